@@ -1,0 +1,488 @@
+//! The layout of a *recording*: one memory-mapped file per process that always holds the live answer to "which call
+//! stacks hold how much memory, now, at the peak, and when an allocation failed". This page is the specification.
+//!
+//! Writer and reader share nothing but this crate. The writer (the preload) maps the file and updates it in place; the
+//! reader (the dumper) takes the bytes as they are, at any moment, also after a SIGKILL in the middle of an update.
+//!
+//! # File
+//!
+//! ```text
+//! offset 0              Header           padded to HEADER_BYTES
+//! HEADER_BYTES + i·CHUNK_BYTES           chunk i, i < chunk_count, of the table named by chunk_kinds[i]
+//! ```
+//!
+//! Everything is little-endian; the only platform is x86-64. Chunks are handed out in the order of need, so the chunks of
+//! one table need not be neighbours: record `r` of a table lies in that table's chunk number `r / records_per_chunk`,
+//! counted in file order. A file never has more than [`MAX_CHUNKS`] chunks, which bounds it at [`MAX_FILE_BYTES`].
+//! Chunks are reserved on disk before they are mapped, so that a full disk is an error code and never a SIGBUS.
+//!
+//! | table     | record       | size | record 0                                                        |
+//! |-----------|--------------|------|-----------------------------------------------------------------|
+//! | nodes     | [`Node`]     | 16   | the root; its parent is itself                                  |
+//! | functions | [`Function`] | 16   | none; the root's function                                       |
+//! | sites     | [`Site`]     | 96   | the overflow site: what no longer found a place of its own      |
+//! | blocks    | [`Block`]    | 24   | an ordinary slot                                                |
+//! | strings   | bytes        | 1    | offset 0 is the empty string                                    |
+//!
+//! A string is a `u32` length and that many bytes (UTF-8 from Python, arbitrary from elsewhere), begins at a multiple of
+//! four, and never straddles two chunks; its id is its offset in the string table as a whole.
+//!
+//! # Counting
+//!
+//! A [`Tally`] is a sum over samples. An allocation of `n` bytes that was sampled with probability `p` adds `n/p` bytes,
+//! `1/p` blocks (in units of 1/[`BLOCK_UNIT`]), and `(1-p)·(n/p)²` to the variance (in units of [`VARIANCE_UNIT`]
+//! bytes²): the Horvitz–Thompson estimator and its variance estimator. Exact records have `p = 1`. Freeing subtracts
+//! the same three numbers.
+//!
+//! # Snapshots without copying
+//!
+//! `header.peak_epoch` goes up by one at every new highest total, and `header.oom_epoch` at every failed allocation that
+//! defines "the moment it ran out". Before a site's `live` changes, each of its [`Snapshot`]s whose `epoch` differs from
+//! the header's takes a copy of `live` and the header's epoch. So the tally at the snapshot is `saved` where the epochs
+//! agree and `live` elsewhere. Epoch 0 means that there has been no such moment.
+//!
+//! # What a crash can leave
+//!
+//! * Nodes, functions and strings are written before the count that publishes them. Ids at or above a count are damage.
+//! * `header.sequence` is odd while a sample is being written. Odd in a dead process's file: at most that one sample is
+//!   half applied, and the totals may differ from the sums by it.
+//! * Sites are updated under one lock, so sums and totals agree otherwise.
+//! * Events are published by writing `sequence` last; slot `k` of the ring is valid if it holds an event numbered `e`
+//!   with `(e - 1) % EVENT_SLOTS == k`.
+//!
+//! # Version history
+//!
+//! See [`VERSION`].
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+
+/// The first eight bytes of every recording. The line feed and the zero catch text-mode copies and truncated strings.
+pub const MAGIC: [u8; 8] = *b"OOMREC\n\0";
+
+/// Version of the layout; a reader refuses what is newer than itself.
+///
+/// * 1: the first.
+pub const VERSION: u32 = 1;
+
+/// Bytes before the first chunk.
+pub const HEADER_BYTES: usize = 64 * 1024;
+/// Bytes of a chunk.
+pub const CHUNK_BYTES: usize = 128 * 1024;
+/// Most chunks that a file may have.
+pub const MAX_CHUNKS: usize = 511;
+/// No recording is ever longer than this (64 MiB).
+pub const MAX_FILE_BYTES: usize = HEADER_BYTES + MAX_CHUNKS * CHUNK_BYTES;
+
+/// Slots in the ring of events.
+pub const EVENT_SLOTS: usize = 256;
+/// One block counts this much in [`Tally::blocks`], so that an estimate need not be a whole number.
+pub const BLOCK_UNIT: u64 = 1024;
+/// Bytes² that one unit of [`Tally::variance`] stands for.
+pub const VARIANCE_UNIT: u64 = 4096;
+/// Longest string kept; longer ones are cut and end in `…`.
+pub const MAX_STRING_BYTES: usize = 4096;
+
+/// The tables that chunks belong to, as stored in [`Header::chunk_kinds`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// [`Node`] records.
+    Nodes = 1,
+    /// [`Function`] records.
+    Functions = 2,
+    /// [`Site`] records.
+    Sites = 3,
+    /// [`Block`] records.
+    Blocks = 4,
+    /// String bytes.
+    Strings = 5,
+}
+
+impl Table {
+    /// Every table, in the order of their codes.
+    pub const ALL: [Table; 5] = [
+        Table::Nodes,
+        Table::Functions,
+        Table::Sites,
+        Table::Blocks,
+        Table::Strings,
+    ];
+
+    /// Size of one record in bytes.
+    pub const fn record_bytes(self) -> usize {
+        match self {
+            Table::Nodes => size_of::<Node>(),
+            Table::Functions => size_of::<Function>(),
+            Table::Sites => size_of::<Site>(),
+            Table::Blocks => size_of::<Block>(),
+            Table::Strings => 1,
+        }
+    }
+
+    /// Records in one chunk; what is left over at a chunk's end is unused.
+    pub const fn records_per_chunk(self) -> usize {
+        CHUNK_BYTES / self.record_bytes()
+    }
+}
+
+/// A sum over the samples of one site at one moment. See "Counting".
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Estimated bytes.
+    pub bytes: AtomicU64,
+    /// Estimated blocks, in units of 1/[`BLOCK_UNIT`].
+    pub blocks: AtomicU64,
+    /// Variance of `bytes`, in units of [`VARIANCE_UNIT`] bytes².
+    pub variance: AtomicU64,
+}
+
+/// A tally as it was when the epoch began, if the epoch is still the header's.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The epoch that `saved` belongs to.
+    pub epoch: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+    /// The tally at that epoch's beginning.
+    pub saved: Tally,
+}
+
+/// One line of one function under one caller. Never changes once published, but for `site`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Node {
+    /// The calling node; always smaller than this node's own id, but for the root.
+    pub parent: AtomicU32,
+    /// Index into the functions.
+    pub function: AtomicU32,
+    /// Line, from 1; 0 where there is none.
+    pub line: AtomicU32,
+    /// The site that holds what this node itself allocated; 0 for none.
+    pub site: AtomicU32,
+}
+
+/// A function: Python's, or a made-up one in square brackets without a file.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Function {
+    /// String: the file's path as Python gives it; 0 for made-up functions.
+    pub file: AtomicU32,
+    /// String: the function's name.
+    pub name: AtomicU32,
+    /// First line of the definition.
+    pub first_line: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+}
+
+/// What one node has allocated itself and not freed.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Site {
+    /// The node; 0 for the overflow site.
+    pub node: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+    /// Now.
+    pub live: Tally,
+    /// At the highest total.
+    pub peak: Snapshot,
+    /// At the failed allocation.
+    pub oom: Snapshot,
+}
+
+/// A large live block or mapping, recorded exactly.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Where it begins; 0 for an empty slot.
+    pub address: AtomicU64,
+    /// Bytes requested.
+    pub bytes: AtomicU64,
+    /// Its site.
+    pub site: AtomicU32,
+    /// [`BLOCK_IS_MAPPING`] or 0.
+    pub flags: AtomicU32,
+}
+
+/// [`Block::flags`]: it came from `mmap`, not from an allocator.
+pub const BLOCK_IS_MAPPING: u32 = 1;
+
+/// Something that happened.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Event {
+    /// 0 while being written, else the event's number, from 1.
+    pub sequence: AtomicU64,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: AtomicU64,
+    /// An [`EventKind`].
+    pub kind: AtomicU32,
+    /// What exactly; see [`EventKind`].
+    pub detail: AtomicU32,
+    /// Bytes asked for, released, or taken.
+    pub bytes: AtomicU64,
+    /// Estimated live bytes at that moment.
+    pub live_bytes: AtomicU64,
+    /// Node of the callstack; 0 where it could not be taken.
+    pub node: AtomicU32,
+    /// Kernel thread id.
+    pub thread: AtomicU32,
+    /// How often in a row the same happened; `bytes` and `time_ns` are the last one's.
+    pub repeats: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
+}
+
+/// What an [`Event`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// An allocation failed; `detail` is an [`AllocFunction`].
+    AllocationFailed = 1,
+    /// The stash was given back; `bytes` is its size.
+    StashReleased = 2,
+    /// The stash was taken; `bytes` is its size, `detail` 1 if that is less than was asked for.
+    StashTaken = 3,
+    /// A report was asked for (SIGUSR2).
+    ReportRequested = 4,
+    /// Recording is impaired; `detail` is a [`Trouble`], `bytes` a number that goes with it.
+    Trouble = 5,
+    /// This process is a fork; `detail` is the parent's pid.
+    Forked = 6,
+    /// Python was found; `detail` is `major << 8 | minor`.
+    PythonFound = 7,
+}
+
+impl EventKind {
+    /// The kind with this code, or `None` for a code of a later version.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        Some(match code {
+            1 => Self::AllocationFailed,
+            2 => Self::StashReleased,
+            3 => Self::StashTaken,
+            4 => Self::ReportRequested,
+            5 => Self::Trouble,
+            6 => Self::Forked,
+            7 => Self::PythonFound,
+            _ => return None,
+        })
+    }
+}
+
+/// Which function was called when an allocation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum AllocFunction {
+    /// `malloc`
+    Malloc = 1,
+    /// `calloc`
+    Calloc = 2,
+    /// `realloc`
+    Realloc = 3,
+    /// `reallocarray`
+    ReallocArray = 4,
+    /// `posix_memalign`
+    PosixMemalign = 5,
+    /// `aligned_alloc`
+    AlignedAlloc = 6,
+    /// `memalign`
+    Memalign = 7,
+    /// `valloc`
+    Valloc = 8,
+    /// `pvalloc`
+    Pvalloc = 9,
+    /// `mmap`
+    Mmap = 10,
+    /// `mremap`
+    Mremap = 11,
+    /// `pthread_create`: no memory for the thread's stack.
+    PthreadCreate = 12,
+    /// `fork`: no memory for the child's page tables, or over-commit refused.
+    Fork = 13,
+}
+
+impl AllocFunction {
+    /// Every function, in the order of their codes.
+    pub const ALL: [AllocFunction; 13] = [
+        Self::Malloc,
+        Self::Calloc,
+        Self::Realloc,
+        Self::ReallocArray,
+        Self::PosixMemalign,
+        Self::AlignedAlloc,
+        Self::Memalign,
+        Self::Valloc,
+        Self::Pvalloc,
+        Self::Mmap,
+        Self::Mremap,
+        Self::PthreadCreate,
+        Self::Fork,
+    ];
+
+    /// The C name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malloc => "malloc",
+            Self::Calloc => "calloc",
+            Self::Realloc => "realloc",
+            Self::ReallocArray => "reallocarray",
+            Self::PosixMemalign => "posix_memalign",
+            Self::AlignedAlloc => "aligned_alloc",
+            Self::Memalign => "memalign",
+            Self::Valloc => "valloc",
+            Self::Pvalloc => "pvalloc",
+            Self::Mmap => "mmap",
+            Self::Mremap => "mremap",
+            Self::PthreadCreate => "pthread_create",
+            Self::Fork => "fork",
+        }
+    }
+
+    /// The function with this code, or `None`.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| *function as u32 == code)
+    }
+}
+
+/// What can go wrong with recording; never with the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Trouble {
+    /// No offsets are known for this Python's version; `bytes` is `major << 8 | minor`.
+    UnknownPython = 1,
+    /// The offsets for this Python failed the self-check (a debug or patched build).
+    PythonSelfCheck = 2,
+    /// The file could not grow: disk full or quota; `bytes` is the errno. New sites go to the overflow site.
+    CannotGrow = 3,
+    /// The file reached [`MAX_FILE_BYTES`]. New sites go to the overflow site.
+    Full = 4,
+    /// Private memory for the table of live samples was refused; samples are lost.
+    NoMemory = 5,
+    /// The lock was held when an allocation failed; its callstack is missing.
+    Busy = 6,
+    /// Python's allocator is not pymalloc or is wrapped by somebody else; small objects are seen as mallocs only.
+    NoPythonAllocator = 7,
+    /// Too many mappings to follow; later ones are not counted.
+    TooManyMappings = 8,
+}
+
+impl Trouble {
+    /// The trouble with this code, or `None` for a code of a later version.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        Some(match code {
+            1 => Self::UnknownPython,
+            2 => Self::PythonSelfCheck,
+            3 => Self::CannotGrow,
+            4 => Self::Full,
+            5 => Self::NoMemory,
+            6 => Self::Busy,
+            7 => Self::NoPythonAllocator,
+            8 => Self::TooManyMappings,
+            _ => return None,
+        })
+    }
+}
+
+/// [`Header::state`]: the process was running when last heard of.
+pub const STATE_RUNNING: u32 = 1;
+/// [`Header::state`]: the process went through its exit handlers.
+pub const STATE_ENDED: u32 = 2;
+/// [`Header::state`]: the process replaced itself or broke the glass (`--on-oom=exit`).
+pub const STATE_OOM_EXIT: u32 = 3;
+
+/// The first bytes of the file.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Header {
+    /// [`MAGIC`], written last.
+    pub magic: AtomicU64,
+    /// [`VERSION`].
+    pub version: AtomicU32,
+    /// [`HEADER_BYTES`].
+    pub header_bytes: AtomicU32,
+    /// [`CHUNK_BYTES`].
+    pub chunk_bytes: AtomicU32,
+    /// [`STATE_RUNNING`] and so on.
+    pub state: AtomicU32,
+    /// Odd while a sample is being written.
+    pub sequence: AtomicU64,
+
+    /// Process id, in the job's own namespace.
+    pub pid: AtomicU32,
+    /// Parent's process id.
+    pub ppid: AtomicU32,
+    /// When the recording began, nanoseconds since the Unix epoch.
+    pub started_ns: AtomicU64,
+    /// String: the command line, arguments separated by zero bytes.
+    pub command: AtomicU32,
+    /// `major << 8 | minor` of the Python found, 0 for none.
+    pub python: AtomicU32,
+    /// 1 if every allocation is recorded.
+    pub exact: AtomicU32,
+    /// Number of chunks in the file.
+    pub chunk_count: AtomicU32,
+
+    /// Published records of each table, indexed by `Table as usize - 1`; for strings, bytes.
+    pub counts: [AtomicU32; 5],
+    /// Threads that have ever been started beside the first.
+    pub threads_started: AtomicU32,
+
+    /// Mean bytes between samples now in force.
+    pub sample_interval: AtomicU64,
+    /// Blocks of at least this many bytes are recorded exactly.
+    pub large_bytes: AtomicU64,
+    /// Samples ever taken.
+    pub samples: AtomicU64,
+
+    /// Sum over the sites now.
+    pub live_bytes: AtomicU64,
+    /// Sum over the sites at the peak.
+    pub peak_bytes: AtomicU64,
+    /// Time of the peak, nanoseconds since the Unix epoch; to the second.
+    pub peak_time_ns: AtomicU64,
+    /// See "Snapshots without copying".
+    pub peak_epoch: AtomicU32,
+    /// See "Snapshots without copying".
+    pub oom_epoch: AtomicU32,
+
+    /// Sum over the sites at the failed allocation that began `oom_epoch`.
+    pub oom_live_bytes: AtomicU64,
+    /// Bytes that it asked for.
+    pub oom_request_bytes: AtomicU64,
+    /// When, nanoseconds since the Unix epoch.
+    pub oom_time_ns: AtomicU64,
+    /// Who asked; 0 where the callstack could not be taken.
+    pub oom_node: AtomicU32,
+    /// An [`AllocFunction`].
+    pub oom_function: AtomicU32,
+    /// Failed allocations so far.
+    pub failures: AtomicU64,
+
+    /// Bytes in pymalloc's arenas now.
+    pub arena_bytes: AtomicU64,
+    /// Bytes of the stash now held.
+    pub stash_bytes: AtomicU64,
+    /// Private memory of the preload beside the stash and this file.
+    pub own_bytes: AtomicU64,
+
+    /// Events ever written.
+    pub events: AtomicU64,
+    /// Table of each chunk.
+    pub chunk_kinds: [AtomicU8; MAX_CHUNKS + 1],
+    /// The ring of events.
+    pub ring: [Event; EVENT_SLOTS],
+}
+
+const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
+const _: () = assert!(size_of::<Node>() == 16);
+const _: () = assert!(size_of::<Function>() == 16);
+const _: () = assert!(size_of::<Site>() == 96);
+const _: () = assert!(size_of::<Block>() == 24);
+const _: () = assert!(MAX_FILE_BYTES <= 64 * 1024 * 1024);

@@ -1,0 +1,3 @@
+//! fil-profile.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Harness for jobs that really die.
