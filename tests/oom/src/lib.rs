@@ -1,1 +1,48 @@
-//! Harness for jobs that really die.
+//! Harness for jobs that really run out of memory: `Job::python(&python, "victim.py").limit_address_space(300 * MIB).run()`.
+//!
+//! A victim is a tiny program in `victims/`, named for its way to run out. The line that a report has to name carries a
+//! marker at its end (`# HERE`), and the victim itself says on stdout how much it holds: that is the truth that the
+//! report is compared with.
+
+mod built;
+mod folded;
+mod job;
+mod outcome;
+mod processes;
+mod python;
+mod running;
+mod svg;
+mod venv;
+mod victim;
+
+pub use built::{c_library, c_program, fil_profile, preload, workspace};
+pub use folded::{Folded, Frame, Stack};
+pub use job::{Job, OnOom};
+pub use outcome::Outcome;
+pub use python::Python;
+pub use running::Running;
+pub use svg::Svg;
+pub use venv::numpy_python;
+pub use victim::{Place, place, victim};
+
+/// Bytes of a mebibyte.
+pub const MIB: u64 = 1 << 20;
+/// Bytes of a gibibyte.
+pub const GIB: u64 = 1 << 30;
+
+/// Asserts that `measured` is within `percent` of `truth`.
+#[track_caller]
+pub fn assert_close(measured: u64, truth: u64, percent: f64, what: &dyn std::fmt::Display) {
+    let off = (measured as f64 - truth as f64).abs() / truth.max(1) as f64 * 100.0;
+    assert!(
+        off <= percent,
+        "{measured} bytes reported, {truth} true: {off:.2} % off, {percent} % allowed\n{what}"
+    );
+}
+
+/// Says on the terminal, past libtest's capture, what a test found or why it does less than it could.
+pub fn announce(line: &str) {
+    use std::io::Write;
+    // A closed terminal is no reason to fail a test.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

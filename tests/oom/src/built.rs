@@ -1,0 +1,96 @@
+//! What the tests run: the release program with its library, and the C victims, each built once per test binary.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{LazyLock, Mutex, OnceLock};
+
+/// The folder of the workspace.
+pub fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the workspace is two folders up")
+}
+
+/// The program `fil-profile`, release build.
+pub fn fil_profile() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| release().join("fil-profile"));
+    &PROGRAM
+}
+
+/// `libpreload.so`, release build, beside the program.
+pub fn preload() -> &'static Path {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| release().join("libpreload.so"));
+    &LIBRARY
+}
+
+/// A C victim as a program.
+pub fn c_program(source: &str) -> PathBuf {
+    compile(source, &source.replace(".c", ""), &[])
+}
+
+/// A C victim as a shared object, for `ctypes`.
+pub fn c_library(source: &str) -> PathBuf {
+    compile(source, &source.replace(".c", ".so"), &["-shared", "-fPIC"])
+}
+
+/// A folder of our own below cargo's target folder: a build by hand in the meantime does not change what is tested.
+pub(crate) fn target() -> &'static Path {
+    static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {
+        let test = std::env::current_exe().expect("the test binary has a path");
+        let root = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+        root.expect("the test binary lies below cargo's target folder")
+            .join("oom")
+    });
+    &TARGET
+}
+
+fn release() -> &'static Path {
+    static RELEASE: OnceLock<PathBuf> = OnceLock::new();
+    RELEASE.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut build = Command::new(cargo);
+        build.args(["build", "--release", "-p", "preload", "-p", "oom-guard", "--target-dir"]);
+        run(build.arg(target()).current_dir(workspace()));
+        target().join("release")
+    })
+}
+
+/// Compiles into a name of this process first: another test binary may be running the finished file.
+fn compile(source: &str, name: &str, flags: &[&str]) -> PathBuf {
+    static DONE: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
+    let mut done = DONE.lock().expect("no compile panicked");
+    if let Some(path) = done.get(name) {
+        return path.clone();
+    }
+    let folder = target().join("victims");
+    std::fs::create_dir_all(&folder).expect("the target folder is writable");
+    let fresh = folder.join(format!("{name}.{}", std::process::id()));
+    let mut cc = Command::new("cc");
+    // -fno-builtin: an unused malloc must not be optimized away.
+    cc.args([
+        "-std=gnu11",
+        "-Wall",
+        "-Werror",
+        "-O1",
+        "-g",
+        "-fno-builtin",
+        "-pthread",
+    ]);
+    run(cc.args(flags).arg("-o").arg(&fresh).arg(crate::victim(source)));
+    let path = folder.join(name);
+    std::fs::rename(&fresh, &path).expect("the victim can be renamed");
+    done.insert(name.to_owned(), path.clone());
+    path
+}
+
+/// Runs a tool that must succeed, and returns its stdout.
+pub(crate) fn run(command: &mut Command) -> String {
+    let program = command.get_program().to_owned();
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", Path::new(OsStr::new(&program)).display()));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed:\n{stderr}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
