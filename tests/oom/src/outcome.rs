@@ -45,6 +45,11 @@ impl Outcome {
         self.folder.path()
     }
 
+    /// Keeps the folder, for the next job to be started there.
+    pub fn into_folder(self) -> TempDir {
+        self.folder
+    }
+
     /// stdout as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
