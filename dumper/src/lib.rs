@@ -1,1 +1,29 @@
-//! Reads recordings and writes reports.
+//! Reads recordings and writes reports: bytes in, files out.
+//!
+//! ```text
+//! Recording::read ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
+//!                         └─ without_recursion ─▶ Drawing ─▶ SVG       (what is too small or too deep to see, folded)
+//! ```
+//!
+//! Damage in a recording is data, shown in every report; an error is only what leaves nothing to report.
+
+#![forbid(unsafe_code)]
+
+pub mod call_tree;
+pub mod damage;
+pub mod error;
+pub mod label;
+pub mod process;
+pub mod recording;
+pub mod report;
+pub mod run;
+mod save;
+mod source;
+pub mod units;
+
+pub use call_tree::{CallTree, Moment};
+pub use damage::{Damage, ReadError};
+pub use error::Error;
+pub use process::Process;
+pub use recording::Recording;
+pub use run::{Ending, Run};

@@ -1,0 +1,164 @@
+//! The one model that every report is drawn from: who held how much at one moment, by callstack.
+
+mod hottest;
+mod recursion;
+
+use std::collections::HashMap;
+
+use crate::label::Call;
+use crate::recording::{Recording, Tally};
+
+pub use hottest::Hot;
+
+/// The moments that a recording knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// When the recording was read, or the process ended.
+    Live,
+    /// At the highest total.
+    Peak,
+    /// When an allocation failed, before anything was unwound.
+    OutOfMemory,
+}
+
+/// What was held at one moment. Node 0 is the root, which is no call and holds nothing itself; parents come before their
+/// children; every node but the root has a total above zero.
+#[derive(Clone, Debug)]
+pub struct CallTree<'a> {
+    nodes: Vec<Node>,
+    functions: Vec<(&'a str, &'a str)>,
+}
+
+/// One line of one function under one caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// The caller's index; the root is its own.
+    pub parent: u32,
+    /// Equal for equal file and name.
+    pub function: u32,
+    /// Line, from 1; 0 where there is none.
+    pub line: u32,
+    /// What it allocated itself.
+    pub own: Tally,
+    /// What it and everything that it called allocated.
+    pub total: Tally,
+}
+
+impl<'a> CallTree<'a> {
+    /// What the recording says about a moment; an empty tree if there was no such moment.
+    pub fn of(recording: &'a Recording, moment: Moment) -> CallTree<'a> {
+        let recorded = &recording.nodes;
+        let mut own = vec![Tally::default(); recorded.len()];
+        for site in &recording.sites {
+            own[site.node as usize] += site.at(moment);
+        }
+        let mut held: Vec<bool> = own.iter().map(|tally| tally.bytes > 0).collect();
+        held[0] = true;
+        for id in (1..recorded.len()).rev() {
+            if held[id] {
+                held[recorded[id].parent as usize] = true;
+            }
+        }
+
+        let mut tree = CallTree {
+            nodes: Vec::new(),
+            functions: Vec::new(),
+        };
+        let mut functions = Functions::default();
+        let mut index = vec![0; recorded.len()];
+        for id in (0..recorded.len()).filter(|id| held[*id]) {
+            let node = recorded[id];
+            index[id] = tree.nodes.len() as u32;
+            tree.nodes.push(Node {
+                parent: index[node.parent as usize],
+                function: functions.number(recording, node.function, &mut tree.functions),
+                line: node.line,
+                own: own[id],
+                total: own[id],
+            });
+        }
+        tree.add_up();
+        tree
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Everything that was held.
+    pub fn total(&self) -> Tally {
+        self.nodes[0].total
+    }
+
+    /// What a node is called.
+    pub fn call(&self, node: &Node) -> Call<'a> {
+        self.called(node.function, node.line)
+    }
+
+    /// What a line of a function is called.
+    pub fn called(&self, function: u32, line: u32) -> Call<'a> {
+        let (file, function) = self.functions[function as usize];
+        Call { file, function, line }
+    }
+
+    /// Every node but the root, each directly after its caller or after what its elder siblings called, and its depth:
+    /// 1 for what the root called.
+    pub fn walk(&self) -> impl Iterator<Item = (usize, &Node)> {
+        let mut first_child = vec![0u32; self.nodes.len()];
+        let mut next_sibling = vec![0u32; self.nodes.len()];
+        for id in (1..self.nodes.len()).rev() {
+            let parent = self.nodes[id].parent as usize;
+            next_sibling[id] = std::mem::replace(&mut first_child[parent], id as u32);
+        }
+        let mut unfinished = vec![first_child[0]];
+        std::iter::from_fn(move || {
+            while unfinished.last() == Some(&0) {
+                unfinished.pop();
+            }
+            let depth = unfinished.len();
+            let next = unfinished.last_mut()?;
+            let id = std::mem::replace(next, next_sibling[*next as usize]) as usize;
+            unfinished.push(first_child[id]);
+            Some((depth, &self.nodes[id]))
+        })
+    }
+
+    /// The node at this index and its callers, innermost first, without the root.
+    pub fn callers(&self, index: usize) -> impl Iterator<Item = &Node> {
+        let mut at = index;
+        std::iter::from_fn(move || {
+            let node = self.nodes.get(at).filter(|_| at != 0)?;
+            at = node.parent as usize;
+            Some(node)
+        })
+    }
+
+    /// Totals from what each node holds itself.
+    fn add_up(&mut self) {
+        for id in (1..self.nodes.len()).rev() {
+            let total = self.nodes[id].total;
+            let parent = self.nodes[id].parent as usize;
+            self.nodes[parent].total += total;
+        }
+    }
+}
+
+/// Numbers functions so that equal file and name have equal numbers.
+#[derive(Default)]
+struct Functions<'a> {
+    by_record: HashMap<u32, u32>,
+    by_name: HashMap<(&'a str, &'a str), u32>,
+}
+
+impl<'a> Functions<'a> {
+    fn number(&mut self, recording: &'a Recording, record: u32, functions: &mut Vec<(&'a str, &'a str)>) -> u32 {
+        *self.by_record.entry(record).or_insert_with(|| {
+            let names = recording.function(record);
+            *self.by_name.entry(names).or_insert_with(|| {
+                functions.push(names);
+                functions.len() as u32 - 1
+            })
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong with files: always the path, what was tried, and why it failed.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::damage::ReadError;
+
+/// Why a file could not be read or written. Displays as `cannot read /a/b: No such file or directory (os error 2)`.
+#[derive(Debug)]
+pub struct Error {
+    tried: &'static str,
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+enum Reason {
+    Io(io::Error),
+    Recording(ReadError),
+    Json(serde_json::Error),
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path, reason: io::Error) -> Error {
+        Error {
+            tried: "read",
+            path: path.to_owned(),
+            reason: Reason::Io(reason),
+        }
+    }
+
+    pub(crate) fn write(path: &Path, reason: io::Error) -> Error {
+        Error {
+            tried: "write",
+            path: path.to_owned(),
+            reason: Reason::Io(reason),
+        }
+    }
+
+    pub(crate) fn recording(path: &Path, reason: ReadError) -> Error {
+        Error {
+            tried: "read",
+            path: path.to_owned(),
+            reason: Reason::Recording(reason),
+        }
+    }
+
+    pub(crate) fn json(path: &Path, reason: serde_json::Error) -> Error {
+        Error {
+            tried: "understand",
+            path: path.to_owned(),
+            reason: Reason::Json(reason),
+        }
+    }
+
+    /// The file or folder that it is about.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: ", self.tried, self.path.display())?;
+        match &self.reason {
+            Reason::Io(reason) => reason.fmt(f),
+            Reason::Recording(reason) => reason.fmt(f),
+            Reason::Json(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

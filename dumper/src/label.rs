@@ -1,0 +1,171 @@
+//! How reports name a line of a function.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// One line of one function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call<'a> {
+    /// The file's path as Python gives it; empty for made-up functions such as `[No Python stack]`.
+    pub file: &'a str,
+    /// The function's name.
+    pub function: &'a str,
+    /// Line, from 1; 0 where there is none.
+    pub line: u32,
+}
+
+impl Call<'_> {
+    /// `file:line (function)` with the path as Python gives it.
+    pub fn exact(&self) -> String {
+        self.with_file(self.file)
+    }
+
+    /// `file:line (function)` with the path cut as far as a reader can spare it: relative to `directory`, or to the
+    /// folder that Python imported it from.
+    pub fn short(&self, directory: &str) -> String {
+        self.with_file(short_path(self.file, directory))
+    }
+
+    /// Whether it belongs to Python or to an installed package rather than to the user's own program.
+    pub fn is_library(&self) -> bool {
+        self.file.starts_with('<') || library_part(self.file).is_some()
+    }
+
+    fn with_file(&self, file: &str) -> String {
+        let function = if self.function.is_empty() {
+            "[unnamed]"
+        } else {
+            self.function
+        };
+        let mut label = String::with_capacity(file.len() + function.len() + 16);
+        if file.is_empty() {
+            label.push_str(&printable(function));
+            return label;
+        }
+        label.push_str(&printable(file));
+        // Writing to a string cannot fail.
+        let _ = match self.line {
+            0 => write!(label, " ({})", printable(function)),
+            line => write!(label, ":{line} ({})", printable(function)),
+        };
+        label
+    }
+}
+
+/// The text with everything escaped that has no glyph or would reorder the text around it. What is left is allowed in
+/// XML and takes one line.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_unprintable(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
+        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(character as u32 & 0xffff, 0xfffe | 0xffff)
+}
+
+/// The text, cut to at most `limit` characters with a `…` at its end.
+pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(limit) {
+        None => Cow::Borrowed(text),
+        Some(_) => {
+            let end = text
+                .char_indices()
+                .nth(limit.saturating_sub(1))
+                .map_or(text.len(), |(end, _)| end);
+            Cow::Owned(format!("{}…", &text[..end]))
+        }
+    }
+}
+
+fn short_path<'a>(file: &'a str, directory: &str) -> &'a str {
+    if let Some(part) = library_part(file) {
+        return part;
+    }
+    let inside = file.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
+    match inside {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => file.strip_prefix("./").unwrap_or(file),
+    }
+}
+
+/// The path relative to the installed packages or the standard library, if it lies in one of them.
+fn library_part(file: &str) -> Option<&str> {
+    for folder in ["/site-packages/", "/dist-packages/"] {
+        if let Some(at) = file.rfind(folder) {
+            return Some(&file[at + folder.len()..]);
+        }
+    }
+    let at = file.rfind("/lib/python3")?;
+    let (version, rest) = file[at + "/lib/python3".len()..].split_once('/')?;
+    let is_version = version
+        .strip_prefix('.')
+        .is_none_or(|minor| minor.chars().all(|c| c.is_ascii_alphanumeric()));
+    (is_version && !rest.is_empty()).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call<'a>(file: &'a str, function: &'a str, line: u32) -> Call<'a> {
+        Call { file, function, line }
+    }
+
+    #[test]
+    fn a_label_is_as_short_as_a_reader_can_spare() {
+        let short = |file| call(file, "f", 3).short("/home/ada/work");
+        assert_eq!(short("/home/ada/work/jobs/load.py"), "jobs/load.py:3 (f)");
+        assert_eq!(short("/home/ada/worker/load.py"), "/home/ada/worker/load.py:3 (f)");
+        assert_eq!(
+            short("/venv/lib/python3.11/site-packages/numpy/_core/numeric.py"),
+            "numpy/_core/numeric.py:3 (f)"
+        );
+        assert_eq!(short("/usr/lib/python3.11/json/decoder.py"), "json/decoder.py:3 (f)");
+        assert_eq!(short("./load.py"), "load.py:3 (f)");
+        assert_eq!(short("<string>"), "<string>:3 (f)");
+    }
+
+    #[test]
+    fn made_up_functions_have_neither_file_nor_line() {
+        assert_eq!(call("", "[No Python stack]", 0).exact(), "[No Python stack]");
+        assert_eq!(call("", "", 0).exact(), "[unnamed]");
+        assert_eq!(call("a.py", "f", 0).exact(), "a.py (f)");
+    }
+
+    #[test]
+    fn characters_without_a_glyph_are_escaped_and_others_left_alone() {
+        assert_eq!(printable("größe 数 🎉 שלום"), "größe 数 🎉 שלום");
+        assert_eq!(
+            printable("a\nb\u{1b}[31m\u{202e}\u{ffff}"),
+            "a\\nb\\u{1b}[31m\\u{202e}\\u{ffff}"
+        );
+    }
+
+    #[test]
+    fn libraries_are_told_from_the_users_own_code() {
+        assert!(call("/venv/lib/python3.11/site-packages/numpy/x.py", "f", 1).is_library());
+        assert!(call("/usr/lib/python3.11/json/decoder.py", "f", 1).is_library());
+        assert!(call("<frozen importlib._bootstrap>", "f", 1).is_library());
+        assert!(!call("/home/ada/load.py", "f", 1).is_library());
+        assert!(!call("load.py", "f", 1).is_library());
+    }
+
+    #[test]
+    fn what_is_cut_ends_in_an_ellipsis_and_keeps_to_the_limit() {
+        assert_eq!(cut("größer", 6), "größer");
+        assert_eq!(cut("größer", 4), "grö…");
+    }
+}

@@ -1,0 +1,69 @@
+//! What happened, from the ring in the header.
+
+use std::mem::{offset_of, size_of};
+
+use recording::{EVENT_SLOTS, EventKind, Header};
+
+use super::bytes::{u32_at, u64_at};
+use crate::damage::Findings;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number, from 1; where numbers are missing, later events have taken the place of older ones.
+    pub number: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// What it was; none for a kind of a later version.
+    pub kind: Option<EventKind>,
+    /// What exactly; see [`EventKind`].
+    pub detail: u32,
+    /// Bytes asked for, released, or taken.
+    pub bytes: u64,
+    /// Estimated live bytes at that moment.
+    pub live_bytes: u64,
+    /// Kernel thread id.
+    pub thread: u32,
+    /// How often in a row the same happened.
+    pub repeats: u32,
+    /// For [`Recording::stack`](super::Recording::stack); 0 where the callstack could not be taken.
+    pub node: u32,
+}
+
+/// The valid events, oldest first.
+pub(super) fn read(file: &[u8], nodes: usize, found: &mut Findings) -> Vec<Event> {
+    let written = u64_at(file, offset_of!(Header, events));
+    let ring = offset_of!(Header, ring);
+    let mut events = Vec::new();
+    for slot in 0..EVENT_SLOTS {
+        let begin = ring + slot * size_of::<recording::Event>();
+        let record = &file[begin..][..size_of::<recording::Event>()];
+        let number = u64_at(record, offset_of!(recording::Event, sequence));
+        if number == 0 {
+            continue;
+        }
+        // A writer may have published an event and died before counting it.
+        if (number - 1) % EVENT_SLOTS as u64 != slot as u64 || number > written.saturating_add(1) {
+            found.bad_events += 1;
+            continue;
+        }
+        let mut node = u32_at(record, offset_of!(recording::Event, node));
+        if node as usize >= nodes {
+            found.bad_references += 1;
+            node = 0;
+        }
+        events.push(Event {
+            number,
+            time_ns: u64_at(record, offset_of!(recording::Event, time_ns)),
+            kind: EventKind::from_code(u32_at(record, offset_of!(recording::Event, kind))),
+            detail: u32_at(record, offset_of!(recording::Event, detail)),
+            bytes: u64_at(record, offset_of!(recording::Event, bytes)),
+            live_bytes: u64_at(record, offset_of!(recording::Event, live_bytes)),
+            thread: u32_at(record, offset_of!(recording::Event, thread)),
+            repeats: u32_at(record, offset_of!(recording::Event, repeats)),
+            node,
+        });
+    }
+    events.sort_unstable_by_key(|event| event.number);
+    events
+}

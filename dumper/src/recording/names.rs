@@ -1,0 +1,85 @@
+//! The names in a recording, each once.
+
+use std::collections::HashMap;
+
+use super::DAMAGED;
+use super::tables::Strings;
+use crate::damage::Findings;
+
+/// Names by a number of their own; 0 is the empty name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    names: Vec<Box<str>>,
+}
+
+/// Collects the names that are in use.
+pub(super) struct Resolver<'a> {
+    strings: Strings<'a>,
+    known: HashMap<u32, u32>,
+    names: Names,
+    /// Strings do not overlap, so together they cannot be longer than their table. Without this bound a small damaged
+    /// file could name the same bytes a million times.
+    budget: usize,
+    bad: u32,
+}
+
+impl Names {
+    /// The name with this number.
+    pub(super) fn get(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", |name| name)
+    }
+
+    /// Adds a name that is not in the recording.
+    pub(super) fn add(&mut self, name: String) -> u32 {
+        self.names.push(name.into_boxed_str());
+        self.names.len() as u32 - 1
+    }
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(strings: Strings<'a>) -> Resolver<'a> {
+        let names = Names {
+            names: vec!["".into(), DAMAGED.into()],
+        };
+        let budget = strings.len();
+        Resolver {
+            strings,
+            known: HashMap::from([(0, 0)]),
+            names,
+            budget,
+            bad: 0,
+        }
+    }
+
+    /// The number of the name that string `id` is.
+    pub(super) fn resolve(&mut self, id: u32) -> u32 {
+        if let Some(number) = self.known.get(&id) {
+            return *number;
+        }
+        let text = self.strings.get(id).filter(|text| text.len() <= self.budget);
+        let number = match text {
+            Some(text) => {
+                self.budget -= text.len();
+                self.names.add(String::from_utf8_lossy(text).into_owned())
+            }
+            None => {
+                self.bad += 1;
+                1
+            }
+        };
+        self.known.insert(id, number);
+        number
+    }
+
+    /// The name that string `id` is.
+    pub(super) fn text(&mut self, id: u32) -> &str {
+        let number = self.resolve(id);
+        self.names.get(number)
+    }
+
+    /// All names that were asked for.
+    pub(super) fn finish(self, found: &mut Findings) -> Names {
+        found.bad_names += self.bad;
+        self.names
+    }
+}

@@ -1,0 +1,168 @@
+//! What happened, in words.
+
+use recording::{EventKind, Trouble};
+
+use crate::process::Process;
+use crate::recording::{Event, Failure, Recording};
+use crate::run::Run;
+use crate::units::Bytes;
+
+/// `malloc of 1.2 GiB`.
+pub(super) fn request(failure: &Failure) -> String {
+    asked(failure.function.map(|function| function.name()), failure.request_bytes)
+}
+
+fn asked(function: Option<&str>, bytes: u64) -> String {
+    let function = function.unwrap_or("a request");
+    match bytes {
+        // fork knows no size.
+        0 => function.to_owned(),
+        bytes => format!("{function} of {}", Bytes(bytes)),
+    }
+}
+
+/// `load.py:31 (load)`, and for a library's line the line of the user's own code that called it; none where the
+/// callstack is not known.
+pub(super) fn place(recording: &Recording, node: u32, directory: &str) -> Option<String> {
+    let innermost = recording.stack(node).next()?;
+    let mut place = innermost.short(directory);
+    if innermost.is_library() || innermost.file.is_empty() {
+        let mut callers = recording.stack(node);
+        if let Some(own) = callers.find(|call| !call.is_library() && !call.file.is_empty()) {
+            place = format!("{place}, called from {}", own.short(directory));
+        }
+    }
+    Some(place)
+}
+
+/// `malloc of 1.2 GiB failed at load.py:31 (load)`.
+pub(super) fn failed(recording: &Recording, failure: &Failure, directory: &str) -> String {
+    match place(recording, failure.node, directory) {
+        Some(place) => format!("{} failed at {place}", request(failure)),
+        None => format!("{} failed (its callstack is not known)", request(failure)),
+    }
+}
+
+/// What became of the program after an allocation had failed.
+pub(super) fn aftermath(run: &Run) -> String {
+    let Some(ending) = &run.ending else {
+        return "The program is still running.".to_owned();
+    };
+    match (ending.status, ending.signal) {
+        (Some(0), _) => "The program went on, and ended with status 0.".to_owned(),
+        (Some(status), _) if run.on_oom == "exit" => {
+            format!("The program was ended there with status {status}, as --on-oom=exit asks.")
+        }
+        (Some(status), _) => format!("The program ended with status {status}."),
+        (None, Some(signal)) => format!("The program was killed by {}.", signal_name(signal)),
+        (None, None) => "How the program ended is not known.".to_owned(),
+    }
+}
+
+/// How the program ended.
+pub(super) fn ending(run: &Run) -> String {
+    let Some(ending) = &run.ending else {
+        return "The program was still running when this was written.".to_owned();
+    };
+    let after = format!("after {:.1} s", ending.seconds);
+    match (ending.status, ending.signal) {
+        (Some(status), _) => format!("The program ended with status {status} {after}."),
+        (None, Some(signal)) => format!("The program was killed by {} {after}.", signal_name(signal)),
+        (None, None) => format!("The program ended {after}."),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        _ => return format!("signal {signal}"),
+    };
+    name.to_owned()
+}
+
+/// What impaired the recording, one sentence for each kind.
+pub(super) fn troubles(process: &Process) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for event in &process.recording.events {
+        if event.kind == Some(EventKind::Trouble) {
+            let trouble = trouble(event);
+            if !troubles.contains(&trouble) {
+                troubles.push(trouble);
+            }
+        }
+    }
+    troubles
+}
+
+fn trouble(event: &Event) -> String {
+    let Some(trouble) = Trouble::from_code(event.detail) else {
+        return format!("Recording was impaired (code {}, of a later version).", event.detail);
+    };
+    match trouble {
+        Trouble::UnknownPython => {
+            format!(
+                "No Python lines: this version does not know Python {}.{}.",
+                event.bytes >> 8,
+                event.bytes & 0xff
+            )
+        }
+        Trouble::PythonSelfCheck => {
+            "No Python lines: this Python is built unlike its version (debug or patched).".into()
+        }
+        Trouble::CannotGrow => format!(
+            "The recording could not grow (errno {}: disk full or quota?); new call sites are counted together.",
+            event.bytes
+        ),
+        Trouble::Full => "The recording reached its largest size; new call sites are counted together.".into(),
+        Trouble::NoMemory => "No memory was left for recording; some samples are missing.".into(),
+        Trouble::Busy => "Another thread was recording when an allocation failed; its callstack is missing.".into(),
+        Trouble::NoPythonAllocator => {
+            "Python's small objects are seen as plain allocations: its allocator is not pymalloc, or is wrapped.".into()
+        }
+        Trouble::TooManyMappings => "Too many mappings to follow; later ones are not counted.".into(),
+    }
+}
+
+/// An event in one sentence, without its time.
+pub(super) fn event(event: &Event, recording: &Recording, directory: &str) -> String {
+    let bytes = Bytes(event.bytes);
+    let sentence = match event.kind {
+        None => "something that this version does not know".to_owned(),
+        Some(EventKind::AllocationFailed) => {
+            let function = recording::AllocFunction::from_code(event.detail).map(|function| function.name());
+            let asked = asked(function, event.bytes);
+            let held = Bytes(event.live_bytes);
+            match place(recording, event.node, directory) {
+                Some(place) => format!("{asked} failed at {place}, with {held} in use"),
+                None => format!("{asked} failed, with {held} in use"),
+            }
+        }
+        Some(EventKind::StashReleased) => format!("the stash of {bytes} was released"),
+        Some(EventKind::StashTaken) if event.detail == 1 => {
+            format!("a stash of {bytes} was taken, less than asked for, since the limit leaves no more room")
+        }
+        Some(EventKind::StashTaken) => format!("a stash of {bytes} was taken"),
+        Some(EventKind::ReportRequested) => "a report was asked for".to_owned(),
+        Some(EventKind::Trouble) => trouble(event),
+        Some(EventKind::Forked) => format!("forked from process {}", event.detail),
+        Some(EventKind::PythonFound) => format!("found Python {}.{}", event.detail >> 8, event.detail & 0xff),
+    };
+    match event.repeats {
+        0 | 1 => sentence,
+        repeats => format!("{sentence} ({repeats} times in a row; this is the last)"),
+    }
+}

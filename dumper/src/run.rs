@@ -1,0 +1,108 @@
+//! `run.json`: what was run, where, under which limits, and how it ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::save::save;
+
+const FILE: &str = "run.json";
+
+/// One run of a job. Fields that a file does not have are empty; fields that this version does not know are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// Version of this file's format: 1.
+    pub format: u32,
+    /// Version of fil-profile.
+    pub version: String,
+    /// Argument vector of the job, as spawned.
+    pub command: Vec<String>,
+    /// Working directory of the job.
+    pub directory: PathBuf,
+    /// Name of the machine.
+    pub host: String,
+    /// RFC 3339, local time with its offset.
+    pub started: String,
+    /// The supervisor's process id.
+    pub supervisor: u32,
+    /// `report` or `exit`.
+    pub on_oom: String,
+    /// The soft `RLIMIT_AS` that the user set, in bytes, before we granted our own share; none if unlimited.
+    pub address_space_limit: Option<u64>,
+    /// The soft `RLIMIT_DATA` in bytes; none if unlimited.
+    pub data_limit: Option<u64>,
+    /// Filled in when the job has ended.
+    pub ending: Option<Ending>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ending {
+    /// Its exit status, unless a signal killed it.
+    pub status: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// RFC 3339, local time with its offset.
+    pub ended: String,
+    /// How long it ran.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// Reads `run.json` in a run folder.
+    pub fn load(folder: &Path) -> Result<Run, Error> {
+        let path = folder.join(FILE);
+        let text = fs::read(&path).map_err(|reason| Error::read(&path, reason))?;
+        serde_json::from_slice(&text).map_err(|reason| Error::json(&path, reason))
+    }
+
+    /// Writes `run.json` into a run folder.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.join(FILE), reason))?;
+        save(folder, FILE, |out| {
+            out.write_all(&text)?;
+            out.write_all(b"\n")
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run {
+            format: 1,
+            command: vec!["python3".into(), "oom.py".into()],
+            address_space_limit: Some(1 << 30),
+            ending: Some(Ending {
+                status: Some(1),
+                seconds: 1.5,
+                ..Ending::default()
+            }),
+            ..Run::default()
+        };
+        run.save(folder.path()).unwrap();
+        assert_eq!(Run::load(folder.path()).unwrap(), run);
+    }
+
+    #[test]
+    fn a_run_of_another_version_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join(FILE),
+            r#"{"host": "a", "novelty": [1], "ending": {"signal": 9}}"#,
+        )
+        .unwrap();
+        let run = Run::load(folder.path()).unwrap();
+        assert_eq!(run.host, "a");
+        assert_eq!(run.ending.unwrap().signal, Some(9));
+    }
+}

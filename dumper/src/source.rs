@@ -1,0 +1,185 @@
+//! Lines of source files, for as far as they can be had without any risk.
+
+mod encoding;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::label::{cut, printable};
+
+/// Longer files are data, whatever their name says.
+const LARGEST_FILE: u64 = 8 << 20;
+/// Text that is kept in all; a report quotes far fewer files than this holds.
+const LARGEST_SUM: usize = 32 << 20;
+/// Characters of a line that are shown.
+const LONGEST_LINE: usize = 100;
+
+/// The source files of one report; each is read once.
+pub(crate) struct Sources {
+    directory: PathBuf,
+    files: HashMap<String, Option<Text>>,
+    budget: usize,
+}
+
+/// A file's text, and where each of its lines begins and ends.
+struct Text {
+    text: String,
+    lines: Vec<(u32, u32)>,
+}
+
+impl Sources {
+    /// Relative paths are resolved against `directory`.
+    pub(crate) fn new(directory: &Path) -> Sources {
+        Sources {
+            directory: directory.to_owned(),
+            files: HashMap::new(),
+            budget: LARGEST_SUM,
+        }
+    }
+
+    /// A line, counted from 1, without its indentation and fit to be shown; none if it is blank or cannot be had.
+    pub(crate) fn line(&mut self, file: &str, line: u32) -> Option<String> {
+        if file.is_empty() || file.starts_with('<') || line == 0 {
+            return None;
+        }
+        if !self.files.contains_key(file) {
+            let text = read(&self.directory.join(file), self.budget);
+            self.budget -= text.as_ref().map_or(0, |text| text.text.len());
+            self.files.insert(file.to_owned(), text);
+        }
+        let text = self.files.get(file)?.as_ref()?;
+        let (begin, end) = *text.lines.get(line as usize - 1)?;
+        let code = text.text.get(begin as usize..end as usize)?.trim();
+        // Cut first: the rest of a megabyte on one line is not worth looking at.
+        let spaced = cut(code, LONGEST_LINE).replace(['\t', '\u{c}'], " ");
+        let shown = cut(&printable(&spaced), LONGEST_LINE).into_owned();
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+fn read(path: &Path, budget: usize) -> Option<Text> {
+    // Only regular files are opened: a FIFO or a device would block or answer for ever. Those that claim to be empty
+    // are so, or the kernel's.
+    let size = fs::metadata(path).ok().filter(|file| file.is_file())?.len();
+    if size == 0 || size > LARGEST_FILE {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
+    let text = encoding::decode(&bytes);
+    if text.len() > budget {
+        return None;
+    }
+    let lines = lines(&text);
+    Some(Text {
+        text: text.into_owned(),
+        lines,
+    })
+}
+
+/// Where lines begin and end, as Python counts them: after `\n`, `\r\n` or `\r`.
+fn lines(text: &str) -> Vec<(u32, u32)> {
+    let bytes = text.as_bytes();
+    let mut lines = Vec::new();
+    let mut begin = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let width = match bytes[at] {
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => 2,
+            b'\r' | b'\n' => 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        lines.push((begin, at as u32));
+        at += width;
+        begin = at as u32;
+    }
+    lines.push((begin, bytes.len() as u32));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Sources) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let sources = Sources::new(folder.path());
+        (folder, sources)
+    }
+
+    #[test]
+    fn lines_are_counted_as_python_counts_them() {
+        let (_folder, mut sources) = sources(&[("a.py", b"one\r\n  two\rthree\n\n\tfive\x0c = 5")]);
+        assert_eq!(sources.line("a.py", 1).as_deref(), Some("one"));
+        assert_eq!(sources.line("a.py", 2).as_deref(), Some("two"));
+        assert_eq!(sources.line("a.py", 3).as_deref(), Some("three"));
+        assert_eq!(sources.line("a.py", 4), None);
+        assert_eq!(sources.line("a.py", 5).as_deref(), Some("five  = 5"));
+        assert_eq!(sources.line("a.py", 6), None);
+        assert_eq!(sources.line("a.py", 0), None);
+        assert_eq!(sources.line("a.py", u32::MAX), None);
+    }
+
+    #[test]
+    fn a_very_long_line_is_cut() {
+        let long = format!("data = [{}]", "1, ".repeat(1_000_000));
+        let (_folder, mut sources) = sources(&[("data.py", long.as_bytes())]);
+        let shown = sources.line("data.py", 1).unwrap();
+        assert!(shown.starts_with("data = [1, 1,") && shown.ends_with('…'));
+        assert_eq!(shown.chars().count(), LONGEST_LINE);
+    }
+
+    #[test]
+    fn absolute_paths_stand_for_themselves() {
+        let (folder, _) = sources(&[("a.py", b"x = 1")]);
+        let mut sources = Sources::new(Path::new("/nowhere"));
+        let path = folder.path().join("a.py");
+        assert_eq!(sources.line(path.to_str().unwrap(), 1).as_deref(), Some("x = 1"));
+        assert_eq!(sources.line("a.py", 1), None);
+    }
+
+    #[test]
+    fn what_is_not_a_readable_regular_file_has_no_lines() {
+        let (folder, mut sources) = sources(&[("lib.zip", b"PK\x03\x04"), ("empty.py", b"")]);
+        let fifo = folder.path().join("fifo.py");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        fs::create_dir(folder.path().join("folder.py")).unwrap();
+        std::os::unix::fs::symlink("loop.py", folder.path().join("loop.py")).unwrap();
+        for name in [
+            "fifo.py",
+            "folder.py",
+            "loop.py",
+            "empty.py",
+            "gone.py",
+            "lib.zip/pkg/mod.py",
+            "a\0b.py",
+        ] {
+            assert_eq!(sources.line(name, 1), None, "{name}");
+        }
+        for name in ["<string>", "<stdin>", "", "/dev/zero", "/proc/self/maps"] {
+            assert_eq!(sources.line(name, 1), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_once() {
+        let (folder, mut sources) = sources(&[("a.py", b"first")]);
+        assert_eq!(sources.line("a.py", 1).as_deref(), Some("first"));
+        fs::write(folder.path().join("a.py"), "second").unwrap();
+        assert_eq!(sources.line("a.py", 1).as_deref(), Some("first"));
+    }
+}
