@@ -1,1 +1,48 @@
-//! The library inside the job.
+//! The library inside the job. It counts allocations, samples some of them with their Python callstack into the recording, and
+//! notes when one fails. No error of ours reaches the job, and nothing here uses the job's heap: without `std` and without
+//! `alloc` the compiler proves it.
+//!
+//! From the most dangerous to the least:
+//!
+//! * [`interpose`]: the exported C functions, without logic; [`real`]: what stands behind them;
+//! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
+//! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
+//! * [`emergency`], [`doorbell`], [`stash`]: the last words;
+//! * safe: [`hooks`], [`state`], [`live`], [`mappings`], [`tree`], [`tally`], [`callstack`], [`python::walk`],
+//!   [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(
+    test,
+    allow(
+        dead_code,
+        reason = "a test does not export the C functions, from which the rest is reached"
+    )
+)]
+
+mod array;
+mod callstack;
+mod doorbell;
+mod emergency;
+mod errno;
+mod events;
+mod file;
+mod hooks;
+mod index;
+mod interpose;
+mod live;
+mod lock;
+mod mappings;
+mod python;
+mod real;
+mod sampler;
+mod say;
+mod settings;
+mod start;
+mod stash;
+mod state;
+mod sys;
+mod tally;
+mod text;
+mod thread;
+mod tree;

@@ -1,0 +1,80 @@
+//! Growing arrays in private memory of our own, for tables that only the running process needs.
+#![expect(unsafe_code, reason = "makes slices of mapped memory")]
+
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::sys;
+
+/// Bytes that all arrays hold now.
+pub static OWN_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A zeroed array in a mapping of its own.
+pub struct Array<T: Plain> {
+    start: NonNull<T>,
+    length: usize,
+}
+
+/// A type for which all-zero bytes are a value and which needs no drop.
+///
+/// # Safety
+/// Both must hold.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: integers.
+unsafe impl Plain for u32 {}
+// SAFETY: integers.
+unsafe impl Plain for u64 {}
+
+// SAFETY: an array owns its memory; `T` is plain data.
+unsafe impl<T: Plain> Send for Array<T> {}
+
+impl<T: Plain> Array<T> {
+    /// An array without memory.
+    pub const fn empty() -> Self {
+        Self {
+            start: NonNull::dangling(),
+            length: 0,
+        }
+    }
+
+    /// A zeroed array, or `None` if the system has no memory for it.
+    pub fn zeroed(length: usize) -> Option<Self> {
+        let bytes = length.checked_mul(size_of::<T>())?;
+        if bytes == 0 {
+            return Some(Self::empty());
+        }
+        let start = sys::map_anonymous(bytes, false).ok()?.cast();
+        OWN_BYTES.fetch_add(bytes, Relaxed);
+        Some(Self { start, length })
+    }
+}
+
+impl<T: Plain> Deref for Array<T> {
+    type Target = [T];
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `start` points to `length` zero-initialized or written values; for length 0 any aligned pointer will do.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl<T: Plain> DerefMut for Array<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the array is borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl<T: Plain> Drop for Array<T> {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            let bytes = self.length * size_of::<T>();
+            OWN_BYTES.fetch_sub(bytes, Relaxed);
+            // SAFETY: the mapping is ours alone and goes with the array.
+            unsafe { sys::unmap(self.start.cast(), bytes) };
+        }
+    }
+}

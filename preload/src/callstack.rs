@@ -1,0 +1,208 @@
+//! The callstack of the current thread as a node of the tree. Frames that the last sample saw too are taken from there; lines
+//! already looked up, from a cache.
+
+use recording::{Header, Trouble};
+
+use crate::live::{Entry, Live, WATCHED};
+use crate::python::names::Name;
+use crate::python::walk::Frame;
+use crate::python::{Look, Python};
+use crate::tree::Tree;
+
+/// Frames that a callstack keeps, from the innermost on.
+const DEPTH: usize = 2048;
+/// Places of the cache of lines; a power of two.
+const CACHED: usize = 4096;
+
+/// A frame looked up.
+#[derive(Clone, Copy)]
+struct Line {
+    frame: Frame,
+    function: u32,
+    line: u32,
+}
+
+/// A frame of the last sample and the node it led to.
+#[derive(Clone, Copy)]
+struct Step {
+    frame: Frame,
+    node: u32,
+}
+
+const NO_FRAME: Frame = Frame { code: 0, at: 0 };
+
+/// What it takes to turn frames into nodes quickly.
+pub struct Callstacks {
+    /// The interpreter, if there is one that can be read.
+    pub python: Option<Python>,
+    /// The frames now, innermost first.
+    frames: [Frame; DEPTH],
+    /// The frames of the last sample, outermost first.
+    trail: [Step; DEPTH],
+    trail_length: usize,
+    cache: [Line; CACHED],
+    file: Name,
+    name: Name,
+    /// The node for callstacks without a Python frame; 0 until needed.
+    no_python: u32,
+}
+
+impl Callstacks {
+    /// Nothing seen yet.
+    pub const fn new() -> Self {
+        Self {
+            python: None,
+            frames: [NO_FRAME; DEPTH],
+            trail: [Step {
+                frame: NO_FRAME,
+                node: 0,
+            }; DEPTH],
+            trail_length: 0,
+            cache: [Line {
+                frame: NO_FRAME,
+                function: 0,
+                line: 0,
+            }; CACHED],
+            file: Name::new(),
+            name: Name::new(),
+            no_python: 0,
+        }
+    }
+
+    /// For a new recording: ids of the old one mean nothing there.
+    pub fn start_over(&mut self) {
+        self.trail_length = 0;
+        self.cache.fill(Line {
+            frame: NO_FRAME,
+            function: 0,
+            line: 0,
+        });
+        self.no_python = 0;
+    }
+
+    /// A code object whose lines may be in the cache is gone; its address will be used again.
+    pub fn forget(&mut self, code: u64) {
+        self.trail_length = 0;
+        self.cache
+            .iter_mut()
+            .filter(|line| line.frame.code == code)
+            .for_each(|line| line.frame = NO_FRAME);
+    }
+
+    /// The node of the current thread's callstack, and what is wrong with this Python if that has just turned out.
+    pub fn current(
+        &mut self,
+        header: &'static Header,
+        tree: &mut Tree,
+        live: &mut Live,
+        generation: u16,
+    ) -> (u32, Option<Trouble>) {
+        let mut depth = 0;
+        let mut deeper = false;
+        let frames = &mut self.frames;
+        let look = self.python.as_mut().map_or(Look::Nothing, |python| {
+            python.look(|frame| match frames.get_mut(depth) {
+                Some(place) => {
+                    (*place, depth) = (frame, depth + 1);
+                    true
+                }
+                None => {
+                    deeper = true;
+                    false
+                }
+            })
+        });
+        if look == Look::Misfit {
+            self.python = None;
+            return (self.no_python(header, tree), Some(Trouble::PythonSelfCheck));
+        }
+        if depth == 0 {
+            return (self.no_python(header, tree), None);
+        }
+        (self.node(header, tree, live, generation, depth, deeper), None)
+    }
+
+    fn no_python(&mut self, header: &'static Header, tree: &mut Tree) -> u32 {
+        if self.no_python == 0 {
+            let function = tree.made_up_function(header, b"[No Python stack]");
+            self.no_python = tree.node(header, 0, function, 0);
+        }
+        self.no_python
+    }
+
+    fn node(
+        &mut self,
+        header: &'static Header,
+        tree: &mut Tree,
+        live: &mut Live,
+        generation: u16,
+        depth: usize,
+        deeper: bool,
+    ) -> u32 {
+        let (shared, mut node);
+        if deeper {
+            let function = tree.made_up_function(header, b"[callers beyond 2048 frames]");
+            (shared, node) = (0, tree.node(header, 0, function, 0));
+        } else {
+            let known = self.trail.iter().take(self.trail_length);
+            let now = self.frames.iter().take(depth).rev();
+            let same = known.zip(now).take_while(|(step, frame)| step.frame == **frame);
+            (shared, node) = same.fold((0, 0), |(count, _), (step, _)| (count + 1, step.node));
+        }
+        for position in shared..depth {
+            let Some(frame) = self.frames.get(depth - 1 - position).copied() else {
+                break;
+            };
+            let (function, line) = self.look_up(header, tree, live, generation, frame);
+            node = tree.node(header, node, function, line);
+            if let Some(step) = self.trail.get_mut(position) {
+                *step = Step { frame, node };
+            }
+        }
+        self.trail_length = if deeper { 0 } else { depth };
+        node
+    }
+
+    /// The function and the line of a frame.
+    fn look_up(
+        &mut self,
+        header: &'static Header,
+        tree: &mut Tree,
+        live: &mut Live,
+        generation: u16,
+        frame: Frame,
+    ) -> (u32, u32) {
+        let place = ((frame.code >> 4) ^ (frame.at as u64).wrapping_mul(0x9E37_79B9)) as usize % CACHED;
+        if let Some(cached) = self.cache.get(place).filter(|cached| cached.frame == frame) {
+            return (cached.function, cached.line);
+        }
+        let Some(python) = self.python else { return (0, 0) };
+        self.file.clear();
+        self.name.clear();
+        let first_line = python.describe(frame.code, &mut self.file, &mut self.name);
+        let file = tree.string(header, self.file.bytes());
+        let name = tree.string(header, self.name.bytes());
+        let function = tree.function(header, file, name, first_line);
+        let line = python.line(frame);
+        if watch(live, generation, frame.code)
+            && let Some(cached) = self.cache.get_mut(place)
+        {
+            *cached = Line { frame, function, line };
+        }
+        (function, line)
+    }
+}
+
+/// Makes sure that a free of this code object is noticed; `false` if there is no memory to remember it.
+fn watch(live: &mut Live, generation: u16, code: u64) -> bool {
+    if let Some(entry) = live.get_mut(code) {
+        entry.flags |= WATCHED;
+        return true;
+    }
+    live.insert(Entry {
+        address: code,
+        flags: WATCHED,
+        generation,
+        ..Entry::default()
+    })
+}

@@ -1,0 +1,183 @@
+//! The last words: what happens when an allocation has failed. The process may be about to die, any lock may be held by a thread
+//! that will never run again, and there is no memory; so this notes, gives back the stash, rings, and is done.
+#![expect(unsafe_code, reason = "fflush, madvise and what pthread attributes say")]
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::sync::atomic::{Ordering::Relaxed, Ordering::Release};
+
+use recording::{AllocFunction, Block, EventKind, Header, Trouble};
+
+use crate::state::STATE;
+use crate::thread::{Failing, Inside};
+use crate::{doorbell, errno, events, file, hooks, stash, sys};
+
+/// Exit status when the glass is broken (`--on-oom=exit`), as Fil's users know it.
+const OOM_STATUS: i32 = 53;
+/// Within this time a smaller failure belongs to the same moment: the program is unwinding.
+const MOMENT_NS: u64 = 2_000_000_000;
+/// Shortest time between two rings.
+const RING_PAUSE_NS: u64 = 500_000_000;
+
+/// End the process on a failed allocation?
+pub static EXIT_ON_OOM: AtomicBool = AtomicBool::new(false);
+/// Threads started so far beside the first.
+pub static THREADS_STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// Notes a failed allocation of `bytes`; leaves `errno` as it is.
+pub fn failed(function: AllocFunction, bytes: u64) {
+    let Some(_failing) = Failing::enter() else { return };
+    let errno = errno::get();
+    note(function, bytes);
+    stash::release();
+    let exits = EXIT_ON_OOM.load(Relaxed);
+    if exits {
+        break_the_glass();
+    }
+    tell();
+    errno::set(errno);
+}
+
+fn note(function: AllocFunction, bytes: u64) {
+    let _inside = Inside::enter();
+    let mut state = STATE.try_for_a_while();
+    let (header, node) = match &mut state {
+        Some(state) => {
+            let node = state.callstack();
+            (state.recording(), node)
+        }
+        None => (file::header(), 0),
+    };
+    let Some(header) = header else { return };
+    if state.is_none() {
+        events::note_once(header, Trouble::Busy, 0);
+    }
+    header.failures.fetch_add(1, Relaxed);
+    events::note_failure(header, function as u32, bytes, node);
+    if is_a_new_moment(header, bytes) {
+        header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
+        header.oom_request_bytes.store(bytes, Relaxed);
+        header.oom_time_ns.store(sys::now_ns(false), Relaxed);
+        header.oom_node.store(node, Relaxed);
+        header.oom_function.store(function as u32, Relaxed);
+        header.oom_epoch.fetch_add(1, Release);
+    }
+}
+
+/// Is this failure "the moment it ran out", or an echo of the last while the program unwinds?
+fn is_a_new_moment(header: &Header, bytes: u64) -> bool {
+    let (live, then) = (header.live_bytes.load(Relaxed), header.oom_live_bytes.load(Relaxed));
+    let later = sys::now_ns(false).saturating_sub(header.oom_time_ns.load(Relaxed)) > MOMENT_NS;
+    let as_large = live >= then && bytes >= header.oom_request_bytes.load(Relaxed);
+    let has_grown = live > then.saturating_add((then / 64).max(1 << 20));
+    header.oom_epoch.load(Relaxed) == 0 || later || as_large || has_grown
+}
+
+/// Rings the doorbell, not too often; where nobody listens, starts the dumper once.
+fn tell() {
+    static LAST_NS: AtomicU64 = AtomicU64::new(0);
+    static STARTED: AtomicBool = AtomicBool::new(false);
+    let now = sys::now_ns(true);
+    let last = LAST_NS.swap(now, Relaxed);
+    if now.saturating_sub(last) >= RING_PAUSE_NS && !doorbell::ring("failed") && !STARTED.swap(true, Relaxed) {
+        doorbell::start_dumper();
+    }
+}
+
+/// Ends the process. A supervisor draws the report when it sees the end; without one the dumper is started from here, and given
+/// room by handing the large blocks' pages back. Other threads may run on until the end, so nothing is unmapped.
+fn break_the_glass() -> ! {
+    static BROKEN: AtomicBool = AtomicBool::new(false);
+    if BROKEN.swap(true, Relaxed) {
+        loop {
+            sys::pause();
+        }
+    }
+    if let Some(header) = file::header() {
+        header.state.store(recording::STATE_OOM_EXIT, Release);
+    }
+    // With other threads around, one of them may hold a stream's lock for ever.
+    if THREADS_STARTED.load(Relaxed) == 0 {
+        // SAFETY: null means every stream.
+        unsafe { libc::fflush(core::ptr::null_mut()) };
+    }
+    if !doorbell::ring("failed") {
+        give_back_large_blocks();
+        if let Some(dumper) = doorbell::start_dumper() {
+            doorbell::wait_for(dumper);
+        }
+    }
+    sys::exit(OOM_STATUS)
+}
+
+fn give_back_large_blocks() {
+    let Some(state) = STATE.try_for_a_while() else { return };
+    for index in 0..state.large_block_count() {
+        let Some(block) = state.large_block(index) else { break };
+        give_back(block);
+    }
+}
+
+fn give_back(block: &Block) {
+    const PAGE: u64 = 4096;
+    let start = block.address.load(Relaxed);
+    let first = start.next_multiple_of(PAGE);
+    let end = start.saturating_add(block.bytes.load(Relaxed)) & !(PAGE - 1);
+    if start != 0 && first < end {
+        // SAFETY: whole pages of a live block of a process that is about to end; its contents are given up on purpose.
+        let _ = unsafe { sys::advise(first as usize, (end - first) as usize, libc::MADV_DONTNEED) };
+    }
+}
+
+/// The program is about to start a thread.
+pub fn thread_starts() {
+    let threads = THREADS_STARTED.fetch_add(1, Relaxed) + 1;
+    if let Some(header) = file::header() {
+        header.threads_started.store(threads, Relaxed);
+    }
+}
+
+/// A thread could not be started. EAGAIN may be a limit on processes; it is about memory if its stack cannot be mapped now.
+pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
+    THREADS_STARTED.fetch_sub(1, Relaxed);
+    let bytes = stack_bytes(attributes);
+    let no_room = || match sys::map_anonymous(bytes, false) {
+        Ok(probe) => {
+            // SAFETY: just mapped, and not used.
+            unsafe { sys::unmap(probe, bytes) };
+            false
+        }
+        Err(_) => true,
+    };
+    if status == libc::ENOMEM || status == libc::EAGAIN && no_room() {
+        hooks::failed(AllocFunction::PthreadCreate, bytes);
+    }
+}
+
+fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
+    let mut bytes = 0;
+    if attributes.is_null() {
+        let mut default = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: a writable rlimit. A new thread's stack is as large as RLIMIT_STACK says (pthread_create(3)), 2 MiB if unlimited.
+        unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut default) };
+        bytes = if default.rlim_cur == libc::RLIM_INFINITY {
+            2 << 20
+        } else {
+            default.rlim_cur as usize
+        };
+    } else {
+        // SAFETY: initialized attributes, as the caller gave them to pthread_create.
+        unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
+    }
+    bytes
+}
+
+/// The handler of SIGUSR2: asks for a report of the peak so far.
+pub extern "C" fn on_report_signal(_: i32) {
+    if let Some(header) = file::header() {
+        events::note(header, EventKind::ReportRequested, 0, 0);
+    }
+    doorbell::ring("report");
+}

@@ -1,0 +1,23 @@
+//! The thread's `errno`, which a call of ours must leave as the job's own call left it.
+#![expect(unsafe_code, reason = "errno is a C variable")]
+
+use core::ptr::NonNull;
+
+fn place() -> Option<NonNull<i32>> {
+    // SAFETY: needs nothing; gives the address of the thread's own variable.
+    NonNull::new(unsafe { libc::__errno_location() })
+}
+
+/// What it is now.
+pub fn get() -> i32 {
+    // SAFETY: the thread's own variable, alive as long as the thread.
+    place().map_or(0, |errno| unsafe { errno.read() })
+}
+
+/// Sets it.
+pub fn set(value: i32) {
+    if let Some(errno) = place() {
+        // SAFETY: the thread's own variable, alive as long as the thread.
+        unsafe { errno.write(value) };
+    }
+}

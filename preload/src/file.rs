@@ -1,0 +1,223 @@
+//! The recording as a mapped file: created at the first sample, grown chunk by chunk, reserved on disk before it is mapped.
+#![expect(unsafe_code, reason = "makes references to mapped memory")]
+
+use core::fmt::Write;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
+
+use crate::settings::Path;
+use crate::sys::{self, Errno, File};
+
+/// The header of this process's recording; null before the first sample and after a fork.
+static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
+
+/// The header, for whoever cannot wait for the lock.
+pub fn header() -> Option<&'static Header> {
+    // SAFETY: a non-null pointer is to a mapped header that stays mapped for the life of the process; all its fields are atomic.
+    NonNull::new(HEADER.load(Acquire)).map(|header| unsafe { header.as_ref() })
+}
+
+/// In a forked child: what is mapped is the parent's.
+pub fn disown() {
+    HEADER.store(null_mut(), Release);
+}
+
+/// Chunks that a new file has: one of each table.
+const FIRST_CHUNKS: usize = Table::ALL.len();
+
+/// The chunks of one table, in order.
+struct Chunks {
+    starts: [*mut u8; MAX_CHUNKS],
+    count: usize,
+}
+
+/// The file of this process.
+pub struct Recording {
+    path: Path,
+    tables: [Chunks; Table::ALL.len()],
+    /// Set when it cannot grow any more.
+    stuck: Option<(Trouble, u64)>,
+}
+
+// SAFETY: the pointers are to shared mappings that any thread may use; the records are atomic.
+unsafe impl Send for Recording {}
+
+/// A record of a table: nothing but atomic integers.
+pub trait Record {
+    /// Its table.
+    const TABLE: Table;
+}
+impl Record for recording::Node {
+    const TABLE: Table = Table::Nodes;
+}
+impl Record for recording::Function {
+    const TABLE: Table = Table::Functions;
+}
+impl Record for recording::Site {
+    const TABLE: Table = Table::Sites;
+}
+impl Record for recording::Block {
+    const TABLE: Table = Table::Blocks;
+}
+
+impl Recording {
+    /// No file yet.
+    pub const fn new() -> Self {
+        let tables = [const {
+            Chunks {
+                starts: [null_mut(); MAX_CHUNKS],
+                count: 0,
+            }
+        }; Table::ALL.len()];
+        Self {
+            path: Path::new(),
+            tables,
+            stuck: None,
+        }
+    }
+
+    /// Creates `<folder>/<pid>-<n>.recording` with the first free `n`.
+    pub fn create(&mut self, folder: &[u8]) -> Result<&'static Header, Errno> {
+        let mut attempt = 0;
+        let file = loop {
+            self.path.clear();
+            self.path.push(folder);
+            let _ = write!(self.path, "/{}-{attempt}.recording\0", sys::pid());
+            let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG))?;
+            match File::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) {
+                Err(Errno(libc::EEXIST)) if attempt < 10_000 => attempt += 1,
+                other => break other?,
+            }
+        };
+        let bytes = HEADER_BYTES + FIRST_CHUNKS * CHUNK_BYTES;
+        file.reserve(0, bytes)?;
+        let start = sys::map_file(&file, 0, bytes)?;
+        // SAFETY: the mapping is zeroed, page-aligned, longer than a header, and never unmapped; zeros are a valid header.
+        let header: &'static Header = unsafe { start.cast::<Header>().as_ref() };
+        self.stuck = None;
+        for (number, table) in Table::ALL.into_iter().enumerate() {
+            self.tables[number].count = 0;
+            self.append(
+                header,
+                table,
+                start.as_ptr().wrapping_add(HEADER_BYTES + number * CHUNK_BYTES),
+            );
+        }
+        header.version.store(recording::VERSION, Relaxed);
+        header.header_bytes.store(HEADER_BYTES as u32, Relaxed);
+        header.chunk_bytes.store(CHUNK_BYTES as u32, Relaxed);
+        header.state.store(recording::STATE_RUNNING, Relaxed);
+        header.pid.store(sys::pid(), Relaxed);
+        header.ppid.store(sys::parent_pid(), Relaxed);
+        header.started_ns.store(sys::now_ns(false), Relaxed);
+        Ok(header)
+    }
+
+    /// Makes a created file a recording, and this process's own.
+    pub fn publish(&self, header: &'static Header) {
+        header.magic.store(u64::from_le_bytes(recording::MAGIC), Release);
+        HEADER.store((header as *const Header).cast_mut(), Release);
+    }
+
+    fn append(&mut self, header: &Header, table: Table, start: *mut u8) {
+        let chunks = &mut self.tables[table as usize - 1];
+        let number = header.chunk_count.load(Relaxed) as usize;
+        if let (Some(slot), Some(kind)) = (chunks.starts.get_mut(chunks.count), header.chunk_kinds.get(number)) {
+            *slot = start;
+            chunks.count += 1;
+            kind.store(table as u8, Relaxed);
+            header.chunk_count.store(number as u32 + 1, Release);
+        }
+    }
+
+    /// Published records of a table; for strings, bytes.
+    pub fn count(&self, header: &'static Header, table: Table) -> &'static AtomicU32 {
+        &header.counts[table as usize - 1]
+    }
+
+    /// Makes sure that record `index` has a place, growing the file if it must; `false` if it cannot.
+    pub fn make_room(&mut self, header: &Header, table: Table, index: usize) -> bool {
+        let chunks = &self.tables[table as usize - 1];
+        if index / table.records_per_chunk() < chunks.count {
+            return true;
+        }
+        if self.stuck.is_some() {
+            return false;
+        }
+        match self.map_next(header) {
+            Ok(start) => {
+                self.append(header, table, start.as_ptr());
+                true
+            }
+            Err(trouble) => {
+                self.stuck = Some(trouble);
+                false
+            }
+        }
+    }
+
+    fn map_next(&self, header: &Header) -> Result<NonNull<u8>, (Trouble, u64)> {
+        let number = header.chunk_count.load(Relaxed) as usize;
+        if number >= MAX_CHUNKS {
+            return Err((Trouble::Full, recording::MAX_FILE_BYTES as u64));
+        }
+        let offset = HEADER_BYTES + number * CHUNK_BYTES;
+        let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG));
+        path.and_then(|path| File::open(path, libc::O_RDWR | libc::O_NOFOLLOW))
+            .and_then(|file| {
+                file.reserve(offset, CHUNK_BYTES)
+                    .and_then(|()| sys::map_file(&file, offset, CHUNK_BYTES))
+            })
+            .map_err(|Errno(number)| (Trouble::CannotGrow, number as u64))
+    }
+
+    /// Why it cannot grow, told once.
+    pub fn take_trouble(&mut self) -> Option<(Trouble, u64)> {
+        // `Busy` never comes from here; it marks what has been told.
+        match self.stuck {
+            None | Some((Trouble::Busy, _)) => None,
+            told => {
+                self.stuck = Some((Trouble::Busy, 0));
+                told
+            }
+        }
+    }
+
+    fn address(&self, table: Table, index: usize) -> Option<*mut u8> {
+        let per_chunk = table.records_per_chunk();
+        let chunks = &self.tables[table as usize - 1];
+        let start = chunks.starts.get(..chunks.count)?.get(index / per_chunk)?;
+        Some(start.wrapping_add(index % per_chunk * table.record_bytes()))
+    }
+
+    /// The record with this index, if there is a place for it.
+    #[inline]
+    pub fn record<R: Record>(&self, index: u32) -> Option<&'static R> {
+        let address = self.address(R::TABLE, index as usize)?.cast::<R>();
+        // SAFETY: inside a mapped chunk, aligned by the record's size, never unmapped; a record is atomic integers, for which any
+        // bytes are a value.
+        Some(unsafe { &*address })
+    }
+
+    /// `length` bytes of the string table from `offset` on; they must not straddle two chunks.
+    pub fn string_bytes(&self, offset: usize, length: usize) -> Option<&[u8]> {
+        let address = self.string_place(offset, length)?;
+        // SAFETY: inside a mapped chunk; string bytes never change once written, and all writing is under the same lock.
+        Some(unsafe { core::slice::from_raw_parts(address, length) })
+    }
+
+    /// As [`Recording::string_bytes`], for writing.
+    pub fn string_bytes_mut(&mut self, offset: usize, length: usize) -> Option<&mut [u8]> {
+        let address = self.string_place(offset, length)?;
+        // SAFETY: as above; `&mut self` makes this the only slice.
+        Some(unsafe { core::slice::from_raw_parts_mut(address, length) })
+    }
+
+    fn string_place(&self, offset: usize, length: usize) -> Option<*mut u8> {
+        (offset % CHUNK_BYTES + length <= CHUNK_BYTES)
+            .then(|| self.address(Table::Strings, offset))
+            .flatten()
+    }
+}

@@ -1,0 +1,263 @@
+//! The recorded blocks that are alive, and the filter by which a free knows in a few instructions that its block is not among them.
+
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crate::array::{Array, Plain};
+use crate::sampler::Chance;
+
+/// log2 of the filter's bytes. Blocks are 16-byte aligned, so the filter covers 8 MiB of neighbouring heap before it repeats.
+const FILTER_LOG2: u32 = 19;
+const FILTER_BYTES: usize = 1 << FILTER_LOG2;
+/// A filter byte that stands for more than one block.
+const SEVERAL: u8 = 255;
+const FIRST_ENTRIES: usize = 4096;
+
+/// For each place that addresses map to: 0 for no recorded block, an 8-bit tag of the only one's address, or [`SEVERAL`].
+static FILTER: [AtomicU8; FILTER_BYTES] = [const { AtomicU8::new(0) }; FILTER_BYTES];
+
+#[inline(always)]
+fn place(address: u64) -> usize {
+    (address >> 4) as usize & (FILTER_BYTES - 1)
+}
+
+/// Of the address bits above the place's, and never 0 or [`SEVERAL`].
+#[inline(always)]
+fn tag(address: u64) -> u8 {
+    let above = address >> (4 + FILTER_LOG2);
+    ((above ^ (above >> 8)) as u8).clamp(1, SEVERAL - 1)
+}
+
+/// Might there be a recorded block at this address? A stale answer is impossible: who frees a block has learnt its address from
+/// who was given it, after the filter was set.
+#[inline(always)]
+pub fn may_be_recorded(address: u64) -> bool {
+    match FILTER[place(address)].load(Relaxed) {
+        0 => false,
+        found => found == SEVERAL || found == tag(address),
+    }
+}
+
+/// A recorded block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its address; 0 in a free place.
+    pub address: u64,
+    /// Bytes asked for.
+    pub bytes: u64,
+    /// The site that its weight was added to.
+    pub site: u32,
+    /// Its slot in the recording's table of large blocks, plus one; 0 for none.
+    pub slot: u32,
+    /// log2 of the sampling interval; 0 if recorded for certain.
+    pub interval_log2: u8,
+    /// [`COUNTED`] and [`WATCHED`].
+    pub flags: u8,
+    /// Forks that this process is away from the one where it all began, modulo 2^16: older blocks are inherited.
+    pub generation: u16,
+}
+
+/// [`Entry::flags`]: its weight is in its site.
+pub const COUNTED: u8 = 1;
+/// [`Entry::flags`]: a code object at this address is in the cache of lines.
+pub const WATCHED: u8 = 2;
+
+impl Entry {
+    /// How it came to be recorded.
+    pub fn chance(&self) -> Chance {
+        match self.interval_log2 {
+            0 => Chance::Certain,
+            log2 => Chance::Interval(log2 as u32),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "a marker")]
+// SAFETY: integers.
+unsafe impl Plain for Entry {}
+
+/// The table of recorded blocks: open addressing with linear probing and deletion by shifting back. Blocks that share a byte of
+/// the filter share their home place here, so that the filter can be kept exact.
+pub struct Live {
+    entries: Array<Entry>,
+    used: usize,
+    every_block: bool,
+}
+
+impl Live {
+    /// A table without memory.
+    pub const fn new() -> Self {
+        Self {
+            entries: Array::empty(),
+            used: 0,
+            every_block: false,
+        }
+    }
+
+    /// Before the first insertion: every block will be recorded, so the home place must not depend on the filter's few bits.
+    pub fn expect_every_block(&mut self) {
+        self.every_block = true;
+    }
+
+    /// Blocks in the table.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    fn home(&self, address: u64, mask: usize) -> usize {
+        let key = if self.every_block {
+            address >> 4
+        } else {
+            place(address) as u64
+        };
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask
+    }
+
+    fn position(&self, address: u64) -> Option<usize> {
+        let mask = self.entries.len().checked_sub(1)?;
+        let mut at = self.home(address, mask);
+        loop {
+            match self.entries.get(at)?.address {
+                0 => return None,
+                found if found == address => return Some(at),
+                _ => at = (at + 1) & mask,
+            }
+        }
+    }
+
+    /// The block at this address.
+    pub fn get_mut(&mut self, address: u64) -> Option<&mut Entry> {
+        let at = self.position(address)?;
+        self.entries.get_mut(at)
+    }
+
+    /// Adds a block whose address is not in the table; `false` if there is no memory.
+    pub fn insert(&mut self, entry: Entry) -> bool {
+        if self.used * 2 >= self.entries.len() && !self.grow() {
+            return false;
+        }
+        self.put(entry);
+        self.used += 1;
+        let byte = &FILTER[place(entry.address)];
+        let alone = byte.load(Relaxed) == 0;
+        byte.store(if alone { tag(entry.address) } else { SEVERAL }, Relaxed);
+        true
+    }
+
+    fn grow(&mut self) -> bool {
+        let Some(larger) = Array::zeroed((self.entries.len() * 2).max(FIRST_ENTRIES)) else {
+            // Nine tenths full is slow, but right.
+            return self.used * 10 < self.entries.len() * 9;
+        };
+        let smaller = core::mem::replace(&mut self.entries, larger);
+        for entry in smaller.iter().filter(|entry| entry.address != 0) {
+            self.put(*entry);
+        }
+        true
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let Some(mask) = self.entries.len().checked_sub(1) else {
+            return;
+        };
+        let mut at = self.home(entry.address, mask);
+        while let Some(found) = self.entries.get_mut(at) {
+            if found.address == 0 {
+                *found = entry;
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Takes the block at this address out.
+    pub fn remove(&mut self, address: u64) -> Option<Entry> {
+        let mut hole = self.position(address)?;
+        let mask = self.entries.len() - 1;
+        let removed = *self.entries.get(hole)?;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let entry = *self.entries.get(at)?;
+            if entry.address == 0 {
+                break;
+            }
+            // An entry may move back into the hole unless its home lies cyclically in (hole, at].
+            let from_home = at.wrapping_sub(self.home(entry.address, mask)) & mask;
+            if from_home >= (at.wrapping_sub(hole) & mask) {
+                *self.entries.get_mut(hole)? = entry;
+                hole = at;
+            }
+        }
+        *self.entries.get_mut(hole)? = Entry::default();
+        self.used -= 1;
+        self.refresh_filter(address);
+        Some(removed)
+    }
+
+    fn refresh_filter(&self, removed: u64) {
+        let byte = &FILTER[place(removed)];
+        if byte.load(Relaxed) != SEVERAL {
+            byte.store(0, Relaxed);
+            return;
+        }
+        if self.every_block {
+            return;
+        }
+        let Some(mask) = self.entries.len().checked_sub(1) else {
+            return;
+        };
+        let mut at = self.home(removed, mask);
+        let mut now = 0;
+        while let Some(entry) = self.entries.get(at).filter(|entry| entry.address != 0) {
+            if place(entry.address) == place(removed) {
+                now = if now == 0 { tag(entry.address) } else { SEVERAL };
+            }
+            at = (at + 1) & mask;
+        }
+        byte.store(now, Relaxed);
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    /// The filter is one for the whole process.
+    pub static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    proptest! {
+        #[test]
+        fn the_table_is_a_map_and_the_filter_never_denies_a_block(
+            every_block: bool,
+            steps in proptest::collection::vec((0u64..400, any::<bool>()), 1..2000),
+        ) {
+            let _one = ONE_AT_A_TIME.lock();
+            let mut live = Live::new();
+            if every_block {
+                live.expect_every_block();
+            }
+            let mut model = BTreeMap::new();
+            for (number, insert) in steps {
+                // Few places, so that many share a byte of the filter.
+                let address = 0x7000_0000_0000 + (number % 20) * 16 + ((number / 20) << (4 + FILTER_LOG2));
+                if insert && !model.contains_key(&address) {
+                    let entry = Entry { address, bytes: number, flags: COUNTED, ..Entry::default() };
+                    prop_assert!(live.insert(entry));
+                    model.insert(address, entry);
+                } else if !insert {
+                    prop_assert_eq!(live.remove(address), model.remove(&address));
+                }
+                prop_assert!(model.keys().all(|address| may_be_recorded(*address)));
+                prop_assert_eq!(live.len(), model.len());
+            }
+            for (address, entry) in model {
+                prop_assert_eq!(live.remove(address), Some(entry));
+                prop_assert!(every_block || !may_be_recorded(address) || live.len() > 0);
+            }
+        }
+    }
+}

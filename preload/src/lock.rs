@@ -1,0 +1,131 @@
+//! A lock over the preload's state that never allocates, can be given up on, and does not survive into a fork.
+#![expect(unsafe_code, reason = "hands out a reference to what it guards")]
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::sys;
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const AWAITED: u32 = 2;
+
+/// Turns that a bounded try spins or yields before it gives up: some milliseconds.
+const PATIENCE: u32 = 20_000;
+
+/// A mutual-exclusion lock on a futex (Drepper, "Futexes are tricky", 2011, mutex 3).
+pub struct Lock<T> {
+    word: AtomicU32,
+    guarded: UnsafeCell<T>,
+}
+
+// SAFETY: `guarded` is reached only through a guard, of which there is one at a time.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+/// The right to use what the lock guards.
+pub struct Guard<'a, T>(&'a Lock<T>);
+
+impl<T> Lock<T> {
+    /// A free lock.
+    pub const fn new(guarded: T) -> Self {
+        Self {
+            word: AtomicU32::new(FREE),
+            guarded: UnsafeCell::new(guarded),
+        }
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> Guard<'_, T> {
+        for _ in 0..100 {
+            if self.take(HELD) {
+                return Guard(self);
+            }
+            core::hint::spin_loop();
+        }
+        while self.word.swap(AWAITED, Acquire) != FREE {
+            sys::futex_wait(&self.word, AWAITED);
+        }
+        Guard(self)
+    }
+
+    /// Tries for a bounded time; `None` if the holder does not let go, or is this thread itself.
+    pub fn try_for_a_while(&self) -> Option<Guard<'_, T>> {
+        for turn in 0..PATIENCE {
+            if self.take(HELD) {
+                return Some(Guard(self));
+            }
+            if turn > 1000 {
+                sys::yield_now();
+            }
+        }
+        None
+    }
+
+    fn take(&self, state: u32) -> bool {
+        self.word.compare_exchange(FREE, state, Acquire, Relaxed).is_ok()
+    }
+
+    /// Takes the lock until [`Lock::after_fork`], so that no other thread holds it while the process is copied.
+    pub fn before_fork(&self) {
+        core::mem::forget(self.lock());
+    }
+
+    /// Gives back what [`Lock::before_fork`] took, in the parent and in the child, after a last look at what it guards.
+    pub fn after_fork(&self, look: impl FnOnce(&mut T)) {
+        look(&mut Guard(self));
+    }
+
+    fn release(&self) {
+        if self.word.swap(FREE, Release) == AWAITED {
+            sys::futex_wake(&self.word);
+        }
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the guard is the only one there is.
+        unsafe { &*self.0.guarded.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard is the only one there is, and borrowed mutably.
+        unsafe { &mut *self.0.guarded.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_threads_lose_no_increment() {
+        static LOCK: Lock<u64> = Lock::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20_000).for_each(|_| *LOCK.lock() += 1));
+            }
+        });
+        assert_eq!(*LOCK.lock(), 160_000);
+    }
+
+    #[test]
+    fn a_thread_that_holds_the_lock_is_refused_instead_of_hanging() {
+        let lock = Lock::new(());
+        let held = lock.lock();
+        assert!(lock.try_for_a_while().is_none());
+        drop(held);
+        assert!(lock.try_for_a_while().is_some());
+    }
+}

@@ -1,0 +1,164 @@
+//! Anonymous memory that the program mapped itself, in order of address, so that parts of it can be unmapped and moved.
+
+use crate::array::{Array, Plain};
+
+/// A range of mapped memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// The site that it counts for.
+    pub site: u32,
+    /// Forks away from the first process, as for a live block.
+    pub generation: u32,
+}
+
+#[expect(unsafe_code, reason = "a marker")]
+// SAFETY: integers.
+unsafe impl Plain for Mapping {}
+
+/// More mappings than the kernel's usual limit for a process (vm.max_map_count, 65530).
+const MOST: usize = 1 << 16;
+
+/// The mappings, sorted, never overlapping.
+pub struct Mappings {
+    sorted: Array<Mapping>,
+    used: usize,
+}
+
+impl Mappings {
+    /// None, and no memory for them.
+    pub const fn new() -> Self {
+        Self {
+            sorted: Array::empty(),
+            used: 0,
+        }
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Adds a range that overlaps no other; `false` if there is no room.
+    pub fn insert(&mut self, mapping: Mapping) -> bool {
+        if self.used == self.sorted.len() && !self.grow() {
+            return false;
+        }
+        let at = self.first_ending_after(mapping.start);
+        self.sorted.copy_within(at..self.used, at + 1);
+        if let Some(place) = self.sorted.get_mut(at) {
+            *place = mapping;
+            self.used += 1;
+        }
+        true
+    }
+
+    fn grow(&mut self) -> bool {
+        let more = (self.sorted.len() * 2).max(256);
+        if more > MOST {
+            return false;
+        }
+        let Some(mut larger) = Array::zeroed(more) else {
+            return false;
+        };
+        larger
+            .iter_mut()
+            .zip(self.sorted.iter())
+            .for_each(|(to, from)| *to = *from);
+        self.sorted = larger;
+        true
+    }
+
+    fn first_ending_after(&self, address: u64) -> usize {
+        let used = self.sorted.get(..self.used).unwrap_or_default();
+        used.partition_point(|mapping| mapping.end <= address)
+    }
+
+    /// Takes `start..end` out, wherever mappings lie in it, and shows each piece taken: the piece, and whether its mapping is gone
+    /// altogether. `false` if a mapping that was cut in two found no room for its second half.
+    pub fn remove(&mut self, start: u64, end: u64, mut taken: impl FnMut(Mapping, bool)) -> bool {
+        let at = self.first_ending_after(start);
+        let mut all_kept = true;
+        while let Some(found) = self.sorted.get(..self.used).and_then(|used| used.get(at)).copied() {
+            if found.start >= end {
+                break;
+            }
+            let piece = Mapping {
+                start: found.start.max(start),
+                end: found.end.min(end),
+                ..found
+            };
+            let (before, after) = (found.start < piece.start, piece.end < found.end);
+            taken(piece, !before && !after);
+            let Some(place) = self.sorted.get_mut(at) else { break };
+            match (before, after) {
+                (false, false) => {
+                    self.sorted.copy_within(at + 1..self.used, at);
+                    self.used -= 1;
+                }
+                (true, false) => {
+                    place.end = piece.start;
+                    return self.remove(piece.end, end, taken) && all_kept;
+                }
+                (false, true) => place.start = piece.end,
+                (true, true) => {
+                    place.end = piece.start;
+                    let rest = Mapping {
+                        start: piece.end,
+                        ..found
+                    };
+                    if !self.insert(rest) {
+                        all_kept = false;
+                        taken(rest, false);
+                    }
+                    break;
+                }
+            }
+            if after {
+                break;
+            }
+        }
+        all_kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn mappings_behave_like_a_set_of_pages(steps in proptest::collection::vec((0u64..60, 1u64..20, any::<bool>()), 1..200)) {
+            let mut mappings = Mappings::new();
+            let mut pages = [None; 100];
+            for (number, (start, length, insert)) in steps.into_iter().enumerate() {
+                let mut removed = 0;
+                prop_assert!(mappings.remove(start, start + length, |piece, _| removed += piece.end - piece.start));
+                let range = start as usize..(start + length) as usize;
+                let expected = pages[range.clone()].iter().flatten().count() as u64;
+                prop_assert_eq!(removed, expected);
+                pages[range.clone()].fill(None);
+                if insert {
+                    let site = number as u32;
+                    let mapping = Mapping { start, end: start + length, site, generation: 0 };
+                    prop_assert!(mappings.insert(mapping));
+                    pages[range].fill(Some(site));
+                }
+                let mut total = 0;
+                let mut last = 0;
+                for mapping in &mappings.sorted[..mappings.used] {
+                    prop_assert!(last <= mapping.start && mapping.start < mapping.end);
+                    last = mapping.end;
+                    total += mapping.end - mapping.start;
+                    prop_assert!((mapping.start..mapping.end).all(|page| pages[page as usize] == Some(mapping.site)));
+                }
+                prop_assert_eq!(total, pages.iter().flatten().count() as u64);
+                prop_assert_eq!(mappings.is_empty(), total == 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The Python in this process: found by its symbols, checked once, read at every sample.
+#![expect(unsafe_code, reason = "calls functions of the interpreter")]
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::transmute;
+
+use crate::real;
+
+pub mod allocator;
+pub mod layout;
+pub mod lines;
+pub mod memory;
+pub mod names;
+pub mod walk;
+
+use layout::{BYTES_LENGTH, BYTES_TEXT, Layout, OBJECT_TYPE};
+use memory::{Checked, Direct};
+use names::Name;
+use walk::{Frame, Memory};
+
+/// What a look at the current thread gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Not a thread that Python knows, or no frame.
+    Nothing,
+    /// Frames were shown.
+    Frames,
+    /// The offsets don't fit this build.
+    Misfit,
+}
+
+/// An interpreter with a known layout.
+#[derive(Clone, Copy)]
+pub struct Python {
+    layout: &'static Layout,
+    checked: bool,
+    code_type: u64,
+    str_type: u64,
+    bytes_type: u64,
+    thread_state: unsafe extern "C" fn() -> *mut c_void,
+    is_finalizing: Finalizing,
+}
+
+/// How to ask whether the interpreter is shutting down.
+#[derive(Clone, Copy)]
+enum Finalizing {
+    Function(unsafe extern "C" fn() -> c_int),
+    Variable(*const usize),
+    Unknown,
+}
+
+// SAFETY: the pointers are to code and static data of the interpreter.
+unsafe impl Send for Python {}
+
+/// What was found in the process.
+pub enum Found {
+    /// No Python.
+    None,
+    /// One whose frames can be read; its version.
+    Known(Python, (u8, u8)),
+    /// One whose frames cannot be read; its version.
+    Unknown((u8, u8)),
+}
+
+/// Looks for an interpreter among the program and its libraries.
+pub fn find() -> Found {
+    let version = real::find(c"Py_GetVersion");
+    if version.is_null() {
+        return Found::None;
+    }
+    // SAFETY: `const char *Py_GetVersion(void)` in every version; it formats into static storage.
+    let version = unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(version) };
+    // SAFETY: needs no initialized interpreter.
+    let text = unsafe { version() };
+    // SAFETY: a static string that ends in a zero byte.
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let number = parse_version(text);
+    match known(number, text) {
+        Some(python) => Found::Known(python, number),
+        None => Found::Unknown(number),
+    }
+}
+
+fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
+    // A free-threaded build keeps its frames otherwise and says so in its version.
+    if text.windows(14).any(|part| part == b"free-threading") {
+        return None;
+    }
+    let layout = layout::of(number.0, number.1)?;
+    // PyPy answers Py_GetVersion too, but has none of CPython's thread states.
+    let found = |symbol: &CStr| Some(real::find(symbol)).filter(|address| !address.is_null());
+    let thread_state = found(c"PyGILState_GetThisThreadState")?;
+    let function = found(c"Py_IsFinalizing").or_else(|| found(c"_Py_IsFinalizing"));
+    // SAFETY: `int (void)` under both names.
+    let as_function = |found| unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(found) };
+    let is_finalizing = match (function, found(c"_Py_Finalizing")) {
+        (Some(function), _) => Finalizing::Function(as_function(function)),
+        (None, Some(variable)) => Finalizing::Variable(variable.cast()),
+        (None, None) => Finalizing::Unknown,
+    };
+    Some(Python {
+        layout,
+        checked: false,
+        code_type: found(c"PyCode_Type")? as u64,
+        str_type: found(c"PyUnicode_Type")? as u64,
+        bytes_type: found(c"PyBytes_Type")? as u64,
+        // SAFETY: `PyThreadState *PyGILState_GetThisThreadState(void)` in every version.
+        thread_state: unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *mut c_void>(thread_state) },
+        is_finalizing,
+    })
+}
+
+fn parse_version(text: &[u8]) -> (u8, u8) {
+    let mut numbers = text.split(|byte| !byte.is_ascii_digit()).map(|digits| {
+        digits.iter().fold(0u8, |number, digit| {
+            number.saturating_mul(10).saturating_add(digit - b'0')
+        })
+    });
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+impl Python {
+    /// Shows `visit` the current thread's frames, innermost first, until it says `false`.
+    #[inline]
+    pub fn look(&mut self, visit: impl FnMut(Frame) -> bool) -> Look {
+        let state = self.current_thread_state();
+        if state == 0 {
+            return Look::Nothing;
+        }
+        if !self.checked {
+            match self.check(state) {
+                Look::Frames => self.checked = true,
+                other => return other,
+            }
+        }
+        walk::frames(&Direct, self.layout, self.code_type, state, visit);
+        Look::Frames
+    }
+
+    /// 0 where there is none, and while the interpreter shuts down, when thread states go away under their threads.
+    fn current_thread_state(&self) -> u64 {
+        let finalizing = match self.is_finalizing {
+            // SAFETY: reads a variable of the runtime.
+            Finalizing::Function(function) => unsafe { function() != 0 },
+            // SAFETY: a static pointer of the interpreter.
+            Finalizing::Variable(variable) => unsafe { variable.read_volatile() != 0 },
+            Finalizing::Unknown => false,
+        };
+        if finalizing {
+            return 0;
+        }
+        // SAFETY: looks up a thread-specific value; neither takes the GIL nor needs it.
+        unsafe { (self.thread_state)() as u64 }
+    }
+
+    /// The self-check: do the offsets lead to code objects whose parts are of the right types?
+    fn check(&self, state: u64) -> Look {
+        let memory = Checked::default();
+        let mut frames = 0;
+        let mut fits = true;
+        walk::frames(&memory, self.layout, self.code_type, state, |frame| {
+            frames += 1;
+            let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
+            fits &= part(self.layout.code_filename) == self.str_type
+                && part(self.layout.code_name) == self.str_type
+                && part(self.layout.code_line_table) == self.bytes_type
+                && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
+                && (-2..1 << 28).contains(&frame.at);
+            fits && frames < 50
+        });
+        match (fits && !memory.has_failed(), frames) {
+            (false, _) => Look::Misfit,
+            (true, 0) => Look::Nothing,
+            (true, _) => Look::Frames,
+        }
+    }
+
+    /// The file, the name and the first line of a code object.
+    pub fn describe(&self, code: u64, file: &mut Name, name: &mut Name) -> u32 {
+        names::append(
+            &Direct,
+            self.layout,
+            Direct.word(code + self.layout.code_filename as u64),
+            file,
+        );
+        names::append(
+            &Direct,
+            self.layout,
+            Direct.word(code + self.layout.code_name as u64),
+            name,
+        );
+        Direct.half(code + self.layout.code_first_line as u64)
+    }
+
+    /// The line that a frame is at.
+    pub fn line(&self, frame: Frame) -> u32 {
+        let first_line = Direct.half(frame.code + self.layout.code_first_line as u64);
+        if frame.at < 0 {
+            return first_line;
+        }
+        let table = Direct.word(frame.code + self.layout.code_line_table as u64);
+        let length = Direct.word(table + BYTES_LENGTH);
+        let bytes = (0..length).map(|index| Direct.byte(table + BYTES_TEXT + index));
+        lines::line(self.layout.line_table, bytes, first_line, frame.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_the_front() {
+        assert_eq!(parse_version(b"3.13.0 (main, Oct  7 2024) [GCC 12.2.0]"), (3, 13));
+        assert_eq!(parse_version(b"3.9.18+ (heads"), (3, 9));
+        assert_eq!(parse_version(b""), (0, 0));
+    }
+}

@@ -1,0 +1,286 @@
+//! Hooks around CPython's small-object allocator. pymalloc stays underneath: the hooks count what fits into its size classes and
+//! hand everything on; what is larger goes on to malloc, which counts it.
+#![expect(unsafe_code, reason = "C function tables of the interpreter")]
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_int, c_void};
+use core::mem::transmute;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use crate::real::{self, Pointer};
+use crate::thread::{self, Inside};
+use crate::{hooks, live};
+
+/// `PyMemAllocatorEx` of CPython's Include/cpython/pymem.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Allocator {
+    context: Pointer,
+    malloc: unsafe extern "C" fn(Pointer, usize) -> Pointer,
+    calloc: unsafe extern "C" fn(Pointer, usize, usize) -> Pointer,
+    realloc: unsafe extern "C" fn(Pointer, Pointer, usize) -> Pointer,
+    free: unsafe extern "C" fn(Pointer, Pointer),
+}
+
+/// `PyObjectArenaAllocator`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ArenaAllocator {
+    context: Pointer,
+    alloc: unsafe extern "C" fn(Pointer, usize) -> Pointer,
+    free: unsafe extern "C" fn(Pointer, Pointer, usize),
+}
+
+type GetAllocator = unsafe extern "C" fn(c_int, *mut Allocator);
+type SetAllocator = unsafe extern "C" fn(c_int, *const Allocator);
+type GetArenaAllocator = unsafe extern "C" fn(*mut ArenaAllocator);
+type SetArenaAllocator = unsafe extern "C" fn(*const ArenaAllocator);
+
+/// `PYMEM_DOMAIN_RAW`.
+const RAW: c_int = 0;
+/// `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`, the two that pymalloc serves.
+const SMALL_OBJECT_DOMAINS: [c_int; 2] = [1, 2];
+/// `SMALL_REQUEST_THRESHOLD` of Objects/obmalloc.c: larger requests go on to malloc.
+const LARGEST_SMALL: usize = 512;
+/// The sizes of an arena: 256 KiB up to 3.9, 1 MiB from 3.10 on.
+const ARENA_BYTES: [usize; 2] = [256 << 10, 1 << 20];
+
+/// One layer of hooks: what lies underneath, and up to which size it counts; 0 for a layer that has been replaced.
+#[repr(C)]
+struct Layer {
+    below: Allocator,
+    counts_up_to: AtomicUsize,
+}
+
+/// A fresh layer each time: another hook may still point to an old one, and writing to it could make a circle.
+struct Layers(UnsafeCell<[Option<Layer>; 16]>);
+// SAFETY: a slot is written once, before the interpreter learns its address.
+unsafe impl Sync for Layers {}
+static LAYERS: Layers = Layers(UnsafeCell::new([const { None }; 16]));
+static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
+
+struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
+// SAFETY: written once, before the interpreter is told.
+unsafe impl Sync for Arenas {}
+static ARENAS: Arenas = Arenas(UnsafeCell::new(None));
+static FIRST_ARENA_SEEN: AtomicBool = AtomicBool::new(false);
+
+fn function(symbol: &CStr) -> Option<Pointer> {
+    Some(real::find(symbol)).filter(|address| !address.is_null())
+}
+
+/// Puts the hooks in; `false` if this Python has no such functions or does not use pymalloc.
+pub fn install() -> bool {
+    let (Some(get), Some(set)) = (
+        function(c"PyObject_GetArenaAllocator"),
+        function(c"PyObject_SetArenaAllocator"),
+    ) else {
+        return false;
+    };
+    if !install_layers() {
+        return false;
+    }
+    // SAFETY: the type of this function in every version.
+    let get = unsafe { transmute::<Pointer, GetArenaAllocator>(get) };
+    // SAFETY: the type of this function in every version.
+    let set = unsafe { transmute::<Pointer, SetArenaAllocator>(set) };
+    let mut below = ArenaAllocator {
+        context: null_mut(),
+        alloc: arena_alloc,
+        free: arena_free,
+    };
+    // SAFETY: fills the struct.
+    unsafe { get(&mut below) };
+    // SAFETY: before the program's own code, so nobody reads it yet.
+    unsafe { *ARENAS.0.get() = Some(below) };
+    let ours = ArenaAllocator {
+        context: null_mut(),
+        alloc: arena_alloc,
+        free: arena_free,
+    };
+    // SAFETY: the interpreter copies the struct.
+    unsafe { set(&ours) };
+    true
+}
+
+fn install_layers() -> bool {
+    let (Some(get), Some(set)) = (function(c"PyMem_GetAllocator"), function(c"PyMem_SetAllocator")) else {
+        return false;
+    };
+    // SAFETY: the type of this function in every version.
+    let get = unsafe { transmute::<Pointer, GetAllocator>(get) };
+    // SAFETY: the type of this function in every version.
+    let set = unsafe { transmute::<Pointer, SetAllocator>(set) };
+    let current = |domain| {
+        let mut allocator = Allocator {
+            context: null_mut(),
+            malloc,
+            calloc,
+            realloc,
+            free,
+        };
+        // SAFETY: fills the struct.
+        unsafe { get(domain, &mut allocator) };
+        allocator
+    };
+    let raw = current(RAW);
+    let mut any = false;
+    for domain in SMALL_OBJECT_DOMAINS {
+        let below = current(domain);
+        // Ours already, or PYTHONMALLOC=malloc, where malloc sees everything.
+        if below.malloc as usize == malloc as *const () as usize || below.malloc as usize == raw.malloc as usize {
+            any |= below.malloc as usize == malloc as *const () as usize;
+            continue;
+        }
+        let Some(layer) = new_layer(below) else { break };
+        // SAFETY: the interpreter copies the struct; `layer` is static.
+        unsafe {
+            set(
+                domain,
+                &Allocator {
+                    context: layer,
+                    malloc,
+                    calloc,
+                    realloc,
+                    free,
+                },
+            )
+        };
+        any = true;
+    }
+    any
+}
+
+fn new_layer(below: Allocator) -> Option<Pointer> {
+    let slot = LAYERS_USED.fetch_add(1, Relaxed);
+    // SAFETY: slots are handed out once, so this is the only reference to it.
+    let layers = unsafe { &mut *LAYERS.0.get() };
+    let layer = layers.get_mut(slot)?;
+    Some(
+        (layer.insert(Layer {
+            below,
+            counts_up_to: AtomicUsize::new(LARGEST_SMALL),
+        }) as *mut Layer)
+            .cast(),
+    )
+}
+
+/// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So
+/// the first arena is the moment to look again. The layers put aside pass everything on.
+fn repair() {
+    let used = LAYERS_USED.load(Relaxed);
+    let before = used.min(SMALL_OBJECT_DOMAINS.len());
+    if !install_layers() || LAYERS_USED.load(Relaxed) == used {
+        return;
+    }
+    // SAFETY: shared references to slots that have been written.
+    let layers = unsafe { &*LAYERS.0.get() };
+    layers
+        .iter()
+        .take(before)
+        .flatten()
+        .for_each(|layer| layer.counts_up_to.store(0, Relaxed));
+}
+
+/// # Safety
+/// `context` is a layer's address, as given to the interpreter.
+#[inline(always)]
+unsafe fn layer(context: Pointer) -> &'static Layer {
+    // SAFETY: the caller's promise; layers are static.
+    unsafe { &*context.cast::<Layer>() }
+}
+
+/// Asked for nothing or for more than this layer counts?
+#[inline(always)]
+fn looks(layer: &Layer, bytes: usize) -> bool {
+    bytes <= layer.counts_up_to.load(Relaxed) && thread::spend(bytes)
+}
+
+unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
+    // SAFETY: the interpreter hands back what we gave it.
+    let layer = unsafe { layer(context) };
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
+    if looks(layer, bytes) {
+        return hooks::allocate_looking(bytes, below);
+    }
+    below()
+}
+
+unsafe extern "C" fn calloc(context: Pointer, count: usize, each: usize) -> Pointer {
+    // SAFETY: the interpreter hands back what we gave it.
+    let layer = unsafe { layer(context) };
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
+    let bytes = count.saturating_mul(each);
+    if looks(layer, bytes) {
+        return hooks::allocate_looking(bytes, below);
+    }
+    below()
+}
+
+unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
+    // SAFETY: the interpreter hands back what we gave it.
+    let layer = unsafe { layer(context) };
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
+    let counts = bytes <= layer.counts_up_to.load(Relaxed);
+    if counts || live::may_be_recorded(old as u64) {
+        // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
+        return hooks::reallocate(old, bytes, thread::spend(bytes), below);
+    }
+    below()
+}
+
+unsafe extern "C" fn free(context: Pointer, block: Pointer) {
+    // SAFETY: the interpreter hands back what we gave it.
+    let layer = unsafe { layer(context) };
+    if live::may_be_recorded(block as u64) {
+        hooks::freed(block);
+    }
+    // SAFETY: the interpreter's arguments, handed on.
+    unsafe { (layer.below.free)(layer.below.context, block) }
+}
+
+fn arenas_below() -> Option<ArenaAllocator> {
+    // SAFETY: written once, before the interpreter knew our functions.
+    unsafe { *ARENAS.0.get() }
+}
+
+unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
+    let Some(arenas) = arenas_below() else {
+        return null_mut();
+    };
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (arenas.alloc)(arenas.context, bytes) };
+    if !ARENA_BYTES.contains(&bytes) {
+        // A piece of the interpreter's own frame stack (3.11 on): memory in use like any other, seen at the mmap.
+        return below();
+    }
+    if !FIRST_ARENA_SEEN.swap(true, Relaxed) {
+        repair();
+    }
+    let arena = {
+        let _uncounted = Inside::enter();
+        below()
+    };
+    if !arena.is_null() {
+        hooks::arena_changed(bytes as i64);
+    }
+    arena
+}
+
+unsafe extern "C" fn arena_free(_: *mut c_void, arena: Pointer, bytes: usize) {
+    let Some(arenas) = arenas_below() else { return };
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (arenas.free)(arenas.context, arena, bytes) };
+    if !ARENA_BYTES.contains(&bytes) {
+        return below();
+    }
+    {
+        let _uncounted = Inside::enter();
+        below();
+    }
+    hooks::arena_changed(-(bytes as i64));
+}

@@ -1,0 +1,182 @@
+//! The callstack of a thread, innermost frame first, read from the interpreter's own structures. Pure: memory comes in as an
+//! argument, so the test's interpreter is a map.
+
+use super::layout::{Instruction, Layout, OBJECT_TYPE, OWNED_BY_C_STACK, OWNED_BY_GENERATOR};
+
+/// How to read the memory of the process.
+pub trait Memory {
+    /// Eight bytes.
+    fn word(&self, address: u64) -> u64;
+    /// Four bytes.
+    fn half(&self, address: u64) -> u32;
+    /// One byte.
+    fn byte(&self, address: u64) -> u8;
+}
+
+/// A frame: its code object and where in the bytecode it is, in bytes from the beginning; negative before the first instruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Address of the code object.
+    pub code: u64,
+    /// Byte offset of the instruction.
+    pub at: i32,
+}
+
+/// Shows `visit` each frame of the thread with this state until it says `false`.
+#[inline(always)]
+pub fn frames(
+    memory: &impl Memory,
+    layout: &Layout,
+    code_type: u64,
+    thread_state: u64,
+    mut visit: impl FnMut(Frame) -> bool,
+) {
+    let mut frame = memory.word(thread_state + layout.thread_frame as u64);
+    if let (Some(offset), true) = (layout.through_cframe, frame != 0) {
+        frame = memory.word(frame + offset as u64);
+    }
+    while frame != 0 {
+        if let Some(found) = read(memory, layout, code_type, frame)
+            && !visit(found)
+        {
+            return;
+        }
+        frame = memory.word(frame + layout.frame_back as u64);
+    }
+}
+
+#[inline(always)]
+fn read(memory: &impl Memory, layout: &Layout, code_type: u64, frame: u64) -> Option<Frame> {
+    let owner = layout.frame_owner.map(|offset| memory.byte(frame + offset as u64));
+    // Before 3.12 nothing owns a frame under this number.
+    if owner == Some(OWNED_BY_C_STACK) {
+        return None;
+    }
+    let code = memory.word(frame + layout.frame_code as u64);
+    if code == 0 || memory.word(code + OBJECT_TYPE) != code_type {
+        return None;
+    }
+    let instruction = frame + layout.frame_instruction as u64;
+    let at = match layout.instruction {
+        Instruction::Bytes => memory.half(instruction) as i32,
+        Instruction::Units => (memory.half(instruction) as i32).saturating_mul(2),
+        Instruction::Pointer => {
+            let at = memory
+                .word(instruction)
+                .wrapping_sub(code + layout.code_bytecode as u64) as i64 as i32;
+            // A frame being built, or a shim: CPython's own `_PyFrame_IsIncomplete`.
+            let first_traceable = memory.half(code + layout.code_first_traceable as u64) as i32;
+            if owner != Some(OWNED_BY_GENERATOR) && at < first_traceable.saturating_mul(2) {
+                return None;
+            }
+            at
+        }
+    };
+    Some(Frame { code, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout;
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Default)]
+    struct Words(BTreeMap<u64, u8>);
+
+    impl Words {
+        fn set(&mut self, address: u64, value: u64, bytes: usize) {
+            value.to_le_bytes()[..bytes].iter().enumerate().for_each(|(i, byte)| {
+                self.0.insert(address + i as u64, *byte);
+            });
+        }
+        fn get<const N: usize>(&self, address: u64) -> [u8; N] {
+            core::array::from_fn(|i| *self.0.get(&(address + i as u64)).expect("read outside the interpreter"))
+        }
+    }
+
+    impl Memory for Words {
+        fn word(&self, address: u64) -> u64 {
+            u64::from_le_bytes(self.get(address))
+        }
+        fn half(&self, address: u64) -> u32 {
+            u32::from_le_bytes(self.get(address))
+        }
+        fn byte(&self, address: u64) -> u8 {
+            self.get::<1>(address)[0]
+        }
+    }
+
+    const CODE_TYPE: u64 = 0xC0DE;
+
+    fn code(words: &mut Words, layout: &Layout, address: u64) {
+        words.set(address + OBJECT_TYPE, CODE_TYPE, 8);
+        words.set(address + layout.code_first_traceable as u64, 2, 4);
+    }
+
+    #[test]
+    fn frames_come_innermost_first_in_every_version() {
+        for minor in 6..=13 {
+            let layout = layout::of(3, minor).expect("a known version");
+            let mut words = Words::default();
+            let (thread, cframe, frames_at, codes_at) =
+                (0x1000, 0x2000, [0x3000, 0x4000, 0x5000], [0x6000, 0x7000, 0x8000]);
+            words.set(
+                thread + layout.thread_frame as u64,
+                layout.through_cframe.map_or(frames_at[0], |_| cframe),
+                8,
+            );
+            if let Some(offset) = layout.through_cframe {
+                words.set(cframe + offset as u64, frames_at[0], 8);
+            }
+            for (number, (frame, code_at)) in frames_at.into_iter().zip(codes_at).enumerate() {
+                code(&mut words, layout, code_at);
+                words.set(
+                    frame + layout.frame_back as u64,
+                    frames_at.get(number + 1).copied().unwrap_or(0),
+                    8,
+                );
+                words.set(frame + layout.frame_code as u64, code_at, 8);
+                let at = 10 + 2 * number as u64;
+                match layout.instruction {
+                    Instruction::Bytes => words.set(frame + layout.frame_instruction as u64, at, 4),
+                    Instruction::Units => words.set(frame + layout.frame_instruction as u64, at / 2, 4),
+                    Instruction::Pointer => {
+                        words.set(
+                            frame + layout.frame_instruction as u64,
+                            code_at + layout.code_bytecode as u64 + at,
+                            8,
+                        );
+                    }
+                }
+                if let Some(owner) = layout.frame_owner {
+                    // The middle one is an entry from C where there are such.
+                    words.set(
+                        frame + owner as u64,
+                        if number == 1 { OWNED_BY_C_STACK as u64 } else { 0 },
+                        1,
+                    );
+                }
+            }
+            let mut seen = Vec::new();
+            frames(&words, layout, CODE_TYPE, thread, |frame| {
+                seen.push((frame.code, frame.at));
+                true
+            });
+            let expected: &[_] = if layout.frame_owner.is_some() {
+                &[(0x6000, 10), (0x8000, 14)]
+            } else {
+                &[(0x6000, 10), (0x7000, 12), (0x8000, 14)]
+            };
+            assert_eq!(seen, expected, "3.{minor}");
+        }
+    }
+
+    #[test]
+    fn a_thread_without_frames_has_none() {
+        let layout = layout::of(3, 13).expect("a known version");
+        let mut words = Words::default();
+        words.set(0x1000 + layout.thread_frame as u64, 0, 8);
+        frames(&words, layout, CODE_TYPE, 0x1000, |_| panic!("a frame from nowhere"));
+    }
+}

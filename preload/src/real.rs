@@ -1,0 +1,134 @@
+//! The functions we stand in front of: the next definition of each symbol, found at its first use.
+#![expect(unsafe_code, reason = "calls through pointers that dlsym returned")]
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::transmute;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+}
+
+/// `RTLD_DEFAULT` of dlsym(3).
+const DEFAULT: *mut c_void = core::ptr::null_mut();
+/// `RTLD_NEXT` of dlsym(3).
+const NEXT: *mut c_void = usize::MAX as *mut c_void;
+
+/// A symbol of the program or of any library loaded with it; null where there is none.
+pub fn find(symbol: &CStr) -> *mut c_void {
+    // dlsym may allocate and free its error text; were that the first call of its kind, it would come back to dlsym.
+    let _resolving = crate::thread::Resolving::enter();
+    // SAFETY: `symbol` ends in a zero byte.
+    unsafe { dlsym(DEFAULT, symbol.as_ptr()) }
+}
+
+fn find_next(symbol: &CStr) -> *mut c_void {
+    // SAFETY: `symbol` ends in a zero byte.
+    unsafe { dlsym(NEXT, symbol.as_ptr()) }
+}
+
+/// Names, types, symbols and what to use while dlsym itself allocates. The slot starts with a function that resolves itself, so
+/// that the fast path is one indirect call without a check.
+macro_rules! next_definitions {
+    ($($name:ident = $symbol:literal ($($arg:ident: $type:ty),*) -> $result:ty, meanwhile $meanwhile:expr;)*) => {
+        mod slots {
+            use super::*;
+            $(#[expect(non_upper_case_globals, reason = "named like the function")]
+              pub static $name: AtomicPtr<c_void> = AtomicPtr::new(super::first_calls::$name as *mut c_void);)*
+        }
+        mod first_calls {
+            use super::*;
+            $(pub unsafe extern "C" fn $name($($arg: $type),*) -> $result {
+                let Some(_resolving) = crate::thread::Resolving::enter() else {
+                    let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
+                    // SAFETY: the caller's arguments, handed on.
+                    return unsafe { meanwhile($($arg),*) };
+                };
+                let found = super::find_next($symbol);
+                if found.is_null() {
+                    let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
+                    super::slots::$name.store(meanwhile as *mut c_void, Relaxed);
+                } else {
+                    super::slots::$name.store(found, Relaxed);
+                }
+                // SAFETY: the caller's arguments, handed on.
+                unsafe { super::$name($($arg),*) }
+            })*
+        }
+        $(
+        /// The next definition of the C function.
+        ///
+        /// # Safety
+        /// As for the C function.
+        #[inline(always)]
+        pub unsafe fn $name($($arg: $type),*) -> $result {
+            let pointer = slots::$name.load(Relaxed);
+            // SAFETY: the slot holds a function of this symbol's type.
+            let function = unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(pointer) };
+            // SAFETY: the caller's promise.
+            unsafe { function($($arg),*) }
+        })*
+    };
+}
+
+/// A pointer to anything.
+pub type Pointer = *mut c_void;
+
+next_definitions! {
+    malloc = c"malloc"(bytes: usize) -> Pointer, meanwhile glibc::__libc_malloc;
+    calloc = c"calloc"(count: usize, bytes: usize) -> Pointer, meanwhile glibc::__libc_calloc;
+    realloc = c"realloc"(old: Pointer, bytes: usize) -> Pointer, meanwhile glibc::__libc_realloc;
+    reallocarray = c"reallocarray"(old: Pointer, count: usize, bytes: usize) -> Pointer, meanwhile absent::reallocarray;
+    free = c"free"(old: Pointer) -> (), meanwhile glibc::__libc_free;
+    posix_memalign = c"posix_memalign"(out: *mut Pointer, alignment: usize, bytes: usize) -> c_int, meanwhile absent::posix_memalign;
+    aligned_alloc = c"aligned_alloc"(alignment: usize, bytes: usize) -> Pointer, meanwhile glibc::__libc_memalign;
+    memalign = c"memalign"(alignment: usize, bytes: usize) -> Pointer, meanwhile glibc::__libc_memalign;
+    valloc = c"valloc"(bytes: usize) -> Pointer, meanwhile glibc::__libc_valloc;
+    pvalloc = c"pvalloc"(bytes: usize) -> Pointer, meanwhile glibc::__libc_pvalloc;
+    mmap = c"mmap"(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> Pointer, meanwhile absent::mmap;
+    munmap = c"munmap"(at: Pointer, bytes: usize) -> c_int, meanwhile absent::munmap;
+    mremap = c"mremap"(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer, meanwhile absent::mremap;
+    pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
+        meanwhile absent::pthread_create;
+    fork = c"fork"() -> c_int, meanwhile absent::fork;
+}
+
+/// glibc's own allocator under the names that cannot be interposed.
+mod glibc {
+    use super::*;
+    unsafe extern "C" {
+        pub fn __libc_malloc(bytes: usize) -> Pointer;
+        pub fn __libc_calloc(count: usize, bytes: usize) -> Pointer;
+        pub fn __libc_realloc(old: Pointer, bytes: usize) -> Pointer;
+        pub fn __libc_free(old: Pointer);
+        pub fn __libc_memalign(alignment: usize, bytes: usize) -> Pointer;
+        pub fn __libc_valloc(bytes: usize) -> Pointer;
+        pub fn __libc_pvalloc(bytes: usize) -> Pointer;
+    }
+}
+
+/// What dlsym never needs; should it be missing altogether, the call fails as the C function fails.
+mod absent {
+    use super::*;
+    pub unsafe extern "C" fn reallocarray(_: Pointer, _: usize, _: usize) -> Pointer {
+        core::ptr::null_mut()
+    }
+    pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
+        libc::ENOMEM
+    }
+    pub unsafe extern "C" fn mmap(_: Pointer, _: usize, _: c_int, _: c_int, _: c_int, _: i64) -> Pointer {
+        libc::MAP_FAILED
+    }
+    pub unsafe extern "C" fn munmap(_: Pointer, _: usize) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn mremap(_: Pointer, _: usize, _: usize, _: c_int, _: Pointer) -> Pointer {
+        libc::MAP_FAILED
+    }
+    pub unsafe extern "C" fn pthread_create(_: Pointer, _: Pointer, _: Pointer, _: Pointer) -> c_int {
+        libc::EAGAIN
+    }
+    pub unsafe extern "C" fn fork() -> c_int {
+        -1
+    }
+}

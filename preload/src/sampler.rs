@@ -1,0 +1,155 @@
+//! Which allocations are sampled, and how much a sample stands for. Pure.
+//!
+//! Small allocations are hit by a Poisson process over the allocated bytes with a mean distance of `T` bytes, so an allocation
+//! of `n` bytes is sampled with probability p = 1 − e^(−n/T) and stands for n/p bytes. The distance that is left is
+//! exponential again after any number of misses, so it may be cut into pieces and `T` may change between two draws.
+
+use recording::{BLOCK_UNIT, VARIANCE_UNIT};
+
+/// Smallest sampling interval, log2 of bytes: a small program is nearly exact.
+pub const FINEST_LOG2: u32 = 12;
+/// Coarsest sampling interval, log2 of bytes.
+pub const COARSEST_LOG2: u32 = 34;
+/// How many intervals the heap at its peak is divided into: total error about 1/√16384 = 0.8 % if all of it is small blocks.
+const INTERVALS_PER_HEAP_LOG2: u32 = 14;
+/// Fewest intervals that the cost rule may leave a heap.
+const FEWEST_INTERVALS_LOG2: u32 = 12;
+/// The cost rule may always go up to this interval, log2 of bytes.
+const CHEAP_LOG2: u32 = 16;
+/// Samples after which the cost rule doubles the interval.
+const SAMPLES_PER_DOUBLING_LOG2: u32 = 17;
+
+/// What one record adds to a site and takes away again when freed. See the recording's "Counting".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// Bytes.
+    pub bytes: u64,
+    /// Blocks in units of 1/[`BLOCK_UNIT`].
+    pub blocks: u64,
+    /// Variance in units of [`VARIANCE_UNIT`] bytes².
+    pub variance: u64,
+}
+
+/// The probability with which an allocation was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chance {
+    /// Recorded for certain.
+    Certain,
+    /// Sampled at a mean distance of 2^this bytes.
+    Interval(u32),
+}
+
+/// The weight of a recorded allocation. The same arguments give the same weight, so a free takes back what was added.
+pub fn weight(bytes: u64, chance: Chance) -> Weight {
+    let certain = Weight {
+        bytes,
+        blocks: BLOCK_UNIT,
+        variance: 0,
+    };
+    let Chance::Interval(log2) = chance else { return certain };
+    let size = bytes as f64;
+    let probability = -libm::expm1(-size / (1u64 << log2) as f64);
+    if probability <= 0.0 {
+        return certain;
+    }
+    let estimate = size / probability;
+    Weight {
+        bytes: libm::rint(estimate) as u64,
+        blocks: libm::rint(BLOCK_UNIT as f64 / probability) as u64,
+        variance: libm::rint((1.0 - probability) * estimate * estimate / VARIANCE_UNIT as f64) as u64,
+    }
+}
+
+/// How many bytes go by before the next sample: exponential with mean 2^`interval_log2`, rounded down, so that an allocation of
+/// more than what is left is hit with exactly the probability above.
+pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
+    // SplitMix64 (Steele, Lea, Flood 2014): 64 random bits from a counter.
+    *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut bits = *random;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^= bits >> 31;
+    let uniform = ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let distance = -libm::log(uniform) * (1u64 << interval_log2) as f64;
+    distance as u64
+}
+
+/// log2 of the interval to use now. It grows with the heap, which keeps the error relative to the heap constant and the table of
+/// samples bounded, and with the number of samples taken, which bounds the cost of a long run.
+pub fn interval_log2(peak_bytes: u64, samples: u64) -> u32 {
+    let heap_log2 = u64::BITS - peak_bytes.leading_zeros();
+    let for_accuracy = heap_log2.saturating_sub(INTERVALS_PER_HEAP_LOG2).max(FINEST_LOG2);
+    let for_cost = FINEST_LOG2 + (samples >> SAMPLES_PER_DOUBLING_LOG2).min(COARSEST_LOG2 as u64) as u32;
+    let cost_limit = heap_log2.saturating_sub(FEWEST_INTERVALS_LOG2).max(CHEAP_LOG2);
+    for_accuracy.max(for_cost.min(cost_limit)).min(COARSEST_LOG2)
+}
+
+/// Blocks of at least this many bytes are recorded for certain: sixteen intervals, within 64 KiB and 1 MiB.
+pub fn large_bytes(interval_log2: u32) -> u64 {
+    1 << (interval_log2 + 4).clamp(16, 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_are_unbiased_and_their_error_is_the_one_they_state() {
+        let (mut random, log2, size, blocks) = (1, 12, 512u64, 4000);
+        let truth = (size * blocks) as f64;
+        let mut z_sum = 0.0;
+        let mut z_squares = 0.0;
+        let rounds = 400;
+        for _ in 0..rounds {
+            let (mut sum, mut variance, mut left) = (0u64, 0u64, draw(&mut random, log2));
+            for _ in 0..blocks {
+                if left >= size {
+                    left -= size;
+                    continue;
+                }
+                left = draw(&mut random, log2);
+                let weight = weight(size, Chance::Interval(log2));
+                sum += weight.bytes;
+                variance += weight.variance;
+            }
+            let z = (sum as f64 - truth) / ((variance * VARIANCE_UNIT) as f64).sqrt();
+            z_sum += z;
+            z_squares += z * z;
+        }
+        let (mean, square) = (z_sum / rounds as f64, z_squares / rounds as f64);
+        assert!(mean.abs() < 0.2, "mean of z is {mean}");
+        assert!((0.75..1.3).contains(&square), "variance of z is {square}");
+    }
+
+    #[test]
+    fn the_interval_never_shrinks_while_heap_or_samples_grow() {
+        let mut last = 0;
+        for step in 0..40 {
+            let now = interval_log2(1 << step, 1 << step);
+            assert!(now >= last);
+            last = now;
+        }
+        assert_eq!(interval_log2(0, 0), FINEST_LOG2);
+        assert_eq!(interval_log2(1 << 30, 0), 17);
+    }
+
+    #[test]
+    fn a_block_far_larger_than_the_interval_stands_for_itself() {
+        assert_eq!(weight(1 << 20, Chance::Interval(12)).bytes, 1 << 20);
+        assert_eq!(
+            weight(48, Chance::Certain),
+            Weight {
+                bytes: 48,
+                blocks: BLOCK_UNIT,
+                variance: 0
+            }
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_weight_is_never_less_than_the_block(bytes in 1u64..1 << 40, log2 in FINEST_LOG2..COARSEST_LOG2) {
+            proptest::prop_assert!(weight(bytes, Chance::Interval(log2)).bytes >= bytes);
+        }
+    }
+}

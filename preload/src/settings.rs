@@ -1,0 +1,94 @@
+//! What the environment asks of the preload, read once, before the program's own code runs.
+#![expect(unsafe_code, reason = "reads the C environment")]
+
+use core::ffi::{CStr, c_char};
+
+use crate::text::Text;
+
+/// A path, ended by a zero byte.
+pub type Path = Text<4096>;
+
+/// What to do when an allocation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnOom {
+    /// Note it and let the program have its NULL.
+    Report,
+    /// Note it and end the process with status 53.
+    Exit,
+}
+
+/// The settings of this process.
+pub struct Settings {
+    /// The run folder, not ended by a zero byte; `None`: do nothing.
+    pub run: Option<Path>,
+    /// See [`OnOom`].
+    pub on_oom: OnOom,
+    /// Bytes of the stash.
+    pub stash_bytes: usize,
+    /// This process is the supervisor's direct child.
+    pub is_first: bool,
+    /// Record every allocation.
+    pub exact: bool,
+    /// A fixed sampling interval, log2 of bytes.
+    pub interval_log2: Option<u32>,
+}
+
+unsafe extern "C" {
+    fn getenv(name: *const c_char) -> *const c_char;
+}
+
+fn variable(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: `name` ends in a zero byte; called before the program's own code, which alone could change the environment.
+    let value = unsafe { getenv(name.as_ptr()) };
+    // SAFETY: a non-null answer points to a string that ends in a zero byte.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+}
+
+fn number(name: &CStr) -> Option<u64> {
+    core::str::from_utf8(variable(name)?).ok()?.parse().ok()
+}
+
+/// Bytes of the stash where nobody says otherwise.
+const STASH_BYTES: usize = 16 << 20;
+
+impl Settings {
+    /// Settings that switch everything off.
+    pub const fn off() -> Self {
+        Self {
+            run: None,
+            on_oom: OnOom::Report,
+            stash_bytes: 0,
+            is_first: false,
+            exact: false,
+            interval_log2: None,
+        }
+    }
+
+    /// What the environment says; see ARCHITECTURE.md for the variables.
+    pub fn from_environment(parent_pid: u32) -> Self {
+        let off = variable(c"FIL_PROFILE_RECORDING") == Some(b"off");
+        let run = variable(c"FIL_PROFILE_RUN")
+            .filter(|path| !off && path.first() == Some(&b'/'))
+            .map(|path| {
+                let mut text = Path::new();
+                text.push(path);
+                text
+            });
+        let exact = variable(c"FIL_PROFILE_EXACT") == Some(b"1");
+        Self {
+            // Room for "/", two numbers and ".recording".
+            run: run.filter(|path| path.bytes().len() < 4000),
+            on_oom: if variable(c"FIL_PROFILE_ON_OOM") == Some(b"exit") {
+                OnOom::Exit
+            } else {
+                OnOom::Report
+            },
+            stash_bytes: number(c"FIL_PROFILE_STASH").map_or(STASH_BYTES, |bytes| bytes as usize),
+            is_first: number(c"FIL_PROFILE_SUPERVISOR") == Some(parent_pid as u64),
+            exact,
+            interval_log2: number(c"FIL_PROFILE_SAMPLE_INTERVAL")
+                .filter(|_| !exact)
+                .map(|bytes| bytes.max(1).ilog2().min(40)),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What runs before and after the program's own code, around a fork, and, never, on a panic.
+#![expect(unsafe_code, reason = "constructor, signal and fork handlers")]
+
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
+
+use recording::Trouble;
+
+use crate::python::{self, Found};
+use crate::settings::{OnOom, Settings};
+use crate::state::{self, EXACT, RECORDING, STATE};
+use crate::{doorbell, emergency, file, sampler, stash, sys, thread};
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = start;
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_END: extern "C" fn() = end;
+
+/// Reads the settings and switches recording on, if it is asked for.
+extern "C" fn start() {
+    let settings = Settings::from_environment(sys::parent_pid());
+    let Some(run) = &settings.run else { return };
+    doorbell::prepare(run.bytes());
+    let (is_first, stash_bytes) = (settings.is_first, settings.stash_bytes);
+    EXACT.store(settings.exact, Relaxed);
+    emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
+    state::set_interval(settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
+    {
+        let mut state = STATE.lock();
+        if settings.exact {
+            state.expect_every_block();
+        }
+        state.settings = settings;
+        match python::find() {
+            Found::None => (),
+            Found::Known(python, version) => {
+                state.callstacks.python = Some(python);
+                state.python_version = code(version);
+                if !python::allocator::install() {
+                    state.python_trouble = Some(Trouble::NoPythonAllocator);
+                }
+            }
+            Found::Unknown(version) => {
+                state.python_version = code(version);
+                state.python_trouble = Some(Trouble::UnknownPython);
+            }
+        }
+    }
+    // SAFETY: the handlers are functions of this library, which is never unloaded.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+    handle_report_signal();
+    if is_first {
+        stash::take(stash_bytes);
+    }
+    RECORDING.store(true, Relaxed);
+    // Libraries that started before us have allocated on this thread: look at its next allocation.
+    thread::words().arm(0, 0);
+}
+
+fn code((major, minor): (u8, u8)) -> u32 {
+    (major as u32) << 8 | minor as u32
+}
+
+/// SIGUSR2 asks for a report, unless somebody has other plans for it.
+fn handle_report_signal() {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: asks only; `action` is writable.
+    let asked = unsafe { libc::sigaction(libc::SIGUSR2, core::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeros are a value of it.
+    let mut action = unsafe { action.assume_init() };
+    if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
+        action.sa_sigaction = emergency::on_report_signal as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        // SAFETY: the handler does nothing but system calls and atomic stores.
+        unsafe { libc::sigaction(libc::SIGUSR2, &action, core::ptr::null_mut()) };
+    }
+}
+
+extern "C" fn end() {
+    if let Some(header) = file::header() {
+        header.state.store(recording::STATE_ENDED, Release);
+    }
+}
+
+/// Did this fork take the lock? A signal handler that forks in the middle of a sample must not wait for itself.
+static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn before_fork() {
+    if let Some(_inside) = thread::Inside::enter() {
+        STATE.before_fork();
+        FORK_HOLDS_LOCK.store(true, Relaxed);
+    }
+}
+
+extern "C" fn after_fork_in_parent() {
+    if FORK_HOLDS_LOCK.swap(false, Relaxed) {
+        STATE.after_fork(|_| ());
+    }
+}
+
+extern "C" fn after_fork_in_child() {
+    file::disown();
+    if FORK_HOLDS_LOCK.swap(false, Relaxed) {
+        STATE.after_fork(|state| state.after_fork());
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Our bug; the job cannot go on in the middle of its own malloc, but it must be seen whose fault it is.
+    crate::say::line(format_args!(
+        "The preloaded library has failed. Please report this; without fil-profile the job runs."
+    ));
+    sys::exit(134)
+}
+
+// The precompiled `core` refers to this for unwinding, which never happens here: panics abort. Hidden, so that the job's own C++
+// and Rust libraries find theirs.
+#[cfg(not(test))]
+core::arch::global_asm!(
+    ".pushsection .text",
+    ".hidden rust_eh_personality",
+    ".globl rust_eh_personality",
+    "rust_eh_personality: ud2",
+    ".popsection",
+);

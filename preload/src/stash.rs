@@ -1,0 +1,95 @@
+//! Memory reserved for the last words: resident from the start, given back at the first failed allocation, taken again when the
+//! program has made room.
+#![expect(unsafe_code, reason = "unmaps what it mapped")]
+
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
+
+use recording::{EventKind, Header};
+
+use crate::state::State;
+use crate::{events, file, sys};
+
+static START: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Nanoseconds since the Unix epoch; 0 if it never was released.
+static RELEASED_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Less than this helps nobody.
+const LEAST_BYTES: usize = 1 << 20;
+/// A process that is not the job's first takes a stash when it holds this many times its size.
+const WORTH_IT: u64 = 4;
+/// How long after its release the stash is at the earliest taken again.
+const PAUSE_NS: u64 = 1_000_000_000;
+
+/// Takes the stash, smaller if there is not enough memory for all of it.
+pub fn take(asked: usize) {
+    let mut bytes = asked;
+    while bytes >= LEAST_BYTES {
+        if let Ok(start) = sys::map_anonymous(bytes, true) {
+            BYTES.store(bytes, Relaxed);
+            START.store(start.as_ptr(), Release);
+            if let Some(header) = file::header() {
+                header.stash_bytes.store(bytes as u64, Relaxed);
+                events::note(header, EventKind::StashTaken, (bytes < asked) as u32, bytes as u64);
+            }
+            return;
+        }
+        bytes /= 2;
+    }
+}
+
+/// Tells a new recording of the stash that is held.
+pub fn introduce(header: &Header) {
+    if !START.load(Relaxed).is_null() {
+        let bytes = BYTES.load(Relaxed) as u64;
+        header.stash_bytes.store(bytes, Relaxed);
+        events::note(header, EventKind::StashTaken, 0, bytes);
+    }
+}
+
+/// Gives the stash back to the system, at once and without a lock.
+pub fn release() {
+    let Some(start) = NonNull::new(START.swap(null_mut(), AcqRel)) else {
+        return;
+    };
+    let bytes = BYTES.load(Relaxed);
+    RELEASED_NS.store(sys::now_ns(true), Relaxed);
+    // SAFETY: the swap made this thread the only one that knows the mapping, and nothing is kept in it.
+    unsafe { sys::unmap(start, bytes) };
+    if let Some(header) = file::header() {
+        header.stash_bytes.store(0, Relaxed);
+        events::note(header, EventKind::StashReleased, 0, bytes as u64);
+    }
+}
+
+/// After a sample: takes the stash where there is none and now is a reason and room for one.
+#[inline]
+pub fn look_after(state: &mut State) {
+    if START.load(Relaxed).is_null() && state.settings.stash_bytes >= LEAST_BYTES {
+        consider(state);
+    }
+}
+
+#[cold]
+fn consider(state: &mut State) {
+    let asked = state.settings.stash_bytes as u64;
+    let Some(header) = file::header() else { return };
+    let (live, released) = (header.live_bytes.load(Relaxed), RELEASED_NS.load(Relaxed));
+    if released == 0 {
+        if live < asked.saturating_mul(WORTH_IT) {
+            return;
+        }
+    } else {
+        let now = sys::now_ns(true);
+        let room = live.saturating_add(2 * asked) <= header.oom_live_bytes.load(Relaxed);
+        if !room || now.saturating_sub(released) < PAUSE_NS {
+            return;
+        }
+    }
+    take(asked as usize);
+    if START.load(Relaxed).is_null() {
+        // Not even a small one: don't ask again at every sample.
+        RELEASED_NS.store(sys::now_ns(true), Relaxed);
+    }
+}

@@ -1,0 +1,361 @@
+//! Everything that the lock guards: the recording with its tables, and what is alive.
+
+use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use recording::{Block, EventKind, Header, Site, Table, Trouble};
+
+use crate::array::OWN_BYTES;
+use crate::callstack::Callstacks;
+use crate::live::{COUNTED, Entry, Live, WATCHED};
+use crate::lock::Lock;
+use crate::mappings::{Mapping, Mappings};
+use crate::sampler::{self, Chance};
+use crate::settings::Settings;
+use crate::tally::{Change, change};
+use crate::text::Text;
+use crate::tree::Tree;
+use crate::{events, say, stash, sys};
+
+/// The state of this process.
+pub static STATE: Lock<State> = Lock::new(State::new());
+
+/// Is anything recorded at all? Set once the environment has been read.
+pub static RECORDING: AtomicBool = AtomicBool::new(false);
+/// Is every allocation recorded?
+pub static EXACT: AtomicBool = AtomicBool::new(false);
+/// log2 of the sampling interval in force.
+pub static INTERVAL_LOG2: AtomicU32 = AtomicU32::new(sampler::FINEST_LOG2);
+/// Blocks of at least this many bytes are recorded for certain.
+pub static LARGE_BYTES: AtomicU64 = AtomicU64::new(1 << 16);
+/// Has the program mapped any memory that is counted?
+pub static ANY_MAPPING: AtomicBool = AtomicBool::new(false);
+
+/// See the module's page.
+pub struct State {
+    /// What the environment asked for.
+    pub settings: Settings,
+    header: Option<&'static Header>,
+    tree: Tree,
+    live: Live,
+    mappings: Mappings,
+    /// Turns callstacks into nodes.
+    pub callstacks: Callstacks,
+    /// The Python that was found, `major << 8 | minor`, and what is wrong with it; told in each new recording.
+    pub python_version: u32,
+    /// As above.
+    pub python_trouble: Option<Trouble>,
+    generation: u16,
+    /// First of the chain of free slots in the table of large blocks, plus one.
+    free_slot: u32,
+    /// The recording could not be created: don't try at every sample.
+    gave_up: bool,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self {
+            settings: Settings::off(),
+            header: None,
+            tree: Tree::new(),
+            live: Live::new(),
+            mappings: Mappings::new(),
+            callstacks: Callstacks::new(),
+            python_version: 0,
+            python_trouble: None,
+            generation: 0,
+            free_slot: 0,
+            gave_up: false,
+        }
+    }
+
+    /// Everything recorded so far was the parent's.
+    pub fn after_fork(&mut self) {
+        self.header = None;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// The recording, created at the first call. `None` if that failed; it has then been said, and the job goes on without us.
+    pub fn recording(&mut self) -> Option<&'static Header> {
+        if self.header.is_some() || self.gave_up {
+            return self.header;
+        }
+        let folder = self.settings.run.as_ref()?.bytes();
+        match self.tree.file.create(folder) {
+            Ok(header) => {
+                self.header = Some(header);
+                self.introduce(header);
+                self.tree.file.publish(header);
+            }
+            Err(sys::Errno(number)) => {
+                self.gave_up = true;
+                RECORDING.store(false, Relaxed);
+                let folder = core::str::from_utf8(folder).unwrap_or("the run folder");
+                say::line(format_args!(
+                    "Process {} is not recorded: cannot create a recording in {folder} (errno {number}).",
+                    sys::pid()
+                ));
+            }
+        }
+        self.header
+    }
+
+    fn introduce(&mut self, header: &'static Header) {
+        self.free_slot = 0;
+        self.callstacks.start_over();
+        self.tree.start_over(header);
+        let mut command = Text::<{ recording::MAX_STRING_BYTES }>::new();
+        if let Ok(file) = sys::File::open(c"/proc/self/cmdline", libc::O_RDONLY) {
+            let mut buffer = [0; recording::MAX_STRING_BYTES];
+            let length = file.read(&mut buffer);
+            command.push(
+                buffer
+                    .get(..length)
+                    .unwrap_or_default()
+                    .strip_suffix(&[0])
+                    .unwrap_or(&buffer),
+            );
+        }
+        let command = self.tree.string(header, command.bytes());
+        header.command.store(command, Relaxed);
+        header.python.store(self.python_version, Relaxed);
+        header.exact.store(EXACT.load(Relaxed) as u32, Relaxed);
+        header.sample_interval.store(1 << INTERVAL_LOG2.load(Relaxed), Relaxed);
+        header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
+        stash::introduce(header);
+        if self.python_version != 0 {
+            events::note(header, EventKind::PythonFound, self.python_version, 0);
+        }
+        if self.generation > 0 {
+            events::note(header, EventKind::Forked, sys::parent_pid(), 0);
+        }
+        if let Some(trouble) = self.python_trouble {
+            events::note(header, EventKind::Trouble, trouble as u32, self.python_version as u64);
+        }
+    }
+
+    /// The node of the current thread's callstack; 0 if nothing is recorded.
+    pub fn callstack(&mut self) -> u32 {
+        let Some(header) = self.recording() else { return 0 };
+        let (node, trouble) = self
+            .callstacks
+            .current(header, &mut self.tree, &mut self.live, self.generation);
+        if let Some(trouble) = trouble {
+            self.python_trouble = Some(trouble);
+            events::note(header, EventKind::Trouble, trouble as u32, self.python_version as u64);
+        }
+        node
+    }
+
+    /// Records an allocation under the current callstack.
+    pub fn add(&mut self, address: u64, bytes: u64, chance: Chance) {
+        let Some(header) = self.recording() else { return };
+        let node = self.callstack();
+        let site = self.tree.site(header, node);
+        let (interval_log2, slot) = match chance {
+            Chance::Interval(log2) => (log2 as u8, 0),
+            Chance::Certain if bytes >= LARGE_BYTES.load(Relaxed) => {
+                (0, self.take_slot(header, address, bytes, site, 0))
+            }
+            Chance::Certain => (0, 0),
+        };
+        let generation = self.generation;
+        self.insert(
+            header,
+            Entry {
+                address,
+                bytes,
+                site,
+                slot,
+                interval_log2,
+                flags: COUNTED,
+                generation,
+            },
+        );
+        let samples = header.samples.load(Relaxed) + 1;
+        header.samples.store(samples, Relaxed);
+        if samples.is_multiple_of(64) {
+            self.tune(header, samples);
+        }
+    }
+
+    /// Puts back what [`State::remove`] took, when the program kept the block after all.
+    pub fn restore(&mut self, entry: Entry) {
+        let Some(header) = self.recording() else { return };
+        let mut entry = entry;
+        if entry.slot > 0 {
+            entry.slot = self.take_slot(header, entry.address, entry.bytes, entry.site, 0);
+        }
+        self.insert(header, entry);
+    }
+
+    fn insert(&mut self, header: &'static Header, entry: Entry) {
+        // Without a recorded free in between, a block at a known address means that its free was not seen. A watch stays.
+        let old = self.remove(entry.address);
+        let watched = old.map_or(0, |old| old.flags & WATCHED);
+        if !self.live.insert(Entry {
+            flags: entry.flags | watched,
+            ..entry
+        }) {
+            events::note_once(header, Trouble::NoMemory, OWN_BYTES.load(Relaxed) as u64);
+            self.free_slot_of(&entry);
+            return;
+        }
+        if entry.flags & COUNTED != 0
+            && let Some(site) = self.tree.file.record::<Site>(entry.site)
+        {
+            change(header, site, sampler::weight(entry.bytes, entry.chance()), Change::Add);
+        }
+        if let Some((trouble, number)) = self.tree.file.take_trouble() {
+            events::note(header, EventKind::Trouble, trouble as u32, number);
+        }
+    }
+
+    /// Takes out the block at this address, if it is recorded.
+    pub fn remove(&mut self, address: u64) -> Option<Entry> {
+        let entry = self.live.remove(address)?;
+        if entry.flags & WATCHED != 0 {
+            self.callstacks.forget(address);
+        }
+        // What a parent recorded is in the parent's recording.
+        if entry.flags & COUNTED == 0 || entry.generation != self.generation {
+            return None;
+        }
+        let header = self.header?;
+        self.free_slot_of(&entry);
+        if let Some(site) = self.tree.file.record::<Site>(entry.site) {
+            change(
+                header,
+                site,
+                sampler::weight(entry.bytes, entry.chance()),
+                Change::Remove,
+            );
+        }
+        Some(entry)
+    }
+
+    /// Enters a large block; its slot plus one, or 0 if there is no room.
+    fn take_slot(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32, flags: u32) -> u32 {
+        let count = self.tree.file.count(header, Table::Blocks);
+        let index = match self.free_slot.checked_sub(1) {
+            Some(free) => free,
+            None => {
+                let next = count.load(Relaxed);
+                if !self.tree.file.make_room(header, Table::Blocks, next as usize) {
+                    return 0;
+                }
+                next
+            }
+        };
+        let Some(block) = self.tree.file.record::<Block>(index) else {
+            return 0;
+        };
+        if index < count.load(Relaxed) {
+            // A free slot holds the next one's number where a used one holds its site.
+            self.free_slot = block.site.load(Relaxed);
+        } else {
+            count.store(index + 1, Release);
+        }
+        block.bytes.store(bytes, Relaxed);
+        block.site.store(site, Relaxed);
+        block.flags.store(flags, Relaxed);
+        block.address.store(address, Release);
+        index + 1
+    }
+
+    /// Slots in the table of large blocks.
+    pub fn large_block_count(&self) -> u32 {
+        self.header
+            .map_or(0, |header| self.tree.file.count(header, Table::Blocks).load(Relaxed))
+    }
+
+    /// A slot of the table of large blocks.
+    pub fn large_block(&self, index: u32) -> Option<&'static Block> {
+        self.tree.file.record::<Block>(index)
+    }
+
+    /// Every block will be recorded: to be called before the first.
+    pub fn expect_every_block(&mut self) {
+        self.live.expect_every_block();
+    }
+
+    fn free_slot_of(&mut self, entry: &Entry) {
+        let Some(index) = entry.slot.checked_sub(1) else { return };
+        if let Some(block) = self.tree.file.record::<Block>(index) {
+            block.address.store(0, Release);
+            block.site.store(self.free_slot, Relaxed);
+            self.free_slot = entry.slot;
+        }
+    }
+
+    /// Adapts the sampling to the heap as it has become.
+    fn tune(&mut self, header: &'static Header, samples: u64) {
+        header.own_bytes.store(OWN_BYTES.load(Relaxed) as u64, Relaxed);
+        if self.settings.exact || self.settings.interval_log2.is_some() {
+            return;
+        }
+        let log2 = sampler::interval_log2(header.peak_bytes.load(Relaxed), samples).max(INTERVAL_LOG2.load(Relaxed));
+        set_interval(log2);
+        header.sample_interval.store(1 << log2, Relaxed);
+        header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
+    }
+
+    /// Records anonymous memory that the program mapped, in place of whatever was mapped there.
+    pub fn map(&mut self, start: u64, bytes: u64) {
+        let Some(header) = self.recording() else { return };
+        let node = self.callstack();
+        let site = self.tree.site(header, node);
+        self.map_for(start, bytes, site);
+    }
+
+    /// As [`State::map`], for a known site.
+    pub fn map_for(&mut self, start: u64, bytes: u64, site: u32) {
+        self.unmap(start, bytes);
+        let Some(header) = self.recording() else { return };
+        let generation = self.generation as u32;
+        if !self.mappings.insert(Mapping {
+            start,
+            end: start.saturating_add(bytes),
+            site,
+            generation,
+        }) {
+            events::note_once(header, Trouble::TooManyMappings, bytes);
+            return;
+        }
+        ANY_MAPPING.store(true, Relaxed);
+        if let Some(site) = self.tree.file.record::<Site>(site) {
+            change(header, site, sampler::weight(bytes, Chance::Certain), Change::Add);
+        }
+    }
+
+    /// Takes out whatever of the program's mappings lies in this range; the site of the first.
+    pub fn unmap(&mut self, start: u64, bytes: u64) -> Option<u32> {
+        if self.mappings.is_empty() {
+            return None;
+        }
+        let mut first = None;
+        let (header, generation, file) = (self.header, self.generation as u32, &self.tree.file);
+        let all_kept = self
+            .mappings
+            .remove(start, start.saturating_add(bytes), |piece, whole| {
+                first = first.or(Some(piece.site));
+                if let (Some(header), Some(site), true) =
+                    (header, file.record::<Site>(piece.site), piece.generation == generation)
+                {
+                    let mut weight = sampler::weight(piece.end - piece.start, Chance::Certain);
+                    weight.blocks *= whole as u64;
+                    change(header, site, weight, Change::Remove);
+                }
+            });
+        if let (Some(header), false) = (header, all_kept) {
+            events::note_once(header, Trouble::TooManyMappings, bytes);
+        }
+        first
+    }
+}
+
+/// Sets the sampling interval for the draws to come.
+pub fn set_interval(log2: u32) {
+    INTERVAL_LOG2.store(log2, Relaxed);
+    LARGE_BYTES.store(sampler::large_bytes(log2), Relaxed);
+}

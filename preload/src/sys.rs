@@ -1,0 +1,235 @@
+//! Every system call the preload makes, straight to the kernel: through our own interposed symbols they would count
+//! themselves, and through libc's they would change the job's `errno`.
+#![expect(unsafe_code, reason = "system calls are made by inline assembly")]
+
+use core::arch::asm;
+use core::ffi::CStr;
+use core::ptr::{NonNull, null};
+
+/// An `errno` value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// The kernel's answer: a value, or an error between -4095 and -1 (syscall(2)).
+fn answer(raw: isize) -> Result<usize, Errno> {
+    match raw {
+        -4095..=-1 => Err(Errno((-raw) as i32)),
+        value => Ok(value as usize),
+    }
+}
+
+/// # Safety
+/// The arguments must be right for the system call `number`.
+unsafe fn call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+    let result: isize;
+    // SAFETY: the x86-64 convention: number in rax, arguments in these registers, rcx and r11 clobbered. What the call does to
+    // memory is the caller's promise.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+             in("r8") e, in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+/// New private zeroed memory, page-aligned; `populate` makes it resident at once.
+pub fn map_anonymous(bytes: usize, populate: bool) -> Result<NonNull<u8>, Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | if populate { libc::MAP_POPULATE } else { 0 };
+    let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    let raw = unsafe { call(libc::SYS_mmap, 0, bytes, access, flags as usize, usize::MAX, 0) };
+    answer(raw).and_then(|address| NonNull::new(address as *mut u8).ok_or(Errno(libc::ENOMEM)))
+}
+
+/// A shared mapping of a part of a file.
+pub fn map_file(file: &File, offset: usize, bytes: usize) -> Result<NonNull<u8>, Errno> {
+    let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    // SAFETY: as above; the kernel chooses the address.
+    let raw = unsafe {
+        call(
+            libc::SYS_mmap,
+            0,
+            bytes,
+            access,
+            libc::MAP_SHARED as usize,
+            file.0 as usize,
+            offset,
+        )
+    };
+    answer(raw).and_then(|address| NonNull::new(address as *mut u8).ok_or(Errno(libc::ENOMEM)))
+}
+
+/// # Safety
+/// Nothing may use the memory any more.
+pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller's promise.
+    let _ = unsafe { call(libc::SYS_munmap, address.as_ptr() as usize, bytes, 0, 0, 0, 0) };
+}
+
+/// # Safety
+/// The caller must want what the advice does to the contents.
+pub unsafe fn advise(address: usize, bytes: usize, advice: i32) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    let raw = unsafe { call(libc::SYS_madvise, address, bytes, advice as usize, 0, 0, 0) };
+    answer(raw).map(|_| ())
+}
+
+/// An open file, closed when dropped.
+pub struct File(i32);
+
+impl File {
+    /// `open(2)` with `O_CLOEXEC` added; a new file is private to the user.
+    pub fn open(path: &CStr, flags: i32) -> Result<File, Errno> {
+        let flags = (flags | libc::O_CLOEXEC) as usize;
+        let at = libc::AT_FDCWD as usize;
+        // SAFETY: `path` ends in a zero byte and lives through the call.
+        let raw = unsafe { call(libc::SYS_openat, at, path.as_ptr() as usize, flags, 0o600, 0, 0) };
+        answer(raw).map(|descriptor| File(descriptor as i32))
+    }
+
+    /// Reserves disk blocks; where the file system cannot, writes zeros, so that a later store never meets a full disk.
+    pub fn reserve(&self, offset: usize, bytes: usize) -> Result<(), Errno> {
+        // SAFETY: touches no memory.
+        let raw = unsafe { call(libc::SYS_fallocate, self.0 as usize, 0, offset, bytes, 0, 0) };
+        match answer(raw) {
+            Err(Errno(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL)) => self.write_zeros(offset, bytes),
+            other => other.map(|_| ()),
+        }
+    }
+
+    fn write_zeros(&self, mut offset: usize, mut bytes: usize) -> Result<(), Errno> {
+        static ZEROS: [u8; 4096] = [0; 4096];
+        while bytes > 0 {
+            let (from, length) = (ZEROS.as_ptr() as usize, bytes.min(ZEROS.len()));
+            // SAFETY: `from` points to at least `length` readable bytes.
+            let raw = unsafe { call(libc::SYS_pwrite64, self.0 as usize, from, length, offset, 0, 0) };
+            match answer(raw)? {
+                0 => return Err(Errno(libc::ENOSPC)),
+                written => (offset, bytes) = (offset + written, bytes - written),
+            }
+        }
+        Ok(())
+    }
+
+    /// One `write(2)`.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        write(self.0, bytes)
+    }
+
+    /// Fills `buffer` as far as the file goes; returns how far.
+    pub fn read(&self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let (to, length) = (rest.as_mut_ptr() as usize, rest.len());
+            // SAFETY: `to` points to `length` writable bytes.
+            let raw = unsafe { call(libc::SYS_read, self.0 as usize, to, length, 0, 0, 0) };
+            match answer(raw) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => filled += read,
+            }
+        }
+        filled
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours and nobody uses it after this.
+        let _ = unsafe { call(libc::SYS_close, self.0 as usize, 0, 0, 0, 0, 0) };
+    }
+}
+
+/// One `write(2)` to a descriptor by number.
+pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Errno> {
+    let (from, length) = (bytes.as_ptr() as usize, bytes.len());
+    // SAFETY: `from` points to `length` readable bytes.
+    answer(unsafe { call(libc::SYS_write, descriptor as usize, from, length, 0, 0, 0) })
+}
+
+/// The process's id, asked anew: a fork changes it.
+pub fn pid() -> u32 {
+    // SAFETY: getpid has no arguments and cannot fail.
+    unsafe { call(libc::SYS_getpid, 0, 0, 0, 0, 0, 0) as u32 }
+}
+
+/// The parent's id.
+pub fn parent_pid() -> u32 {
+    // SAFETY: getppid has no arguments and cannot fail.
+    unsafe { call(libc::SYS_getppid, 0, 0, 0, 0, 0, 0) as u32 }
+}
+
+/// The thread's kernel id.
+pub fn thread_id() -> u32 {
+    // SAFETY: gettid has no arguments and cannot fail.
+    unsafe { call(libc::SYS_gettid, 0, 0, 0, 0, 0, 0) as u32 }
+}
+
+/// Lets another thread run.
+pub fn yield_now() {
+    // SAFETY: sched_yield has no arguments.
+    let _ = unsafe { call(libc::SYS_sched_yield, 0, 0, 0, 0, 0, 0) };
+}
+
+/// Sleeps until a signal comes.
+pub fn pause() {
+    // SAFETY: pause has no arguments.
+    let _ = unsafe { call(libc::SYS_pause, 0, 0, 0, 0, 0, 0) };
+}
+
+/// Ends the process at once, without exit handlers.
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        let _ = unsafe { call(libc::SYS_exit_group, status as usize, 0, 0, 0, 0, 0) };
+    }
+}
+
+/// Reads this process's own memory without the risk of a SIGSEGV: `false` where it cannot be read.
+pub fn read_checked(address: usize, buffer: &mut [u8]) -> bool {
+    #[repr(C)]
+    struct Range(usize, usize);
+    let (to, length) = (buffer.as_mut_ptr() as usize, buffer.len());
+    let (local, remote) = (Range(to, length), Range(address, length));
+    let (local, remote) = (&raw const local as usize, &raw const remote as usize);
+    // SAFETY: `local` describes `buffer`, which is writable; a bad `address` gives EFAULT.
+    let raw = unsafe { call(libc::SYS_process_vm_readv, pid() as usize, local, 1, remote, 1, 0) };
+    answer(raw) == Ok(length)
+}
+
+/// Nanoseconds since the Unix epoch; `coarse` is a few milliseconds stale and several times cheaper.
+pub fn now_ns(coarse: bool) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let clock = if coarse {
+        libc::CLOCK_REALTIME_COARSE
+    } else {
+        libc::CLOCK_REALTIME
+    };
+    // SAFETY: `time` is a writable timespec; clock_gettime is answered in user space and is not one of our symbols.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    (time.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as u64)
+}
+
+/// Waits while `word` is `expected`, until woken.
+pub fn futex_wait(word: &core::sync::atomic::AtomicU32, expected: u32) {
+    let (address, operation) = (word.as_ptr() as usize, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG);
+    // SAFETY: `word` lives through the call; no timeout.
+    let _ = unsafe {
+        call(
+            libc::SYS_futex,
+            address,
+            operation as usize,
+            expected as usize,
+            null::<u8>() as usize,
+            0,
+            0,
+        )
+    };
+}
+
+/// Wakes one waiter.
+pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
+    let (address, operation) = (word.as_ptr() as usize, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);
+    // SAFETY: `word` lives through the call.
+    let _ = unsafe { call(libc::SYS_futex, address, operation as usize, 1, 0, 0, 0) };
+}

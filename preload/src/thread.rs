@@ -1,0 +1,149 @@
+//! What each thread keeps: the bytes until its next sample, and whether it is inside our own code. Initial-exec thread-local
+//! storage, which stable Rust reaches only by assembly; `thread_local!` in a shared library would call `__tls_get_addr` each time.
+#![cfg_attr(not(test), expect(unsafe_code, reason = "thread-local storage by assembly"))]
+
+#[cfg(not(test))]
+use core::arch::{asm, global_asm};
+use core::cell::Cell;
+
+/// The words of one thread; zero when the thread begins.
+#[repr(C)]
+pub struct Words {
+    /// Bytes that may still be allocated before the sampler wants to look. Zero makes the next allocation look.
+    countdown: Cell<u64>,
+    /// Bytes to the next sample beyond `countdown`, which never exceeds the size of a large block.
+    beyond: Cell<u64>,
+    /// State of the generator; 0 before the first draw.
+    pub random: Cell<u64>,
+    /// log2 of the sampling interval that the distance was drawn with.
+    pub interval_log2: Cell<u32>,
+    /// More than 0 inside our own code and under the Python hooks: don't count.
+    inside: Cell<u32>,
+    /// More than 0 while a failed allocation is being noted.
+    failing: Cell<u32>,
+    /// More than 0 while a symbol is being looked up.
+    resolving: Cell<u32>,
+}
+
+#[cfg(not(test))]
+global_asm!(
+    ".pushsection .tbss,\"awT\",@nobits",
+    ".hidden fil_profile_thread",
+    ".globl fil_profile_thread",
+    ".type fil_profile_thread,@object",
+    ".size fil_profile_thread,40",
+    ".p2align 3",
+    "fil_profile_thread:",
+    ".zero 40",
+    ".popsection",
+);
+const _: () = assert!(size_of::<Words>() == 40);
+
+/// This thread's words.
+#[cfg(not(test))]
+#[inline(always)]
+pub fn words() -> &'static Words {
+    let address: *const Words;
+    // SAFETY: the x86-64 ABI: fs:0 holds the thread pointer, and the GOT entry the symbol's offset from it.
+    unsafe {
+        asm!("mov {a}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "add {a}, qword ptr fs:[0]", a = out(reg) address,
+             options(nostack, pure, readonly));
+    }
+    // SAFETY: the storage is zeroed, aligned, of this size, and lives as long as the thread; the reference does not leave it.
+    unsafe { &*address }
+}
+
+#[cfg(test)]
+pub fn words() -> &'static Words {
+    std::thread_local!(static WORDS: &'static Words = Box::leak(Box::new(Words {
+        countdown: Cell::new(0),
+        beyond: Cell::new(0),
+        random: Cell::new(0),
+        interval_log2: Cell::new(0),
+        inside: Cell::new(0),
+        failing: Cell::new(0),
+        resolving: Cell::new(0),
+    })));
+    WORDS.with(|words| *words)
+}
+
+/// Takes `bytes` off the countdown; `true` if it went below zero and the sampler has to look.
+#[cfg(not(test))]
+#[inline(always)]
+pub fn spend(bytes: usize) -> bool {
+    // SAFETY: as in `words`; one subtraction in the thread's own storage. An unsigned borrow means that the countdown was less.
+    unsafe {
+        asm!("mov {t}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "sub qword ptr fs:[{t}], {n}", "jb {look}",
+             t = out(reg) _, n = in(reg) bytes, look = label { return true }, options(nostack));
+    }
+    false
+}
+
+#[cfg(test)]
+pub fn spend(bytes: usize) -> bool {
+    let (left, borrow) = words().countdown.get().overflowing_sub(bytes as u64);
+    words().countdown.set(left);
+    borrow
+}
+
+impl Words {
+    /// Bytes to the next sample before `spend(bytes)` took the countdown below zero.
+    pub fn before(&self, bytes: usize) -> u64 {
+        self.countdown
+            .get()
+            .wrapping_add(bytes as u64)
+            .saturating_add(self.beyond.get())
+    }
+
+    /// Sets the distance to the next sample, looking no later than after `at_most` bytes.
+    pub fn arm(&self, distance: u64, at_most: u64) {
+        let countdown = distance.min(at_most);
+        self.countdown.set(countdown);
+        self.beyond.set(distance - countdown);
+    }
+
+    /// Bytes to the next sample.
+    pub fn distance(&self) -> u64 {
+        self.countdown.get() + self.beyond.get()
+    }
+}
+
+macro_rules! scope {
+    ($(#[$doc:meta])* $name:ident, $field:ident) => {
+        $(#[$doc])*
+        pub struct $name(&'static Words);
+
+        impl $name {
+            /// `None` if this thread is there already.
+            #[inline]
+            pub fn enter() -> Option<Self> {
+                let words = words();
+                if words.$field.get() > 0 {
+                    return None;
+                }
+                words.$field.set(1);
+                Some(Self(words))
+            }
+        }
+
+        impl Drop for $name {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.$field.set(0);
+            }
+        }
+    };
+}
+
+scope! {
+    /// While it lives, this thread's allocations are not counted: they are ours, or counted already.
+    Inside, inside
+}
+scope! {
+    /// While it lives, this thread is noting a failed allocation.
+    Failing, failing
+}
+scope! {
+    /// While it lives, this thread is looking up a symbol.
+    Resolving, resolving
+}
