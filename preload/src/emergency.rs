@@ -15,19 +15,38 @@ use crate::{doorbell, errno, events, file, hooks, stash, sys};
 const OOM_STATUS: i32 = 53;
 /// Within this time a smaller failure belongs to the same moment: the program is unwinding.
 const MOMENT_NS: u64 = 2_000_000_000;
+/// What a program asks for while it unwinds is less than this.
+const ECHO_BYTES: u64 = 1 << 20;
 /// Shortest time between two rings.
 const RING_PAUSE_NS: u64 = 500_000_000;
 
 /// End the process on a failed allocation?
 pub static EXIT_ON_OOM: AtomicBool = AtomicBool::new(false);
+/// Was the last moment one that the allocator coped with?
+static ONLY_A_SIGN: AtomicBool = AtomicBool::new(false);
 /// Threads started so far beside the first.
 pub static THREADS_STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// Notes a failed allocation of `bytes`; leaves `errno` as it is.
-pub fn failed(function: AllocFunction, bytes: u64) {
+/// An allocation that failed.
+#[derive(Clone, Copy)]
+pub struct Failure {
+    /// Who was asked.
+    pub function: AllocFunction,
+    /// For how much.
+    pub bytes: u64,
+    /// The caller is an allocator that tries something else next: a sign, but not yet the end.
+    pub coped_with: bool,
+}
+
+/// Notes a failed allocation; leaves `errno` as it is.
+pub fn failed(failure: Failure) {
     let Some(_failing) = Failing::enter() else { return };
     let errno = errno::get();
-    note(function, bytes);
+    note(failure);
+    if failure.coped_with {
+        errno::set(errno);
+        return;
+    }
     stash::release();
     let exits = EXIT_ON_OOM.load(Relaxed);
     if exits {
@@ -37,7 +56,7 @@ pub fn failed(function: AllocFunction, bytes: u64) {
     errno::set(errno);
 }
 
-fn note(function: AllocFunction, bytes: u64) {
+fn note(failure: Failure) {
     let _inside = Inside::enter();
     let mut state = STATE.try_for_a_while();
     let (header, node) = match &mut state {
@@ -51,9 +70,15 @@ fn note(function: AllocFunction, bytes: u64) {
     if state.is_none() {
         events::note_once(header, Trouble::Busy, 0);
     }
-    header.failures.fetch_add(1, Relaxed);
+    let Failure {
+        function,
+        bytes,
+        coped_with,
+    } = failure;
+    header.failures.fetch_add(!coped_with as u64, Relaxed);
     events::note_failure(header, function as u32, bytes, node);
-    if is_a_new_moment(header, bytes) {
+    if is_a_new_moment(header, failure) {
+        ONLY_A_SIGN.store(coped_with, Relaxed);
         header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
         header.oom_request_bytes.store(bytes, Relaxed);
         header.oom_time_ns.store(sys::now_ns(false), Relaxed);
@@ -64,12 +89,13 @@ fn note(function: AllocFunction, bytes: u64) {
 }
 
 /// Is this failure "the moment it ran out", or an echo of the last while the program unwinds?
-fn is_a_new_moment(header: &Header, bytes: u64) -> bool {
+fn is_a_new_moment(header: &Header, failure: Failure) -> bool {
     let (live, then) = (header.live_bytes.load(Relaxed), header.oom_live_bytes.load(Relaxed));
     let later = sys::now_ns(false).saturating_sub(header.oom_time_ns.load(Relaxed)) > MOMENT_NS;
-    let as_large = live >= then && bytes >= header.oom_request_bytes.load(Relaxed);
-    let has_grown = live > then.saturating_add((then / 64).max(1 << 20));
-    header.oom_epoch.load(Relaxed) == 0 || later || as_large || has_grown
+    let has_grown = live > then.saturating_add((then / 64).max(ECHO_BYTES));
+    let is_another = live >= then && failure.bytes >= ECHO_BYTES;
+    let outranks = !failure.coped_with && (is_another || ONLY_A_SIGN.load(Relaxed));
+    header.oom_epoch.load(Relaxed) == 0 || later || has_grown || outranks
 }
 
 /// Rings the doorbell, not too often; where nobody listens, starts the dumper once.

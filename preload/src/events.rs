@@ -21,20 +21,25 @@ pub fn note_once(header: &Header, trouble: Trouble, number: u64) {
     }
 }
 
-/// Notes a failed allocation. The same again right after it only counts up.
+/// How far back a failure of the same kind is looked for.
+const LOOK_BACK: u64 = 8;
+
+/// Notes a failed allocation. The same again soon after only counts up: a dying interpreter asks for the same arena a thousand
+/// times.
 pub fn note_failure(header: &Header, function: u32, bytes: u64, node: u32) {
-    let last = header.events.load(Relaxed);
-    if let Some(event) = slot(header, last)
-        && event.sequence.load(Relaxed) == last
-        && event.kind.load(Relaxed) == EventKind::AllocationFailed as u32
-        && event.detail.load(Relaxed) == function
-        && event.node.load(Relaxed) == node
-        && event.thread.load(Relaxed) == sys::thread_id()
-    {
-        event.bytes.store(bytes, Relaxed);
-        event.time_ns.store(sys::now_ns(false), Relaxed);
-        event.repeats.fetch_add(1, Relaxed);
-        return;
+    let (last, thread) = (header.events.load(Relaxed), sys::thread_id());
+    for number in (last.saturating_sub(LOOK_BACK) + 1..=last).rev() {
+        let Some(event) = slot(header, number) else { continue };
+        if event.sequence.load(Relaxed) == number
+            && event.kind.load(Relaxed) == EventKind::AllocationFailed as u32
+            && event.detail.load(Relaxed) == function
+            && event.bytes.load(Relaxed) == bytes
+            && event.thread.load(Relaxed) == thread
+        {
+            event.time_ns.store(sys::now_ns(false), Relaxed);
+            event.repeats.fetch_add(1, Relaxed);
+            return;
+        }
     }
     write(header, EventKind::AllocationFailed, function, bytes, node);
 }

@@ -5,11 +5,12 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use recording::AllocFunction;
 
+use crate::emergency::{self, Failure};
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
 use crate::thread::{self, Inside, Words};
-use crate::{emergency, file, live, stash, sys};
+use crate::{file, live, stash, sys};
 
 /// Far enough for a thread never to look again.
 const NEVER: u64 = 1 << 62;
@@ -167,7 +168,24 @@ pub fn arena_changed(bytes: i64) {
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
     if RECORDING.load(Relaxed) && bytes > 0 {
-        emergency::failed(function, bytes as u64);
+        emergency::failed(Failure {
+            function,
+            bytes: bytes as u64,
+            coped_with: false,
+        });
+    }
+}
+
+/// pymalloc got no arena. It goes on with malloc, which may still have a little.
+#[cold]
+#[inline(never)]
+pub fn arena_failed(bytes: usize) {
+    if RECORDING.load(Relaxed) {
+        emergency::failed(Failure {
+            function: AllocFunction::Mmap,
+            bytes: bytes as u64,
+            coped_with: true,
+        });
     }
 }
 

@@ -9,9 +9,13 @@ use recording::AllocFunction;
 use crate::real::{self, Pointer};
 use crate::{emergency, errno, hooks, live, thread};
 
-/// The thread's own errno says that there was no memory.
-fn out_of_memory() -> bool {
-    errno::get() == libc::ENOMEM
+/// An allocator came back without memory: is that why, or were the arguments wrong?
+#[cold]
+#[inline(never)]
+fn came_back_empty(function: AllocFunction, bytes: usize) {
+    if errno::get() == libc::ENOMEM {
+        hooks::failed(function, bytes);
+    }
 }
 
 #[inline(always)]
@@ -21,8 +25,8 @@ fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -
     } else {
         call()
     };
-    if block.is_null() && out_of_memory() {
-        hooks::failed(function, bytes);
+    if block.is_null() {
+        came_back_empty(function, bytes);
     }
     block
 }
@@ -35,8 +39,8 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
     } else {
         call()
     };
-    if block.is_null() && bytes > 0 && out_of_memory() {
-        hooks::failed(function, bytes);
+    if block.is_null() {
+        came_back_empty(function, bytes);
     }
     block
 }
@@ -141,8 +145,9 @@ pub unsafe extern "C" fn mmap(
     // SAFETY: the caller's arguments, handed on.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
-        if out_of_memory() {
-            hooks::failed(AllocFunction::Mmap, bytes);
+        // Under a hook or another allocator, what failed is the call above.
+        if !thread::words().is_inside() {
+            came_back_empty(AllocFunction::Mmap, bytes);
         }
     } else if flags & libc::MAP_ANONYMOUS != 0 && access & libc::PROT_WRITE != 0 {
         hooks::mapped(start, bytes);
@@ -182,8 +187,8 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
         (Some(_), false) => hooks::mapped(start, new),
         (None, _) => (),
     }
-    if start == libc::MAP_FAILED && out_of_memory() {
-        hooks::failed(AllocFunction::Mremap, new);
+    if start == libc::MAP_FAILED {
+        came_back_empty(AllocFunction::Mremap, new);
     }
     start
 }
@@ -208,9 +213,9 @@ pub unsafe extern "C" fn pthread_create(
 pub unsafe extern "C" fn fork() -> c_int {
     // SAFETY: no arguments.
     let child = unsafe { real::fork() };
-    if child < 0 && out_of_memory() {
+    if child < 0 {
         // What a child would have needed is not known; its first page stands for it.
-        hooks::failed(AllocFunction::Fork, 4096);
+        came_back_empty(AllocFunction::Fork, 4096);
     }
     child
 }

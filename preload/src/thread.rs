@@ -102,6 +102,11 @@ impl Words {
         self.beyond.set(distance - countdown);
     }
 
+    /// Is this thread inside our own code or under a hook that counts by itself?
+    pub fn is_inside(&self) -> bool {
+        self.inside.get() > 0
+    }
+
     /// Bytes to the next sample.
     pub fn distance(&self) -> u64 {
         self.countdown.get() + self.beyond.get()

@@ -265,7 +265,9 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
         let _uncounted = Inside::enter();
         below()
     };
-    if !arena.is_null() {
+    if arena.is_null() {
+        hooks::arena_failed(bytes);
+    } else {
         hooks::arena_changed(bytes as i64);
     }
     arena
