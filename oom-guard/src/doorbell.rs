@@ -1,0 +1,124 @@
+//! The doorbell: a named pipe in the run folder by which the preload wakes the supervisor.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+const DOORBELL: &str = "doorbell";
+
+/// More than the longest message.
+const LINE_BYTES: usize = 64;
+
+/// The pipe by which the preload wakes the supervisor.
+#[derive(Debug)]
+pub struct Doorbell {
+    path: PathBuf,
+    pipe: File,
+    unread: Vec<u8>,
+}
+
+/// What the preload rings for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// An allocation failed.
+    Failed,
+    /// A report is wanted.
+    Report,
+}
+
+impl Doorbell {
+    /// Makes the pipe in a run folder. Fails where the file system has no pipes.
+    pub fn hang(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(DOORBELL);
+        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        // A reader that is also a writer never sees the end of the file when the last process of the job closes it.
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+        let pipe = options.open(&path)?;
+        Ok(Self {
+            path,
+            pipe,
+            unread: Vec::new(),
+        })
+    }
+
+    /// Whether a supervisor listens in this run folder: nobody else opens the pipe for reading.
+    pub fn is_heard(folder: &Path) -> bool {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+        options.open(folder.join(DOORBELL)).is_ok()
+    }
+
+    /// What has been rung since the last time. What is no message is passed over.
+    pub fn answer(&mut self) -> Vec<Ring> {
+        let mut bytes = [0; 4096];
+        if let Ok(count) = self.pipe.read(&mut bytes) {
+            self.unread.extend_from_slice(&bytes[..count]);
+        }
+        let mut rings = Vec::new();
+        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.unread.drain(..=end).collect();
+            rings.extend(message(&line));
+        }
+        if self.unread.len() > LINE_BYTES {
+            self.unread.clear();
+        }
+        rings
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}
+
+impl Drop for Doorbell {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn message(line: &[u8]) -> Option<Ring> {
+    let (word, pid) = std::str::from_utf8(line).ok()?.trim_end().split_once(' ')?;
+    pid.parse::<u32>().ok()?;
+    match word {
+        "failed" => Some(Ring::Failed),
+        "report" => Some(Ring::Report),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn the_doorbell_hears_whole_lines_and_passes_over_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(!Doorbell::is_heard(folder));
+        let mut doorbell = Doorbell::hang(folder).unwrap();
+        assert!(Doorbell::is_heard(folder));
+        let mut ringer = OpenOptions::new().write(true).open(folder.join(DOORBELL)).unwrap();
+        ringer
+            .write_all(b"failed 12\nnonsense\nreport x\nreport 7\nfai")
+            .unwrap();
+        assert_eq!(doorbell.answer(), [Ring::Failed, Ring::Report]);
+        ringer.write_all(b"led 12\n").unwrap();
+        assert_eq!(doorbell.answer(), [Ring::Failed]);
+        ringer.write_all(&[b'x'; 200]).unwrap();
+        assert_eq!(doorbell.answer(), []);
+        drop(doorbell);
+        assert!(!folder.join(DOORBELL).exists());
+    }
+}

@@ -1,0 +1,170 @@
+//! The run folder, and the links beside it that lead to the newest.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+
+/// The link to the newest run folder.
+pub const LATEST: &str = "latest";
+/// The link to the picture of the newest run that ran out of memory.
+pub const OUT_OF_MEMORY: &str = "out-of-memory.svg";
+
+/// One run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    /// Absolute.
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new folder, open to its owner alone, in `output`, and `output` too where it is missing.
+    pub fn create(output: &Path, now: &Zoned) -> io::Result<Self> {
+        let output = std::path::absolute(output)?;
+        fs::create_dir_all(&output)?;
+        let name = name(now);
+        let names = std::iter::once(name.clone()).chain((2..1000).map(|number| format!("{name}-{number}")));
+        let mut taken = None;
+        for name in names {
+            let path = output.join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(taken.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// An existing one.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: std::path::absolute(path)?,
+        })
+    }
+
+    /// Removes the folder of a run that has not come about.
+    pub fn discard(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
+    /// Leads `latest` here.
+    pub fn link_latest(&self) -> io::Result<()> {
+        self.link(LATEST, Path::new(self.name()))
+    }
+
+    /// Leads `out-of-memory.svg` here, unless it leads to a newer run already.
+    pub fn link_out_of_memory(&self) -> io::Result<()> {
+        let target = Path::new(self.name()).join(OUT_OF_MEMORY);
+        let newer = |old: PathBuf| old > target && self.output().join(old).exists();
+        if fs::read_link(self.output().join(OUT_OF_MEMORY)).is_ok_and(newer) {
+            return Ok(());
+        }
+        self.link(OUT_OF_MEMORY, &target)
+    }
+
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    fn output(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Makes or replaces a link in one step. What a link that stands there leads to is never touched.
+    fn link(&self, name: &str, target: &Path) -> io::Result<()> {
+        let new = self.output().join(format!(".{name}.{}", std::process::id()));
+        symlink(target, &new)?;
+        fs::rename(&new, self.output().join(name)).inspect_err(|_| drop(fs::remove_file(&new)))
+    }
+}
+
+/// The name of a run folder: ISO 8601 without the colons, which many a tool takes for something else. Sorts by time.
+pub fn name(now: &Zoned) -> String {
+    now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
+}
+
+/// The newest run folder in `output`.
+pub fn newest(output: &Path) -> Option<PathBuf> {
+    let runs = fs::read_dir(output).ok()?.flatten().map(|entry| entry.path());
+    runs.filter(|path| path.file_name() != Some(OsStr::new(LATEST)) && is_run(path))
+        .max()
+}
+
+/// Whether this is a run folder.
+pub fn is_run(path: &Path) -> bool {
+    path.join("run.json").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn at(text: &str) -> Zoned {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_folder_is_named_for_its_local_time_and_is_its_owners() {
+        let output = tempfile::tempdir().unwrap();
+        let now = at("2026-11-20T12:34:56.7894+01:00[+01:00]");
+        let folder = RunFolder::create(&output.path().join("a/b"), &now).unwrap();
+        assert_eq!(folder.path, output.path().join("a/b/2026-11-20T123456.789"));
+        assert_eq!(fs::metadata(&folder.path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn two_runs_of_one_moment_have_two_folders() {
+        let output = tempfile::tempdir().unwrap();
+        let now = at("2026-11-20T12:34:56+00:00[UTC]");
+        let names = [(); 3].map(|()| RunFolder::create(output.path(), &now).unwrap().path);
+        assert_eq!(
+            names.each_ref().map(|path| path.file_name().unwrap().to_str().unwrap()),
+            [
+                "2026-11-20T123456.000",
+                "2026-11-20T123456.000-2",
+                "2026-11-20T123456.000-3",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_planted_link_is_replaced_and_what_it_leads_to_is_not_touched() {
+        let output = tempfile::tempdir().unwrap();
+        let precious = output.path().join("precious");
+        fs::write(&precious, "x").unwrap();
+        symlink(&precious, output.path().join(OUT_OF_MEMORY)).unwrap();
+        let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[UTC]")).unwrap();
+        fs::write(folder.path.join(OUT_OF_MEMORY), "svg").unwrap();
+        folder.link_out_of_memory().unwrap();
+        folder.link_latest().unwrap();
+        assert_eq!(fs::read_to_string(precious).unwrap(), "x");
+        assert_eq!(
+            fs::read_to_string(output.path().join("out-of-memory.svg")).unwrap(),
+            "svg"
+        );
+        assert_eq!(
+            fs::read_link(output.path().join("latest")).unwrap(),
+            Path::new("2026-11-20T123456.000")
+        );
+    }
+
+    #[test]
+    fn the_link_to_the_newest_failure_never_goes_back() {
+        let output = tempfile::tempdir().unwrap();
+        let [old, new] = ["2026-11-20T12:34:56+00:00[UTC]", "2026-11-20T12:34:57+00:00[UTC]"].map(|time| {
+            let folder = RunFolder::create(output.path(), &at(time)).unwrap();
+            fs::write(folder.path.join(OUT_OF_MEMORY), time).unwrap();
+            folder
+        });
+        for folder in [&old, &new, &old] {
+            folder.link_out_of_memory().unwrap();
+        }
+        let leads_to = fs::read_link(output.path().join(OUT_OF_MEMORY)).unwrap();
+        assert_eq!(leads_to, Path::new(new.name()).join(OUT_OF_MEMORY));
+    }
+}

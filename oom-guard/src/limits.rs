@@ -1,0 +1,145 @@
+//! Resource limits: the job gets the room that we ourselves use in it on top of what the user allowed, and the
+//! supervisor does not let the job's limit bind itself.
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
+
+/// What the preload and a recording of ordinary size use in the job beside the stash, in bytes of address space.
+pub const OVERHEAD_BYTES: u64 = 12 << 20;
+
+/// Where we cannot be granted room, the stash takes no more than this part of the limit.
+const STASH_SHARE: u64 = 16;
+
+/// A soft and a hard limit in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    soft: rlim_t,
+    hard: rlim_t,
+}
+
+impl Limit {
+    /// The bytes allowed; `None` for no limit.
+    pub fn bytes(self) -> Option<u64> {
+        (self.soft != RLIM_INFINITY).then_some(self.soft)
+    }
+
+    /// The limit for a job in which we use `ours` bytes.
+    fn granting(self, ours: u64) -> Self {
+        match self.bytes() {
+            Some(soft) => Self {
+                soft: soft.saturating_add(ours).min(self.hard),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// Whether the hard limit leaves room for `ours` bytes above the soft one.
+    fn can_grant(self, ours: u64) -> bool {
+        self.bytes().is_none_or(|soft| self.hard - soft >= ours)
+    }
+}
+
+/// The limits that count memory, as the user has set them.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `RLIMIT_AS`.
+    pub address_space: Limit,
+    /// `RLIMIT_DATA`.
+    pub data: Limit,
+}
+
+impl Limits {
+    /// The limits of this process.
+    pub fn read() -> Self {
+        let read = |resource| {
+            let (soft, hard) = getrlimit(resource).unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
+            Limit { soft, hard }
+        };
+        Self {
+            address_space: read(Resource::RLIMIT_AS),
+            data: read(Resource::RLIMIT_DATA),
+        }
+    }
+
+    /// The same as far as the hard limits go: for ourselves, since a report may need more room than the job.
+    pub fn lifted(self) -> Self {
+        let lift = |limit: Limit| Limit {
+            soft: limit.hard,
+            ..limit
+        };
+        Self {
+            address_space: lift(self.address_space),
+            data: lift(self.data),
+        }
+    }
+
+    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have.
+    pub fn for_job(self, stash: u64) -> (Self, u64) {
+        let stash = [self.address_space, self.data]
+            .into_iter()
+            .filter(|limit| !limit.can_grant(stash.saturating_add(OVERHEAD_BYTES)))
+            .filter_map(|limit| Some(limit.bytes()? / STASH_SHARE))
+            .fold(stash, u64::min);
+        let ours = stash.saturating_add(OVERHEAD_BYTES);
+        let granted = Self {
+            address_space: self.address_space.granting(ours),
+            data: self.data.granting(ours),
+        };
+        (granted, stash)
+    }
+
+    /// Sets them for this process. Safe between fork and exec.
+    pub fn set(self) -> nix::Result<()> {
+        setrlimit(Resource::RLIMIT_AS, self.address_space.soft, self.address_space.hard)?;
+        setrlimit(Resource::RLIMIT_DATA, self.data.soft, self.data.hard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STASH: u64 = 16 << 20;
+    const NONE: Limit = Limit {
+        soft: RLIM_INFINITY,
+        hard: RLIM_INFINITY,
+    };
+
+    fn address_space(soft: u64, hard: u64) -> Limits {
+        Limits {
+            address_space: Limit { soft, hard },
+            data: NONE,
+        }
+    }
+
+    #[test]
+    fn without_limits_nothing_changes() {
+        let (limits, stash) = Limits {
+            address_space: NONE,
+            data: NONE,
+        }
+        .for_job(STASH);
+        assert_eq!((limits.address_space, limits.data, stash), (NONE, NONE, STASH));
+    }
+
+    #[test]
+    fn a_soft_limit_is_raised_by_what_we_use() {
+        let (limits, stash) = address_space(100 << 20, RLIM_INFINITY).for_job(STASH);
+        assert_eq!(limits.address_space.soft, (100 << 20) + STASH + OVERHEAD_BYTES);
+        assert_eq!((limits.address_space.hard, stash), (RLIM_INFINITY, STASH));
+    }
+
+    #[test]
+    fn where_the_hard_limit_forbids_it_the_stash_is_scaled_down() {
+        let (limits, stash) = address_space(64 << 20, 64 << 20).for_job(STASH);
+        assert_eq!((limits.address_space.soft, stash), (64 << 20, 4 << 20));
+        let (limits, stash) = address_space(4 << 30, 4 << 30).for_job(STASH);
+        assert_eq!((limits.address_space.soft, stash), (4 << 30, STASH));
+    }
+
+    #[test]
+    fn a_grant_never_passes_the_hard_limit() {
+        let (limits, _) = address_space(u64::MAX - 2, u64::MAX - 1).for_job(u64::MAX);
+        assert_eq!(limits.address_space.soft, u64::MAX - 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the command line means: settings with every default filled in, and the environment that carries them to the
+//! preload.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cli::{Cli, Command, OnOom};
+use crate::error::Error;
+
+/// How a job is to be run and reported on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of results, as it was named; absolute once a run folder has been made in it.
+    pub output: PathBuf,
+    /// Whether a browser may be opened at all.
+    pub browser: bool,
+    /// The Python that was asked for.
+    pub python: Option<PathBuf>,
+    /// What happens when an allocation fails.
+    pub on_oom: OnOom,
+    /// Bytes set aside for the last words; 0 for none.
+    pub stash: u64,
+    /// Every allocation is recorded.
+    pub exact: bool,
+    /// Bytes between samples; `None` for adaptive.
+    pub sample_interval: Option<u64>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Task {
+    /// Print the licences.
+    License,
+    /// Run this job: never empty.
+    Run(Vec<OsString>),
+    /// Become an interpreter with these arguments.
+    Python(Vec<OsString>),
+    /// Report on what is here, or on the newest run.
+    Report(Option<PathBuf>),
+}
+
+/// Separates what is to be done from how.
+pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
+    let task = match cli.command {
+        _ if cli.license => Task::License,
+        Some(Command::Run { job }) if job.is_empty() => {
+            return Err(usage(
+                "`run` needs a script, -m MODULE, -c CODE or a program, as in: fil-profile run job.py",
+            ));
+        }
+        Some(Command::Run { job }) => Task::Run(job),
+        Some(Command::Python { args }) => Task::Python(args),
+        Some(Command::Report { path }) => Task::Report(path),
+        None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
+    };
+    let settings = Settings {
+        output: cli.output,
+        browser: !cli.no_browser,
+        python: cli.python,
+        on_oom: cli.on_oom,
+        stash: cli.stash,
+        exact: cli.exact,
+        sample_interval: cli.sample_interval,
+    };
+    Ok((task, settings))
+}
+
+fn usage(text: &str) -> Error {
+    Error::Usage(text.to_owned())
+}
+
+impl Settings {
+    /// The variables for the preload, with the stash that the job can have; `None` is one that must not be set.
+    pub fn environment(&self, stash: u64) -> Vec<(&'static str, Option<OsString>)> {
+        vec![
+            ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
+            ("FIL_PROFILE_STASH", Some(stash.to_string().into())),
+            ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
+            (
+                "FIL_PROFILE_SAMPLE_INTERVAL",
+                self.sample_interval.map(|bytes| bytes.to_string().into()),
+            ),
+        ]
+    }
+}
