@@ -49,7 +49,8 @@ impl<'a> CallTree<'a> {
     pub fn of(recording: &'a Recording, moment: Moment) -> CallTree<'a> {
         let recorded = &recording.nodes;
         let mut own = vec![Tally::default(); recorded.len()];
-        for site in &recording.sites {
+        let was = moment != Moment::OutOfMemory || recording.failure.is_some();
+        for site in recording.sites.iter().filter(|_| was) {
             own[site.node as usize] += site.at(moment);
         }
         let mut held: Vec<bool> = own.iter().map(|tally| tally.bytes > 0).collect();

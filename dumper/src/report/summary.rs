@@ -67,12 +67,12 @@ fn went_well(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
     } else {
         " so far"
     };
-    let peak = format!("Peak memory{so_far}: {}", with_error(shown.total));
-    lines.push(of_process(findings, shown.process, &peak));
+    let mut peak = format!("Peak memory{so_far}: {}", with_error(shown.total));
     if let Some(hot) = shown.hottest.first() {
         let share = Share::of(hot.held.bytes, shown.total.bytes);
-        lines.push(format!("{share} of it at {}", site(hot, findings.directory)));
+        peak = format!("{peak}, of which {share} at {}", site(hot, findings.directory));
     }
+    lines.push(of_process(findings, shown.process, &peak));
 }
 
 fn colon(hottest: &[Hot]) -> &'static str {
@@ -81,7 +81,7 @@ fn colon(hottest: &[Hot]) -> &'static str {
 
 fn site(hot: &Hot, directory: &str) -> String {
     match hot.on_behalf_of {
-        Some(caller) => format!("{} < {}", hot.call.short(directory), caller.short(directory)),
+        Some(caller) => format!("{}, from {}", hot.call.short(directory), caller.short(directory)),
         None => hot.call.short(directory),
     }
 }

@@ -1,0 +1,79 @@
+//! What a report costs: `cost make STACKS FILE` makes up a recording, `cost report FILE FOLDER` times a report of it.
+
+#[allow(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/report/builder.rs"]
+mod builder;
+
+use std::path::Path;
+use std::time::Instant;
+
+use builder::{Builder, Held};
+use dumper::report::{self, Occasion};
+use dumper::{Run, process};
+use recording::AllocFunction;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["make", stacks, file] => {
+            std::fs::write(file, make(stacks.parse().expect("a number"))).expect("a writable file")
+        }
+        ["report", file, folder] => report(Path::new(file), Path::new(folder)),
+        _ => eprintln!("usage: cost make STACKS FILE | cost report FILE FOLDER"),
+    }
+}
+
+/// Stacks of 5 to 35 frames that share their outer frames as those of a program do.
+fn make(stacks: u32) -> Vec<u8> {
+    let mut job = Builder::new(1, &["python3", "job.py"]);
+    // A linear congruential generator is random enough, and the same everywhere.
+    let mut state = 12345u64;
+    let mut random = |below: u32| {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((state >> 33) as u32) % below
+    };
+    let mut nodes = vec![job.stack(&[("/home/ada/job/job.py", 1, "<module>")])];
+    let mut depths = vec![1];
+    let mut failing = 0;
+    for _ in 0..stacks {
+        let mut from = random(nodes.len() as u32) as usize;
+        while depths[from] > 30 {
+            from = random(nodes.len() as u32) as usize;
+        }
+        let mut node = nodes[from];
+        let more = 1 + random(3);
+        for _ in 0..more {
+            let file = format!(
+                "/home/ada/venv/lib/python3.11/site-packages/package{}/module.py",
+                random(200)
+            );
+            node = job.node(node, &file, random(400), &format!("function_{}", random(2000)));
+        }
+        nodes.push(node);
+        depths.push(depths[from] + more);
+        let bytes = 1u64 << (10 + random(16));
+        let held = |bytes: u64| Held {
+            bytes,
+            variance: bytes << 12,
+        };
+        job.site(node, held(bytes / 2), held(bytes), held(bytes - bytes / 8));
+        failing = node;
+    }
+    job.failed(AllocFunction::Malloc, 1 << 30, failing, builder::STARTED_NS + 1);
+    job.bytes()
+}
+
+fn report(file: &Path, folder: &Path) {
+    let start = Instant::now();
+    let (processes, _) = process::load(file).expect("a recording");
+    let read = start.elapsed();
+    report::write(folder, &Run::default(), &processes, Occasion::Ended).expect("a writable folder");
+    println!("read in {read:.1?}, all in {:.1?}", start.elapsed());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    println!(
+        "{}",
+        status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("")
+    );
+}

@@ -1,0 +1,123 @@
+//! The job that the golden reports are about: a script that loads data until an allocation fails.
+
+use std::path::Path;
+
+use dumper::{Ending, Process, Recording, Run};
+use recording::{AllocFunction, EventKind};
+
+use crate::builder::{Builder, Held, STARTED_NS};
+
+pub const SCRIPT: &str = "\
+import numpy as np
+
+
+def load(count):
+    parts = []
+    for index in range(count):
+        parts.append(np.ones((1024, 1024, 16)))
+    return np.concatenate(parts)
+
+
+def index_rows(rows):
+    return {row: [row] * 8 for row in rows}
+
+
+def build(depth):
+    table = [bytes(100) for _ in range(1000)]
+    return [table, build(depth - 1)] if depth else table
+
+
+if __name__ == '__main__':
+    names = index_rows(range(1_000_000))
+    trees = build(50)
+    data = load(12)
+";
+
+/// The bytes of its recording. It ran out at 1.5 GiB, after a peak of 1.6 GiB.
+pub fn recording() -> Vec<u8> {
+    let mib = |mib: f64| (mib * 1048576.0) as u64;
+    let sampled = |bytes: u64| Held {
+        bytes,
+        variance: bytes << 16,
+    };
+    let exact = |bytes: u64| Held { bytes, variance: 0 };
+    let gone = Held::default();
+    let script = "oom.py";
+    let numeric = "/home/ada/venv/lib/python3.11/site-packages/numpy/_core/numeric.py";
+    let mut job = Builder::new(4711, &["/home/ada/venv/bin/python3", "oom.py"]);
+
+    let rows = [(script, 21, "<module>"), (script, 12, "index_rows")];
+    let node = job.stack(&rows);
+    job.site(node, sampled(mib(70.0)), sampled(mib(70.0)), sampled(mib(70.0)));
+    let node = job.stack(&[rows[0], rows[1], (script, 12, "<dictcomp>")]);
+    job.site(node, gone, sampled(mib(230.5)), sampled(mib(130.5)));
+
+    let mut recursion = vec![(script, 22, "<module>")];
+    for _ in 0..50 {
+        recursion.push((script, 17, "build"));
+        let mut comprehension = recursion.clone();
+        comprehension.extend([(script, 16, "build"), (script, 16, "<listcomp>")]);
+        let node = job.stack(&comprehension);
+        job.site(node, gone, sampled(mib(0.7)), sampled(mib(0.7)));
+    }
+
+    let load = [(script, 23, "<module>"), (script, 7, "load")];
+    let node = job.stack(&[load[0], load[1], (numeric, 235, "ones")]);
+    job.site(node, gone, exact(mib(1280.0)), exact(mib(1280.0)));
+    let append = job.stack(&load);
+    job.site(append, gone, exact(mib(0.2)), exact(mib(0.2)));
+    let failing = job.stack(&[load[0], (script, 8, "load")]);
+
+    let import = [
+        (script, 1, "<module>"),
+        ("<frozen importlib._bootstrap>", 1027, "_find_and_load"),
+    ];
+    let node = job.stack(&import);
+    job.site(node, sampled(mib(11.0)), sampled(mib(11.0)), sampled(mib(11.0)));
+    for module in 0..40 {
+        let file = format!("/home/ada/venv/lib/python3.11/site-packages/numpy/part{module}.py");
+        let node = job.stack(&[import[0], import[1], (file.as_str(), 1, "<module>")]);
+        job.site(node, sampled(mib(0.3)), sampled(mib(0.3)), sampled(mib(0.3)));
+    }
+    let node = job.stack(&[("", 0, "[No Python stack]")]);
+    job.site(node, exact(mib(24.0)), exact(mib(24.0)), exact(mib(24.0)));
+    job.overflow(mib(3.0));
+
+    job.event(EventKind::PythonFound, 3 << 8 | 11, 0, 0, STARTED_NS + 2_000_000);
+    job.event(EventKind::StashTaken, 0, 16 << 20, 0, STARTED_NS + 3_000_000);
+    job.failed(AllocFunction::Malloc, mib(1536.0), failing, STARTED_NS + 4_250_000_000);
+    job.event(EventKind::StashReleased, 0, 16 << 20, 0, STARTED_NS + 4_251_000_000);
+    job.bytes()
+}
+
+pub fn process(bytes: &[u8]) -> Process {
+    let (recording, damage) = Recording::read(bytes).unwrap();
+    Process {
+        path: "4711-0.recording".into(),
+        recording,
+        damage,
+    }
+}
+
+/// The job's run, in a folder that holds its script.
+pub fn run(folder: &Path) -> Run {
+    std::fs::write(folder.join("oom.py"), SCRIPT).unwrap();
+    Run {
+        format: 1,
+        version: "0.1.0".into(),
+        command: vec!["python3".into(), "oom.py".into()],
+        directory: folder.to_owned(),
+        host: "analytical".into(),
+        started: "2023-11-14T23:13:20+01:00".into(),
+        supervisor: 4710,
+        on_oom: "report".into(),
+        address_space_limit: Some(2 << 30),
+        ending: Some(Ending {
+            status: Some(1),
+            ended: "2023-11-14T23:13:25+01:00".into(),
+            seconds: 4.9,
+            signal: None,
+        }),
+        ..Run::default()
+    }
+}

@@ -1,0 +1,264 @@
+//! The same recording at each of its moments, and the run's processes.
+
+use std::fs;
+use std::path::Path;
+
+use dumper::report::{self, Occasion};
+use dumper::{CallTree, Ending, Moment, Process, Recording, Run};
+use recording::{AllocFunction, EventKind, Trouble};
+
+use crate::builder::{Builder, Held, STARTED_NS};
+use crate::job;
+
+fn held(bytes: u64) -> Held {
+    Held { bytes, variance: 0 }
+}
+
+fn process(job: Builder) -> Process {
+    let process = job::process(&job.bytes());
+    assert_eq!(process.damage, []);
+    process
+}
+
+fn folded(folder: &Path, name: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(name))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_moment_is_what_was_saved_for_it_or_what_is_live_since() {
+    let mut job = Builder::new(1, &["a"]);
+    let [f, g] = [("a.py", 1, "f"), ("a.py", 2, "g")].map(|call| job.stack(&[call]));
+    job.site(f, held(10), held(1000), held(10));
+    job.site(g, held(7), held(7), held(300));
+    job.failed(AllocFunction::Malloc, 1, f, STARTED_NS);
+    let process = process(job);
+    for (moment, total, of_f) in [
+        (Moment::Live, 17, 10),
+        (Moment::Peak, 1007, 1000),
+        (Moment::OutOfMemory, 310, 10),
+    ] {
+        let tree = CallTree::of(&process.recording, moment);
+        assert_eq!(tree.total().bytes, total);
+        assert_eq!(tree.nodes()[1].own.bytes, of_f);
+    }
+}
+
+#[test]
+fn there_is_nothing_at_a_moment_that_never_was() {
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    job.holds(node, 1000);
+    let process = process(job);
+    assert_eq!(CallTree::of(&process.recording, Moment::OutOfMemory).total().bytes, 0);
+}
+
+#[test]
+fn tables_of_many_chunks_are_read_in_order() {
+    let mut job = Builder::new(1, &["a"]);
+    let mut sum = 0;
+    for line in 1..20_000 {
+        let file = format!("/a/rather/long/path/so/that/the/strings/need/chunks/{}.py", line % 4000);
+        let node = job.stack(&[("main.py", line % 7, "main"), (file.as_str(), line, "f")]);
+        job.holds(node, line.into());
+        sum += u64::from(line);
+    }
+    let process = process(job);
+    let tree = CallTree::of(&process.recording, Moment::Live);
+    assert_eq!(tree.total().bytes, sum);
+    for node in tree.nodes().iter().filter(|node| node.own.bytes > 0) {
+        let call = tree.call(node);
+        assert_eq!(u64::from(call.line), node.own.bytes);
+        assert!(call.file.ends_with(&format!("/{}.py", call.line % 4000)));
+    }
+}
+
+#[test]
+fn folded_stacks_are_exact_however_small_or_recursive() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["a"]);
+    let f = ("a.py", 3, "f");
+    let deep = job.stack(&[("a.py", 9, "<module>"), f, f, f]);
+    job.holds(deep, 1_000_000);
+    let small = job.stack(&[("a.py", 9, "<module>"), f]);
+    job.holds(small, 1);
+    let odd = job.stack(&[("a;b\n.py", 1, "g h")]);
+    job.holds(odd, 5);
+    let made_up = job.stack(&[("", 0, "[No Python stack]")]);
+    job.holds(made_up, 6);
+    job.overflow(7);
+    report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended).unwrap();
+    let expected = [
+        "a.py:9 (<module>);a.py:3 (f) 1",
+        "a.py:9 (<module>);a.py:3 (f);a.py:3 (f);a.py:3 (f) 1000000",
+        "a:b\\n.py:1 (g h) 5",
+        "[No Python stack] 6",
+        "[not recorded apart] 7",
+    ];
+    assert_eq!(folded(folder.path(), "peak-memory.prof"), expected);
+}
+
+#[test]
+fn the_last_process_to_fail_and_the_one_with_the_highest_peak_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut jobs = Vec::new();
+    for (pid, peak, failed_at) in [
+        (1, 500, Some(20)),
+        (2, 100, Some(30)),
+        (3, 900, None),
+        (4, 50, Some(10)),
+    ] {
+        let mut job = Builder::new(pid, &["python3", &format!("job{pid}.py")]);
+        let node = job.stack(&[(&format!("job{pid}.py"), pid, "f")]);
+        job.holds(node, peak);
+        if let Some(time) = failed_at {
+            job.failed(AllocFunction::Mmap, 4096, node, STARTED_NS + time);
+        }
+        jobs.push(process(job));
+    }
+    let written = report::write(folder.path(), &Run::default(), &jobs, Occasion::Ended).unwrap();
+    assert_eq!(folded(folder.path(), "out-of-memory.prof"), ["job2.py:2 (f) 100"]);
+    assert_eq!(folded(folder.path(), "peak-memory.prof"), ["job3.py:3 (f) 900"]);
+    assert_eq!(
+        written.summary[0],
+        "process 2 (job2.py): mmap of 4.0 KiB failed at job2.py:2 (f)"
+    );
+    let page = fs::read_to_string(&written.index).unwrap();
+    for pid in 1..=4 {
+        assert!(page.contains(&format!("python3 job{pid}.py")));
+    }
+}
+
+#[test]
+fn a_failed_request_is_never_part_of_what_was_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    job.failed(AllocFunction::Malloc, 1 << 50, node, STARTED_NS);
+    let written = report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended).unwrap();
+    assert_eq!(folded(folder.path(), "out-of-memory.prof"), [""; 0]);
+    let svg = fs::read_to_string(written.out_of_memory.unwrap()).unwrap();
+    assert!(svg.contains("Memory at the moment it ran out: 0 B (a)"));
+    assert!(svg.contains("malloc of 1.0 PiB failed at a.py:1 (f)"));
+    assert!(written.peak.is_none());
+}
+
+#[test]
+fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    job.holds(node, 1 << 20);
+    job.failed(AllocFunction::Calloc, 1 << 40, node, STARTED_NS);
+    job.failed(AllocFunction::Calloc, 1 << 41, node, STARTED_NS);
+    let processes = [process(job)];
+    let ended = Ending {
+        status: Some(0),
+        ..Ending::default()
+    };
+    let run = Run {
+        ending: Some(ended),
+        ..Run::default()
+    };
+    let summary = report::write(folder.path(), &run, &processes, Occasion::Ended)
+        .unwrap()
+        .summary;
+    let expected = [
+        "calloc of 2.0 TiB failed at a.py:1 (f)",
+        "It was the last of 2 allocations that failed.",
+        "The program went on, and ended with status 0.",
+        "In use at that moment: 1.0 MiB, most of it at",
+        " 100.0 %     1.0 MiB  a.py:1 (f)",
+    ];
+    assert_eq!(summary[..5], expected);
+    let running = report::write(folder.path(), &Run::default(), &processes, Occasion::AllocationFailed).unwrap();
+    assert_eq!(running.summary[2], "The program is still running.");
+}
+
+#[test]
+fn a_fine_run_needs_few_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    job.holds(node, 3 << 20);
+    let processes = [process(job)];
+    let written = report::write(folder.path(), &Run::default(), &processes, Occasion::Ended).unwrap();
+    let picture = format!(
+        "Wrote memory usage flamegraph to {}/peak-memory.svg",
+        folder.path().display()
+    );
+    assert_eq!(
+        written.summary,
+        ["Peak memory: 3.0 MiB, of which 100.0 % at a.py:1 (f)", &picture]
+    );
+    let requested = report::write(folder.path(), &Run::default(), &processes, Occasion::Requested).unwrap();
+    assert_eq!(
+        requested.summary[0],
+        "Peak memory so far: 3.0 MiB, of which 100.0 % at a.py:1 (f)"
+    );
+}
+
+#[test]
+fn a_run_without_recordings_still_gets_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = report::write(folder.path(), &Run::default(), &[], Occasion::Ended).unwrap();
+    assert_eq!(written.summary, ["No memory was recorded."]);
+    assert!(
+        fs::read_to_string(written.index)
+            .unwrap()
+            .contains("A statically linked program cannot be watched")
+    );
+}
+
+#[test]
+fn trouble_is_told_once_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("", 0, "[No Python stack]")]);
+    job.holds(node, 1 << 20);
+    job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
+    job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
+    let summary = report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended)
+        .unwrap()
+        .summary;
+    let told = summary
+        .iter()
+        .filter(|line| *line == "No Python lines: this version does not know Python 3.14.");
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn a_librarys_line_is_told_with_the_users_line_that_it_worked_for() {
+    let mut job = Builder::new(1, &["a"]);
+    let library = ("/v/lib/python3.11/site-packages/numpy/numeric.py", 235, "ones");
+    for (line, bytes) in [(1, 100), (2, 300)] {
+        let node = job.stack(&[
+            ("main.py", line, "main"),
+            ("/usr/lib/python3.11/functools.py", 9, "wrapper"),
+            library,
+        ]);
+        job.holds(node, bytes);
+    }
+    let process = process(job);
+    let tree = CallTree::of(&process.recording, Moment::Peak);
+    let hot = &tree.hottest(1)[0];
+    assert_eq!(
+        (hot.call.exact(), hot.held.bytes),
+        (format!("{}:235 (ones)", library.0), 400)
+    );
+    assert_eq!(hot.on_behalf_of.unwrap().exact(), "main.py:2 (main)");
+}
+
+#[test]
+fn events_are_the_last_ones_in_their_order() {
+    let mut job = Builder::new(1, &["a"]);
+    for bytes in 1..=300 {
+        job.event(EventKind::ReportRequested, 0, bytes, 0, STARTED_NS);
+    }
+    let (recording, _) = Recording::read(&job.bytes()).unwrap();
+    let bytes: Vec<u64> = recording.events.iter().map(|event| event.bytes).collect();
+    assert_eq!(bytes, (45..=300).collect::<Vec<u64>>());
+}
