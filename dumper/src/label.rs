@@ -94,11 +94,12 @@ fn short_path<'a>(file: &'a str, directory: &str) -> &'a str {
     if let Some(part) = library_part(file) {
         return part;
     }
-    let inside = file.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
-    match inside {
-        Some(rest) if !rest.is_empty() => rest,
-        _ => file.strip_prefix("./").unwrap_or(file),
-    }
+    let is_inside = !directory.is_empty() && file.len() > directory.len() + 1;
+    let inside = file
+        .strip_prefix(directory)
+        .filter(|_| is_inside)
+        .and_then(|rest| rest.strip_prefix('/'));
+    inside.or(file.strip_prefix("./")).unwrap_or(file)
 }
 
 /// The path relative to the installed packages or the standard library, if it lies in one of them.
@@ -136,6 +137,7 @@ mod tests {
         assert_eq!(short("/usr/lib/python3.11/json/decoder.py"), "json/decoder.py:3 (f)");
         assert_eq!(short("./load.py"), "load.py:3 (f)");
         assert_eq!(short("<string>"), "<string>:3 (f)");
+        assert_eq!(call("/a.py", "f", 3).short(""), "/a.py:3 (f)");
     }
 
     #[test]

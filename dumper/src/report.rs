@@ -49,7 +49,7 @@ pub struct Written {
 const LISTED: usize = 20;
 
 /// What all texts of one report are made from.
-struct Findings<'a> {
+struct Account<'a> {
     run: &'a Run,
     /// Paths are shown relative to it.
     directory: &'a str,
@@ -94,7 +94,7 @@ pub fn write(folder: &Path, run: &Run, processes: &[Process], occasion: Occasion
         None => None,
     };
     let directory = writer.directory;
-    let findings = Findings {
+    let account = Account {
         run,
         directory,
         processes,
@@ -103,13 +103,13 @@ pub fn write(folder: &Path, run: &Run, processes: &[Process], occasion: Occasion
         peak,
     };
     let index = save(folder, "index.html", |out| {
-        index::write(out, &findings, &mut writer.sources)
+        index::write(out, &account, &mut writer.sources)
     })?;
-    let summary = summary::lines(&findings);
+    let summary = summary::lines(&account);
     let path = |shown: Option<Shown>| shown.map(|shown| shown.path);
     Ok(Written {
-        out_of_memory: path(findings.out_of_memory),
-        peak: path(findings.peak),
+        out_of_memory: path(account.out_of_memory),
+        peak: path(account.peak),
         index,
         summary,
     })
@@ -190,6 +190,7 @@ fn title(process: &Process, moment: Moment, total: Tally) -> String {
     };
     let error = match total.error() {
         0 => String::new(),
+        error if error < total.bytes / 1000 => " ± < 0.1 %".to_owned(),
         error => format!(" ± {}", Share::of(error, total.bytes)),
     };
     format!("{what}: {}{error} ({})", Bytes(total.bytes), process.name())

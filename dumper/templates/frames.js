@@ -39,7 +39,7 @@ function fit(characters, room, cut, whole) {
     for (var i = 0; i < characters.length; i++) {
         width += columns(characters[i]);
         if (width <= room - 2) kept += characters[i];
-        if (width > room) return room < 3 ? "" : cut(kept);
+        if (width > room) return room < 8 ? "" : cut(kept);
     }
     return whole === undefined ? characters.join("") : whole;
 }

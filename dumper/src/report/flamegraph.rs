@@ -55,6 +55,9 @@ pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, naming: Naming, capt
     options.count_name = "bytes".to_owned();
     options.name_type = String::new();
     options.bgcolors = parse_hex_color("#ffffff").map(BackgroundColor::Flat);
+    if let Ok(colour) = "#b49cf5".parse() {
+        options.search_color = colour;
+    }
     options.no_sort = true;
     let lines = numbered_lines(&drawing.frames);
     let mut picture = Vec::new();
@@ -194,4 +197,4 @@ struct Nothing {
 }
 
 const SCRIPT: &str = include_str!("../../templates/frames.js");
-const STYLE: &str = "<style type=\"text/css\">.code { fill:#6b2d12; }</style>";
+const STYLE: &str = "<style type=\"text/css\">.code { fill:#4a1d0a; } #search { opacity:0.6; }</style>";

@@ -4,32 +4,35 @@ use std::io::{self, Write};
 
 use askama::Template;
 
-use super::{Findings, Occasion, Shown, summary, words};
+use super::{Account, Occasion, Shown, summary, words};
 use crate::label::{cut, printable};
 use crate::process::Process;
 use crate::recording::{Event, Recording, State};
 use crate::source::Sources;
 use crate::units::{Bytes, Share};
 
+/// Call sites below one part in this many of the total are not listed.
+const SMALL: u64 = 1000;
+
 /// Writes the page.
-pub(super) fn write(out: &mut dyn Write, findings: &Findings, sources: &mut Sources) -> io::Result<()> {
+pub(super) fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources) -> io::Result<()> {
     let page = Page {
-        title: title(findings),
-        story: story(findings),
-        moments: moments(findings, sources),
-        processes: findings.processes.iter().map(process).collect(),
-        events: findings
+        title: title(account),
+        story: story(account),
+        moments: moments(account, sources),
+        processes: account.processes.iter().map(process).collect(),
+        events: account
             .processes
             .iter()
-            .flat_map(|process| events(findings, process))
+            .flat_map(|process| events(account, process))
             .collect(),
-        concerns: findings.processes.iter().flat_map(concerns).collect(),
-        command: printable(&findings.run.command.join(" ")).into_owned(),
-        directory: findings.directory.to_owned(),
-        host: findings.run.host.clone(),
-        started: findings.run.started.clone(),
-        version: findings.run.version.clone(),
-        limits: limits(findings),
+        concerns: account.processes.iter().flat_map(concerns).collect(),
+        command: printable(&account.run.command.join(" ")).into_owned(),
+        directory: account.directory.to_owned(),
+        host: account.run.host.clone(),
+        started: account.run.started.clone(),
+        version: account.run.version.clone(),
+        limits: limits(account),
     };
     page.write_into(&mut { out })
 }
@@ -85,23 +88,23 @@ struct EventRow {
     what: String,
 }
 
-fn title(findings: &Findings) -> String {
-    match (&findings.out_of_memory, &findings.peak) {
+fn title(account: &Account) -> String {
+    match (&account.out_of_memory, &account.peak) {
         (Some(shown), _) => format!("{} ran out of memory", shown.process.name()),
         (None, Some(shown)) => format!("Memory of {}", shown.process.name()),
         (None, None) => "No memory was recorded".to_owned(),
     }
 }
 
-fn story(findings: &Findings) -> Vec<String> {
+fn story(account: &Account) -> Vec<String> {
     let mut story = Vec::new();
-    if let Some(shown) = &findings.out_of_memory {
+    if let Some(shown) = &account.out_of_memory {
         let recording = &shown.process.recording;
         if let Some(failure) = &recording.failure {
-            let failed = words::failed(recording, failure, findings.directory);
+            let failed = words::failed(recording, failure, account.directory);
             let held = summary::with_error(shown.total);
             story.push(format!(
-                "A {failed}, with {held} in use. What it asked for is not part of that."
+                "{failed}, with {held} in use; the request is not counted in that."
             ));
         }
         if recording.failures > 1 {
@@ -110,9 +113,9 @@ fn story(findings: &Findings) -> Vec<String> {
                 recording.failures
             ));
         }
-        story.push(words::aftermath(findings.run));
-    } else if let Some(shown) = &findings.peak {
-        let so_far = if findings.occasion == Occasion::Ended {
+        story.push(words::aftermath(account.run));
+    } else if let Some(shown) = &account.peak {
+        let so_far = if account.occasion == Occasion::Ended {
             ""
         } else {
             " so far"
@@ -121,20 +124,20 @@ fn story(findings: &Findings) -> Vec<String> {
             "No allocation failed. The most memory in use{so_far} was {}.",
             summary::with_error(shown.total)
         ));
-        story.push(words::ending(findings.run));
+        story.push(words::ending(account.run));
     } else {
         story.push(
             "None of the job's processes left a recording. A statically linked program cannot be watched.".into(),
         );
-        story.push(words::ending(findings.run));
+        story.push(words::ending(account.run));
     }
     story
 }
 
-fn moments(findings: &Findings, sources: &mut Sources) -> Vec<MomentSection> {
+fn moments(account: &Account, sources: &mut Sources) -> Vec<MomentSection> {
     let headings = [
-        (&findings.out_of_memory, "out-of-memory", "When it ran out"),
-        (&findings.peak, "peak-memory", "At the peak"),
+        (&account.out_of_memory, "out-of-memory", "When it ran out"),
+        (&account.peak, "peak-memory", "At the peak"),
     ];
     let mut sections = Vec::new();
     for (shown, stem, heading) in headings {
@@ -142,11 +145,11 @@ fn moments(findings: &Findings, sources: &mut Sources) -> Vec<MomentSection> {
             sections.push(MomentSection {
                 heading: format!("{heading}: {}", summary::with_error(shown.total)),
                 stem: stem.to_owned(),
-                note: match findings.processes.len() {
+                note: match account.processes.len() {
                     0 | 1 => String::new(),
                     _ => format!("Of process {} ({}).", shown.process.recording.pid, shown.process.name()),
                 },
-                sites: sites(findings, shown, sources),
+                sites: sites(account, shown, sources),
                 precision: precision(&shown.process.recording),
             });
         }
@@ -154,19 +157,21 @@ fn moments(findings: &Findings, sources: &mut Sources) -> Vec<MomentSection> {
     sections
 }
 
-fn sites(findings: &Findings, shown: &Shown, sources: &mut Sources) -> Vec<SiteRow> {
-    let rows = shown.hottest.iter().map(|hot| SiteRow {
-        share: Share::of(hot.held.bytes, shown.total.bytes).to_string(),
+fn sites(account: &Account, shown: &Shown, sources: &mut Sources) -> Vec<SiteRow> {
+    let total = shown.total.bytes;
+    let worth_a_row = shown.hottest.iter().take_while(|hot| hot.held.bytes >= total / SMALL);
+    let rows = worth_a_row.map(|hot| SiteRow {
+        share: Share::of(hot.held.bytes, total).to_string(),
         bytes: Bytes(hot.held.bytes).to_string(),
         error: match hot.held.error() {
             0 => String::new(),
             error => format!("± {}", Bytes(error)),
         },
         blocks: hot.held.whole_blocks().to_string(),
-        place: hot.call.short(findings.directory),
+        place: hot.call.short(account.directory),
         caller: hot
             .on_behalf_of
-            .map(|call| call.short(findings.directory))
+            .map(|call| call.short(account.directory))
             .unwrap_or_default(),
         code: sources.line(hot.call.file, hot.call.line).unwrap_or_default(),
     });
@@ -209,12 +214,12 @@ fn process(process: &Process) -> ProcessRow {
     }
 }
 
-fn events<'a>(findings: &'a Findings, process: &'a Process) -> impl Iterator<Item = EventRow> + 'a {
+fn events<'a>(account: &'a Account, process: &'a Process) -> impl Iterator<Item = EventRow> + 'a {
     let recording = &process.recording;
     recording.events.iter().map(|event| EventRow {
         time: since_start(recording, event),
         pid: recording.pid,
-        what: words::event(event, recording, findings.directory),
+        what: words::event(event, recording, account.directory),
     })
 }
 
@@ -234,9 +239,9 @@ fn concerns(process: &Process) -> impl Iterator<Item = String> + '_ {
     concerns.map(|concern| format!("Process {}: {concern}", process.recording.pid))
 }
 
-fn limits(findings: &Findings) -> Vec<String> {
+fn limits(account: &Account) -> Vec<String> {
     let limit = |limit: Option<u64>, name: &str| limit.map(|bytes| format!("{name} {}", Bytes(bytes)));
-    let run = findings.run;
+    let run = account.run;
     let limits = [
         limit(run.address_space_limit, "address space (ulimit -v)"),
         limit(run.data_limit, "data (ulimit -d)"),

@@ -1,6 +1,6 @@
 //! The report as a few lines for the job's log.
 
-use super::{Findings, Occasion, Shown, words};
+use super::{Account, Occasion, Shown, words};
 use crate::call_tree::Hot;
 use crate::damage::Damage;
 use crate::process::Process;
@@ -11,33 +11,33 @@ use crate::units::{Bytes, Share};
 const LISTED: usize = 5;
 
 /// The lines, without a prefix.
-pub(super) fn lines(findings: &Findings) -> Vec<String> {
+pub(super) fn lines(account: &Account) -> Vec<String> {
     let mut lines = Vec::new();
-    match (&findings.out_of_memory, &findings.peak) {
-        (Some(shown), _) => ran_out(findings, shown, &mut lines),
-        (None, Some(shown)) => went_well(findings, shown, &mut lines),
+    match (&account.out_of_memory, &account.peak) {
+        (Some(shown), _) => ran_out(account, shown, &mut lines),
+        (None, Some(shown)) => went_well(account, shown, &mut lines),
         (None, None) => lines.push("No memory was recorded.".to_owned()),
     }
-    for process in findings.processes {
+    for process in account.processes {
         lines.extend(
             words::troubles(process)
                 .into_iter()
-                .map(|trouble| of_process(findings, process, &trouble)),
+                .map(|trouble| of_process(account, process, &trouble)),
         );
-        lines.extend(damage(findings, process));
+        lines.extend(damage(account, process));
     }
-    for shown in [&findings.out_of_memory, &findings.peak].into_iter().flatten() {
+    for shown in [&account.out_of_memory, &account.peak].into_iter().flatten() {
         lines.push(format!("Wrote memory usage flamegraph to {}", shown.path.display()));
     }
     lines.dedup();
     lines
 }
 
-fn ran_out(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
+fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     let recording = &shown.process.recording;
     if let Some(failure) = &recording.failure {
-        let failed = words::failed(recording, failure, findings.directory);
-        lines.push(of_process(findings, shown.process, &failed));
+        let failed = words::failed(recording, failure, account.directory);
+        lines.push(of_process(account, shown.process, &failed));
         if recording.failures > 1 {
             lines.push(format!(
                 "It was the last of {} allocations that failed.",
@@ -45,7 +45,7 @@ fn ran_out(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
             ));
         }
     }
-    lines.push(words::aftermath(findings.run));
+    lines.push(words::aftermath(account.run));
     lines.push(format!(
         "In use at that moment: {}{}",
         with_error(shown.total),
@@ -54,15 +54,15 @@ fn ran_out(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
     for hot in shown.hottest.iter().take(LISTED) {
         let share = Share::of(hot.held.bytes, shown.total.bytes);
         lines.push(format!(
-            "{share:>8}  {:>10}  {}",
+            "{share:>7} {:>10}  {}",
             Bytes(hot.held.bytes),
-            site(hot, findings.directory)
+            site(hot, account.directory)
         ));
     }
 }
 
-fn went_well(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
-    let so_far = if findings.occasion == Occasion::Ended {
+fn went_well(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
+    let so_far = if account.occasion == Occasion::Ended {
         ""
     } else {
         " so far"
@@ -70,9 +70,9 @@ fn went_well(findings: &Findings, shown: &Shown, lines: &mut Vec<String>) {
     let mut peak = format!("Peak memory{so_far}: {}", with_error(shown.total));
     if let Some(hot) = shown.hottest.first() {
         let share = Share::of(hot.held.bytes, shown.total.bytes);
-        peak = format!("{peak}, of which {share} at {}", site(hot, findings.directory));
+        peak = format!("{peak}, of which {share} at {}", site(hot, account.directory));
     }
-    lines.push(of_process(findings, shown.process, &peak));
+    lines.push(of_process(account, shown.process, &peak));
 }
 
 fn colon(hottest: &[Hot]) -> &'static str {
@@ -94,24 +94,24 @@ pub(super) fn with_error(held: Tally) -> String {
     }
 }
 
-fn damage(findings: &Findings, process: &Process) -> Option<String> {
+fn damage(account: &Account, process: &Process) -> Option<String> {
     let is_worth_a_line = |damage: &&Damage| match damage {
         // One sample is nothing, and what changes while it is read does not add up.
         Damage::SampleInFlight => false,
-        Damage::SumsDiffer { .. } => findings.occasion == Occasion::Ended,
+        Damage::SumsDiffer { .. } => account.occasion == Occasion::Ended,
         _ => true,
     };
     let first = process.damage.iter().find(is_worth_a_line)?;
     Some(of_process(
-        findings,
+        account,
         process,
         &format!("The recording is damaged: {first}."),
     ))
 }
 
 /// Says which process it was, where there are several.
-fn of_process(findings: &Findings, process: &Process, sentence: &str) -> String {
-    match findings.processes.len() {
+fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
+    match account.processes.len() {
         0 | 1 => sentence.to_owned(),
         _ => format!("process {} ({}): {sentence}", process.recording.pid, process.name()),
     }

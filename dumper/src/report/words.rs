@@ -7,6 +7,9 @@ use crate::recording::{Event, Failure, Recording};
 use crate::run::Run;
 use crate::units::Bytes;
 
+/// How `--on-oom=exit` ends a program.
+const OOM_STATUS: i32 = 53;
+
 /// `malloc of 1.2 GiB`.
 pub(super) fn request(failure: &Failure) -> String {
     asked(failure.function.map(|function| function.name()), failure.request_bytes)
@@ -50,8 +53,8 @@ pub(super) fn aftermath(run: &Run) -> String {
     };
     match (ending.status, ending.signal) {
         (Some(0), _) => "The program went on, and ended with status 0.".to_owned(),
-        (Some(status), _) if run.on_oom == "exit" => {
-            format!("The program was ended there with status {status}, as --on-oom=exit asks.")
+        (Some(OOM_STATUS), _) if run.on_oom == "exit" => {
+            format!("The program was ended there with status {OOM_STATUS}, as --on-oom=exit asks.")
         }
         (Some(status), _) => format!("The program ended with status {status}."),
         (None, Some(signal)) => format!("The program was killed by {}.", signal_name(signal)),
@@ -120,20 +123,18 @@ fn trouble(event: &Event) -> String {
                 event.bytes & 0xff
             )
         }
-        Trouble::PythonSelfCheck => {
-            "No Python lines: this Python is built unlike its version (debug or patched).".into()
+        Trouble::PythonSelfCheck => "No Python lines: this Python is a debug or patched build.".into(),
+        Trouble::CannotGrow => {
+            format!(
+                "No space to record in (errno {}): later call sites are put together.",
+                event.bytes
+            )
         }
-        Trouble::CannotGrow => format!(
-            "The recording could not grow (errno {}: disk full or quota?); new call sites are counted together.",
-            event.bytes
-        ),
-        Trouble::Full => "The recording reached its largest size; new call sites are counted together.".into(),
-        Trouble::NoMemory => "No memory was left for recording; some samples are missing.".into(),
-        Trouble::Busy => "Another thread was recording when an allocation failed; its callstack is missing.".into(),
-        Trouble::NoPythonAllocator => {
-            "Python's small objects are seen as plain allocations: its allocator is not pymalloc, or is wrapped.".into()
-        }
-        Trouble::TooManyMappings => "Too many mappings to follow; later ones are not counted.".into(),
+        Trouble::Full => "The recording is full: later call sites are put together.".into(),
+        Trouble::NoMemory => "No memory was left to record in: some samples are missing.".into(),
+        Trouble::Busy => "A failed allocation's callstack is missing: recording was busy.".into(),
+        Trouble::NoPythonAllocator => "Python's small objects are seen only as mallocs (no pymalloc).".into(),
+        Trouble::TooManyMappings => "Too many mappings to follow: later ones are not counted.".into(),
     }
 }
 

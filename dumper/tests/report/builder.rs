@@ -151,7 +151,7 @@ impl Builder {
     pub fn event(&mut self, kind: EventKind, detail: u32, bytes: u64, node: u32, time_ns: u64) {
         let begin = offset_of!(Header, ring) + self.events as usize % EVENT_SLOTS * size_of::<Event>();
         self.events += 1;
-        let live = self.totals[0];
+        let live = self.totals[2];
         self.u64(begin + offset_of!(Event, sequence), self.events);
         self.u64(begin + offset_of!(Event, time_ns), time_ns);
         self.u32(begin + offset_of!(Event, kind), kind as u32);

@@ -171,7 +171,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
         "It was the last of 2 allocations that failed.",
         "The program went on, and ended with status 0.",
         "In use at that moment: 1.0 MiB, most of it at",
-        " 100.0 %     1.0 MiB  a.py:1 (f)",
+        "100.0 %    1.0 MiB  a.py:1 (f)",
     ];
     assert_eq!(summary[..5], expected);
     let running = report::write(folder.path(), &Run::default(), &processes, Occasion::AllocationFailed).unwrap();

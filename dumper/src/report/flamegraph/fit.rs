@@ -1,10 +1,13 @@
 //! Cutting text to the width of a frame, as `templates/frames.js` does it once a browser runs it.
 
-/// The text if it fits into `room` columns, else its beginning and `..`; nothing where there is no room for a letter.
+/// A piece of fewer columns than this says nothing.
+const LEAST: usize = 8;
+
+/// The text if it fits into `room` columns, else its beginning and `..`; nothing where that would say nothing.
 pub(super) fn start(text: &str, room: usize) -> String {
     match kept(text.chars(), room) {
         None => text.to_owned(),
-        Some(_) if room < 3 => String::new(),
+        Some(_) if room < LEAST => String::new(),
         Some(kept) => format!("{}..", text.chars().take(kept).collect::<String>()),
     }
 }
@@ -13,7 +16,7 @@ pub(super) fn start(text: &str, room: usize) -> String {
 pub(super) fn end(text: &str, room: usize) -> String {
     match kept(text.chars().rev(), room) {
         None => text.to_owned(),
-        Some(_) if room < 3 => String::new(),
+        Some(_) if room < LEAST => String::new(),
         Some(kept) => format!(
             "..{}",
             text.chars().skip(text.chars().count() - kept).collect::<String>()
@@ -48,13 +51,13 @@ mod tests {
 
     #[test]
     fn text_is_cut_only_where_it_does_not_fit() {
-        assert_eq!(start("abcdef", 6), "abcdef");
-        assert_eq!(start("abcdef", 5), "abc..");
-        assert_eq!(end("abcdef", 5), "..def");
-        assert_eq!(start("abcdef", 2), "");
+        assert_eq!(start("abcdefghijkl", 12), "abcdefghijkl");
+        assert_eq!(start("abcdefghijkl", 11), "abcdefghi..");
+        assert_eq!(end("abcdefghijkl", 11), "..defghijkl");
+        assert_eq!(start("abcdefghijkl", 7), "");
         assert_eq!(start("ab", 2), "ab");
-        assert_eq!(start("数数数", 6), "数数数");
-        assert_eq!(start("数数数", 5), "数..");
+        assert_eq!(start("数数数数数", 10), "数数数数数");
+        assert_eq!(start("数数数数数", 9), "数数数..");
         assert_eq!(end("", 0), "");
     }
 }
