@@ -1,0 +1,104 @@
+//! Where the results are: in a folder of each run, however the job moves, and never in the job's way.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::place::{Place, only_folder};
+
+#[test]
+fn a_run_leaves_its_folder_and_a_link_to_it() {
+    let place = Place::with_library();
+    place.run(&["run", "sh", "-c", "cd /; exit 7"]);
+    let folder = place.run_folder();
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::read_link(place.path("fil-result/latest")).unwrap(),
+        folder.file_name().unwrap()
+    );
+    let run = fs::read_to_string(folder.join("run.json")).unwrap();
+    assert!(run.contains("\"status\": 7"), "{run}");
+    assert!(!folder.join("doorbell").exists());
+}
+
+#[test]
+fn the_folder_is_absolute_from_the_start() {
+    let place = Place::with_library();
+    let outcome = place.run(&[
+        "-o",
+        "a/b",
+        "run",
+        "sh",
+        "-c",
+        "cd /; echo $FIL_PROFILE_RUN; ls $FIL_PROFILE_RUN",
+    ]);
+    let folder = only_folder(&place.path("a/b"));
+    assert_eq!(outcome.stdout, format!("{}\ndoorbell\nrun.json\n", folder.display()));
+}
+
+#[test]
+fn where_no_folder_can_be_made_the_job_runs_unrecorded() {
+    let place = Place::with_library();
+    fs::write(place.path("file"), "").unwrap();
+    for output in ["file/x", "/proc/x", "/sys/x"] {
+        let outcome = place.run(&["-o", output, "run", "sh", "-c", "echo ${LD_PRELOAD-none}; exit 7"]);
+        assert_eq!(
+            (outcome.status, outcome.stdout.as_str()),
+            (Some(7), "none\n"),
+            "{outcome:?}"
+        );
+        assert_eq!(outcome.said().len(), 1, "{outcome:?}");
+        assert!(outcome.stderr.contains(output), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_leaves_no_folder() {
+    let place = Place::with_library();
+    fs::write(place.path("broken"), "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(place.path("broken"), fs::Permissions::from_mode(0o755)).unwrap();
+    let outcome = place.run(&["run", "./broken"]);
+    assert_eq!((outcome.status, outcome.said().len()), (Some(127), 1), "{outcome:?}");
+    assert_eq!(fs::read_dir(place.path("fil-result")).unwrap().count(), 0);
+}
+
+#[test]
+fn planted_links_are_replaced_and_never_followed() {
+    let place = Place::with_library();
+    fs::create_dir(place.path("fil-result")).unwrap();
+    fs::create_dir(place.path("precious")).unwrap();
+    symlink(place.path("precious"), place.path("fil-result/latest")).unwrap();
+    place.run(&["run", "true"]);
+    assert_eq!(fs::read_dir(place.path("precious")).unwrap().count(), 0);
+    let latest = fs::read_link(place.path("fil-result/latest")).unwrap();
+    assert_eq!(latest, place.run_folder().file_name().unwrap());
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_link_is_left_alone() {
+    let place = Place::with_library();
+    fs::create_dir_all(place.path("fil-result/latest")).unwrap();
+    let outcome = place.run(&["run", "sh", "-c", "exit 7"]);
+    assert_eq!(outcome.status, Some(7));
+    let mut names: Vec<_> = fs::read_dir(place.path("fil-result"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names[1], "latest");
+}
+
+#[test]
+fn a_run_without_recordings_has_nothing_to_report() {
+    let place = Place::with_library();
+    place.run(&["run", "true"]);
+    for args in [
+        &["report"][..],
+        &["report", "fil-result"],
+        &["report", "fil-result/latest"],
+    ] {
+        let outcome = place.run(args);
+        assert_eq!(outcome.status, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.contains("nothing was recorded"), "{outcome:?}");
+    }
+}
