@@ -16,7 +16,7 @@ pub mod walk;
 use layout::{BYTES_LENGTH, BYTES_TEXT, Layout, OBJECT_TYPE};
 use memory::{Checked, Direct};
 use names::Name;
-use walk::{Frame, Memory};
+use walk::{End, Frame, Memory};
 
 /// What a look at the current thread gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,22 @@ pub enum Look {
     Misfit,
 }
 
+/// Links followed before a callstack is given up: far deeper than any C stack lets Python recurse.
+const MOST_STEPS: u32 = 1 << 22;
+/// Links that the self-check follows.
+const STEPS_TO_CHECK: u32 = 200;
+/// Frames that the self-check looks into.
+const FRAMES_TO_CHECK: u32 = 50;
+/// Looks without a frame after which the self-check has failed.
+const BLANKS: u32 = 100;
+
 /// An interpreter with a known layout.
 #[derive(Clone, Copy)]
 pub struct Python {
     layout: &'static Layout,
     checked: bool,
+    /// Looks at a thread that should have had frames, but none that looked right.
+    blanks: u32,
     code_type: u64,
     str_type: u64,
     bytes_type: u64,
@@ -101,6 +112,7 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
     Some(Python {
         layout,
         checked: false,
+        blanks: 0,
         code_type: found(c"PyCode_Type")? as u64,
         str_type: found(c"PyUnicode_Type")? as u64,
         bytes_type: found(c"PyBytes_Type")? as u64,
@@ -133,7 +145,7 @@ impl Python {
                 other => return other,
             }
         }
-        walk::frames(&Direct, self.layout, self.code_type, state, visit);
+        walk::frames(&Direct, self.layout, self.code_type, state, MOST_STEPS, visit);
         Look::Frames
     }
 
@@ -154,11 +166,11 @@ impl Python {
     }
 
     /// The self-check: do the offsets lead to code objects whose parts are of the right types?
-    fn check(&self, state: u64) -> Look {
+    fn check(&mut self, state: u64) -> Look {
         let memory = Checked::default();
         let mut frames = 0;
         let mut fits = true;
-        walk::frames(&memory, self.layout, self.code_type, state, |frame| {
+        let end = walk::frames(&memory, self.layout, self.code_type, state, STEPS_TO_CHECK, |frame| {
             frames += 1;
             let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
             fits &= part(self.layout.code_filename) == self.str_type
@@ -166,12 +178,20 @@ impl Python {
                 && part(self.layout.code_line_table) == self.bytes_type
                 && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
                 && (-2..1 << 28).contains(&frame.at);
-            fits && frames < 50
+            fits && frames < FRAMES_TO_CHECK
         });
-        match (fits && !memory.has_failed(), frames) {
-            (false, _) => Look::Misfit,
-            (true, 0) => Look::Nothing,
-            (true, _) => Look::Frames,
+        if !fits || memory.has_failed() {
+            return Look::Misfit;
+        }
+        if frames > 0 {
+            return Look::Frames;
+        }
+        // A frame may be incomplete for a moment, but not at every look.
+        self.blanks += (end != End::Empty) as u32;
+        if self.blanks > BLANKS {
+            Look::Misfit
+        } else {
+            Look::Nothing
         }
     }
 

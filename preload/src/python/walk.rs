@@ -22,27 +22,46 @@ pub struct Frame {
     pub at: i32,
 }
 
-/// Shows `visit` each frame of the thread with this state until it says `false`.
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The thread has no frame at all.
+    Empty,
+    /// At the outermost frame, or where the visitor had enough.
+    Done,
+    /// Nowhere: after so many steps this is no callstack.
+    Lost,
+}
+
+/// Shows `visit` each frame of the thread with this state until it says `false`, following no more than `steps` links.
 #[inline(always)]
 pub fn frames(
     memory: &impl Memory,
     layout: &Layout,
     code_type: u64,
     thread_state: u64,
+    steps: u32,
     mut visit: impl FnMut(Frame) -> bool,
-) {
+) -> End {
     let mut frame = memory.word(thread_state + layout.thread_frame as u64);
     if let (Some(offset), true) = (layout.through_cframe, frame != 0) {
         frame = memory.word(frame + offset as u64);
     }
-    while frame != 0 {
+    if frame == 0 {
+        return End::Empty;
+    }
+    for _ in 0..steps {
         if let Some(found) = read(memory, layout, code_type, frame)
             && !visit(found)
         {
-            return;
+            return End::Done;
         }
-        frame = memory.word(frame + layout.frame_back as u64);
+        frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+        if frame == 0 {
+            return End::Done;
+        }
     }
+    End::Lost
 }
 
 #[inline(always)]
@@ -159,10 +178,11 @@ mod tests {
                 }
             }
             let mut seen = Vec::new();
-            frames(&words, layout, CODE_TYPE, thread, |frame| {
+            let end = frames(&words, layout, CODE_TYPE, thread, 10, |frame| {
                 seen.push((frame.code, frame.at));
                 true
             });
+            assert_eq!(end, End::Done);
             let expected: &[_] = if layout.frame_owner.is_some() {
                 &[(0x6000, 10), (0x8000, 14)]
             } else {
@@ -177,6 +197,21 @@ mod tests {
         let layout = layout::of(3, 13).expect("a known version");
         let mut words = Words::default();
         words.set(0x1000 + layout.thread_frame as u64, 0, 8);
-        frames(&words, layout, CODE_TYPE, 0x1000, |_| panic!("a frame from nowhere"));
+        assert_eq!(
+            frames(&words, layout, CODE_TYPE, 0x1000, 10, |_| panic!(
+                "a frame from nowhere"
+            )),
+            End::Empty
+        );
+    }
+
+    #[test]
+    fn a_circle_is_left() {
+        let layout = layout::of(3, 8).expect("a known version");
+        let mut words = Words::default();
+        words.set(0x1000 + layout.thread_frame as u64, 0x2000, 8);
+        words.set(0x2000 + layout.frame_back as u64, 0x2000, 8);
+        words.set(0x2000 + layout.frame_code as u64, 0, 8);
+        assert_eq!(frames(&words, layout, CODE_TYPE, 0x1000, 1000, |_| true), End::Lost);
     }
 }
