@@ -1,12 +1,12 @@
 //! A folder with a `fil-profile` of its own, with or without a library beside it, to work in.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -95,7 +95,7 @@ impl Place {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut child = command.process_group(0).spawn().unwrap();
         Running {
             stdin: child.stdin.take(),
             stdout: BufReader::new(child.stdout.take().unwrap()),
@@ -176,15 +176,29 @@ impl Running {
     /// Closes stdin and waits for the end.
     pub fn end(mut self) -> Outcome {
         drop(self.stdin.take());
+        self.outcome()
+    }
+
+    /// Waits for the end.
+    pub fn outcome(mut self) -> Outcome {
         let [mut stdout, mut stderr] = [String::new(), String::new()];
-        std::io::Read::read_to_string(&mut self.stdout, &mut stdout).unwrap();
-        std::io::Read::read_to_string(&mut self.stderr, &mut stderr).unwrap();
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        self.stderr.read_to_string(&mut stderr).unwrap();
         let status = self.child.wait().unwrap();
         Outcome {
             status: status.code(),
             signal: status.signal(),
             stdout,
             stderr,
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A test that has failed leaves no job behind.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = killpg(self.pid(), Signal::SIGKILL);
         }
     }
 }
