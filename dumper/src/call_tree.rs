@@ -1,7 +1,7 @@
 //! The one model that every report is drawn from: who held how much at one moment, by callstack.
 
+mod condensed;
 mod hottest;
-mod recursion;
 
 use std::collections::HashMap;
 

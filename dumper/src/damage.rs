@@ -90,10 +90,10 @@ impl fmt::Display for Damage {
                     Moment::Peak => "at the peak",
                     Moment::OutOfMemory => "when an allocation failed",
                 };
-                let (stated, sum) = (Bytes(*stated), Bytes(*sum));
+                let (off, sum) = (Bytes(stated.abs_diff(*sum)), Bytes(*sum));
                 write!(
                     f,
-                    "the total {moment} is stated as {stated}, but its parts add up to {sum}, which is shown"
+                    "what was in use {moment} adds up to {sum}, which is shown, but is stated {off} differently"
                 )
             }
         }

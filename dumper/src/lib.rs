@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Recording::read ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
-//!                         └─ without_recursion ─▶ Drawing ─▶ SVG       (what is too small or too deep to see, folded)
+//!                         └─ condensed ─▶ Drawing ─▶ SVG    (what is too small or too deep to see, folded)
 //! ```
 //!
 //! Damage in a recording is data, shown in every report; an error is only what leaves nothing to report.

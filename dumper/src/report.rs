@@ -127,7 +127,7 @@ impl Writer<'_> {
         let tree = CallTree::of(&process.recording, moment);
         save(self.folder, &format!("{stem}.prof"), |out| folded::write(out, &tree))?;
 
-        let drawn = tree.without_recursion();
+        let drawn = tree.condensed();
         let title = title(process, moment, tree.total());
         let failed = match &process.recording.failure {
             Some(failure) if moment == Moment::OutOfMemory => {
@@ -188,10 +188,9 @@ fn title(process: &Process, moment: Moment, total: Tally) -> String {
         Moment::Peak => "Memory at its peak",
         Moment::Live => "Memory now",
     };
-    let error = match total.error() {
-        0 => String::new(),
-        error if error < total.bytes / 1000 => " ± < 0.1 %".to_owned(),
-        error => format!(" ± {}", Share::of(error, total.bytes)),
+    let held = match total.error() {
+        error if error <= total.bytes / 1000 => summary::with_error(total),
+        error => format!("{} ± {}", Bytes(total.bytes), Share::of(error, total.bytes)),
     };
-    format!("{what}: {}{error} ({})", Bytes(total.bytes), process.name())
+    format!("{what}: {held} ({})", process.name())
 }

@@ -137,6 +137,34 @@ fn a_recursion_is_drawn_once_around() {
 }
 
 #[test]
+fn an_import_is_one_frame_between_the_modules() {
+    let import = |line, name| ("<frozen importlib._bootstrap>", line, name);
+    let mut job = Builder::new(1, &["a"]);
+    let steps = [
+        import(1, "_find_and_load"),
+        import(2, "_load_unlocked"),
+        import(3, "_call_with_frames_removed"),
+    ];
+    let mut stack = vec![("a.py", 1, "<module>")];
+    for module in ["b.py", "c.py"] {
+        stack.extend(steps);
+        let node = job.stack(&stack);
+        job.holds(node, 500);
+        stack.push((module, 1, "<module>"));
+    }
+    let [by_caller, by_callee] = draw(job);
+    for frames in [by_caller, by_callee] {
+        assert_eq!(
+            frames
+                .iter()
+                .filter(|frame| frame.title[0].starts_with("<frozen"))
+                .count(),
+            2
+        );
+    }
+}
+
+#[test]
 fn what_is_too_deep_to_draw_is_one_frame_with_the_right_bytes() {
     let mut job = Builder::new(1, &["a"]);
     let names: Vec<String> = (0..5000).map(|depth| format!("f{depth}")).collect();
