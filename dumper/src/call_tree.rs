@@ -75,7 +75,7 @@ impl<'a> CallTree<'a> {
                 function: functions.number(recording, node.function, &mut tree.functions),
                 line: node.line,
                 own: own[id],
-                total: own[id],
+                total: Tally::default(),
             });
         }
         tree.add_up();
@@ -137,6 +137,9 @@ impl<'a> CallTree<'a> {
 
     /// Totals from what each node holds itself.
     fn add_up(&mut self) {
+        for node in &mut self.nodes {
+            node.total = node.own;
+        }
         for id in (1..self.nodes.len()).rev() {
             let total = self.nodes[id].total;
             let parent = self.nodes[id].parent as usize;

@@ -127,8 +127,10 @@ impl Writer<'_> {
         let tree = CallTree::of(&process.recording, moment);
         save(self.folder, &format!("{stem}.prof"), |out| folded::write(out, &tree))?;
 
+        let total = tree.total();
+        let hottest = tree.hottest(LISTED);
         let drawn = tree.condensed();
-        let title = title(process, moment, tree.total());
+        let title = title(process, moment, total);
         let failed = match &process.recording.failure {
             Some(failure) if moment == Moment::OutOfMemory => {
                 words::failed(&process.recording, failure, self.directory)
@@ -155,8 +157,8 @@ impl Writer<'_> {
         )?;
         Ok(Shown {
             process,
-            total: tree.total(),
-            hottest: tree.hottest(LISTED),
+            total,
+            hottest,
             path,
         })
     }

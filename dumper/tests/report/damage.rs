@@ -46,7 +46,7 @@ fn check(recording: &Recording, damage: &[Damage]) {
         let tree = CallTree::of(recording, moment);
         let sum: u64 = tree.nodes().iter().map(|node| node.own.bytes).sum();
         assert_eq!(tree.total().bytes, sum);
-        assert_eq!(tree.condensed().total(), tree.total());
+        assert_eq!(tree.clone().condensed().total(), tree.total());
         if let Some(stated) = stated {
             assert!(
                 sum == stated || !damage.is_empty(),
