@@ -6,6 +6,7 @@ use core::ptr::null_mut;
 
 use recording::AllocFunction;
 
+use crate::python::late;
 use crate::real::{self, Pointer};
 use crate::{emergency, errno, hooks, live, thread};
 
@@ -150,6 +151,7 @@ pub unsafe extern "C" fn mmap(
             came_back_empty(AllocFunction::Mmap, bytes);
         }
     } else if flags & libc::MAP_ANONYMOUS != 0 && access & libc::PROT_WRITE != 0 {
+        late::consider(bytes);
         hooks::mapped(start, bytes);
     } else if flags & libc::MAP_FIXED != 0 {
         hooks::unmapped(start, bytes);

@@ -7,6 +7,7 @@ use core::mem::transmute;
 use crate::real;
 
 pub mod allocator;
+pub mod late;
 pub mod layout;
 pub mod lines;
 pub mod memory;

@@ -14,12 +14,18 @@ const DEFAULT: *mut c_void = core::ptr::null_mut();
 /// `RTLD_NEXT` of dlsym(3).
 const NEXT: *mut c_void = usize::MAX as *mut c_void;
 
+/// Where [`find`] looks: everywhere, or in a library that was loaded apart.
+static SCOPE: AtomicPtr<c_void> = AtomicPtr::new(DEFAULT);
+
+/// From now on [`find`] looks in this library, a handle of dlopen(3), and what it depends on.
+pub fn look_in(library: *mut c_void) {
+    SCOPE.store(library, Relaxed);
+}
+
 /// A symbol of the program or of any library loaded with it; null where there is none.
 pub fn find(symbol: &CStr) -> *mut c_void {
-    // dlsym may allocate and free its error text; were that the first call of its kind, it would come back to dlsym.
-    let _resolving = crate::thread::Resolving::enter();
     // SAFETY: `symbol` ends in a zero byte.
-    unsafe { dlsym(DEFAULT, symbol.as_ptr()) }
+    unsafe { dlsym(SCOPE.load(Relaxed), symbol.as_ptr()) }
 }
 
 fn find_next(symbol: &CStr) -> *mut c_void {
@@ -39,21 +45,25 @@ macro_rules! next_definitions {
         mod first_calls {
             use super::*;
             $(pub unsafe extern "C" fn $name($($arg: $type),*) -> $result {
-                let Some(_resolving) = crate::thread::Resolving::enter() else {
-                    let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
+                if super::resolve() {
                     // SAFETY: the caller's arguments, handed on.
-                    return unsafe { meanwhile($($arg),*) };
-                };
-                let found = super::find_next($symbol);
-                if found.is_null() {
-                    let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
-                    super::slots::$name.store(meanwhile as *mut c_void, Relaxed);
-                } else {
-                    super::slots::$name.store(found, Relaxed);
+                    return unsafe { super::$name($($arg),*) };
                 }
+                let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
                 // SAFETY: the caller's arguments, handed on.
-                unsafe { super::$name($($arg),*) }
+                unsafe { meanwhile($($arg),*) }
             })*
+        }
+        /// Looks all of them up. All at once and as early as can be: dlsym frees the text of its last error, and should that be the
+        /// first free of all, looking up `free` would come back to the same text. `false` if this thread is looking already.
+        pub fn resolve() -> bool {
+            let Some(_resolving) = crate::thread::Resolving::enter() else { return false };
+            $({
+                let found = find_next($symbol);
+                let absent: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
+                slots::$name.store(if found.is_null() { absent as *mut c_void } else { found }, Relaxed);
+            })*
+            true
         }
         $(
         /// The next definition of the C function.

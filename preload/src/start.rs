@@ -9,7 +9,7 @@ use recording::Trouble;
 use crate::python::{self, Found};
 use crate::settings::{OnOom, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{doorbell, emergency, file, sampler, stash, sys, thread};
+use crate::{doorbell, emergency, file, real, sampler, stash, sys, thread};
 
 #[cfg(not(test))]
 #[used]
@@ -23,6 +23,7 @@ static AT_END: extern "C" fn() = end;
 
 /// Reads the settings and switches recording on, if it is asked for.
 extern "C" fn start() {
+    real::resolve();
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else { return };
     doorbell::prepare(run.bytes());
@@ -36,21 +37,8 @@ extern "C" fn start() {
             state.expect_every_block();
         }
         state.settings = settings;
-        match python::find() {
-            Found::None => (),
-            Found::Known(python, version) => {
-                state.callstacks.python = Some(python);
-                state.python_version = code(version);
-                if !python::allocator::install() {
-                    state.python_trouble = Some(Trouble::NoPythonAllocator);
-                }
-            }
-            Found::Unknown(version) => {
-                state.python_version = code(version);
-                state.python_trouble = Some(Trouble::UnknownPython);
-            }
-        }
     }
+    adopt_python();
     // SAFETY: the handlers are functions of this library, which is never unloaded.
     unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     handle_report_signal();
@@ -60,6 +48,21 @@ extern "C" fn start() {
     RECORDING.store(true, Relaxed);
     // Libraries that started before us have allocated on this thread: look at its next allocation.
     thread::words().arm(0, 0);
+}
+
+/// Hooks and reads the interpreter, if there is one now. `false` if there is none.
+pub fn adopt_python() -> bool {
+    let (version, python, trouble) = match python::find() {
+        Found::None => return false,
+        Found::Known(python, version) => {
+            let hooked = python::allocator::install();
+            (version, Some(python), (!hooked).then_some(Trouble::NoPythonAllocator))
+        }
+        Found::Unknown(version) => (version, None, Some(Trouble::UnknownPython)),
+    };
+    python::late::stop_looking();
+    STATE.lock().meet_python(python, code(version), trouble);
+    true
 }
 
 fn code((major, minor): (u8, u8)) -> u32 {

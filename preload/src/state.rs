@@ -10,6 +10,7 @@ use crate::callstack::Callstacks;
 use crate::live::{COUNTED, Entry, Live, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::{Mapping, Mappings};
+use crate::python::Python;
 use crate::sampler::{self, Chance};
 use crate::settings::Settings;
 use crate::tally::{Change, change};
@@ -39,12 +40,10 @@ pub struct State {
     tree: Tree,
     live: Live,
     mappings: Mappings,
-    /// Turns callstacks into nodes.
-    pub callstacks: Callstacks,
+    callstacks: Callstacks,
     /// The Python that was found, `major << 8 | minor`, and what is wrong with it; told in each new recording.
-    pub python_version: u32,
-    /// As above.
-    pub python_trouble: Option<Trouble>,
+    python_version: u32,
+    python_trouble: Option<Trouble>,
     generation: u16,
     /// First of the chain of free slots in the table of large blocks, plus one.
     free_slot: u32,
@@ -100,6 +99,25 @@ impl State {
         self.header
     }
 
+    /// A Python was found: its version, `major << 8 | minor`, and what is wrong with it.
+    pub fn meet_python(&mut self, python: Option<Python>, version: u32, trouble: Option<Trouble>) {
+        self.callstacks.python = python;
+        (self.python_version, self.python_trouble) = (version, trouble);
+        if let Some(header) = self.header {
+            self.introduce_python(header);
+        }
+    }
+
+    fn introduce_python(&self, header: &Header) {
+        header.python.store(self.python_version, Relaxed);
+        if self.python_version != 0 {
+            events::note(header, EventKind::PythonFound, self.python_version, 0);
+        }
+        if let Some(trouble) = self.python_trouble {
+            events::note(header, EventKind::Trouble, trouble as u32, self.python_version as u64);
+        }
+    }
+
     fn introduce(&mut self, header: &'static Header) {
         self.free_slot = 0;
         self.callstacks.start_over();
@@ -118,19 +136,13 @@ impl State {
         }
         let command = self.tree.string(header, command.bytes());
         header.command.store(command, Relaxed);
-        header.python.store(self.python_version, Relaxed);
         header.exact.store(EXACT.load(Relaxed) as u32, Relaxed);
         header.sample_interval.store(1 << INTERVAL_LOG2.load(Relaxed), Relaxed);
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
         stash::introduce(header);
-        if self.python_version != 0 {
-            events::note(header, EventKind::PythonFound, self.python_version, 0);
-        }
+        self.introduce_python(header);
         if self.generation > 0 {
             events::note(header, EventKind::Forked, sys::parent_pid(), 0);
-        }
-        if let Some(trouble) = self.python_trouble {
-            events::note(header, EventKind::Trouble, trouble as u32, self.python_version as u64);
         }
     }
 

@@ -44,7 +44,7 @@ const SMALL_OBJECT_DOMAINS: [c_int; 2] = [1, 2];
 /// `SMALL_REQUEST_THRESHOLD` of Objects/obmalloc.c: larger requests go on to malloc.
 const LARGEST_SMALL: usize = 512;
 /// The sizes of an arena: 256 KiB up to 3.9, 1 MiB from 3.10 on.
-const ARENA_BYTES: [usize; 2] = [256 << 10, 1 << 20];
+pub const ARENA_BYTES: [usize; 2] = [256 << 10, 1 << 20];
 
 /// One layer of hooks: what lies underneath, and up to which size it counts; 0 for a layer that has been replaced.
 #[repr(C)]

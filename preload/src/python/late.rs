@@ -1,0 +1,69 @@
+//! An interpreter that comes after the start of the program: a libpython that the program loads itself, out of sight of the
+//! others (`dlopen` with `RTLD_LOCAL`), as editors, databases and web servers do.
+#![expect(unsafe_code, reason = "goes through the loaded libraries")]
+
+use core::ffi::{CStr, c_int, c_void};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::allocator::ARENA_BYTES;
+use crate::real;
+use crate::settings::Path;
+use crate::state::RECORDING;
+use crate::thread::{self, Inside};
+
+/// Mappings of an arena's size that are taken for a sign of Python; after that the program just likes the number.
+const LOOKS: u32 = 64;
+static LOOKED: AtomicU32 = AtomicU32::new(0);
+
+/// There is an interpreter: don't look for another.
+pub fn stop_looking() {
+    LOOKED.store(LOOKS, Relaxed);
+}
+
+/// The program has mapped anonymous memory of this size. If it may be pymalloc's first arena, looks for a libpython.
+#[inline]
+pub fn consider(bytes: usize) {
+    if ARENA_BYTES.contains(&bytes)
+        && LOOKED.load(Relaxed) < LOOKS
+        && RECORDING.load(Relaxed)
+        && !thread::words().is_inside()
+    {
+        look();
+    }
+}
+
+#[cold]
+fn look() {
+    LOOKED.fetch_add(1, Relaxed);
+    let Some(_inside) = Inside::enter() else { return };
+    let mut path = Path::new();
+    // SAFETY: the callback gets a pointer to `path`, which lives through the call.
+    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut path).cast()) };
+    let Some(path) = path.as_c_str().filter(|path| !path.is_empty()) else {
+        return;
+    };
+    // SAFETY: with RTLD_NOLOAD only a handle to what is loaded already; kept for ever, as the hooks are.
+    let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY) };
+    if !library.is_null() {
+        real::look_in(library);
+        crate::start::adopt_python();
+    }
+}
+
+unsafe extern "C" fn is_python(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+    // SAFETY: the loader's promise of dl_iterate_phdr(3).
+    let name = unsafe { (*info).dlpi_name };
+    if name.is_null() {
+        return 0;
+    }
+    // SAFETY: the loader's own string.
+    let name = unsafe { CStr::from_ptr(name) };
+    let file = name.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    // Not libpython3.so, the stub of the stable ABI.
+    if !file.starts_with(b"libpython3.") || file.starts_with(b"libpython3.so") {
+        return 0;
+    }
+    // SAFETY: what `look` gave.
+    unsafe { &mut *found.cast::<Path>() }.push(name.to_bytes_with_nul());
+    1
+}
