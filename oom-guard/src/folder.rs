@@ -39,10 +39,10 @@ impl RunFolder {
         Err(taken.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// An existing one.
+    /// An existing one, by its own name where a link leads to it.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            path: std::path::absolute(path)?,
+            path: fs::canonicalize(path)?,
         })
     }
 

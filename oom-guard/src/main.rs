@@ -11,6 +11,7 @@ mod library;
 mod licence;
 mod limits;
 mod process;
+mod record;
 mod report;
 mod reports;
 mod run;

@@ -1,5 +1,6 @@
 //! Writing the report of a run and saying what there is to say about it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -9,9 +10,9 @@ use dumper::process;
 use dumper::report::{self, Occasion, Written};
 use dumper::run::Run;
 
-use crate::doorbell::Doorbell;
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
+use crate::limits::Limits;
 use crate::say::say;
 
 /// Whoever waits longer than this is told what for.
@@ -42,12 +43,14 @@ pub fn tell(written: &Written) {
 
 /// `fil-profile report`: of a run folder, of one recording, or of the newest run in a folder.
 pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
+    // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
+    let _ = Limits::read().lifted().set();
     let path = path.unwrap_or_else(|| output.to_owned());
     let (source, folder) = find(&path)?;
     let cannot = |error: &dyn std::fmt::Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
     let folder = RunFolder::open(&folder).map_err(|error| cannot(&error))?;
     let run = Run::load(&folder.path).unwrap_or_default();
-    let is_running = run.ending.is_none() && Doorbell::is_heard(&folder.path);
+    let is_running = run.ending.is_none() && recordings(&source).iter().any(|file| is_in_use(file));
     let occasion = if is_running {
         Occasion::Requested
     } else {
@@ -75,6 +78,20 @@ fn find(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     };
     let run = run.ok_or_else(|| missing("no run in this folder"))?;
     Ok((run.clone(), run))
+}
+
+fn recordings(source: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(source).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
+    entries.unwrap_or_else(|_| vec![source.to_owned()])
+}
+
+/// Whether the process that a recording `<pid>-<n>.recording` is named for still has it mapped.
+fn is_in_use(recording: &Path) -> bool {
+    let name = recording.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let maps = name
+        .split_once('-')
+        .and_then(|(pid, _)| fs::read_to_string(format!("/proc/{pid}/maps")).ok());
+    name.ends_with(".recording") && maps.is_some_and(|maps| maps.contains(name))
 }
 
 /// Says after a while that we are still busy.

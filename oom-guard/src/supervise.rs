@@ -41,7 +41,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The sources of events. To be set up before the job is spawned, and after signals are held.
+    /// The sources of events. Signals are among them as soon as they are held.
     pub fn new(doorbell: Option<Doorbell>) -> nix::Result<Self> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&SigSet::all(), flags)?;
