@@ -11,8 +11,13 @@ use crate::tree::Tree;
 
 /// Frames that a callstack keeps, from the innermost on.
 const DEPTH: usize = 2048;
-/// Places of the cache of lines; a power of two.
-const CACHED: usize = 4096;
+/// Places of the cache of lines.
+const LINES: usize = 4096;
+/// Places of the cache of functions.
+const FUNCTIONS: usize = 1024;
+
+/// A code object looked up: its address and the function's id.
+type Code = (u64, u32);
 
 /// A frame looked up.
 #[derive(Clone, Copy)]
@@ -30,6 +35,12 @@ struct Step {
 }
 
 const NO_FRAME: Frame = Frame { code: 0, at: 0 };
+const NO_LINE: Line = Line {
+    frame: NO_FRAME,
+    function: 0,
+    line: 0,
+};
+const NO_CODE: Code = (0, 0);
 
 /// What it takes to turn frames into nodes quickly.
 pub struct Callstacks {
@@ -40,7 +51,8 @@ pub struct Callstacks {
     /// The frames of the last sample, outermost first.
     trail: [Step; DEPTH],
     trail_length: usize,
-    cache: [Line; CACHED],
+    lines: [Line; LINES],
+    functions: [Code; FUNCTIONS],
     file: Name,
     name: Name,
     /// The node for callstacks without a Python frame; 0 until needed.
@@ -58,11 +70,8 @@ impl Callstacks {
                 node: 0,
             }; DEPTH],
             trail_length: 0,
-            cache: [Line {
-                frame: NO_FRAME,
-                function: 0,
-                line: 0,
-            }; CACHED],
+            lines: [NO_LINE; LINES],
+            functions: [NO_CODE; FUNCTIONS],
             file: Name::new(),
             name: Name::new(),
             no_python: 0,
@@ -72,21 +81,22 @@ impl Callstacks {
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
         self.trail_length = 0;
-        self.cache.fill(Line {
-            frame: NO_FRAME,
-            function: 0,
-            line: 0,
-        });
+        self.lines.fill(NO_LINE);
+        self.functions.fill(NO_CODE);
         self.no_python = 0;
     }
 
     /// A code object whose lines may be in the cache is gone; its address will be used again.
     pub fn forget(&mut self, code: u64) {
         self.trail_length = 0;
-        self.cache
+        self.lines
             .iter_mut()
             .filter(|line| line.frame.code == code)
-            .for_each(|line| line.frame = NO_FRAME);
+            .for_each(|line| *line = NO_LINE);
+        self.functions
+            .iter_mut()
+            .filter(|known| known.0 == code)
+            .for_each(|known| *known = NO_CODE);
     }
 
     /// The node of the current thread's callstack, and what is wrong with this Python if that has just turned out.
@@ -172,22 +182,28 @@ impl Callstacks {
         generation: u16,
         frame: Frame,
     ) -> (u32, u32) {
-        let place = ((frame.code >> 4) ^ (frame.at as u64).wrapping_mul(0x9E37_79B9)) as usize % CACHED;
-        if let Some(cached) = self.cache.get(place).filter(|cached| cached.frame == frame) {
+        let hash = (frame.code >> 4) ^ (frame.at as u64).wrapping_mul(0x9E37_79B9);
+        let (line_place, function_place) = (hash as usize % LINES, (frame.code >> 4) as usize % FUNCTIONS);
+        if let Some(cached) = self.lines.get(line_place).filter(|cached| cached.frame == frame) {
             return (cached.function, cached.line);
         }
         let Some(python) = self.python else { return (0, 0) };
-        self.file.clear();
-        self.name.clear();
-        let first_line = python.describe(frame.code, &mut self.file, &mut self.name);
-        let file = tree.string(header, self.file.bytes());
-        let name = tree.string(header, self.name.bytes());
-        let function = tree.function(header, file, name, first_line);
         let line = python.line(frame);
-        if watch(live, generation, frame.code)
-            && let Some(cached) = self.cache.get_mut(place)
-        {
-            *cached = Line { frame, function, line };
+        let known = self.functions.get(function_place).filter(|known| known.0 == frame.code);
+        let function = match known {
+            Some((_, function)) => *function,
+            None => {
+                self.file.clear();
+                self.name.clear();
+                let first_line = python.describe(frame.code, &mut self.file, &mut self.name);
+                let file = tree.string(header, self.file.bytes());
+                let name = tree.string(header, self.name.bytes());
+                tree.function(header, file, name, first_line)
+            }
+        };
+        if watch(live, generation, frame.code) {
+            self.lines[line_place] = Line { frame, function, line };
+            self.functions[function_place] = (frame.code, function);
         }
         (function, line)
     }

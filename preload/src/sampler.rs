@@ -17,7 +17,7 @@ const FEWEST_INTERVALS_LOG2: u32 = 12;
 /// The cost rule may always go up to this interval, log2 of bytes.
 const CHEAP_LOG2: u32 = 16;
 /// Samples after which the cost rule doubles the interval.
-const SAMPLES_PER_DOUBLING_LOG2: u32 = 17;
+const SAMPLES_PER_DOUBLING_LOG2: u32 = 15;
 
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
