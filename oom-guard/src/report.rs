@@ -26,7 +26,11 @@ pub fn write(folder: &RunFolder, source: &Path, run: &Run, occasion: Occasion) -
         say(error);
     }
     if processes.is_empty() {
-        return Ok(None);
+        return if unreadable.is_empty() {
+            Ok(None)
+        } else {
+            Err("no recording can be read".to_owned())
+        };
     }
     let written = report::write(&folder.path, run, &processes, occasion).map_err(|error| error.to_string())?;
     if written.out_of_memory.is_some() {

@@ -10,7 +10,7 @@ use crate::error::Error;
 /// How a job is to be run and reported on.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder of results, as it was named; absolute once a run folder has been made in it.
+    /// The folder of results, as it was named.
     pub output: PathBuf,
     /// Whether a browser may be opened at all.
     pub browser: bool,
