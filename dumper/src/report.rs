@@ -30,6 +30,8 @@ pub enum Occasion {
     Requested,
     /// An allocation failed and the job is still running.
     AllocationFailed,
+    /// A limit is near and the job is still running.
+    NearLimit,
 }
 
 /// The files that were written, and what to say.

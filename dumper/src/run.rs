@@ -1,11 +1,13 @@
 //! `run.json`: what was run, where, under which limits, and how it ended.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::outcome::{Limit, Outcome};
 use crate::save::save;
 
 const FILE: &str = "run.json";
@@ -36,6 +38,15 @@ pub struct Run {
     pub data_limit: Option<u64>,
     /// Filled in when the job has ended.
     pub ending: Option<Ending>,
+    /// The verdict; none until there is one.
+    pub outcome: Option<Outcome>,
+    /// Who the job is to those who run the machines: variables of the environment that are no secret, and the control
+    /// group.
+    pub identity: BTreeMap<String, String>,
+    /// The limits in force at the start, the smallest first.
+    pub limits: Vec<Limit>,
+    /// Whether the last report is on disk. A run whose supervisor is gone and that says no ended without one.
+    pub report_written: bool,
 }
 
 /// How a job ended.

@@ -1,0 +1,260 @@
+//! `timeline.csv`: how much memory a job had, over time, however long it runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::save::save;
+
+const FILE: &str = "timeline.csv";
+const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark";
+/// Rows that a timeline never exceeds.
+const MOST_ROWS: usize = 2000;
+
+/// How much memory a job had at one time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// Since the job's start.
+    pub seconds: f64,
+    /// Live bytes in all recordings.
+    pub tracked_bytes: u64,
+    /// Resident bytes of all the job's processes.
+    pub resident_bytes: u64,
+    /// In use in the control group; none without one.
+    pub cgroup_bytes: Option<u64>,
+    /// What the smallest limit allows; none without one.
+    pub limit_bytes: Option<u64>,
+    /// What happened then, if anything did.
+    pub mark: Option<String>,
+}
+
+/// The samples of a run; none where there is no timeline. A row that is not whole is left out.
+///
+/// # Errors
+///
+/// There is a timeline, and it cannot be read.
+pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
+    let path = folder.join(FILE);
+    match fs::read(&path) {
+        Ok(text) => {
+            // What is not terminated was being written when the writer died.
+            let text = String::from_utf8_lossy(&text);
+            let rows = text.split_inclusive('\n').filter_map(|row| row.strip_suffix('\n'));
+            Ok(rows.filter_map(Sample::parse).take(MOST_ROWS).collect())
+        }
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(reason) => Err(Error::read(&path, reason)),
+    }
+}
+
+/// The timeline of a run as it is written. A row is in the file as soon as it is kept; when there are too many, every
+/// other one is dropped, and from then on rows are kept half as often.
+#[derive(Debug)]
+pub struct Timeline {
+    folder: PathBuf,
+    file: File,
+    kept: Vec<Sample>,
+    /// Least seconds between two rows without a mark.
+    interval: f64,
+}
+
+impl Timeline {
+    /// An empty timeline in a run folder, in place of one that there may be.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn begin(folder: &Path) -> Result<Timeline, Error> {
+        Ok(Timeline {
+            folder: folder.to_owned(),
+            file: rewrite(folder, &[])?,
+            kept: Vec::new(),
+            interval: 0.0,
+        })
+    }
+
+    /// Adds a sample, unless it has no mark and comes too soon after the last one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written; later ones may be.
+    pub fn add(&mut self, sample: Sample) -> Result<(), Error> {
+        let is_early = |last: &Sample| sample.seconds - last.seconds < self.interval;
+        if sample.mark.is_none() && self.kept.last().is_some_and(is_early) {
+            return Ok(());
+        }
+        let row = sample.row();
+        self.kept.push(sample);
+        if self.kept.len() > MOST_ROWS {
+            self.thin_out();
+            self.file = rewrite(&self.folder, &self.kept)?;
+            return Ok(());
+        }
+        // One write, so that a row is there wholly or not at all.
+        let written = self.file.write_all(row.as_bytes());
+        written.map_err(|reason| Error::write(&self.folder.join(FILE), reason))
+    }
+
+    /// Marked rows stay as long as they are the minority.
+    fn thin_out(&mut self) {
+        let span = match (self.kept.first(), self.kept.last()) {
+            (Some(first), Some(last)) => last.seconds - first.seconds,
+            _ => 0.0,
+        };
+        self.interval = span / (MOST_ROWS / 2) as f64;
+        let marked = self.kept.iter().filter(|sample| sample.mark.is_some()).count();
+        let keeps_marks = marked < MOST_ROWS / 4;
+        let mut number = 0;
+        self.kept.retain(|sample| {
+            number += 1;
+            number % 2 == 1 || keeps_marks && sample.mark.is_some()
+        });
+    }
+}
+
+/// Replaces the file, and opens it for further rows.
+fn rewrite(folder: &Path, samples: &[Sample]) -> Result<File, Error> {
+    let path = save(folder, FILE, |out| {
+        writeln!(out, "{TITLES}")?;
+        samples
+            .iter()
+            .try_for_each(|sample| out.write_all(sample.row().as_bytes()))
+    })?;
+    let opened = OpenOptions::new().append(true).open(&path);
+    opened.map_err(|reason| Error::write(&path, reason))
+}
+
+impl Sample {
+    fn row(&self) -> String {
+        let optional = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let mark = self.mark.as_deref().unwrap_or_default().replace(['\n', '\r'], " ");
+        let mark = match mark.contains([',', '"']) {
+            true => format!("\"{}\"", mark.replace('"', "\"\"")),
+            false => mark,
+        };
+        format!(
+            "{:.3},{},{},{},{},{mark}\n",
+            self.seconds,
+            self.tracked_bytes,
+            self.resident_bytes,
+            optional(self.cgroup_bytes),
+            optional(self.limit_bytes)
+        )
+    }
+
+    fn parse(row: &str) -> Option<Sample> {
+        let mut fields = row.splitn(6, ',');
+        let mut next = || fields.next();
+        let optional = |field: &str| match field {
+            "" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        Some(Sample {
+            seconds: next()?.parse().ok().filter(|seconds: &f64| seconds.is_finite())?,
+            tracked_bytes: next()?.parse().ok()?,
+            resident_bytes: next()?.parse().ok()?,
+            cgroup_bytes: optional(next()?)?,
+            limit_bytes: optional(next()?)?,
+            mark: match next()? {
+                "" => None,
+                mark => Some(unquoted(mark)),
+            },
+        })
+    }
+}
+
+fn unquoted(field: &str) -> String {
+    match field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => field.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(seconds: f64) -> Sample {
+        Sample {
+            seconds,
+            tracked_bytes: 1 << 20,
+            resident_bytes: 2 << 20,
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn samples_are_read_as_they_were_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        let samples = [
+            sample(0.5),
+            Sample {
+                cgroup_bytes: Some(7),
+                limit_bytes: Some(8),
+                mark: Some("close to the limit, \"really\"".into()),
+                ..sample(1.25)
+            },
+        ];
+        for sample in &samples {
+            timeline.add(sample.clone()).unwrap();
+        }
+        assert_eq!(load(folder.path()).unwrap(), samples);
+        let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert_eq!(text.lines().next(), Some(TITLES));
+    }
+
+    #[test]
+    fn a_row_that_was_being_written_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(load(folder.path()).unwrap(), []);
+        let rows = format!("{TITLES}\n1.000,10,20,,,\nnan,1,1,,,\n2.000,10,2");
+        fs::write(folder.path().join(FILE), rows).unwrap();
+        let samples = load(folder.path()).unwrap();
+        assert_eq!(samples.len(), 1);
+        assert_eq!(samples[0].resident_bytes, 20);
+    }
+
+    #[test]
+    fn a_long_run_has_no_more_rows_than_a_short_one_and_keeps_its_marks() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        for second in 0..50_000 {
+            let mark = (second == 700).then(|| "an allocation failed".to_owned());
+            timeline
+                .add(Sample {
+                    mark,
+                    ..sample(f64::from(second))
+                })
+                .unwrap();
+            assert!(timeline.kept.len() <= MOST_ROWS);
+        }
+        let samples = load(folder.path()).unwrap();
+        assert!(samples.len() > MOST_ROWS / 3, "{}", samples.len());
+        assert_eq!(samples, timeline.kept);
+        assert_eq!(samples.iter().filter(|sample| sample.mark.is_some()).count(), 1);
+        let widest = samples
+            .windows(2)
+            .map(|pair| pair[1].seconds - pair[0].seconds)
+            .fold(0.0, f64::max);
+        assert!(widest <= 100.0, "{widest}");
+    }
+
+    #[test]
+    fn a_run_of_nothing_but_marks_is_bounded_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        for second in 0..5000 {
+            timeline
+                .add(Sample {
+                    mark: Some("again".into()),
+                    ..sample(f64::from(second))
+                })
+                .unwrap();
+        }
+        assert!(load(folder.path()).unwrap().len() <= MOST_ROWS);
+    }
+}
