@@ -86,16 +86,17 @@ impl Callstacks {
         self.no_python = 0;
     }
 
-    /// A code object whose lines may be in the cache is gone; its address will be used again.
-    pub fn forget(&mut self, code: u64) {
+    /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
+    pub fn forget(&mut self, address: u64) {
+        let gone = |code: u64| code == address || code == address + DEBUG_HEAD;
         self.trail_length = 0;
         self.lines
             .iter_mut()
-            .filter(|line| line.frame.code == code)
+            .filter(|line| gone(line.frame.code))
             .for_each(|line| *line = NO_LINE);
         self.functions
             .iter_mut()
-            .filter(|known| known.0 == code)
+            .filter(|known| gone(known.0))
             .for_each(|known| *known = NO_CODE);
     }
 
@@ -209,16 +210,22 @@ impl Callstacks {
     }
 }
 
+/// Bytes that Python's debug hooks put in front of an object: where they lie right above malloc, its free shows another address
+/// (`PYMEM_DEBUG_EXTRA_BYTES` of CPython's Objects/obmalloc.c).
+const DEBUG_HEAD: u64 = 16;
+
 /// Makes sure that a free of this code object is noticed; `false` if there is no memory to remember it.
 fn watch(live: &mut Live, generation: u16, code: u64) -> bool {
-    if let Some(entry) = live.get_mut(code) {
-        entry.flags |= WATCHED;
-        return true;
-    }
-    live.insert(Entry {
-        address: code,
-        flags: WATCHED,
-        generation,
-        ..Entry::default()
+    [code, code - DEBUG_HEAD].into_iter().all(|address| {
+        if let Some(entry) = live.get_mut(address) {
+            entry.flags |= WATCHED;
+            return true;
+        }
+        live.insert(Entry {
+            address,
+            flags: WATCHED,
+            generation,
+            ..Entry::default()
+        })
     })
 }

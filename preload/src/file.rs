@@ -44,6 +44,21 @@ pub struct Recording {
 // SAFETY: the pointers are to shared mappings that any thread may use; the records are atomic.
 unsafe impl Send for Recording {}
 
+/// May this process have a file of this size? Reserving a larger one would not fail but kill it, by SIGXFSZ (setrlimit(2)).
+fn allowed(bytes: usize) -> Result<(), Errno> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a writable rlimit.
+    let asked = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if asked == 0 && limit.rlim_cur < bytes as u64 {
+        Err(Errno(libc::EFBIG))
+    } else {
+        Ok(())
+    }
+}
+
 /// A record of a table: nothing but atomic integers.
 pub trait Record {
     /// Its table.
@@ -92,6 +107,7 @@ impl Recording {
             }
         };
         let bytes = HEADER_BYTES + FIRST_CHUNKS * CHUNK_BYTES;
+        allowed(bytes)?;
         file.reserve(0, bytes)?;
         let start = sys::map_file(&file, 0, bytes)?;
         // SAFETY: the mapping is zeroed, page-aligned, longer than a header, and never unmapped; zeros are a valid header.
@@ -164,6 +180,7 @@ impl Recording {
             return Err((Trouble::Full, recording::MAX_FILE_BYTES as u64));
         }
         let offset = HEADER_BYTES + number * CHUNK_BYTES;
+        allowed(offset + CHUNK_BYTES).map_err(|Errno(number)| (Trouble::CannotGrow, number as u64))?;
         let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG));
         path.and_then(|path| File::open(path, libc::O_RDWR | libc::O_NOFOLLOW))
             .and_then(|file| {

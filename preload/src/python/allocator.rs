@@ -6,7 +6,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::transmute;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use crate::real::{self, Pointer};
 use crate::thread::{self, Inside};
@@ -59,6 +59,8 @@ struct Layers(UnsafeCell<[Option<Layer>; 16]>);
 unsafe impl Sync for Layers {}
 static LAYERS: Layers = Layers(UnsafeCell::new([const { None }; 16]));
 static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
+/// The layer that counts, for each of the domains.
+static ACTIVE: [AtomicPtr<c_void>; 2] = [const { AtomicPtr::new(null_mut()) }; 2];
 
 struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
 // SAFETY: written once, before the interpreter is told.
@@ -78,7 +80,7 @@ pub fn install() -> bool {
     ) else {
         return false;
     };
-    if !install_layers() {
+    if !attend(true) {
         return false;
     }
     // SAFETY: the type of this function in every version.
@@ -104,83 +106,91 @@ pub fn install() -> bool {
     true
 }
 
-fn install_layers() -> bool {
-    let (Some(get), Some(set)) = (function(c"PyMem_GetAllocator"), function(c"PyMem_SetAllocator")) else {
-        return false;
-    };
+/// The interpreter's functions to ask for an allocator and to set one.
+fn accessors() -> Option<(GetAllocator, SetAllocator)> {
+    let (get, set) = (function(c"PyMem_GetAllocator")?, function(c"PyMem_SetAllocator")?);
     // SAFETY: the type of this function in every version.
     let get = unsafe { transmute::<Pointer, GetAllocator>(get) };
     // SAFETY: the type of this function in every version.
     let set = unsafe { transmute::<Pointer, SetAllocator>(set) };
+    Some((get, set))
+}
+
+/// A hook table that leads to us.
+fn ours(context: Pointer) -> Allocator {
+    Allocator {
+        context,
+        malloc,
+        calloc,
+        realloc,
+        free,
+    }
+}
+
+/// Makes sure that a layer of ours counts in every domain, if it may by putting in a new one; `false` if none does.
+fn attend(may_install: bool) -> bool {
+    let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
-        let mut allocator = Allocator {
-            context: null_mut(),
-            malloc,
-            calloc,
-            realloc,
-            free,
-        };
+        let mut allocator = ours(null_mut());
         // SAFETY: fills the struct.
         unsafe { get(domain, &mut allocator) };
         allocator
     };
     let raw = current(RAW);
     let mut any = false;
-    for domain in SMALL_OBJECT_DOMAINS {
-        let below = current(domain);
-        // Ours already, or PYTHONMALLOC=malloc, where malloc sees everything.
-        if below.malloc as usize == malloc as *const () as usize || below.malloc as usize == raw.malloc as usize {
-            any |= below.malloc as usize == malloc as *const () as usize;
-            continue;
+    for (domain, active) in SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE) {
+        let top = current(domain);
+        if top.malloc as usize == malloc as *const () as usize {
+            activate(active, top.context);
+            any = true;
+        } else if may_install && top.malloc as usize != raw.malloc as usize {
+            // Not with PYTHONMALLOC=malloc: there malloc sees everything.
+            let Some(layer) = new_layer(top) else { break };
+            // SAFETY: the interpreter copies the struct; `layer` is static.
+            unsafe { set(domain, &ours(layer)) };
+            activate(active, layer);
+            any = true;
         }
-        let Some(layer) = new_layer(below) else { break };
-        // SAFETY: the interpreter copies the struct; `layer` is static.
-        unsafe {
-            set(
-                domain,
-                &Allocator {
-                    context: layer,
-                    malloc,
-                    calloc,
-                    realloc,
-                    free,
-                },
-            )
-        };
-        any = true;
     }
     any
+}
+
+/// From now on this layer counts for its domain, and the one before passes everything on.
+fn activate(active: &AtomicPtr<c_void>, layer_now: Pointer) {
+    let before = active.swap(layer_now, Relaxed);
+    if !before.is_null() && before != layer_now {
+        // SAFETY: `ACTIVE` holds nothing but addresses of layers.
+        unsafe { layer(before) }.counts_up_to.store(0, Relaxed);
+    }
+    // SAFETY: a layer that the interpreter has, from us.
+    unsafe { layer(layer_now) }.counts_up_to.store(LARGEST_SMALL, Relaxed);
 }
 
 fn new_layer(below: Allocator) -> Option<Pointer> {
     let slot = LAYERS_USED.fetch_add(1, Relaxed);
     // SAFETY: slots are handed out once, so this is the only reference to it.
     let layers = unsafe { &mut *LAYERS.0.get() };
-    let layer = layers.get_mut(slot)?;
-    Some(
-        (layer.insert(Layer {
-            below,
-            counts_up_to: AtomicUsize::new(LARGEST_SMALL),
-        }) as *mut Layer)
-            .cast(),
-    )
+    let layer = layers.get_mut(slot)?.insert(Layer {
+        below,
+        counts_up_to: AtomicUsize::new(LARGEST_SMALL),
+    });
+    Some((layer as *mut Layer).cast())
 }
 
 /// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So
-/// the first arena is the moment to look again. The layers put aside pass everything on.
+/// an arena is the moment to look again. Above somebody else's hook, such as tracemalloc's, a layer is put only during that start:
+/// one that is put in and taken out again later could save our layer as the one below and end up in a circle.
 fn repair() {
-    let used = LAYERS_USED.load(Relaxed);
-    let before = used.min(SMALL_OBJECT_DOMAINS.len());
-    if !install_layers() || LAYERS_USED.load(Relaxed) == used {
-        return;
-    }
-    // SAFETY: shared references to slots that have been written.
-    let layers = unsafe { &*LAYERS.0.get() };
-    layers
-        .iter()
-        .take(before)
-        .flatten()
-        .for_each(|layer| layer.counts_up_to.store(0, Relaxed));
+    let is_first = !FIRST_ARENA_SEEN.swap(true, Relaxed);
+    let is_starting = || {
+        function(c"Py_IsInitialized").is_some_and(|asked| {
+            // SAFETY: `int Py_IsInitialized(void)` in every version.
+            let asked = unsafe { transmute::<Pointer, unsafe extern "C" fn() -> c_int>(asked) };
+            // SAFETY: reads a variable of the runtime.
+            unsafe { asked() == 0 }
+        })
+    };
+    attend(is_first || is_starting());
 }
 
 /// # Safety
@@ -258,9 +268,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
         // A piece of the interpreter's own frame stack (3.11 on): memory in use like any other, seen at the mmap.
         return below();
     }
-    if !FIRST_ARENA_SEEN.swap(true, Relaxed) {
-        repair();
-    }
+    repair();
     let arena = {
         let _uncounted = Inside::enter();
         below()
