@@ -70,6 +70,16 @@ fn library_folder() -> Option<&'static [u8]> {
 
 /// Sends one line, `<word> <pid>`. `false` if nobody listens.
 pub fn ring(word: &str) -> bool {
+    send(word, format_args!(""))
+}
+
+/// Tells of a large block that has just been allocated: `large <pid> <bytes>`.
+#[cold]
+pub fn tell_large(bytes: u64) {
+    send("large", format_args!(" {bytes}"));
+}
+
+fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
     let Some(path) = places().and_then(|places| places.doorbell.as_c_str()) else {
         return false;
     };
@@ -77,7 +87,7 @@ pub fn ring(word: &str) -> bool {
         return false;
     };
     let mut message = Text::<64>::new();
-    let _ = writeln!(message, "{word} {}", sys::pid());
+    let _ = writeln!(message, "{word} {}{more}", sys::pid());
     // A full pipe means that the supervisor has been told often enough.
     let _ = doorbell.write(message.bytes());
     true

@@ -10,7 +10,7 @@ use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
 use crate::thread::{self, Inside, Words};
-use crate::{file, live, stash, sys};
+use crate::{doorbell, file, live, stash, sys};
 
 /// Far enough for a thread never to look again.
 const NEVER: u64 = 1 << 62;
@@ -116,6 +116,11 @@ fn record(block: Pointer, bytes: usize, chance: Chance) {
     let mut state = STATE.lock();
     state.add(block as u64, bytes as u64, chance);
     stash::look_after(&mut state);
+    let tell = bytes as u64 >= state.settings.large_request;
+    drop(state);
+    if tell {
+        doorbell::tell_large(bytes as u64);
+    }
 }
 
 /// A block for which [`live::may_be_recorded`] holds is about to be freed.
@@ -133,6 +138,11 @@ pub fn mapped(start: Pointer, bytes: usize) {
         let mut state = STATE.lock();
         state.map(start as u64, page_round(bytes));
         stash::look_after(&mut state);
+        let tell = bytes as u64 >= state.settings.large_request;
+        drop(state);
+        if tell {
+            doorbell::tell_large(bytes as u64);
+        }
     }
 }
 

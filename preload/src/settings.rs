@@ -23,8 +23,12 @@ pub struct Settings {
     pub run: Option<Path>,
     /// See [`OnOom`].
     pub on_oom: OnOom,
-    /// Bytes of the stash.
+    /// Bytes of the stash that was asked for.
     pub stash_bytes: usize,
+    /// Bytes of the stash that there is room for.
+    pub stash_at_most: usize,
+    /// Blocks of at least this many bytes are told to the supervisor as they are allocated.
+    pub large_request: u64,
     /// This process is the supervisor's direct child.
     pub is_first: bool,
     /// Record every allocation.
@@ -58,6 +62,8 @@ impl Settings {
             run: None,
             on_oom: OnOom::Report,
             stash_bytes: 0,
+            stash_at_most: 0,
+            large_request: u64::MAX,
             is_first: false,
             exact: false,
             interval_log2: None,
@@ -85,6 +91,8 @@ impl Settings {
             },
             stash_bytes: number(c"FIL_PROFILE_STASH").map_or(STASH_BYTES, |bytes| bytes as usize),
             is_first: number(c"FIL_PROFILE_SUPERVISOR") == Some(parent_pid as u64),
+            stash_at_most: number(c"FIL_PROFILE_STASH_AT_MOST").map_or(usize::MAX, |bytes| bytes as usize),
+            large_request: number(c"FIL_PROFILE_LARGE_REQUEST").unwrap_or(u64::MAX),
             exact,
             interval_log2: number(c"FIL_PROFILE_SAMPLE_INTERVAL")
                 .filter(|_| !exact)

@@ -27,7 +27,7 @@ extern "C" fn start() {
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else { return };
     doorbell::prepare(run.bytes());
-    let (is_first, stash_bytes) = (settings.is_first, settings.stash_bytes);
+    let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
     EXACT.store(settings.exact, Relaxed);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
     state::set_interval(settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
@@ -43,7 +43,7 @@ extern "C" fn start() {
     unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     handle_report_signal();
     if is_first {
-        stash::take(stash_bytes);
+        stash::take(stash_bytes, stash_at_most);
     }
     RECORDING.store(true, Relaxed);
     // Libraries that started before us have allocated on this thread: look at its next allocation.
@@ -78,7 +78,7 @@ fn handle_report_signal() {
     let mut action = unsafe { action.assume_init() };
     if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
         action.sa_sigaction = emergency::on_report_signal as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
+        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
         // SAFETY: the handler does nothing but system calls and atomic stores.
         unsafe { libc::sigaction(libc::SIGUSR2, &action, core::ptr::null_mut()) };
     }

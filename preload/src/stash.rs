@@ -3,7 +3,9 @@
 #![expect(unsafe_code, reason = "unmaps what it mapped")]
 
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release,
+};
 
 use recording::{EventKind, Header};
 
@@ -12,6 +14,8 @@ use crate::{events, file, sys};
 
 static START: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Is it smaller than was asked for?
+static WAS_SCALED: AtomicBool = AtomicBool::new(false);
 /// Nanoseconds since the Unix epoch; 0 if it never was released.
 static RELEASED_NS: AtomicU64 = AtomicU64::new(0);
 
@@ -22,9 +26,10 @@ const WORTH_IT: u64 = 4;
 /// How long after its release the stash is at the earliest taken again.
 const PAUSE_NS: u64 = 1_000_000_000;
 
-/// Takes the stash, smaller if there is not enough memory for all of it.
-pub fn take(asked: usize) {
-    let mut bytes = asked;
+/// Takes a stash of `asked` bytes; `at_most`, if that is less, or still less if there is not enough memory.
+pub fn take(asked: usize, at_most: usize) {
+    let mut bytes = asked.min(at_most);
+    WAS_SCALED.store(false, Relaxed);
     while bytes >= LEAST_BYTES {
         if let Ok(start) = sys::map_anonymous(bytes, true) {
             BYTES.store(bytes, Relaxed);
@@ -33,6 +38,7 @@ pub fn take(asked: usize) {
                 header.stash_bytes.store(bytes as u64, Relaxed);
                 events::note(header, EventKind::StashTaken, (bytes < asked) as u32, bytes as u64);
             }
+            WAS_SCALED.store(bytes < asked, Relaxed);
             return;
         }
         bytes /= 2;
@@ -44,7 +50,7 @@ pub fn introduce(header: &Header) {
     if !START.load(Relaxed).is_null() {
         let bytes = BYTES.load(Relaxed) as u64;
         header.stash_bytes.store(bytes, Relaxed);
-        events::note(header, EventKind::StashTaken, 0, bytes);
+        events::note(header, EventKind::StashTaken, WAS_SCALED.load(Relaxed) as u32, bytes);
     }
 }
 
@@ -87,7 +93,7 @@ fn consider(state: &mut State) {
             return;
         }
     }
-    take(asked as usize);
+    take(asked as usize, state.settings.stash_at_most);
     if START.load(Relaxed).is_null() {
         // Not even a small one: don't ask again at every sample.
         RELEASED_NS.store(sys::now_ns(true), Relaxed);
