@@ -1,7 +1,7 @@
 """A day of accelerometer readings from a hundred machines: which of them shake, and at which frequency?
 
-An ordinary batch job: load, clean, compute features per window, rank. It was written for a few machines; with a hundred
-of them one step keeps far more than anyone thinks it does.
+An ordinary batch job: load, clean, compute features per window, rank. It was written for a few machines, and keeps of each
+more than anyone remembers.
 """
 
 import sys
@@ -11,7 +11,7 @@ import numpy as np
 RATE = 400  # readings per second
 SECONDS = 600  # of each recording
 WINDOW = 1024  # readings that one spectrum is made of
-STEP = 32  # readings from one window to the next
+STEP = 64  # readings from one window to the next
 
 
 def load_recording(machine):
@@ -39,7 +39,8 @@ def windows_of(axis):
 
 def spectra_of(axis):
     """How strong each frequency is in each window."""
-    return np.abs(np.fft.rfft(windows_of(axis), axis=1))
+    waves = np.fft.rfft(windows_of(axis), axis=1)
+    return np.abs(waves)
 
 
 def features_of(spectra):
@@ -55,8 +56,9 @@ class Machine:
     def __init__(self, number):
         self.number = number
         self.axes = remove_outliers(load_recording(number))
-        # Kept "for the plots", which nobody makes any more.
+        # Kept for the plots, which nobody makes any more.
         self.spectra = [spectra_of(axis) for axis in self.axes]
+        self.example = windows_of(self.axes[0])
         self.features = np.vstack([features_of(spectra) for spectra in self.spectra])
 
     def shaking(self):

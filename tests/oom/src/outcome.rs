@@ -86,6 +86,29 @@ impl Outcome {
             .unwrap_or_else(|error| panic!("{}: {error}; {self}", latest.display()))
     }
 
+    /// One standard deviation of what was in use when it ran out, in bytes, as printed on stderr; 0 if none is.
+    #[track_caller]
+    pub fn printed_error(&self) -> u64 {
+        let lines = self.our_lines();
+        let line = lines.iter().find(|line| line.starts_with("In use at that moment: "));
+        let line = line.unwrap_or_else(|| panic!("no line says how much was in use: {self}"));
+        let Some((_, error)) = line.split_once(" ± ") else {
+            return 0;
+        };
+        let mut words = error.split([' ', ',']);
+        let number: f64 = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .expect("a number after ±");
+        let unit = match words.next() {
+            Some("B") => 0,
+            Some("KiB") => 10,
+            Some("MiB") => 20,
+            unit => panic!("{unit:?} is no unit that an error should need: {line}"),
+        };
+        (number * f64::from(1 << unit)) as u64
+    }
+
     /// A file of the run folder.
     #[track_caller]
     pub fn file(&self, name: &str) -> PathBuf {
@@ -128,7 +151,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.text();
-        let tail: Vec<&str> = text.lines().rev().take(20).collect();
+        let tail: Vec<&str> = text.lines().rev().take(5).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         writeln!(f, "{}", self.command)?;
         writeln!(f, "--- status {:?}, signal {:?}", self.status, self.signal)?;

@@ -23,9 +23,10 @@ pub struct Running {
 impl Running {
     pub(crate) fn start(mut command: Command, folder: TempDir, streams: TempDir, deadline: Duration) -> Running {
         let child = command.spawn().expect("/bin/sh can be run");
+        let words = command.get_args().map(|word| word.to_string_lossy());
         Running {
             child,
-            command: format!("{command:?}"),
+            command: words.collect::<Vec<_>>().join(" "),
             folder,
             streams,
             deadline: Instant::now() + deadline,

@@ -1,4 +1,4 @@
-"""Keeps millions of small objects of one kind: dict, tuple or str."""
+"""Keeps millions of small objects of one kind: dict, tuple or str. The last word on stdout is at most 250 objects old."""
 import sys
 
 
@@ -21,7 +21,7 @@ def strs(kept):
 
 
 def tell(kept):
-    if len(kept) % 10000 == 0:
+    if len(kept) % 250 == 0:
         print(len(kept) * sys.getsizeof(kept[0]) + sys.getsizeof(kept), flush=True)
 
 

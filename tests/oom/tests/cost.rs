@@ -1,0 +1,66 @@
+//! "What being watched costs", counted in instructions, which do not depend on what else the machine does.
+
+use std::ffi::OsStr;
+
+use oom::{Job, MIB, Outcome, Python};
+
+/// Instructions of a job, as callgrind counts them.
+fn instructions(job: &Outcome) -> u64 {
+    assert_eq!(job.status, Some(0), "{job}");
+    let counted = job
+        .stderr
+        .lines()
+        .find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
+    counted.unwrap_or_else(|| panic!("callgrind has counted nothing: {job}"))
+}
+
+/// Instructions of one more round of a loop: the difference between two lengths, so that starting and ending fall out.
+fn per_round(run: impl Fn(u64) -> Outcome) -> f64 {
+    const ROUNDS: u64 = 100_000;
+    let (short, long) = (instructions(&run(ROUNDS)), instructions(&run(3 * ROUNDS)));
+    (long as f64 - short as f64) / (2 * ROUNDS) as f64
+}
+
+fn under_callgrind(program: &[&OsStr], rounds: u64) -> Job {
+    let job = Job::words(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    let job = program.iter().fold(job, |job, word| job.arg(word));
+    // Python's hashes, and so its dictionaries, are the same each time.
+    job.arg(rounds.to_string()).env("PYTHONHASHSEED", "0")
+}
+
+/// What one round costs more under us than alone; the report shows that the rounds were really watched.
+fn extra(what: &str, options: &[&str], program: &[&OsStr]) -> f64 {
+    let alone = per_round(|rounds| under_callgrind(program, rounds).unwatched().run());
+    let watched = per_round(|rounds| {
+        let job = under_callgrind(program, rounds);
+        let outcome = options.iter().fold(job, |job, option| job.option(option)).run();
+        assert!(outcome.peak().total() >= 50 * MIB, "{outcome}");
+        outcome
+    });
+    oom::announce(&format!("{what}: {alone:.1} instructions alone, {watched:.1} watched"));
+    watched - alone
+}
+
+#[test]
+fn a_pair_of_malloc_and_free_costs_few_instructions_more() {
+    let program = oom::c_program("pairs.c");
+    let program = [program.as_os_str()];
+    let hooks = extra(
+        "a pair of malloc and free, hooks only",
+        &["--sample-interval=1GiB"],
+        &program,
+    );
+    assert!(hooks < 26.0, "{hooks:.1} instructions");
+    let sampled = extra("a pair of malloc and free, sampled", &[], &program);
+    assert!(sampled < 50.0, "{sampled:.1} instructions");
+}
+
+#[test]
+fn a_python_object_costs_few_instructions_more() {
+    let script = oom::victim("objects.py");
+    Python::each(|python| {
+        let program = [python.path.as_os_str(), "-sS".as_ref(), script.as_os_str()];
+        let extra = extra(&format!("an object of {python}"), &[], &program);
+        assert!(extra < 120.0, "{extra:.1} instructions");
+    });
+}

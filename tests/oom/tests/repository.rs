@@ -1,0 +1,133 @@
+//! Rules of the repository that a reviewer would otherwise have to remember.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use oom::{fil_profile, preload, workspace};
+
+/// The only files that may hold `unsafe`, each with a reason in its first lines. A new one is a decision.
+const UNSAFE: &[&str] = &[
+    "oom-guard/src/process.rs",
+    "preload/src/array.rs",
+    "preload/src/doorbell.rs",
+    "preload/src/emergency.rs",
+    "preload/src/errno.rs",
+    "preload/src/file.rs",
+    "preload/src/index.rs",
+    "preload/src/interpose.rs",
+    "preload/src/live.rs",
+    "preload/src/lock.rs",
+    "preload/src/mappings.rs",
+    "preload/src/python.rs",
+    "preload/src/python/allocator.rs",
+    "preload/src/python/late.rs",
+    "preload/src/real.rs",
+    "preload/src/settings.rs",
+    "preload/src/start.rs",
+    "preload/src/stash.rs",
+    "preload/src/sys.rs",
+    "preload/src/thread.rs",
+];
+
+/// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job.
+const SYMBOLS: &[&str] = &[
+    "aligned_alloc",
+    "calloc",
+    "fork",
+    "free",
+    "malloc",
+    "memalign",
+    "mmap",
+    "mmap64",
+    "mremap",
+    "munmap",
+    "posix_memalign",
+    "pthread_create",
+    "pvalloc",
+    "realloc",
+    "reallocarray",
+    "valloc",
+];
+
+/// Every source file that is ours.
+fn sources() -> Vec<PathBuf> {
+    let output = Command::new("find")
+        .args(["dumper", "preload", "oom-guard", "tests", "-name", "*.rs"])
+        .current_dir(workspace())
+        .output();
+    let output = output.expect("find can be run").stdout;
+    let names = String::from_utf8(output).expect("our names are ASCII");
+    let files: Vec<_> = names.lines().map(PathBuf::from).collect();
+    assert!(files.len() > 20, "that is not all of them: {files:?}");
+    files
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(workspace().join(path)).expect("sources are UTF-8")
+}
+
+#[test]
+fn unsafe_code_is_only_where_it_was_decided() {
+    // Put together here, so that this file does not match itself.
+    let expectation = ["expect(", "unsafe_code"].concat();
+    let files = sources();
+    let found = files.iter().filter(|path| read(path).contains(&expectation));
+    let found: BTreeSet<&str> = found.filter_map(|path| path.to_str()).collect();
+    assert_eq!(found, BTreeSet::from_iter(UNSAFE.iter().copied()));
+}
+
+#[test]
+fn the_library_replaces_these_functions_and_no_others() {
+    let output = Command::new("nm")
+        .args(["-D", "--defined-only", "--format=posix"])
+        .arg(preload())
+        .output();
+    let output = String::from_utf8(output.expect("nm can be run").stdout).expect("symbols are ASCII");
+    let found: BTreeSet<&str> = output
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(found, BTreeSet::from_iter(SYMBOLS.iter().copied()));
+}
+
+#[test]
+fn no_file_is_longer_than_500_lines() {
+    for path in sources() {
+        let lines = read(&path).lines().count();
+        assert!(lines <= 500, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    for path in sources() {
+        let first = read(&path).lines().next().unwrap_or_default().to_owned();
+        assert!(first.starts_with("//! "), "{} begins with {first:?}", path.display());
+    }
+}
+
+#[test]
+fn every_option_and_its_variable_are_in_the_readme() {
+    let readme = read(Path::new("README.md"));
+    let output = Command::new(fil_profile()).arg("--help").output();
+    let help = String::from_utf8(output.expect("it can be run").stdout).expect("help is UTF-8");
+    let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+    let named = words.filter(|word| word.starts_with("--") && word.len() > 2 || word.starts_with("FIL_PROFILE_"));
+    let named: BTreeSet<&str> = named.collect();
+    assert!(named.len() >= 8, "that is not all of them: {named:?}");
+    for word in named {
+        assert!(readme.contains(word), "README.md does not tell of {word}");
+    }
+}
+
+#[test]
+fn the_documents_speak_of_files_that_are_there() {
+    for document in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = read(Path::new(document));
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            assert!(workspace().join(target).exists(), "{document} leads to {target}");
+        }
+    }
+}
