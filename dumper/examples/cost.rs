@@ -69,7 +69,7 @@ fn report(file: &Path, folder: &Path) {
     let start = Instant::now();
     let (processes, _) = process::load(file).expect("a recording");
     let read = start.elapsed();
-    report::write(folder, &Run::default(), &processes, Occasion::Ended).expect("a writable folder");
+    report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
     println!("read in {read:.1?}, all in {:.1?}", start.elapsed());
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     println!(

@@ -49,7 +49,7 @@ impl<'a> CallTree<'a> {
     pub fn of(recording: &'a Recording, moment: Moment) -> CallTree<'a> {
         let recorded = &recording.nodes;
         let mut own = vec![Tally::default(); recorded.len()];
-        let was = moment != Moment::OutOfMemory || recording.failure.is_some();
+        let was = moment != Moment::OutOfMemory || recording.facts.failure.is_some();
         for site in recording.sites.iter().filter(|_| was) {
             own[site.node as usize] += site.at(moment);
         }

@@ -78,12 +78,7 @@ impl fmt::Display for Damage {
             Damage::BadNames(count) => write!(f, "{count} names are not readable"),
             Damage::AbsurdNumbers(count) => write!(f, "{count} numbers cannot be true and count as zero"),
             Damage::BadEvents(count) => write!(f, "{count} events are not readable"),
-            Damage::SampleInFlight => {
-                write!(
-                    f,
-                    "a sample was being written at that very moment, so that the totals may be off by one sample"
-                )
-            }
+            Damage::SampleInFlight => write!(f, "a sample was being written at that very moment"),
             Damage::SumsDiffer { moment, stated, sum } => {
                 let moment = match moment {
                     Moment::Live => "now",
@@ -118,6 +113,8 @@ pub(crate) struct Findings {
     pub(crate) bad_names: u32,
     pub(crate) absurd_numbers: u32,
     pub(crate) bad_events: u32,
+    /// Samples were written while the file was read, so that nothing needs to add up.
+    pub(crate) is_being_written: bool,
 }
 
 impl Findings {

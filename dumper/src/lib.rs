@@ -28,5 +28,5 @@ pub use damage::{Damage, ReadError};
 pub use error::Error;
 pub use outcome::Outcome;
 pub use process::Process;
-pub use recording::Recording;
+pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};

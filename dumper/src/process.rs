@@ -1,33 +1,47 @@
 //! The recordings of a run: one for each process of the job.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use recording::MAX_FILE_BYTES;
-
-use crate::damage::Damage;
+use crate::damage::{Damage, ReadError};
 use crate::error::Error;
 use crate::label::{cut, printable};
-use crate::recording::Recording;
+use crate::recording::{Facts, InFile, Recording};
 
-/// One process of the job.
+/// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The file that was read.
+    /// The recording.
     pub path: PathBuf,
-    /// What it says.
-    pub recording: Recording,
-    /// What is wrong with it.
+    /// What its header says.
+    pub facts: Facts,
+    /// What is wrong with the header.
     pub damage: Vec<Damage>,
 }
 
 impl Process {
     /// What a person would call it: the script, the module, or the program; at most 40 characters.
     pub fn name(&self) -> String {
-        let command = &self.recording.command;
+        let command = &self.facts.command;
         let name = script(command).or(command.first().map(|program| base_name(program)));
         cut(&printable(name.unwrap_or("unknown program")), 40).into_owned()
+    }
+
+    /// Reads the whole recording, as it is now, and what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// It can no longer be read.
+    pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
+        with_file(&self.path, Recording::read_from)
+    }
+
+    /// Which recording of the process this is: a process that executes another program begins a new one.
+    pub(crate) fn generation(&self) -> (u32, u64) {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+        let number = stem.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+        (number.unwrap_or(0), self.facts.started_ns)
     }
 }
 
@@ -52,30 +66,33 @@ pub fn load(path: &Path) -> Result<(Vec<Process>, Vec<Error>), Error> {
             }
         }
     }
-    processes.sort_by(|a, b| (a.recording.started_ns, &a.path).cmp(&(b.recording.started_ns, &b.path)));
+    processes.sort_by(|a, b| (a.facts.started_ns, &a.path).cmp(&(b.facts.started_ns, &b.path)));
+    errors.sort_by(|a, b| a.path().cmp(b.path()));
     Ok((processes, errors))
 }
 
 fn read(path: &Path) -> Result<Process, Error> {
-    let bytes = read_bytes(path).map_err(|reason| Error::read(path, reason))?;
-    let (recording, damage) = Recording::read(&bytes).map_err(|reason| Error::recording(path, reason))?;
+    let (facts, damage) = with_file(path, Facts::read_from)?;
     Ok(Process {
         path: path.to_owned(),
-        recording,
+        facts,
         damage,
     })
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn with_file<T>(path: &Path, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
+    let file = open(path).map_err(|reason| Error::read(path, reason))?;
+    let what = read(&file);
+    file.finish().map_err(|reason| Error::read(path, reason))?;
+    what.map_err(|reason| Error::recording(path, reason))
+}
+
+fn open(path: &Path) -> io::Result<InFile> {
     // Opening a FIFO would wait for its other end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let file = File::open(path)?;
-    let size = file.metadata()?.len().min(MAX_FILE_BYTES as u64);
-    let mut bytes = Vec::with_capacity(size as usize);
-    file.take(MAX_FILE_BYTES as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    InFile::new(File::open(path)?)
 }
 
 /// The script or module in a Python command line.

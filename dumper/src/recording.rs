@@ -2,19 +2,22 @@
 
 mod bytes;
 mod events;
+mod facts;
 mod names;
 mod sites;
 mod tables;
 
 use std::mem::{offset_of, size_of};
 
-use recording::{AllocFunction, Header, MAGIC, STATE_ENDED, STATE_OOM_EXIT, Table, VERSION};
+use recording::{Header, MAGIC, Table, VERSION};
 
 use crate::call_tree::Moment;
 use crate::damage::{Damage, Findings, ReadError};
 use crate::label::Call;
 
+pub(crate) use bytes::{Bytes, InFile};
 pub use events::Event;
+pub use facts::{Facts, Failure, State};
 pub use sites::{Site, Tally};
 
 use bytes::{u32_at, u64_at};
@@ -25,71 +28,12 @@ use tables::Tables;
 /// node or function in square brackets and counted as [`Damage`].
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// Process id, in the job's own namespace.
-    pub pid: u32,
-    /// Parent's process id.
-    pub ppid: u32,
-    /// The command line.
-    pub command: Vec<String>,
-    /// When the recording began, nanoseconds since the Unix epoch.
-    pub started_ns: u64,
-    /// How far the process got.
-    pub state: State,
-    /// Major and minor version of the Python found.
-    pub python: Option<(u8, u8)>,
-    /// Whether every allocation was recorded.
-    pub exact: bool,
-    /// Mean bytes between samples at last.
-    pub sample_interval: u64,
-    /// Blocks of at least this many bytes were recorded exactly.
-    pub large_bytes: u64,
-    /// Samples ever taken.
-    pub samples: u64,
-    /// Bytes now, as the header states them.
-    pub live_bytes: u64,
-    /// Bytes at the peak, as the header states them.
-    pub peak_bytes: u64,
-    /// When the peak was, nanoseconds since the Unix epoch.
-    pub peak_time_ns: u64,
-    /// The failed allocation that defines the moment it ran out.
-    pub failure: Option<Failure>,
-    /// Failed allocations in all.
-    pub failures: u64,
-    /// Bytes in pymalloc's arenas.
-    pub arena_bytes: u64,
-    /// Private memory of the preload beside the stash and the file.
-    pub own_bytes: u64,
-    /// What happened, oldest first.
-    pub events: Vec<Event>,
+    /// What its header says.
+    pub facts: Facts,
     pub(crate) nodes: Vec<Node>,
     pub(crate) sites: Vec<Site>,
     functions: Vec<Function>,
     names: Names,
-}
-
-/// How far a process got, as far as it could still say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It runs, or something ended it before it came to its exit handlers.
-    Running,
-    /// It went through its exit handlers.
-    Ended,
-    /// It replaced itself by another program, or left at a failed allocation (`--on-oom=exit`).
-    Left,
-}
-
-/// An allocation that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Bytes that it asked for.
-    pub request_bytes: u64,
-    /// Bytes that were live, as the header states them.
-    pub live_bytes: u64,
-    /// When, nanoseconds since the Unix epoch.
-    pub time_ns: u64,
-    /// Which function was called; none if this version does not know it.
-    pub function: Option<AllocFunction>,
-    pub(crate) node: u32,
 }
 
 /// One line of one function under one caller; its parent's id is smaller than its own.
@@ -106,6 +50,9 @@ struct Function {
     name: u32,
 }
 
+/// How often a recording is read anew if it has changed meanwhile.
+const ATTEMPTS: usize = 3;
+
 impl Recording {
     /// Reads a recording that may be cut off, torn or altered at any place.
     ///
@@ -113,27 +60,39 @@ impl Recording {
     ///
     /// Only where there is nothing to be had: the bytes are no recording, or a newer version's.
     pub fn read(file: &[u8]) -> Result<(Recording, Vec<Damage>), ReadError> {
-        if file.len() < size_of::<Header>() || !file.starts_with(&MAGIC) {
-            return Err(ReadError::NotARecording);
+        Recording::read_from(file)
+    }
+
+    /// Reads one that may be being written.
+    pub(crate) fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Recording, Vec<Damage>), ReadError> {
+        for _ in 1..ATTEMPTS {
+            let (recording, found) = Recording::attempt(file)?;
+            if !found.is_being_written {
+                return Ok((recording, found.into_damage()));
+            }
         }
-        match u32_at(file, offset_of!(Header, version)) {
-            0 => return Err(ReadError::NotARecording),
-            VERSION => {}
-            newer => return Err(ReadError::Newer(newer)),
-        }
+        let (recording, found) = Recording::attempt(file)?;
+        Ok((recording, found.into_damage()))
+    }
+
+    fn attempt<B: Bytes + ?Sized>(file: &B) -> Result<(Recording, Findings), ReadError> {
+        let header = &read_header(file)?;
         let mut found = Findings::default();
-        let tables = Tables::find(file, &mut found);
+        let tables = Tables::find(file, header, &mut found);
         let mut names = Resolver::new(tables.strings());
         let functions = read_functions(&tables, &mut names);
-        let nodes = read_nodes(&tables, functions.len(), &mut found);
-        let mut recording = Recording::from_header(file, &mut names);
-        recording.events = events::read(file, nodes.len(), &mut found);
-        recording.nodes = nodes;
-        recording.functions = functions;
-        recording.names = names.finish(&mut found);
-        recording.read_sites(file, &tables, &mut found);
-        recording.compare_totals(file, &mut found);
-        Ok((recording, found.into_damage()))
+        let mut recording = Recording {
+            facts: Facts::read(header, &tables, &mut found),
+            nodes: read_nodes(&tables, functions.len(), &mut found),
+            sites: Vec::new(),
+            functions,
+            names: names.finish(&mut found),
+        };
+        recording.read_sites(header, &tables, &mut found);
+        let sequence = offset_of!(Header, sequence);
+        found.is_being_written = file.read(sequence as u64, 8) != header[sequence..sequence + 8];
+        recording.compare_totals(header, &mut found);
+        Ok((recording, found))
     }
 
     /// The callstack of a node, innermost first; empty for the root.
@@ -153,7 +112,7 @@ impl Recording {
 
     /// The callstack of the failed allocation, innermost first; empty where it could not be taken.
     pub fn failed_stack(&self) -> impl Iterator<Item = Call<'_>> {
-        self.stack(self.failure.as_ref().map_or(0, |failure| failure.node))
+        self.stack(self.facts.failure.as_ref().map_or(0, |failure| failure.node))
     }
 
     /// File and name of a function.
@@ -164,52 +123,11 @@ impl Recording {
         }
     }
 
-    fn from_header(file: &[u8], names: &mut Resolver) -> Recording {
-        let small = |offset| u32_at(file, offset);
-        let large = |offset| u64_at(file, offset);
-        let failure = (small(offset_of!(Header, oom_epoch)) > 0).then(|| Failure {
-            request_bytes: large(offset_of!(Header, oom_request_bytes)),
-            live_bytes: large(offset_of!(Header, oom_live_bytes)),
-            time_ns: large(offset_of!(Header, oom_time_ns)),
-            function: AllocFunction::from_code(small(offset_of!(Header, oom_function))),
-            node: small(offset_of!(Header, oom_node)),
-        });
-        let python = small(offset_of!(Header, python));
-        Recording {
-            pid: small(offset_of!(Header, pid)),
-            ppid: small(offset_of!(Header, ppid)),
-            command: arguments(names.text(small(offset_of!(Header, command)))),
-            started_ns: large(offset_of!(Header, started_ns)),
-            state: match small(offset_of!(Header, state)) {
-                STATE_ENDED => State::Ended,
-                STATE_OOM_EXIT => State::Left,
-                _ => State::Running,
-            },
-            python: (python != 0).then_some(((python >> 8) as u8, python as u8)),
-            exact: small(offset_of!(Header, exact)) != 0,
-            sample_interval: large(offset_of!(Header, sample_interval)),
-            large_bytes: large(offset_of!(Header, large_bytes)),
-            samples: large(offset_of!(Header, samples)),
-            live_bytes: large(offset_of!(Header, live_bytes)),
-            peak_bytes: large(offset_of!(Header, peak_bytes)),
-            peak_time_ns: large(offset_of!(Header, peak_time_ns)),
-            failure,
-            failures: large(offset_of!(Header, failures)),
-            arena_bytes: large(offset_of!(Header, arena_bytes)),
-            own_bytes: large(offset_of!(Header, own_bytes)),
-            events: Vec::new(),
-            nodes: Vec::new(),
-            sites: Vec::new(),
-            functions: Vec::new(),
-            names: Names::default(),
-        }
-    }
-
-    fn read_sites(&mut self, file: &[u8], tables: &Tables, found: &mut Findings) {
+    fn read_sites<B: Bytes + ?Sized>(&mut self, header: &[u8], tables: &Tables<B>, found: &mut Findings) {
         let recorded = self.nodes.len() as u32;
         let overflow = self.made_up_node(OVERFLOW);
         let damaged = self.made_up_node(DAMAGED);
-        self.sites = sites::read(file, tables, found);
+        self.sites = sites::read(header, tables, found);
         for (id, site) in self.sites.iter_mut().enumerate() {
             if id == 0 || site.node == 0 {
                 site.node = overflow;
@@ -218,14 +136,10 @@ impl Recording {
                 site.node = damaged;
             }
         }
-        if let Some(failure) = self.failure.as_mut().filter(|failure| failure.node >= recorded) {
-            found.bad_references += 1;
-            failure.node = 0;
-        }
     }
 
     fn made_up_node(&mut self, name: &str) -> u32 {
-        let name = self.names.add(name.to_owned());
+        let name = self.names.add(name);
         self.functions.push(Function { file: 0, name });
         self.nodes.push(Node {
             parent: 0,
@@ -235,25 +149,38 @@ impl Recording {
         self.nodes.len() as u32 - 1
     }
 
-    /// Sites are updated under one lock, so that only a torn sample or damage makes a difference.
-    fn compare_totals(&self, file: &[u8], found: &mut Findings) {
-        if u64_at(file, offset_of!(Header, sequence)) % 2 == 1 {
+    /// Sites are updated under one lock, so that only a sample that is being written or damage makes a difference.
+    fn compare_totals(&self, header: &[u8], found: &mut Findings) {
+        if found.is_being_written {
+            return;
+        }
+        if u64_at(header, offset_of!(Header, sequence)) % 2 == 1 {
             found.damage.push(Damage::SampleInFlight);
+            return;
         }
         let mut compare = |moment, stated| {
-            let sum = self
-                .sites
-                .iter()
-                .fold(0u64, |sum, site| sum.saturating_add(site.at(moment).bytes));
+            let bytes = self.sites.iter().map(|site| site.at(moment).bytes);
+            let sum = bytes.fold(0u64, u64::saturating_add);
             if sum != stated {
                 found.damage.push(Damage::SumsDiffer { moment, stated, sum });
             }
         };
-        compare(Moment::Live, self.live_bytes);
-        compare(Moment::Peak, self.peak_bytes);
-        if let Some(failure) = &self.failure {
+        compare(Moment::Live, self.facts.live_bytes);
+        compare(Moment::Peak, self.facts.peak_bytes);
+        if let Some(failure) = &self.facts.failure {
             compare(Moment::OutOfMemory, failure.live_bytes);
         }
+    }
+}
+
+impl Facts {
+    /// Reads a recording's header, and no more of it than that needs.
+    pub(crate) fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Damage>), ReadError> {
+        let header = read_header(file)?;
+        let mut found = Findings::default();
+        let tables = Tables::find(file, &header, &mut found);
+        let facts = Facts::read(&header, &tables, &mut found);
+        Ok((facts, found.into_damage()))
     }
 }
 
@@ -262,17 +189,32 @@ const OVERFLOW: &str = "[not recorded apart]";
 /// What pointed at something that does not exist.
 const DAMAGED: &str = "[damaged]";
 
-fn read_functions(tables: &Tables, names: &mut Resolver) -> Vec<Function> {
-    let functions = tables.records(Table::Functions).map(|record| Function {
-        file: names.resolve(u32_at(record, offset_of!(recording::Function, file))),
-        name: names.resolve(u32_at(record, offset_of!(recording::Function, name))),
-    });
-    functions.collect()
+fn read_header<B: Bytes + ?Sized>(file: &B) -> Result<Vec<u8>, ReadError> {
+    let header = file.read(0, size_of::<Header>());
+    if header.len() < size_of::<Header>() || !header.starts_with(&MAGIC) {
+        return Err(ReadError::NotARecording);
+    }
+    match u32_at(&header, offset_of!(Header, version)) {
+        0 => Err(ReadError::NotARecording),
+        VERSION => Ok(header),
+        newer => Err(ReadError::Newer(newer)),
+    }
 }
 
-fn read_nodes(tables: &Tables, functions: usize, found: &mut Findings) -> Vec<Node> {
+fn read_functions<B: Bytes + ?Sized>(tables: &Tables<B>, names: &mut Resolver) -> Vec<Function> {
+    let mut functions = Vec::with_capacity(tables.present(Table::Functions) + 2);
+    tables.each(Table::Functions, |_, record| {
+        functions.push(Function {
+            file: names.resolve(u32_at(record, offset_of!(recording::Function, file))),
+            name: names.resolve(u32_at(record, offset_of!(recording::Function, name))),
+        });
+    });
+    functions
+}
+
+fn read_nodes<B: Bytes + ?Sized>(tables: &Tables<B>, functions: usize, found: &mut Findings) -> Vec<Node> {
     let mut nodes = Vec::with_capacity(tables.present(Table::Nodes) + 2);
-    for (id, record) in tables.records(Table::Nodes).enumerate() {
+    tables.each(Table::Nodes, |id, record| {
         let mut node = Node {
             parent: u32_at(record, offset_of!(recording::Node, parent)),
             function: u32_at(record, offset_of!(recording::Node, function)),
@@ -288,7 +230,7 @@ fn read_nodes(tables: &Tables, functions: usize, found: &mut Findings) -> Vec<No
             node.function = u32::MAX;
         }
         nodes.push(node);
-    }
+    });
     if nodes.is_empty() {
         found.damage.push(Damage::MissingRecords {
             table: Table::Nodes,
@@ -302,14 +244,4 @@ fn read_nodes(tables: &Tables, functions: usize, found: &mut Findings) -> Vec<No
         });
     }
     nodes
-}
-
-/// The arguments in a command line, which zero bytes separate and may end.
-fn arguments(command: &str) -> Vec<String> {
-    let command = command.strip_suffix('\0').unwrap_or(command);
-    if command.is_empty() {
-        Vec::new()
-    } else {
-        command.split('\0').map(str::to_owned).collect()
-    }
 }

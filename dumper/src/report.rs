@@ -1,25 +1,31 @@
 //! The report files of a run, and what there is to say about it.
 
+mod account;
+mod choice;
 mod drawing;
 mod flamegraph;
 mod folded;
 mod index;
+mod json;
+mod near_limit;
+mod pictures;
 mod summary;
+mod verdict;
 mod words;
 
 use std::path::{Path, PathBuf};
 
-use crate::call_tree::{CallTree, Hot, Moment};
 use crate::error::Error;
 use crate::process::Process;
-use crate::recording::Tally;
 use crate::run::Run;
-use crate::save::save;
+use crate::save::Files;
 use crate::source::Sources;
-use crate::units::{Bytes, Share};
+use crate::timeline;
 
-use drawing::Drawing;
-use flamegraph::{Caption, Naming};
+use account::Account;
+use pictures::Pictures;
+
+pub use near_limit::near_limit;
 
 /// Why a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub enum Occasion {
 /// The files that were written, and what to say.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// `out-of-memory.svg`, if an allocation failed.
+    /// `out-of-memory.svg`, if an allocation failed or a process was killed for its memory.
     pub out_of_memory: Option<PathBuf>,
     /// `peak-memory.svg`, if anything was recorded.
     pub peak: Option<PathBuf>,
@@ -47,68 +53,38 @@ pub struct Written {
     pub summary: Vec<String>,
 }
 
-/// Call sites that the page lists.
-const LISTED: usize = 20;
+/// Longest message that Kubernetes takes, in bytes.
+const LONGEST_MESSAGE: usize = 4095;
 
-/// What all texts of one report are made from.
-struct Account<'a> {
-    run: &'a Run,
-    /// Paths are shown relative to it.
-    directory: &'a str,
-    processes: &'a [Process],
-    occasion: Occasion,
-    out_of_memory: Option<Shown<'a>>,
-    peak: Option<Shown<'a>>,
-}
-
-/// One moment of one process, of which there are pictures.
-struct Shown<'a> {
-    process: &'a Process,
-    total: Tally,
-    hottest: Vec<Hot<'a>>,
-    /// The flame graph.
-    path: PathBuf,
-}
-
-/// Writes the report of a run into `folder`: `out-of-memory.*` of the process whose failed allocation came last,
-/// `peak-memory.*` of the one with the highest peak, and `index.html`.
+/// Writes the report of a run into `folder`: `out-of-memory.*` of the process that was killed for its memory or whose
+/// failed allocation came last, `peak-memory.*` of the one with the highest peak, `index.html` and `report.json`.
+/// `unreadable` is what [`load`](crate::process::load) could not read, and is only named. A run's `timeline.csv` is
+/// looked for in `folder`.
 ///
 /// # Errors
 ///
 /// A file could not be written.
-pub fn write(folder: &Path, run: &Run, processes: &[Process], occasion: Occasion) -> Result<Written, Error> {
+pub fn write(
+    folder: &Path,
+    run: &Run,
+    processes: &[Process],
+    unreadable: &[Error],
+    occasion: Occasion,
+) -> Result<Written, Error> {
     let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
-    let mut writer = Writer {
-        folder,
-        directory: run.directory.to_str().unwrap_or(""),
+    let mut pictures = Pictures {
+        files: Files::new(folder),
         sources: Sources::new(&run.directory),
     };
-    let failed = processes
-        .iter()
-        .filter_map(|process| Some((process, process.recording.failure.as_ref()?)));
-    let out_of_memory = match failed.max_by_key(|(_, failure)| failure.time_ns) {
-        Some((process, _)) => Some(writer.write(process, Moment::OutOfMemory)?),
-        None => None,
-    };
-    let recorded = processes.iter().filter(|process| process.recording.peak_bytes > 0);
-    let peak = match recorded.max_by_key(|process| process.recording.peak_bytes) {
-        Some(process) => Some(writer.write(process, Moment::Peak)?),
-        None => None,
-    };
-    let directory = writer.directory;
-    let account = Account {
-        run,
-        directory,
-        processes,
-        occasion,
-        out_of_memory,
-        peak,
-    };
-    let index = save(folder, "index.html", |out| {
-        index::write(out, &account, &mut writer.sources)
-    })?;
+    let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
+    let Pictures { mut files, mut sources } = pictures;
+    // A timeline less is no reason to lose the rest.
+    let timeline = timeline::load(folder).unwrap_or_default();
+    files.save("report.json", |out| json::write(out, &account, &timeline))?;
+    let index = files.save("index.html", |out| index::write(out, &account, &mut sources))?;
+    files.sync()?;
     let summary = summary::lines(&account);
-    let path = |shown: Option<Shown>| shown.map(|shown| shown.path);
+    let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {
         out_of_memory: path(account.out_of_memory),
         peak: path(account.peak),
@@ -117,84 +93,29 @@ pub fn write(folder: &Path, run: &Run, processes: &[Process], occasion: Occasion
     })
 }
 
-struct Writer<'a> {
-    folder: &'a Path,
-    directory: &'a str,
-    sources: Sources,
-}
-
-impl Writer<'_> {
-    fn write<'p>(&mut self, process: &'p Process, moment: Moment) -> Result<Shown<'p>, Error> {
-        let stem = stem(moment);
-        let tree = CallTree::of(&process.recording, moment);
-        save(self.folder, &format!("{stem}.prof"), |out| folded::write(out, &tree))?;
-
-        let total = tree.total();
-        let hottest = tree.hottest(LISTED);
-        let drawn = tree.condensed();
-        let title = title(process, moment, total);
-        let failed = match &process.recording.failure {
-            Some(failure) if moment == Moment::OutOfMemory => {
-                words::failed(&process.recording, failure, self.directory)
+/// The verdict and the call sites that held the most, in fewer than 4096 bytes: for the message that Kubernetes keeps of
+/// a container that has ended. Needs no report to have been written.
+pub fn termination_message(run: &Run, processes: &[Process]) -> String {
+    let lines = match Account::of(run, processes, &[], Occasion::Ended, None) {
+        Ok(account) => summary::lines(&account),
+        Err(error) => vec![error.to_string()],
+    };
+    let mut message = String::new();
+    for line in lines {
+        let room = LONGEST_MESSAGE - message.len();
+        if line.len() + 1 > room {
+            // A message of nothing is worse than one that ends in the middle.
+            if message.is_empty() {
+                message.extend(
+                    line.char_indices()
+                        .take_while(|(at, letter)| at + letter.len_utf8() <= room)
+                        .map(|(_, letter)| letter),
+                );
             }
-            _ => String::new(),
-        };
-        let by_callee = "each line that allocated, with its callers below";
-        let subtitle = if failed.is_empty() {
-            by_callee.to_owned()
-        } else {
-            format!("{failed} · {by_callee}")
-        };
-        let caption = Caption {
-            title: title.clone(),
-            subtitle: failed,
-        };
-        let path = self.draw(&format!("{stem}.svg"), &drawn, Drawing::by_caller(&drawn), caption)?;
-        let caption = Caption { title, subtitle };
-        self.draw(
-            &format!("{stem}-reversed.svg"),
-            &drawn,
-            Drawing::by_callee(&drawn),
-            caption,
-        )?;
-        Ok(Shown {
-            process,
-            total,
-            hottest,
-            path,
-        })
+            break;
+        }
+        message.push_str(&line);
+        message.push('\n');
     }
-
-    fn draw(&mut self, name: &str, tree: &CallTree, drawing: Drawing, caption: Caption) -> Result<PathBuf, Error> {
-        let naming = Naming {
-            tree,
-            sources: &mut self.sources,
-            directory: self.directory,
-        };
-        save(self.folder, name, |out| {
-            flamegraph::write(out, &drawing, naming, caption)
-        })
-    }
-}
-
-/// What the files of a moment are called.
-fn stem(moment: Moment) -> &'static str {
-    match moment {
-        Moment::OutOfMemory => "out-of-memory",
-        Moment::Peak => "peak-memory",
-        Moment::Live => "memory",
-    }
-}
-
-fn title(process: &Process, moment: Moment, total: Tally) -> String {
-    let what = match moment {
-        Moment::OutOfMemory => "Memory at the moment it ran out",
-        Moment::Peak => "Memory at its peak",
-        Moment::Live => "Memory now",
-    };
-    let held = match total.error() {
-        error if error <= total.bytes / 1000 => summary::with_error(total),
-        error => format!("{} ± {}", Bytes(total.bytes), Share::of(error, total.bytes)),
-    };
-    format!("{what}: {held} ({})", process.name())
+    message
 }

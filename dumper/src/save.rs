@@ -8,16 +8,78 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// Writes `folder/name` by what `write` puts out, readable by its owner only, and replaces an older one of that name.
+/// It is on disk when this returns.
 pub(crate) fn save(
     folder: &Path,
     name: &str,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<PathBuf, Error> {
+    let (path, _) = replace(folder, name, write, File::sync_all)?;
+    Ok(path)
+}
+
+/// The files of one report. They are there for everybody as soon as they are written, whoever is killed then; since that
+/// is what is likely to happen next, what only helps if the machine itself goes down is put off to the end.
+pub(crate) struct Files {
+    folder: PathBuf,
+    unsynced: Vec<(PathBuf, File)>,
+}
+
+impl Files {
+    pub(crate) fn new(folder: &Path) -> Files {
+        Files {
+            folder: folder.to_owned(),
+            unsynced: Vec::new(),
+        }
+    }
+
+    /// As [`save`], but the file is on disk only after [`Self::sync`].
+    pub(crate) fn save(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, Error> {
+        let (path, file) = replace(&self.folder, name, write, |_| Ok(()))?;
+        self.unsynced.push((path.clone(), file));
+        Ok(path)
+    }
+
+    /// As [`Self::save`], for what is large and can be had again: the kernel puts it on disk when it likes.
+    pub(crate) fn save_for_now(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, Error> {
+        let (path, _) = replace(&self.folder, name, write, |_| Ok(()))?;
+        Ok(path)
+    }
+
+    /// Puts the files on disk.
+    pub(crate) fn sync(self) -> Result<(), Error> {
+        for (path, file) in self.unsynced {
+            file.sync_all().map_err(|reason| Error::write(&path, reason))?;
+        }
+        // Their names. Not every file system can do that with a folder.
+        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+fn replace(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(PathBuf, File), Error> {
     let path = folder.join(name);
     let unfinished = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
-    let written = write_whole(&unfinished, write).and_then(|()| fs::rename(&unfinished, &path));
+    let written = write_whole(&unfinished, write).and_then(|file| {
+        finish(&file)?;
+        fs::rename(&unfinished, &path)?;
+        Ok(file)
+    });
     match written {
-        Ok(()) => Ok(path),
+        Ok(file) => Ok((path, file)),
         Err(reason) => {
             // There may be nothing to remove; the reason for that is the one to report.
             let _ = fs::remove_file(&unfinished);
@@ -26,10 +88,10 @@ pub(crate) fn save(
     }
 }
 
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
     let mut out = BufWriter::with_capacity(128 * 1024, create(path)?);
     write(&mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use crate::label::{cut, printable};
 
 /// Longer files are data, whatever their name says.
-const LARGEST_FILE: u64 = 8 << 20;
-/// Text that is kept in all; a report quotes far fewer files than this holds.
-const LARGEST_SUM: usize = 32 << 20;
+const LARGEST_FILE: u64 = 4 << 20;
+/// Bytes of text that are kept in all: a report may be written where hardly any memory is left.
+const LARGEST_SUM: usize = 4 << 20;
 /// Characters of a line that are shown.
 const LONGEST_LINE: usize = 100;
 
-/// The source files of one report; each is read once.
+/// The source files of one report; each is read once, unless they are many.
 pub(crate) struct Sources {
     directory: PathBuf,
     files: HashMap<String, Option<Text>>,
-    budget: usize,
+    kept: usize,
 }
 
 /// A file's text, and where each of its lines begins and ends.
@@ -35,7 +35,7 @@ impl Sources {
         Sources {
             directory: directory.to_owned(),
             files: HashMap::new(),
-            budget: LARGEST_SUM,
+            kept: 0,
         }
     }
 
@@ -45,8 +45,13 @@ impl Sources {
             return None;
         }
         if !self.files.contains_key(file) {
-            let text = read(&self.directory.join(file), self.budget);
-            self.budget -= text.as_ref().map_or(0, |text| text.text.len());
+            let text = read(&self.directory.join(file));
+            let size = text.as_ref().map_or(0, Text::size);
+            if self.kept + size > LARGEST_SUM {
+                self.files.clear();
+                self.kept = 0;
+            }
+            self.kept += size;
             self.files.insert(file.to_owned(), text);
         }
         let text = self.files.get(file)?.as_ref()?;
@@ -59,7 +64,13 @@ impl Sources {
     }
 }
 
-fn read(path: &Path, budget: usize) -> Option<Text> {
+impl Text {
+    fn size(&self) -> usize {
+        self.text.len() + size_of_val(&self.lines[..])
+    }
+}
+
+fn read(path: &Path) -> Option<Text> {
     // Only regular files are opened: a FIFO or a device would block or answer for ever. Those that claim to be empty
     // are so, or the kernel's.
     let size = fs::metadata(path).ok().filter(|file| file.is_file())?.len();
@@ -68,15 +79,9 @@ fn read(path: &Path, budget: usize) -> Option<Text> {
     }
     let mut bytes = Vec::with_capacity(size as usize);
     File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
-    let text = encoding::decode(&bytes);
-    if text.len() > budget {
-        return None;
-    }
+    let text = encoding::decode(bytes);
     let lines = lines(&text);
-    Some(Text {
-        text: text.into_owned(),
-        lines,
-    })
+    Some(Text { text, lines })
 }
 
 /// Where lines begin and end, as Python counts them: after `\n`, `\r\n` or `\r`.

@@ -1,4 +1,75 @@
-//! Little-endian numbers at offsets that the layout names.
+//! Bytes in memory or in a file, and little-endian numbers in them at offsets that the layout names.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Where the bytes of a recording are.
+pub(crate) trait Bytes {
+    /// How many there are.
+    fn length(&self) -> u64;
+    /// As many as there are from `offset` on, at most `count`.
+    fn read(&self, offset: u64, count: usize) -> Vec<u8>;
+}
+
+impl Bytes for [u8] {
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read(&self, offset: u64, count: usize) -> Vec<u8> {
+        let begin = self.len().min(offset as usize);
+        let end = self.len().min(begin.saturating_add(count));
+        self[begin..end].to_vec()
+    }
+}
+
+/// A file, of which no more is in memory than what is being looked at.
+pub(crate) struct InFile {
+    file: File,
+    length: u64,
+    error: RefCell<Option<io::Error>>,
+}
+
+impl InFile {
+    pub(crate) fn new(file: File) -> io::Result<InFile> {
+        Ok(InFile {
+            length: file.metadata()?.len(),
+            file,
+            error: RefCell::new(None),
+        })
+    }
+
+    /// Why bytes are missing, if some could not be read.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.error.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+impl Bytes for InFile {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read(&self, offset: u64, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            match self.file.read_at(&mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.error.borrow_mut().get_or_insert(error);
+                    break;
+                }
+            }
+        }
+        bytes.truncate(filled);
+        bytes
+    }
+}
 
 /// The number at `offset`; zero where the bytes end before it.
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> u32 {

@@ -31,13 +31,13 @@ pub struct Event {
 }
 
 /// The valid events, oldest first.
-pub(super) fn read(file: &[u8], nodes: usize, found: &mut Findings) -> Vec<Event> {
-    let written = u64_at(file, offset_of!(Header, events));
+pub(super) fn read(header: &[u8], nodes: usize, found: &mut Findings) -> Vec<Event> {
+    let written = u64_at(header, offset_of!(Header, events));
     let ring = offset_of!(Header, ring);
     let mut events = Vec::new();
     for slot in 0..EVENT_SLOTS {
         let begin = ring + slot * size_of::<recording::Event>();
-        let record = &file[begin..][..size_of::<recording::Event>()];
+        let record = &header[begin..][..size_of::<recording::Event>()];
         let number = u64_at(record, offset_of!(recording::Event, sequence));
         if number == 0 {
             continue;

@@ -9,12 +9,14 @@ use crate::damage::Findings;
 /// Names by a number of their own; 0 is the empty name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    names: Vec<Box<str>>,
+    text: String,
+    /// Where each name ends, and the next one begins.
+    ends: Vec<usize>,
 }
 
 /// Collects the names that are in use.
-pub(super) struct Resolver<'a> {
-    strings: Strings<'a>,
+pub(super) struct Resolver {
+    strings: Strings,
     known: HashMap<u32, u32>,
     names: Names,
     /// Strings do not overlap, so together they cannot be longer than their table. Without this bound a small damaged
@@ -26,21 +28,25 @@ pub(super) struct Resolver<'a> {
 impl Names {
     /// The name with this number.
     pub(super) fn get(&self, number: u32) -> &str {
-        self.names.get(number as usize).map_or("", |name| name)
+        let number = number as usize;
+        let begin = number.checked_sub(1).and_then(|before| self.ends.get(before).copied());
+        let end = self.ends.get(number).copied();
+        end.and_then(|end| self.text.get(begin.unwrap_or(0)..end)).unwrap_or("")
     }
 
     /// Adds a name that is not in the recording.
-    pub(super) fn add(&mut self, name: String) -> u32 {
-        self.names.push(name.into_boxed_str());
-        self.names.len() as u32 - 1
+    pub(super) fn add(&mut self, name: &str) -> u32 {
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        self.ends.len() as u32 - 1
     }
 }
 
-impl<'a> Resolver<'a> {
-    pub(super) fn new(strings: Strings<'a>) -> Resolver<'a> {
-        let names = Names {
-            names: vec!["".into(), DAMAGED.into()],
-        };
+impl Resolver {
+    pub(super) fn new(strings: Strings) -> Resolver {
+        let mut names = Names::default();
+        names.add("");
+        names.add(DAMAGED);
         let budget = strings.len();
         Resolver {
             strings,
@@ -60,7 +66,7 @@ impl<'a> Resolver<'a> {
         let number = match text {
             Some(text) => {
                 self.budget -= text.len();
-                self.names.add(String::from_utf8_lossy(text).into_owned())
+                self.names.add(&String::from_utf8_lossy(text))
             }
             None => {
                 self.bad += 1;
@@ -69,12 +75,6 @@ impl<'a> Resolver<'a> {
         };
         self.known.insert(id, number);
         number
-    }
-
-    /// The name that string `id` is.
-    pub(super) fn text(&mut self, id: u32) -> &str {
-        let number = self.resolve(id);
-        self.names.get(number)
     }
 
     /// All names that were asked for.

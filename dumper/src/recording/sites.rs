@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 use recording::{BLOCK_UNIT, Header, Table, VARIANCE_UNIT};
 
-use super::bytes::{u32_at, u64_at};
+use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
 use crate::call_tree::Moment;
 use crate::damage::Findings;
@@ -80,11 +80,11 @@ impl Site {
 }
 
 /// All sites. A snapshot is what was saved for it, or what is live if nothing has changed since.
-pub(super) fn read(file: &[u8], tables: &Tables, found: &mut Findings) -> Vec<Site> {
-    let peak_epoch = u32_at(file, offset_of!(Header, peak_epoch));
-    let oom_epoch = u32_at(file, offset_of!(Header, oom_epoch));
+pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Vec<Site> {
+    let peak_epoch = u32_at(header, offset_of!(Header, peak_epoch));
+    let oom_epoch = u32_at(header, offset_of!(Header, oom_epoch));
     let mut sites = Vec::with_capacity(tables.present(Table::Sites));
-    for record in tables.records(Table::Sites) {
+    tables.each(Table::Sites, |_, record| {
         let mut tally = |offset| Tally::read(record, offset, found);
         let live = tally(offset_of!(recording::Site, live));
         let mut snapshot = |epoch, stamp, saved| match u32_at(record, stamp) == epoch {
@@ -107,6 +107,6 @@ pub(super) fn read(file: &[u8], tables: &Tables, found: &mut Findings) -> Vec<Si
             peak,
             oom,
         });
-    }
+    });
     sites
 }

@@ -4,52 +4,57 @@ use std::mem::offset_of;
 
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table};
 
-use super::bytes::u32_at;
+use super::bytes::{Bytes, u32_at};
 use crate::damage::{Damage, Findings};
 
-/// The chunks of each table that are at least partly in the file, and how many records its header publishes.
-pub(super) struct Tables<'a> {
-    chunks: [Vec<&'a [u8]>; Table::ALL.len()],
+/// The chunks of each table, and how many records its header publishes.
+pub(super) struct Tables<'a, B: Bytes + ?Sized> {
+    file: &'a B,
+    chunks: [Vec<Chunk>; Table::ALL.len()],
     published: [usize; Table::ALL.len()],
 }
 
-impl<'a> Tables<'a> {
-    pub(super) fn find(file: &'a [u8], found: &mut Findings) -> Tables<'a> {
+/// A chunk, as far as it is in the file.
+#[derive(Clone, Copy)]
+struct Chunk {
+    offset: u64,
+    length: usize,
+}
+
+impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
+    pub(super) fn find(file: &'a B, header: &[u8], found: &mut Findings) -> Tables<'a, B> {
         let sizes = [
-            u32_at(file, offset_of!(Header, header_bytes)),
-            u32_at(file, offset_of!(Header, chunk_bytes)),
+            u32_at(header, offset_of!(Header, header_bytes)),
+            u32_at(header, offset_of!(Header, chunk_bytes)),
         ];
         if sizes != [HEADER_BYTES as u32, CHUNK_BYTES as u32] {
             found.damage.push(Damage::Sizes);
         }
-        let stated = u32_at(file, offset_of!(Header, chunk_count));
+        let stated = u32_at(header, offset_of!(Header, chunk_count));
         if stated as usize > MAX_CHUNKS {
             found.damage.push(Damage::TooManyChunks(stated));
         }
         let count = MAX_CHUNKS.min(stated as usize);
-        let expected = HEADER_BYTES + count * CHUNK_BYTES;
-        if file.len() < expected {
+        let expected = (HEADER_BYTES + count * CHUNK_BYTES) as u64;
+        if file.length() < expected {
             found.damage.push(Damage::Truncated {
-                expected: expected as u64,
-                actual: file.len() as u64,
+                expected,
+                actual: file.length(),
             });
         }
 
-        let kinds = &file[offset_of!(Header, chunk_kinds)..][..count];
-        let data = file.get(HEADER_BYTES..).unwrap_or_default();
-        let mut chunks: [Vec<&[u8]>; Table::ALL.len()] = Default::default();
+        let kinds = &header[offset_of!(Header, chunk_kinds)..][..count];
+        let mut chunks: [Vec<Chunk>; Table::ALL.len()] = Default::default();
         let mut unknown = 0;
         for (index, kind) in kinds.iter().enumerate() {
-            let Some(of_table) = usize::from(*kind)
-                .checked_sub(1)
-                .and_then(|table| chunks.get_mut(table))
-            else {
+            let table = usize::from(*kind).checked_sub(1);
+            let Some(of_table) = table.and_then(|table| chunks.get_mut(table)) else {
                 unknown += 1;
                 continue;
             };
-            let begin = data.len().min(index * CHUNK_BYTES);
-            let end = data.len().min(begin + CHUNK_BYTES);
-            of_table.push(&data[begin..end]);
+            let offset = (HEADER_BYTES + index * CHUNK_BYTES) as u64;
+            let length = file.length().saturating_sub(offset).min(CHUNK_BYTES as u64) as usize;
+            of_table.push(Chunk { offset, length });
         }
         if unknown > 0 {
             found.damage.push(Damage::UnknownChunks(unknown));
@@ -57,8 +62,9 @@ impl<'a> Tables<'a> {
 
         let counts = offset_of!(Header, counts);
         let tables = Tables {
+            file,
             chunks,
-            published: Table::ALL.map(|table| u32_at(file, counts + 4 * slot(table)) as usize),
+            published: Table::ALL.map(|table| u32_at(header, counts + 4 * slot(table)) as usize),
         };
         for table in Table::ALL {
             let (published, present) = (tables.published[slot(table)], tables.present(table));
@@ -73,29 +79,54 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// The published records of a table that are wholly in the file, in the order of their ids.
-    pub(super) fn records(&self, table: Table) -> impl Iterator<Item = &'a [u8]> {
-        let whole = self.chunks[slot(table)]
-            .iter()
-            .flat_map(move |chunk| chunk.chunks_exact(table.record_bytes()));
-        whole.take(self.published[slot(table)])
+    /// Hands over the published records of a table that are wholly in the file, in the order of their ids.
+    pub(super) fn each(&self, table: Table, mut take: impl FnMut(usize, &[u8])) {
+        let mut id = 0;
+        for chunk in &self.chunks[slot(table)] {
+            let size = table.record_bytes();
+            let records = (chunk.length / size).min(self.present(table) - id);
+            if records == 0 {
+                break;
+            }
+            // What is not there any more counts as zeros, so that ids stay what they are.
+            let mut bytes = self.file.read(chunk.offset, records * size);
+            bytes.resize(records * size, 0);
+            for record in bytes.chunks_exact(size) {
+                take(id, record);
+                id += 1;
+            }
+        }
     }
 
-    /// How many records [`Self::records`] yields.
+    /// How many records [`Self::each`] hands over.
     pub(super) fn present(&self, table: Table) -> usize {
-        let in_file: usize = self.chunks[slot(table)]
-            .iter()
-            .map(|chunk| chunk.len() / table.record_bytes())
-            .sum();
+        let chunks = &self.chunks[slot(table)];
+        let in_file: usize = chunks.iter().map(|chunk| chunk.length / table.record_bytes()).sum();
         in_file.min(self.published[slot(table)])
     }
 
+    /// The string with this id, straight from the file; `None` if it is not wholly among the published ones.
+    pub(super) fn string(&self, id: u32) -> Option<Vec<u8>> {
+        let chunk = self.chunks[slot(Table::Strings)].get(id as usize / CHUNK_BYTES)?;
+        let offset = chunk.offset + u64::from(id) % CHUNK_BYTES as u64;
+        let length = u32_at(&self.file.read(offset, 4), 0) as usize;
+        let is_published = is_string(id, length, self.present(Table::Strings));
+        let text = self.file.read(offset + 4, if is_published { length } else { 0 });
+        (is_published && text.len() == length).then_some(text)
+    }
+
     /// The published strings, as far as they are in the file.
-    pub(super) fn strings(&self) -> Strings<'a> {
-        Strings {
-            chunks: self.chunks[slot(Table::Strings)].clone(),
-            published: self.present(Table::Strings),
+    pub(super) fn strings(&self) -> Strings {
+        let mut bytes = Vec::with_capacity(self.present(Table::Strings));
+        for chunk in &self.chunks[slot(Table::Strings)] {
+            let left = self.present(Table::Strings) - bytes.len();
+            let wanted = chunk.length.min(left);
+            bytes.extend(self.file.read(chunk.offset, wanted));
+            if wanted < CHUNK_BYTES || bytes.len() % CHUNK_BYTES != 0 {
+                break;
+            }
         }
+        Strings { bytes }
     }
 }
 
@@ -103,25 +134,28 @@ fn slot(table: Table) -> usize {
     table as usize - 1
 }
 
-/// The string table.
-pub(super) struct Strings<'a> {
-    chunks: Vec<&'a [u8]>,
-    published: usize,
+/// Whether a string with this id and length can be among so many bytes of strings.
+fn is_string(id: u32, length: usize, published: usize) -> bool {
+    let begin = id as usize;
+    let end = begin.saturating_add(4).saturating_add(length);
+    begin.is_multiple_of(4) && end <= published && begin / CHUNK_BYTES == (end - 1) / CHUNK_BYTES
 }
 
-impl<'a> Strings<'a> {
+/// The string table.
+pub(super) struct Strings {
+    bytes: Vec<u8>,
+}
+
+impl Strings {
     /// The bytes of the string with this id, or `None` if it is not wholly among the published ones.
-    pub(super) fn get(&self, id: u32) -> Option<&'a [u8]> {
-        let id = id as usize;
-        let chunk = self.chunks.get(id / CHUNK_BYTES)?;
-        let text = id % CHUNK_BYTES + 4;
-        let length = u32_at(chunk.get(text - 4..text)?, 0) as usize;
-        let text = chunk.get(text..text.checked_add(length)?)?;
-        (id.is_multiple_of(4) && id + 4 + length <= self.published).then_some(text)
+    pub(super) fn get(&self, id: u32) -> Option<&[u8]> {
+        let begin = id as usize;
+        let length = u32_at(self.bytes.get(begin..)?, 0) as usize;
+        is_string(id, length, self.bytes.len()).then(|| &self.bytes[begin + 4..begin + 4 + length])
     }
 
     /// Bytes of all strings together.
     pub(super) fn len(&self) -> usize {
-        self.published
+        self.bytes.len()
     }
 }

@@ -68,34 +68,32 @@ impl Drawing {
     /// The lines that allocated, with their callers hanging on them.
     pub(super) fn by_callee(tree: &CallTree) -> Drawing {
         let mut sketch = Sketch::new(tree);
+        let call = |(id, _): &(u32, Tally)| {
+            let node = &tree.nodes()[*id as usize];
+            (node.function, node.line)
+        };
+        let caller = |(id, held): &(u32, Tally)| match tree.nodes()[*id as usize].parent {
+            0 => None,
+            parent => Some((parent, *held)),
+        };
         let allocating = tree.nodes().iter().enumerate().filter(|(_, node)| node.own.bytes > 0);
         let shares: Vec<(u32, Tally)> = allocating.map(|(id, node)| (id as u32, node.own)).collect();
+        // What each line that allocated holds, at the callers up to which this has been drawn.
         let mut unfinished = vec![(0, shares)];
-        while let Some((frame, shares)) = unfinished.pop() {
-            let mut callers: HashMap<(u32, u32), Group> = HashMap::new();
-            for (id, held) in shares.into_iter().filter(|(id, _)| *id != 0) {
-                let node = &tree.nodes()[id as usize];
-                let group = callers.entry((node.function, node.line)).or_default();
-                group.total += held;
-                group.shares.push((node.parent, held));
-            }
-            for ((function, line), group) in callers {
-                let caller = sketch.hang_on(frame, What::Call { function, line }, group.total);
-                if matches!(sketch.frames[caller as usize].what, What::Call { .. }) {
-                    unfinished.push((caller, group.shares));
+        while let Some((frame, mut shares)) = unfinished.pop() {
+            shares.sort_unstable_by_key(call);
+            for group in shares.chunk_by(|a, b| call(a) == call(b)) {
+                let (function, line) = call(&group[0]);
+                let mut total = Tally::default();
+                group.iter().for_each(|(_, held)| total += *held);
+                let drawn = sketch.hang_on(frame, What::Call { function, line }, total);
+                if matches!(sketch.frames[drawn as usize].what, What::Call { .. }) {
+                    unfinished.push((drawn, group.iter().filter_map(caller).collect()));
                 }
             }
         }
         sketch.finish()
     }
-}
-
-/// What a frame stands for, when callers hang on what they called.
-#[derive(Default)]
-struct Group {
-    total: Tally,
-    /// The next caller of each allocating line, and how much that line held.
-    shares: Vec<(u32, Tally)>,
 }
 
 /// A drawing in the order in which its frames were found.

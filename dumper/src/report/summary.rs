@@ -1,7 +1,8 @@
 //! The report as a few lines for the job's log.
 
-use super::{Account, Occasion, Shown, words};
-use crate::call_tree::Hot;
+use super::account::{Account, CallSite, Concern, Shown, What};
+use super::{Occasion, verdict, words};
+use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::process::Process;
 use crate::recording::Tally;
@@ -12,53 +13,59 @@ const LISTED: usize = 5;
 
 /// The lines, without a prefix.
 pub(super) fn lines(account: &Account) -> Vec<String> {
-    let mut lines = Vec::new();
+    let outcome = account.judged();
+    let mut lines = outcome.map(verdict::lines).unwrap_or_default();
     match (&account.out_of_memory, &account.peak) {
         (Some(shown), _) => ran_out(account, shown, &mut lines),
         (None, Some(shown)) => went_well(account, shown, &mut lines),
         (None, None) => lines.push("No memory was recorded.".to_owned()),
     }
-    for process in account.processes {
-        lines.extend(
-            words::troubles(process)
-                .into_iter()
-                .map(|trouble| of_process(account, process, &trouble)),
-        );
-        lines.extend(damage(account, process));
+    if let Some(company) = outcome.and_then(|outcome| verdict::company(&outcome.others)) {
+        lines.extend(verdict::wrapped(&company, "  "));
     }
-    for shown in [&account.out_of_memory, &account.peak].into_iter().flatten() {
-        lines.push(format!("Wrote memory usage flamegraph to {}", shown.path.display()));
+    lines.extend(concerns(account));
+    for picture in [&account.out_of_memory, &account.peak]
+        .into_iter()
+        .flatten()
+        .filter_map(|shown| shown.picture.as_ref())
+    {
+        lines.push(format!("Wrote memory usage flamegraph to {}", picture.display()));
     }
-    lines.dedup();
     lines
 }
 
+/// `81.8 %    1.2 GiB  load.py:7 (load)`
+pub(super) fn site_line(site: &CallSite, total: Tally) -> String {
+    let share = Share::of(site.held.bytes, total.bytes);
+    format!("{share:>7} {:>10}  {}", Bytes(site.held.bytes), place(site))
+}
+
 fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
-    let recording = &shown.process.recording;
-    if let Some(failure) = &recording.failure {
-        let failed = words::failed(recording, failure, account.directory);
-        lines.push(of_process(account, shown.process, &failed));
-        if recording.failures > 1 {
-            lines.push(format!(
-                "It was the last of {} allocations that failed.",
-                recording.failures
-            ));
+    let is_judged = !lines.is_empty();
+    match (shown.moment, &shown.failed) {
+        (Moment::OutOfMemory, Some(failed)) => {
+            lines.push(of_process(account, shown.process, failed));
+            if shown.facts.failures > 1 {
+                lines.push(format!(
+                    "It was the last of {} allocations that failed.",
+                    shown.facts.failures
+                ));
+            }
         }
+        (_, Some(failed)) => lines.push(format!("Before that, {failed}")),
+        (_, None) => {}
     }
-    lines.push(words::aftermath(account.run));
-    lines.push(format!(
-        "In use at that moment: {}{}",
-        with_error(shown.total),
-        colon(&shown.hottest)
-    ));
-    for hot in shown.hottest.iter().take(LISTED) {
-        let share = Share::of(hot.held.bytes, shown.total.bytes);
-        lines.push(format!(
-            "{share:>7} {:>10}  {}",
-            Bytes(hot.held.bytes),
-            site(hot, account.directory)
-        ));
+    if !is_judged {
+        lines.push(words::aftermath(account.run));
     }
+    let who = match shown.moment {
+        Moment::Live => of_process(account, shown.process, ""),
+        Moment::OutOfMemory | Moment::Peak => String::new(),
+    };
+    let held = words::with_error(shown.total);
+    let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
+    lines.push(format!("{who}In use at that moment: {held}{colon}"));
+    lines.extend(shown.sites.iter().take(LISTED).map(|site| site_line(site, shown.total)));
 }
 
 fn went_well(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
@@ -67,52 +74,63 @@ fn went_well(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     } else {
         " so far"
     };
-    let mut peak = format!("Peak memory{so_far}: {}", with_error(shown.total));
-    if let Some(hot) = shown.hottest.first() {
-        let share = Share::of(hot.held.bytes, shown.total.bytes);
-        peak = format!("{peak}, of which {share} at {}", site(hot, account.directory));
+    let mut peak = format!("Peak memory{so_far}: {}", words::with_error(shown.total));
+    if let Some(site) = shown.sites.first() {
+        let share = Share::of(site.held.bytes, shown.total.bytes);
+        peak = format!("{peak}, of which {share} at {}", place(site));
     }
     lines.push(of_process(account, shown.process, &peak));
 }
 
-fn colon(hottest: &[Hot]) -> &'static str {
-    if hottest.is_empty() { "" } else { ", most of it at" }
-}
-
-fn site(hot: &Hot, directory: &str) -> String {
-    match hot.on_behalf_of {
-        Some(caller) => format!("{}, from {}", hot.call.short(directory), caller.short(directory)),
-        None => hot.call.short(directory),
+fn place(site: &CallSite) -> String {
+    match &site.caller {
+        Some(caller) => format!("{}, from {caller}", site.place),
+        None => site.place.clone(),
     }
 }
 
-/// `1.2 GiB ± 4.0 MiB`.
-pub(super) fn with_error(held: Tally) -> String {
-    match held.error() {
-        0 => Bytes(held.bytes).to_string(),
-        error => format!("{} ± {}", Bytes(held.bytes), Bytes(error)),
+/// Each concern once, however many processes it is about.
+fn concerns(account: &Account) -> Vec<String> {
+    let mut told: Vec<(String, &Process, usize)> = Vec::new();
+    let mut damaged: Option<&Process> = None;
+    for concern in &account.concerns {
+        // What could not be read has been said where that was tried.
+        let Some(process) = concern.process.filter(|_| is_worth_a_line(concern, account)) else {
+            continue;
+        };
+        if matches!(concern.what, What::Damage(_)) {
+            // Of what is wrong with one recording, the first says enough.
+            if damaged.is_some_and(|damaged| std::ptr::eq(damaged, process)) {
+                continue;
+            }
+            damaged = Some(process);
+        }
+        let sentence = concern.sentence();
+        match told.iter_mut().find(|(known, ..)| *known == sentence) {
+            Some((_, _, processes)) => *processes += 1,
+            None => told.push((sentence, process, 1)),
+        }
     }
+    let lines = told.into_iter().map(|(sentence, process, processes)| match processes {
+        1 => of_process(account, process, &sentence),
+        _ => format!("{processes} processes: {sentence}"),
+    });
+    lines.collect()
 }
 
-fn damage(account: &Account, process: &Process) -> Option<String> {
-    let is_worth_a_line = |damage: &&Damage| match damage {
+fn is_worth_a_line(concern: &Concern, account: &Account) -> bool {
+    match &concern.what {
         // One sample is nothing, and what changes while it is read does not add up.
-        Damage::SampleInFlight => false,
-        Damage::SumsDiffer { .. } => account.occasion == Occasion::Ended,
-        _ => true,
-    };
-    let first = process.damage.iter().find(is_worth_a_line)?;
-    Some(of_process(
-        account,
-        process,
-        &format!("The recording is damaged: {first}."),
-    ))
+        What::Damage(Damage::SampleInFlight) => false,
+        What::Damage(Damage::SumsDiffer { .. }) => account.occasion == Occasion::Ended,
+        What::Damage(_) | What::Trouble(_) => true,
+    }
 }
 
 /// Says which process it was, where there are several.
 fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
     match account.processes.len() {
         0 | 1 => sentence.to_owned(),
-        _ => format!("process {} ({}): {sentence}", process.recording.pid, process.name()),
+        _ => format!("process {} ({}): {sentence}", process.facts.pid, process.name()),
     }
 }

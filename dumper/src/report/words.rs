@@ -2,16 +2,23 @@
 
 use recording::{EventKind, Trouble};
 
-use crate::process::Process;
-use crate::recording::{Event, Failure, Recording};
+use crate::recording::{Event, Facts, Failure, Recording, Tally};
 use crate::run::Run;
 use crate::units::Bytes;
 
 /// How `--on-oom=exit` ends a program.
 const OOM_STATUS: i32 = 53;
 
+/// `1.2 GiB ± 4.0 MiB`.
+pub(super) fn with_error(held: Tally) -> String {
+    match held.error() {
+        0 => Bytes(held.bytes).to_string(),
+        error => format!("{} ± {}", Bytes(held.bytes), Bytes(error)),
+    }
+}
+
 /// `malloc of 1.2 GiB`.
-pub(super) fn request(failure: &Failure) -> String {
+fn request(failure: &Failure) -> String {
     asked(failure.function.map(|function| function.name()), failure.request_bytes)
 }
 
@@ -75,7 +82,7 @@ pub(super) fn ending(run: &Run) -> String {
     }
 }
 
-fn signal_name(signal: i32) -> String {
+pub(super) fn signal_name(signal: i32) -> String {
     let name = match signal {
         1 => "SIGHUP",
         2 => "SIGINT",
@@ -97,10 +104,16 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
+/// The name of the program in a command line.
+pub(super) fn program(command: &str) -> &str {
+    let program = command.split_whitespace().next().unwrap_or("unknown program");
+    program.rsplit('/').next().unwrap_or(program)
+}
+
 /// What impaired the recording, one sentence for each kind.
-pub(super) fn troubles(process: &Process) -> Vec<String> {
+pub(super) fn troubles(facts: &Facts) -> Vec<String> {
     let mut troubles = Vec::new();
-    for event in &process.recording.events {
+    for event in &facts.events {
         if event.kind == Some(EventKind::Trouble) {
             let trouble = trouble(event);
             if !troubles.contains(&trouble) {
@@ -126,20 +139,20 @@ fn trouble(event: &Event) -> String {
         Trouble::PythonSelfCheck => "No Python lines: this Python is a debug or patched build.".into(),
         Trouble::CannotGrow => {
             format!(
-                "No space to record in (errno {}): later call sites are put together.",
+                "INCOMPLETE: no space to record in (errno {}): later call sites are put together.",
                 event.bytes
             )
         }
-        Trouble::Full => "The recording is full: later call sites are put together.".into(),
-        Trouble::NoMemory => "No memory was left to record in: some samples are missing.".into(),
+        Trouble::Full => "INCOMPLETE: the recording is full: later call sites are put together.".into(),
+        Trouble::NoMemory => "INCOMPLETE: no memory was left to record in: some samples are missing.".into(),
         Trouble::Busy => "A failed allocation's callstack is missing: recording was busy.".into(),
         Trouble::NoPythonAllocator => "Python's small objects are seen only as mallocs (no pymalloc).".into(),
-        Trouble::TooManyMappings => "Too many mappings to follow: later ones are not counted.".into(),
+        Trouble::TooManyMappings => "INCOMPLETE: too many mappings to follow: later ones are not counted.".into(),
     }
 }
 
-/// An event in one sentence, without its time.
-pub(super) fn event(event: &Event, recording: &Recording, directory: &str) -> String {
+/// An event in one sentence, without its time; `place` is where its callstack ends.
+pub(super) fn event(event: &Event, place: Option<String>) -> String {
     let bytes = Bytes(event.bytes);
     let sentence = match event.kind {
         None => "something that this version does not know".to_owned(),
@@ -147,7 +160,7 @@ pub(super) fn event(event: &Event, recording: &Recording, directory: &str) -> St
             let function = recording::AllocFunction::from_code(event.detail).map(|function| function.name());
             let asked = asked(function, event.bytes);
             let held = Bytes(event.live_bytes);
-            match place(recording, event.node, directory) {
+            match place {
                 Some(place) => format!("{asked} failed at {place}, with {held} in use"),
                 None => format!("{asked} failed, with {held} in use"),
             }

@@ -5,10 +5,17 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, UTF_8};
 
 /// The text of a source file. What its encoding does not allow is replaced, never an error.
-pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn decode(bytes: Vec<u8>) -> String {
     // A byte order mark wins over the declaration, as it does in Python.
-    let (text, _, _) = declared(bytes).unwrap_or(UTF_8).decode(bytes);
-    text
+    let (text, _, _) = declared(&bytes).unwrap_or(UTF_8).decode(&bytes);
+    match text {
+        Cow::Owned(text) => text,
+        // All of the bytes but for a mark, and valid.
+        Cow::Borrowed(text) => match bytes.len() - text.len() {
+            0 => String::from_utf8(bytes).unwrap_or_default(),
+            _ => text.to_owned(),
+        },
+    }
 }
 
 fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
@@ -78,29 +85,33 @@ fn strip_blanks(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn decode_all(bytes: &[u8]) -> String {
+        decode(bytes.to_vec())
+    }
+
     #[test]
     fn a_declaration_in_the_first_two_lines_is_followed() {
         assert_eq!(
-            decode(b"# -*- coding: latin-1 -*-\nx = '\xe9'"),
+            decode_all(b"# -*- coding: latin-1 -*-\nx = '\xe9'"),
             "# -*- coding: latin-1 -*-\nx = 'é'"
         );
-        assert!(decode(b"#!/usr/bin/python\r\n# vim: set fileencoding=cp1251 :\r\n\xe4").ends_with('д'));
-        assert!(decode(b"\n# coding=euc_jp\n\xc6\xfc").ends_with('日'));
-        assert!(decode(b"# coding: iso-8859-15\n\xa4").ends_with('€'));
+        assert!(decode_all(b"#!/usr/bin/python\r\n# vim: set fileencoding=cp1251 :\r\n\xe4").ends_with('д'));
+        assert!(decode_all(b"\n# coding=euc_jp\n\xc6\xfc").ends_with('日'));
+        assert!(decode_all(b"# coding: iso-8859-15\n\xa4").ends_with('€'));
     }
 
     #[test]
     fn a_declaration_after_code_is_none() {
-        assert!(decode(b"x = 1\n# coding: latin-1\n\xe9").ends_with('\u{fffd}'));
-        assert!(decode(b"\n\n# coding: latin-1\n\xe9").ends_with('\u{fffd}'));
+        assert!(decode_all(b"x = 1\n# coding: latin-1\n\xe9").ends_with('\u{fffd}'));
+        assert!(decode_all(b"\n\n# coding: latin-1\n\xe9").ends_with('\u{fffd}'));
     }
 
     #[test]
     fn utf_8_is_the_default_and_its_byte_order_mark_is_no_text() {
-        assert_eq!(decode("größe".as_bytes()), "größe");
-        assert_eq!(decode(b"\xef\xbb\xbfx = 1"), "x = 1");
+        assert_eq!(decode_all("größe".as_bytes()), "größe");
+        assert_eq!(decode_all(b"\xef\xbb\xbfx = 1"), "x = 1");
         assert_eq!(
-            decode(b"# coding: no-such-thing\n\xff"),
+            decode_all(b"# coding: no-such-thing\n\xff"),
             "# coding: no-such-thing\n\u{fffd}"
         );
     }

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use dumper::report::{self, Occasion};
+use dumper::report::Occasion;
 
 use crate::job;
 
 #[test]
 fn the_report_of_a_job_that_ran_out_of_memory_is_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let processes = [job::process(&job::recording())];
-    let written = report::write(folder.path(), &job::run(folder.path()), &processes, Occasion::Ended).unwrap();
+    let run = job::run(folder.path());
+    let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
 
     let here = folder.path().to_str().unwrap();
     let read = |name: &str| {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use dumper::{Ending, Process, Recording, Run};
+use dumper::report::{self, Occasion, Written};
+use dumper::{Ending, Recording, Run, process};
 use recording::{AllocFunction, EventKind};
 
 use crate::builder::{Builder, Held, STARTED_NS};
@@ -90,13 +91,17 @@ pub fn recording() -> Vec<u8> {
     job.bytes()
 }
 
-pub fn process(bytes: &[u8]) -> Process {
-    let (recording, damage) = Recording::read(bytes).unwrap();
-    Process {
-        path: "4711-0.recording".into(),
-        recording,
-        damage,
+/// Puts the recordings of processes into a run folder, and writes the report of it.
+pub fn report(folder: &Path, run: &Run, recordings: &[Vec<u8>], occasion: Occasion) -> Written {
+    for (number, bytes) in recordings.iter().enumerate() {
+        std::fs::write(folder.join(format!("{}-{number}.recording", pid(bytes))), bytes).unwrap();
     }
+    let (processes, unreadable) = process::load(folder).unwrap();
+    report::write(folder, run, &processes, &unreadable, occasion).unwrap()
+}
+
+fn pid(bytes: &[u8]) -> u32 {
+    Recording::read(bytes).unwrap().0.facts.pid
 }
 
 /// The job's run, in a folder that holds its script.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use dumper::report::{self, Occasion};
-use dumper::{CallTree, Ending, Moment, Process, Recording, Run};
+use dumper::report::Occasion;
+use dumper::{CallTree, Ending, Moment, Recording, Run};
 use recording::{AllocFunction, EventKind, Trouble};
 
 use crate::builder::{Builder, Held, STARTED_NS};
@@ -14,10 +14,10 @@ fn held(bytes: u64) -> Held {
     Held { bytes, variance: 0 }
 }
 
-fn process(job: Builder) -> Process {
-    let process = job::process(&job.bytes());
-    assert_eq!(process.damage, []);
-    process
+fn recording(job: Builder) -> Recording {
+    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    assert_eq!(damage, []);
+    recording
 }
 
 fn folded(folder: &Path, name: &str) -> Vec<String> {
@@ -35,13 +35,13 @@ fn each_moment_is_what_was_saved_for_it_or_what_is_live_since() {
     job.site(f, held(10), held(1000), held(10));
     job.site(g, held(7), held(7), held(300));
     job.failed(AllocFunction::Malloc, 1, f, STARTED_NS);
-    let process = process(job);
+    let recording = recording(job);
     for (moment, total, of_f) in [
         (Moment::Live, 17, 10),
         (Moment::Peak, 1007, 1000),
         (Moment::OutOfMemory, 310, 10),
     ] {
-        let tree = CallTree::of(&process.recording, moment);
+        let tree = CallTree::of(&recording, moment);
         assert_eq!(tree.total().bytes, total);
         assert_eq!(tree.nodes()[1].own.bytes, of_f);
     }
@@ -52,8 +52,8 @@ fn there_is_nothing_at_a_moment_that_never_was() {
     let mut job = Builder::new(1, &["a"]);
     let node = job.stack(&[("a.py", 1, "f")]);
     job.holds(node, 1000);
-    let process = process(job);
-    assert_eq!(CallTree::of(&process.recording, Moment::OutOfMemory).total().bytes, 0);
+    let recording = recording(job);
+    assert_eq!(CallTree::of(&recording, Moment::OutOfMemory).total().bytes, 0);
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn tables_of_many_chunks_are_read_in_order() {
         job.holds(node, line.into());
         sum += u64::from(line);
     }
-    let process = process(job);
-    let tree = CallTree::of(&process.recording, Moment::Live);
+    let recording = recording(job);
+    let tree = CallTree::of(&recording, Moment::Live);
     assert_eq!(tree.total().bytes, sum);
     for node in tree.nodes().iter().filter(|node| node.own.bytes > 0) {
         let call = tree.call(node);
@@ -90,7 +90,7 @@ fn folded_stacks_are_exact_however_small_or_recursive() {
     let made_up = job.stack(&[("", 0, "[No Python stack]")]);
     job.holds(made_up, 6);
     job.overflow(7);
-    report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended).unwrap();
+    job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
     let expected = [
         "a.py:9 (<module>);a.py:3 (f) 1",
         "a.py:9 (<module>);a.py:3 (f);a.py:3 (f);a.py:3 (f) 1000000",
@@ -117,9 +117,9 @@ fn the_last_process_to_fail_and_the_one_with_the_highest_peak_are_shown() {
         if let Some(time) = failed_at {
             job.failed(AllocFunction::Mmap, 4096, node, STARTED_NS + time);
         }
-        jobs.push(process(job));
+        jobs.push(job.bytes());
     }
-    let written = report::write(folder.path(), &Run::default(), &jobs, Occasion::Ended).unwrap();
+    let written = job::report(folder.path(), &Run::default(), &jobs, Occasion::Ended);
     assert_eq!(folded(folder.path(), "out-of-memory.prof"), ["job2.py:2 (f) 100"]);
     assert_eq!(folded(folder.path(), "peak-memory.prof"), ["job3.py:3 (f) 900"]);
     assert_eq!(
@@ -138,7 +138,7 @@ fn a_failed_request_is_never_part_of_what_was_in_use() {
     let mut job = Builder::new(1, &["a"]);
     let node = job.stack(&[("a.py", 1, "f")]);
     job.failed(AllocFunction::Malloc, 1 << 50, node, STARTED_NS);
-    let written = report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended).unwrap();
+    let written = job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
     assert_eq!(folded(folder.path(), "out-of-memory.prof"), [""; 0]);
     let svg = fs::read_to_string(written.out_of_memory.unwrap()).unwrap();
     assert!(svg.contains("Memory at the moment it ran out: 0 B (a)"));
@@ -154,7 +154,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
     job.holds(node, 1 << 20);
     job.failed(AllocFunction::Calloc, 1 << 40, node, STARTED_NS);
     job.failed(AllocFunction::Calloc, 1 << 41, node, STARTED_NS);
-    let processes = [process(job)];
+    let recordings = [job.bytes()];
     let ended = Ending {
         status: Some(0),
         ..Ending::default()
@@ -163,9 +163,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
         ending: Some(ended),
         ..Run::default()
     };
-    let summary = report::write(folder.path(), &run, &processes, Occasion::Ended)
-        .unwrap()
-        .summary;
+    let summary = job::report(folder.path(), &run, &recordings, Occasion::Ended).summary;
     let expected = [
         "calloc of 2.0 TiB failed at a.py:1 (f)",
         "It was the last of 2 allocations that failed.",
@@ -174,7 +172,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
         "100.0 %    1.0 MiB  a.py:1 (f)",
     ];
     assert_eq!(summary[..5], expected);
-    let running = report::write(folder.path(), &Run::default(), &processes, Occasion::AllocationFailed).unwrap();
+    let running = job::report(folder.path(), &Run::default(), &recordings, Occasion::AllocationFailed);
     assert_eq!(running.summary[2], "The program is still running.");
 }
 
@@ -184,8 +182,8 @@ fn a_fine_run_needs_few_words() {
     let mut job = Builder::new(1, &["a"]);
     let node = job.stack(&[("a.py", 1, "f")]);
     job.holds(node, 3 << 20);
-    let processes = [process(job)];
-    let written = report::write(folder.path(), &Run::default(), &processes, Occasion::Ended).unwrap();
+    let recordings = [job.bytes()];
+    let written = job::report(folder.path(), &Run::default(), &recordings, Occasion::Ended);
     let picture = format!(
         "Wrote memory usage flamegraph to {}/peak-memory.svg",
         folder.path().display()
@@ -194,7 +192,7 @@ fn a_fine_run_needs_few_words() {
         written.summary,
         ["Peak memory: 3.0 MiB, of which 100.0 % at a.py:1 (f)", &picture]
     );
-    let requested = report::write(folder.path(), &Run::default(), &processes, Occasion::Requested).unwrap();
+    let requested = job::report(folder.path(), &Run::default(), &recordings, Occasion::Requested);
     assert_eq!(
         requested.summary[0],
         "Peak memory so far: 3.0 MiB, of which 100.0 % at a.py:1 (f)"
@@ -204,7 +202,7 @@ fn a_fine_run_needs_few_words() {
 #[test]
 fn a_run_without_recordings_still_gets_a_page() {
     let folder = tempfile::tempdir().unwrap();
-    let written = report::write(folder.path(), &Run::default(), &[], Occasion::Ended).unwrap();
+    let written = job::report(folder.path(), &Run::default(), &[], Occasion::Ended);
     assert_eq!(written.summary, ["No memory was recorded."]);
     assert!(
         fs::read_to_string(written.index)
@@ -221,9 +219,7 @@ fn trouble_is_told_once_in_plain_words() {
     job.holds(node, 1 << 20);
     job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
     job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
-    let summary = report::write(folder.path(), &Run::default(), &[process(job)], Occasion::Ended)
-        .unwrap()
-        .summary;
+    let summary = job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended).summary;
     let told = summary
         .iter()
         .filter(|line| *line == "No Python lines: this version does not know Python 3.14.");
@@ -242,8 +238,8 @@ fn a_librarys_line_is_told_with_the_users_line_that_it_worked_for() {
         ]);
         job.holds(node, bytes);
     }
-    let process = process(job);
-    let tree = CallTree::of(&process.recording, Moment::Peak);
+    let recording = recording(job);
+    let tree = CallTree::of(&recording, Moment::Peak);
     let hot = &tree.hottest(1)[0];
     assert_eq!(
         (hot.call.exact(), hot.held.bytes),
@@ -259,6 +255,6 @@ fn events_are_the_last_ones_in_their_order() {
         job.event(EventKind::ReportRequested, 0, bytes, 0, STARTED_NS);
     }
     let (recording, _) = Recording::read(&job.bytes()).unwrap();
-    let bytes: Vec<u64> = recording.events.iter().map(|event| event.bytes).collect();
+    let bytes: Vec<u64> = recording.facts.events.iter().map(|event| event.bytes).collect();
     assert_eq!(bytes, (45..=300).collect::<Vec<u64>>());
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use dumper::report::{self, Occasion};
-use dumper::{Process, Run};
+use dumper::report::Occasion;
+use dumper::{Recording, Run};
 use proptest::prelude::*;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -66,8 +66,7 @@ fn frames(svg: &str) -> Vec<Frame> {
 
 fn draw(job: Builder) -> [Vec<Frame>; 2] {
     let folder = tempfile::tempdir().unwrap();
-    let process = job::process(&job.bytes());
-    report::write(folder.path(), &Run::default(), &[process], Occasion::Ended).unwrap();
+    job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
     PICTURES.map(|name| frames(&fs::read_to_string(folder.path().join(name)).unwrap()))
 }
 
@@ -82,10 +81,10 @@ fn bytes_of(frames: &[Frame], label: &str) -> Vec<u64> {
 #[test]
 fn both_pictures_have_the_same_total_and_the_line_of_code() {
     let folder = tempfile::tempdir().unwrap();
-    let processes: [Process; 1] = [job::process(&job::recording())];
-    report::write(folder.path(), &job::run(folder.path()), &processes, Occasion::Ended).unwrap();
+    let run = job::run(folder.path());
+    job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
     let [by_caller, by_callee] = PICTURES.map(|name| frames(&fs::read_to_string(folder.path().join(name)).unwrap()));
-    let total = processes[0].recording.peak_bytes;
+    let total = Recording::read(&job::recording()).unwrap().0.facts.peak_bytes;
     assert_eq!(bytes_of(&by_caller, "all"), [total]);
     assert_eq!(bytes_of(&by_callee, "all"), [total]);
     let load = by_caller
@@ -199,13 +198,7 @@ fn the_largest_comes_first_and_is_the_reddest() {
         job.holds(node, bytes);
     }
     let folder = tempfile::tempdir().unwrap();
-    report::write(
-        folder.path(),
-        &Run::default(),
-        &[job::process(&job.bytes())],
-        Occasion::Ended,
-    )
-    .unwrap();
+    job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
     let svg = fs::read_to_string(folder.path().join("peak-memory.svg")).unwrap();
     let attribute = |line: u32, name: &str| {
         let frame = svg.split_once(&format!("<title>a.py:{line} (f)")).unwrap().1;
@@ -247,7 +240,7 @@ proptest! {
             job.holds(node, 1000);
             sum += 1000;
         }
-        report::write(folder.path(), &Run::default(), &[job::process(&job.bytes())], Occasion::Ended).unwrap();
+        job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
         for name in PICTURES {
             let drawn = frames(&fs::read_to_string(folder.path().join(name)).unwrap());
             prop_assert_eq!(drawn.iter().map(|frame| frame.bytes).max(), Some(sum));

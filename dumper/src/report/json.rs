@@ -1,0 +1,247 @@
+//! The report for machines: `report.json`, which `schema/report.schema.json` describes.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::account::{Account, Concern, Shown, What};
+use crate::call_tree::Moment;
+use crate::damage::Damage;
+use crate::outcome::{Limit, Outcome};
+use crate::process::Process;
+use crate::recording::State;
+use crate::run::Run;
+use crate::timeline::Sample;
+use crate::units::Share;
+
+/// Version of the format.
+const FORMAT: u32 = 1;
+
+/// Writes the report.
+pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample]) -> io::Result<()> {
+    let shown = account.foremost();
+    let report = Report {
+        format: FORMAT,
+        outcome: account.run.outcome.as_ref().map(|outcome| judged(outcome, account)),
+        run: RunPart::of(account.run),
+        moment: shown.map(MomentPart::of),
+        processes: account.processes.iter().map(ProcessPart::of).collect(),
+        call_sites: shown.map(call_sites).unwrap_or_default(),
+        timeline,
+        ledger: shown.map(Ledger::of),
+        trouble: concerns(account, |concern| !is_damage(concern)),
+        damage: concerns(account, is_damage),
+        sampling: shown.map(Sampling::of),
+    };
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    format: u32,
+    outcome: Option<Outcome>,
+    run: RunPart<'a>,
+    moment: Option<MomentPart>,
+    processes: Vec<ProcessPart<'a>>,
+    call_sites: Vec<CallSitePart<'a>>,
+    timeline: &'a [Sample],
+    ledger: Option<Ledger>,
+    trouble: Vec<ConcernPart>,
+    damage: Vec<ConcernPart>,
+    sampling: Option<Sampling>,
+}
+
+/// The verdict, with the failed request that the recording knows if it names none.
+fn judged(outcome: &Outcome, account: &Account) -> Outcome {
+    let known = || account.out_of_memory.as_ref()?.failed.clone();
+    Outcome {
+        failed_request: outcome.failed_request.clone().or_else(known),
+        ..outcome.clone()
+    }
+}
+
+#[derive(Serialize)]
+struct RunPart<'a> {
+    command: &'a [String],
+    directory: String,
+    host: &'a str,
+    started: &'a str,
+    ended: Option<&'a str>,
+    seconds: Option<f64>,
+    identity: &'a std::collections::BTreeMap<String, String>,
+    limits: &'a [Limit],
+    version: &'a str,
+}
+
+impl<'a> RunPart<'a> {
+    fn of(run: &'a Run) -> RunPart<'a> {
+        RunPart {
+            command: &run.command,
+            directory: run.directory.to_string_lossy().into_owned(),
+            host: &run.host,
+            started: &run.started,
+            ended: run.ending.as_ref().map(|ending| ending.ended.as_str()),
+            seconds: run.ending.as_ref().map(|ending| ending.seconds),
+            identity: &run.identity,
+            limits: &run.limits,
+            version: &run.version,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MomentPart {
+    name: &'static str,
+    process: u32,
+    bytes: u64,
+    error_bytes: u64,
+}
+
+impl MomentPart {
+    fn of(shown: &Shown) -> MomentPart {
+        MomentPart {
+            name: match shown.moment {
+                Moment::Live => "killed",
+                Moment::Peak => "peak",
+                Moment::OutOfMemory => "allocation_failed",
+            },
+            process: shown.facts.pid,
+            bytes: shown.total.bytes,
+            error_bytes: shown.total.error(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ProcessPart<'a> {
+    pid: u32,
+    parent: u32,
+    command: &'a [String],
+    state: &'static str,
+    python: Option<String>,
+    peak_bytes: u64,
+    live_bytes: u64,
+    failed_allocations: u64,
+    recording: String,
+}
+
+impl<'a> ProcessPart<'a> {
+    fn of(process: &'a Process) -> ProcessPart<'a> {
+        let facts = &process.facts;
+        ProcessPart {
+            pid: facts.pid,
+            parent: facts.ppid,
+            command: &facts.command,
+            state: match facts.state {
+                State::Running => "running",
+                State::Ended => "ended",
+                State::Left => "left",
+            },
+            python: facts.python.map(|(major, minor)| format!("{major}.{minor}")),
+            peak_bytes: facts.peak_bytes,
+            live_bytes: facts.live_bytes,
+            failed_allocations: facts.failures,
+            recording: file_name(&process.path),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CallSitePart<'a> {
+    process: u32,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    function: &'a str,
+    caller: Option<&'a str>,
+    bytes: u64,
+    error_bytes: u64,
+    share: f64,
+    blocks: u64,
+}
+
+fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
+    let sites = shown.sites.iter().map(|site| CallSitePart {
+        process: shown.facts.pid,
+        file: Some(site.file.as_str()).filter(|file| !file.is_empty()),
+        line: Some(site.line).filter(|line| *line > 0),
+        function: &site.function,
+        caller: site.caller.as_deref(),
+        bytes: site.held.bytes,
+        error_bytes: site.held.error(),
+        share: Share::of(site.held.bytes, shown.total.bytes).fraction(),
+        blocks: site.held.whole_blocks(),
+    });
+    sites.collect()
+}
+
+#[derive(Serialize)]
+struct Ledger {
+    tracked_bytes: u64,
+    arena_bytes: u64,
+    /// What of the arenas no live object fills: the recording does not tell objects in arenas from others.
+    arena_slack_bytes: Option<u64>,
+    stash_bytes: u64,
+    own_bytes: u64,
+}
+
+impl Ledger {
+    fn of(shown: &Shown) -> Ledger {
+        Ledger {
+            tracked_bytes: shown.total.bytes,
+            arena_bytes: shown.facts.arena_bytes,
+            arena_slack_bytes: None,
+            stash_bytes: shown.facts.stash_bytes,
+            own_bytes: shown.facts.own_bytes,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ConcernPart {
+    process: Option<u32>,
+    recording: String,
+    what: String,
+}
+
+fn concerns(account: &Account, wanted: fn(&Concern) -> bool) -> Vec<ConcernPart> {
+    let concerns = account.concerns.iter().filter(|concern| wanted(concern));
+    let concerns = concerns.map(|concern| ConcernPart {
+        process: concern.process.map(|process| process.facts.pid),
+        recording: file_name(concern.recording),
+        what: concern.sentence(),
+    });
+    concerns.collect()
+}
+
+/// A sample in flight is what every kill may leave, and no damage.
+fn is_damage(concern: &Concern) -> bool {
+    match &concern.what {
+        What::Damage(damage) => *damage != Damage::SampleInFlight,
+        What::Trouble(_) => false,
+    }
+}
+
+#[derive(Serialize)]
+struct Sampling {
+    interval: u64,
+    exact: bool,
+    error_bytes: u64,
+}
+
+impl Sampling {
+    fn of(shown: &Shown) -> Sampling {
+        Sampling {
+            interval: shown.facts.sample_interval,
+            exact: shown.facts.exact,
+            error_bytes: shown.total.error(),
+        }
+    }
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,81 @@
+//! The files that show one moment: two flame graphs and the callstacks as text.
+
+use std::path::PathBuf;
+
+use super::account::Shown;
+use super::drawing::Drawing;
+use super::flamegraph::{self, Caption, Naming};
+use super::{folded, words};
+use crate::call_tree::{CallTree, Moment};
+use crate::error::Error;
+use crate::label::cut;
+use crate::run::Run;
+use crate::save::Files;
+use crate::source::Sources;
+use crate::units::{Bytes, Share};
+
+/// Characters that fit below a title.
+const SUBTITLE: usize = 150;
+
+/// Where pictures are drawn, and what with.
+pub(super) struct Pictures {
+    pub(super) files: Files,
+    pub(super) sources: Sources,
+}
+
+impl Pictures {
+    /// Draws a moment, and returns the path of the flame graph.
+    pub(super) fn draw(&mut self, run: &Run, shown: &Shown, tree: CallTree) -> Result<PathBuf, Error> {
+        let stem = shown.stem();
+        let write = |out: &mut dyn std::io::Write| folded::write(out, &tree);
+        self.files.save_for_now(&format!("{stem}.prof"), write)?;
+
+        let drawn = tree.condensed();
+        let title = title(shown);
+        let ran_out = match shown.moment {
+            Moment::OutOfMemory => shown.failed.clone(),
+            Moment::Live => run
+                .outcome
+                .as_ref()
+                .map(|outcome| cut(&outcome.sentence, SUBTITLE).into_owned()),
+            Moment::Peak => None,
+        };
+        let by_callee = "each line that allocated, with its callers below";
+        let subtitle = match &ran_out {
+            Some(ran_out) => format!("{ran_out} · {by_callee}"),
+            None => by_callee.to_owned(),
+        };
+        let directory = run.directory.to_str().unwrap_or("");
+        let mut draw = |name: String, drawing: Drawing, caption: Caption| {
+            let naming = Naming {
+                tree: &drawn,
+                sources: &mut self.sources,
+                directory,
+            };
+            self.files
+                .save(&name, |out| flamegraph::write(out, &drawing, naming, caption))
+        };
+        let caption = Caption {
+            title: title.clone(),
+            subtitle: ran_out.unwrap_or_default(),
+        };
+        let path = draw(format!("{stem}.svg"), Drawing::by_caller(&drawn), caption)?;
+        let caption = Caption { title, subtitle };
+        draw(format!("{stem}-reversed.svg"), Drawing::by_callee(&drawn), caption)?;
+        Ok(path)
+    }
+}
+
+fn title(shown: &Shown) -> String {
+    let what = match shown.moment {
+        Moment::OutOfMemory => "Memory at the moment it ran out",
+        Moment::Peak => "Memory at its peak",
+        Moment::Live => "Memory when it was killed",
+    };
+    let total = shown.total;
+    let held = match total.error() {
+        error if error <= total.bytes / 1000 => words::with_error(total),
+        error => format!("{} ± {}", Bytes(total.bytes), Share::of(error, total.bytes)),
+    };
+    format!("{what}: {held} ({})", shown.process.name())
+}

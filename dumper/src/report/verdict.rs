@@ -1,0 +1,150 @@
+//! The verdict in words: for the job's log, and for the page.
+
+use super::words;
+use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
+use crate::units::Bytes;
+
+/// Lines of evidence in the log; the page has all.
+const EVIDENCE: usize = 3;
+/// Columns of a terminal that the log's prefix leaves.
+const COLUMNS: usize = 80 - "=fil-profile= ".len();
+
+/// The verdict for the job's log: what happened, by which limit, and what that is known from. A run that went well needs
+/// none.
+pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
+    if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = wrapped(&outcome.sentence, "");
+    if let Some(limit) = &outcome.limit {
+        lines.extend(wrapped(&format!("Limit: {}", limited(limit)), "  "));
+    }
+    for evidence in outcome.evidence.iter().take(EVIDENCE) {
+        lines.extend(wrapped(&format!("- {}", observed(evidence)), "  "));
+    }
+    lines
+}
+
+/// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.
+pub(super) fn company(others: &[Other]) -> Option<String> {
+    let largest = others.iter().max_by_key(|other| other.resident_bytes)?;
+    let sum = others
+        .iter()
+        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let name = words::program(&largest.command);
+    Some(match others.len() {
+        1 => format!(
+            "Also in the cgroup: process {} ({name}) with {}",
+            largest.pid,
+            Bytes(sum)
+        ),
+        count => format!(
+            "Also in the cgroup: {count} processes with {}, of which {} ({name}) has {}",
+            Bytes(sum),
+            largest.pid,
+            Bytes(largest.resident_bytes)
+        ),
+    })
+}
+
+/// `512.0 MiB for the cgroup /job (v2), of which 511.0 MiB in use`.
+pub(super) fn limited(limit: &Limit) -> String {
+    let name = name(limit);
+    match limit.usage {
+        Some(usage) => format!("{}{name}; in use were {}", Bytes(limit.bytes), Bytes(usage)),
+        None => format!("{}{name}", Bytes(limit.bytes)),
+    }
+}
+
+/// What a limit is on, to be read after its bytes.
+pub(super) fn name(limit: &Limit) -> String {
+    match limit.kind {
+        LimitKind::CgroupV1 => format!(" for the cgroup {} (v1)", limit.path),
+        LimitKind::CgroupV2 => format!(" for the cgroup {} (v2)", limit.path),
+        LimitKind::AddressSpace => " of address space (ulimit -v)".to_owned(),
+        LimitKind::Data => " of data (ulimit -d)".to_owned(),
+        LimitKind::Machine => ", all that the machine has".to_owned(),
+        LimitKind::Other => String::new(),
+    }
+}
+
+/// What was observed, and where.
+fn observed(evidence: &Evidence) -> String {
+    match evidence.source.is_empty() {
+        true => evidence.says.clone(),
+        false => format!("{} ({})", evidence.says, evidence.source),
+    }
+}
+
+/// `4711 (python3 load.py), a child`.
+pub(super) fn process(process: &ProcessName) -> String {
+    let child = if process.is_child { ", a child of the job" } else { "" };
+    format!("{} ({}){child}", process.pid, process.command)
+}
+
+/// How sure a verdict is, for a reader.
+pub(super) fn certainty(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Certain => "certain",
+        Certainty::Likely => "likely",
+        Certainty::Unknown => "not known",
+    }
+}
+
+/// The text in lines that fit the log of a terminal, as far as its words do; all but the first are indented.
+pub(super) fn wrapped(text: &str, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let is_fresh = line.is_empty() || line == indent;
+        if !is_fresh && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            lines.push(std::mem::replace(&mut line, indent.to_owned()));
+        }
+        if !line.is_empty() && line != indent {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_a_terminal_unless_a_word_does_not() {
+        let path = format!("/sys/fs/cgroup/{}", "slurm/".repeat(20));
+        let text = format!("{} in {path} and on", "one two three ".repeat(12));
+        let lines = wrapped(&text, "  ");
+        assert!(lines.len() > 3);
+        for line in &lines {
+            assert!(line.chars().count() <= COLUMNS || line.trim() == path, "{line}");
+        }
+        assert!(lines[1].starts_with("  one") || lines[1].starts_with("  two") || lines[1].starts_with("  three"));
+        assert_eq!(
+            lines.join(" ").split_whitespace().collect::<Vec<_>>(),
+            text.split_whitespace().collect::<Vec<_>>()
+        );
+        assert_eq!(wrapped("", "  "), [""]);
+    }
+
+    #[test]
+    fn others_are_told_by_their_number_and_the_largest() {
+        let other = |pid, command: &str, mib: u64| Other {
+            pid,
+            command: command.into(),
+            resident_bytes: mib << 20,
+        };
+        assert_eq!(company(&[]), None);
+        assert_eq!(
+            company(&[other(7, "/usr/bin/rsync -a x y", 12)]).unwrap(),
+            "Also in the cgroup: process 7 (rsync) with 12.0 MiB"
+        );
+        assert_eq!(
+            company(&[other(7, "rsync", 12), other(8, "sh", 1)]).unwrap(),
+            "Also in the cgroup: 2 processes with 13.0 MiB, of which 7 (rsync) has 12.0 MiB"
+        );
+    }
+}
