@@ -1,16 +1,26 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
 mod browser;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod cgroup;
 mod cli;
 mod doorbell;
 mod elf;
 mod error;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod evidence;
 mod exit;
 mod folder;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod headroom;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod kernel_file;
 mod library;
 mod licence;
 mod limits;
 mod process;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod procfs;
 mod record;
 mod report;
 mod reports;
@@ -20,6 +30,10 @@ mod settings;
 mod size;
 mod supervise;
 mod target;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod verdict;
+#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod watch;
 
 use std::io::{Write, stdout};
 

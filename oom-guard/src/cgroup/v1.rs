@@ -1,0 +1,52 @@
+//! What is charged to a cgroup of version 1 (Documentation/admin-guide/cgroup-v1/memory.rst).
+
+use std::path::Path;
+
+use super::Charge;
+use crate::kernel_file::{number, text, value};
+
+/// No limit: the largest number of whole pages in an `i64` of bytes. Older kernels leave the bytes as they are, and a page may
+/// have 64 KiB.
+const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
+
+/// More than memory.stat has in any kernel.
+const STAT_BYTES: usize = 16 << 10;
+
+fn limited(bytes: u64) -> Option<u64> {
+    (bytes < NO_LIMIT).then_some(bytes)
+}
+
+/// Reclaimable is what is on the lists of file pages, `total_inactive_file + total_active_file`: before the kernel kills, it has
+/// tried to free all of them (mm/vmscan.c, `shrink_lruvec` at the last priority), dirty pages too, which it writes and
+/// waits for. Shared memory and tmpfs are on the other lists, and locked pages are on neither.
+pub fn charge(folder: &Path) -> Charge {
+    let read = |name: &str| number(&folder.join(name));
+    let stat = text(&folder.join("memory.stat"), STAT_BYTES).unwrap_or_default();
+    let sum = |keys: [&str; 2]| keys.iter().filter_map(|key| value(&stat, key)).sum();
+    Charge {
+        limit: read("memory.limit_in_bytes").and_then(limited),
+        swap_limit: read("memory.memsw.limit_in_bytes").and_then(limited),
+        throttle: None,
+        usage: read("memory.usage_in_bytes").unwrap_or(0),
+        swap_usage: read("memory.memsw.usage_in_bytes").unwrap_or(0),
+        reclaimable: sum(["total_inactive_file", "total_active_file"]),
+        anonymous: sum(["total_inactive_anon", "total_active_anon"]),
+        // Zero forbids to swap when this cgroup is at its limit.
+        swap_left: (read("memory.swappiness") == Some(0)).then_some(0),
+        inherited_limit: value(&stat, "hierarchical_memory_limit").and_then(limited),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_is_recognized_in_every_kernel() {
+        for bytes in [9_223_372_036_854_771_712, 9_223_372_036_854_775_807, u64::MAX, NO_LIMIT] {
+            assert_eq!(limited(bytes), None, "{bytes}");
+        }
+        assert_eq!(limited(64 << 20), Some(64 << 20));
+        assert_eq!(limited(0), Some(0));
+    }
+}

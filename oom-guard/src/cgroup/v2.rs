@@ -1,0 +1,29 @@
+//! What is charged to a cgroup of version 2 (Documentation/admin-guide/cgroup-v2.rst).
+
+use std::path::Path;
+
+use super::Charge;
+use crate::kernel_file::{number, text, value};
+
+/// More than memory.stat has in any kernel.
+const STAT_BYTES: usize = 16 << 10;
+
+/// Reclaimable is what is on the lists of file pages (see version 1), and the slabs of which the kernel says that it
+/// can free them. A limit that reads `max` is none.
+pub fn charge(folder: &Path) -> Charge {
+    let read = |name: &str| number(&folder.join(name));
+    let stat = text(&folder.join("memory.stat"), STAT_BYTES).unwrap_or_default();
+    let sum = |keys: &[&str]| keys.iter().filter_map(|key| value(&stat, key)).sum();
+    let swapped = read("memory.swap.current").unwrap_or(0);
+    Charge {
+        limit: read("memory.max"),
+        swap_limit: None,
+        throttle: read("memory.high"),
+        usage: read("memory.current").unwrap_or(0),
+        swap_usage: 0,
+        reclaimable: sum(&["inactive_file", "active_file", "slab_reclaimable"]),
+        anonymous: sum(&["inactive_anon", "active_anon"]),
+        swap_left: read("memory.swap.max").map(|most| most.saturating_sub(swapped)),
+        inherited_limit: None,
+    }
+}

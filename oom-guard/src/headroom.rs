@@ -1,0 +1,155 @@
+//! How much room is left before a limit kills, over all limits that are in force, and when that is too little.
+
+use std::time::Duration;
+
+use dumper::outcome::{Limit, LimitKind};
+
+/// Less than this is never called enough, unless it is a good part of the limit.
+const LEAST_MARGIN: u64 = 4 << 20;
+/// More than this is always enough to write a report in time.
+const MOST_MARGIN: u64 = 256 << 20;
+
+/// Bytes a second: about as fast as the threads of one job have been seen to touch new pages.
+const FASTEST_GROWTH: u64 = 4 << 30;
+/// How often to look at most, and at least.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// See [`SHORTEST_PAUSE`].
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One limit and what is used of it, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// What counts it.
+    pub kind: LimitKind,
+    /// The cgroup as the kernel names it, with `/..` for an ancestor that cannot be seen; empty for other kinds.
+    pub path: String,
+    /// The limit.
+    pub bytes: u64,
+    /// What is used and cannot simply be taken back: without the page cache.
+    pub used: u64,
+    /// Of `used`, what could still go to swap.
+    pub swappable: u64,
+}
+
+impl Bound {
+    /// What can still be used before the limit kills or fails an allocation.
+    pub fn left(&self) -> u64 {
+        let kept = self.used.saturating_sub(self.swappable);
+        self.bytes.saturating_sub(kept)
+    }
+
+    /// With less than this left we are near the limit: 5 % of it, but between 4 MiB (a quarter of the limit, if that is
+    /// less) and 256 MiB.
+    pub fn margin(&self) -> u64 {
+        let least = LEAST_MARGIN.min(self.bytes / 4);
+        (self.bytes / 20).clamp(least, MOST_MARGIN)
+    }
+
+    /// Whether less than the margin is left, or would be less than nothing after a request of `request` bytes.
+    pub fn is_near(&self, request: u64) -> bool {
+        self.left() < self.margin() || self.left() < request
+    }
+
+    /// How long it takes at least until the margin is reached: how long to wait until looking again.
+    pub fn pause(&self) -> Duration {
+        let room = self.left().saturating_sub(self.margin());
+        let seconds = room as f64 / FASTEST_GROWTH as f64;
+        Duration::from_secs_f64(seconds).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    }
+
+    /// As reports have it.
+    pub fn limit(&self) -> Limit {
+        Limit {
+            kind: self.kind,
+            path: self.path.clone(),
+            bytes: self.bytes,
+            usage: Some(self.used),
+        }
+    }
+}
+
+/// The limit that will be felt first: the one with the least room above its margin.
+pub fn tightest(bounds: impl IntoIterator<Item = Bound>) -> Option<Bound> {
+    let room = |bound: &Bound| i128::from(bound.left()) - i128::from(bound.margin());
+    bounds.into_iter().min_by_key(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn bound(bytes: u64, used: u64) -> Bound {
+        Bound {
+            kind: LimitKind::CgroupV2,
+            path: "/job".to_owned(),
+            bytes,
+            used,
+            swappable: 0,
+        }
+    }
+
+    #[test]
+    fn the_margin_is_relative_to_the_limit() {
+        for (limit, margin) in [
+            (8 * MIB, 2 * MIB),
+            (64 * MIB, 4 * MIB),
+            (1000 * MIB, 50 * MIB),
+            (25_000 * MIB, 256 * MIB),
+            (0, 0),
+        ] {
+            assert_eq!(bound(limit, 0).margin(), margin, "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_request_larger_than_what_is_left_is_near_and_so_is_a_full_cgroup() {
+        assert!(!bound(100 * MIB, 90 * MIB).is_near(10 * MIB));
+        assert!(bound(100 * MIB, 90 * MIB).is_near(11 * MIB));
+        assert!(bound(100 * MIB, 96 * MIB).is_near(0));
+        assert!(bound(100 * MIB, 200 * MIB).is_near(0));
+    }
+
+    #[test]
+    fn what_can_be_swapped_out_is_no_reason_to_worry() {
+        let full = bound(100 * MIB, 99 * MIB);
+        let with_swap = Bound {
+            swappable: 50 * MIB,
+            ..full.clone()
+        };
+        assert!(full.is_near(0));
+        assert_eq!((with_swap.left(), with_swap.is_near(0)), (51 * MIB, false));
+    }
+
+    #[test]
+    fn the_tightest_limit_is_the_one_nearest_to_its_margin() {
+        let host = bound(25_000 * MIB, 10_000 * MIB);
+        let container = bound(64 * MIB, 20 * MIB);
+        assert_eq!(tightest([host.clone(), container.clone()]), Some(container.clone()));
+        let full_host = bound(25_000 * MIB, 24_900 * MIB);
+        assert_eq!(tightest([full_host.clone(), container]), Some(full_host));
+        assert_eq!(tightest([]), None);
+    }
+
+    #[test]
+    fn the_nearer_the_limit_the_more_often_we_look() {
+        assert_eq!(bound(u64::MAX, 0).pause(), LONGEST_PAUSE);
+        assert_eq!(bound(100 * MIB, 99 * MIB).pause(), SHORTEST_PAUSE);
+        let between = bound(4096 * MIB, 1024 * MIB).pause();
+        assert!(SHORTEST_PAUSE < between && between < LONGEST_PAUSE, "{between:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_numbers_are_too_strange(bytes: u64, used: u64, swappable: u64, request: u64) {
+            let bound = Bound { swappable, ..bound(bytes, used) };
+            prop_assert!(bound.margin() <= bytes.max(1));
+            prop_assert!((SHORTEST_PAUSE..=LONGEST_PAUSE).contains(&bound.pause()));
+            // What is near stays near when more is used or more is asked for.
+            let fuller = Bound { used: used.saturating_add(request), ..bound.clone() };
+            prop_assert!(!bound.is_near(0) || fuller.is_near(0) && bound.is_near(request));
+        }
+    }
+}

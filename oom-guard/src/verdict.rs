@@ -1,0 +1,272 @@
+//! Why the job ended: a pure function from what was observed to a verdict and the evidence for it.
+//!
+//! The kernel counts a kill by its OOM killer at the cgroup that the victim was in, whichever limit was to blame, and before it
+//! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
+//! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
+
+mod failure;
+mod kernel;
+pub mod observed;
+mod reasons;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use dumper::outcome::{Certainty, Kind, Outcome, ProcessName};
+use nix::libc::{
+    SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGSYS, SIGTERM, SIGTRAP, SIGXCPU,
+    SIGXFSZ,
+};
+
+use crate::headroom::Bound;
+use kernel::Kernel;
+
+use observed::{Ending, Observed, Progress};
+
+/// The status by which a process leaves at a failed allocation under `--on-oom=exit`.
+const OOM_STATUS: i32 = 53;
+
+/// Shells report a command's death by a signal as this and the signal's number.
+const SHELL_SIGNAL: i32 = 128;
+
+/// The signals that such a status stands for. SIGHUP is not among them: some programs complain about their arguments by
+/// a status of 129.
+const TOLD: [i32; 12] = [
+    SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ,
+];
+
+/// Why the job ended.
+pub fn judge(observed: &Observed) -> Outcome {
+    let mut outcome = match observed.ending {
+        Ending::Running => simple(observed, Kind::Running, words::running(observed)),
+        Ending::Unseen => unseen(observed),
+        Ending::Status(status) => of_status(observed, status),
+        Ending::Signal(signal) => {
+            let mut outcome = of_signal(observed, signal, &Victim::job(observed));
+            outcome.signal = Some(signal);
+            outcome
+        }
+    };
+    if let Ending::Status(status) = observed.ending {
+        outcome.status = Some(status);
+    }
+    outcome.failed_request = failure::last(observed).map(|(_, failure)| failure.request.clone());
+    outcome.evidence = reasons::list(observed);
+    outcome.others = observed.others.clone();
+    outcome
+}
+
+fn simple(observed: &Observed, kind: Kind, sentence: String) -> Outcome {
+    Outcome {
+        kind,
+        certainty: Certainty::Certain,
+        sentence,
+        process: Some(observed.job.clone()),
+        ..Outcome::default()
+    }
+}
+
+/// Who died, and how we know that.
+struct Victim {
+    process: Option<ProcessName>,
+    /// We were told its signal by the kernel, not by a status or by what its recording lacks.
+    is_seen: bool,
+}
+
+impl Victim {
+    fn job(observed: &Observed) -> Self {
+        Self {
+            process: Some(observed.job.clone()),
+            is_seen: true,
+        }
+    }
+
+    /// The largest process beside the first that was cut off.
+    fn child(observed: &Observed) -> Self {
+        let others = observed.latest().filter(|facts| facts.name.pid != observed.job.pid);
+        let cut = others.filter(|facts| facts.state == Progress::Cut);
+        let largest = cut.max_by_key(|facts| facts.live_bytes);
+        Self {
+            process: largest.map(|facts| ProcessName {
+                is_child: true,
+                ..facts.name.clone()
+            }),
+            is_seen: false,
+        }
+    }
+}
+
+fn unseen(observed: &Observed) -> Outcome {
+    let job = observed.latest().find(|facts| facts.name.pid == observed.job.pid);
+    match job.map(|facts| facts.state) {
+        Some(Progress::Alive) => simple(observed, Kind::Running, words::running(observed)),
+        Some(Progress::Ended) => Outcome {
+            certainty: Certainty::Unknown,
+            ..simple(observed, Kind::Unknown, words::ended_alone(observed))
+        },
+        Some(Progress::Left) => left(observed, &observed.job, Certainty::Certain),
+        Some(Progress::Cut) | None => {
+            let kernel = Kernel::of(observed);
+            let certainty = match kernel {
+                Kernel::KilledHere(_) => Certainty::Certain,
+                Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => Certainty::Likely,
+                Kernel::Silent if observed.near.is_some() => Certainty::Likely,
+                Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => Certainty::Unknown,
+            };
+            let limit = match kernel {
+                Kernel::KilledHere(_) | Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => {
+                    kernel::culprit(observed).limit
+                }
+                _ => observed.near.as_ref().map(Bound::limit),
+            };
+            Outcome {
+                kind: Kind::EverythingKilled,
+                certainty,
+                sentence: words::everything_killed(observed, kernel, limit.as_ref()),
+                process: Some(observed.job.clone()),
+                limit,
+                ..Outcome::default()
+            }
+        }
+    }
+}
+
+fn of_status(observed: &Observed, status: i32) -> Outcome {
+    if let Some(process) = failure::left(observed) {
+        let is_seen = !process.is_child && status == OOM_STATUS;
+        return left(
+            observed,
+            process,
+            if is_seen { Certainty::Certain } else { Certainty::Likely },
+        );
+    }
+    let child = Victim::child(observed);
+    let told = TOLD.into_iter().find(|signal| SHELL_SIGNAL + signal == status);
+    if kernel::killed_a_child(observed, &child, status, told) {
+        return killed(observed, &child, kernel::certainty_for_child(observed, &child, told));
+    }
+    if let Some(signal) = told {
+        // What was passed on to the job, it has most likely died of itself.
+        let was_sent = observed.sent(signal).is_some();
+        let job = Victim {
+            is_seen: false,
+            ..Victim::job(observed)
+        };
+        let mut outcome = of_signal(observed, signal, if was_sent { &job } else { &child });
+        outcome.signal = Some(signal);
+        return outcome;
+    }
+    if status == 0 {
+        return match failure::last(observed) {
+            Some((process, failure)) => Outcome {
+                certainty: if process.is_child {
+                    Certainty::Likely
+                } else {
+                    Certainty::Certain
+                },
+                limit: failure::limit(observed),
+                process: Some(process.clone()),
+                ..simple(
+                    observed,
+                    Kind::AllocationFailedRecovered,
+                    words::recovered(observed, process, failure),
+                )
+            },
+            None => simple(observed, Kind::Finished, words::finished(observed)),
+        };
+    }
+    failed(observed).unwrap_or_else(|| simple(observed, Kind::ExitedNonZero, words::exited(observed, status)))
+}
+
+/// The verdict on a failed allocation just before the end.
+fn failed(observed: &Observed) -> Option<Outcome> {
+    let (process, failure) = failure::fatal(observed)?;
+    let limit = failure::limit(observed);
+    Some(Outcome {
+        kind: Kind::AllocationFailedFatal,
+        certainty: Certainty::Likely,
+        sentence: words::failed(observed, process, failure, limit.as_ref()),
+        process: Some(process.clone()),
+        limit,
+        ..Outcome::default()
+    })
+}
+
+/// A process that was to leave at the first sign of memory running out.
+fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Outcome {
+    let failure = failure::of(observed, process);
+    let limit = failure.and_then(|_| failure::limit(observed));
+    let limit = limit.or_else(|| observed.near.as_ref().map(Bound::limit));
+    Outcome {
+        kind: Kind::AllocationFailedFatal,
+        certainty,
+        sentence: words::left(observed, process, failure, limit.as_ref()),
+        process: Some(process.clone()),
+        limit,
+        ..Outcome::default()
+    }
+}
+
+/// `signal` killed the victim.
+fn of_signal(observed: &Observed, signal: i32, victim: &Victim) -> Outcome {
+    if [SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP].contains(&signal) {
+        return failed(observed).unwrap_or_else(|| {
+            let certainty = if victim.is_seen {
+                Certainty::Certain
+            } else {
+                Certainty::Likely
+            };
+            Outcome {
+                kind: Kind::Crashed,
+                certainty,
+                sentence: words::crashed(observed, signal, victim.process.as_ref()),
+                process: victim.process.clone(),
+                ..Outcome::default()
+            }
+        });
+    }
+    if signal != SIGKILL {
+        let certainty = if victim.is_seen {
+            Certainty::Certain
+        } else {
+            Certainty::Likely
+        };
+        return terminated(observed, signal, victim, certainty);
+    }
+    match Kernel::of(observed) {
+        Kernel::KilledHere(_) => killed(observed, victim, Certainty::Certain),
+        Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
+        Kernel::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),
+        Kernel::Idle if victim.is_seen => terminated(observed, signal, victim, Certainty::Certain),
+        Kernel::Idle | Kernel::KilledOthers => terminated(observed, signal, victim, Certainty::Likely),
+        Kernel::Silent => terminated(observed, signal, victim, Certainty::Unknown),
+    }
+}
+
+/// The kernel killed the victim for memory, and that is `certainty`.
+fn killed(observed: &Observed, victim: &Victim, certainty: Certainty) -> Outcome {
+    let culprit = kernel::culprit(observed);
+    Outcome {
+        kind: culprit.kind,
+        certainty: if culprit.is_guess { Certainty::Likely } else { certainty },
+        sentence: words::killed(observed, victim.process.as_ref(), &culprit, certainty),
+        process: victim.process.clone(),
+        signal: Some(SIGKILL),
+        limit: culprit.limit,
+        ..Outcome::default()
+    }
+}
+
+/// Somebody killed the victim.
+fn terminated(observed: &Observed, signal: i32, victim: &Victim, certainty: Certainty) -> Outcome {
+    Outcome {
+        kind: Kind::Terminated,
+        certainty,
+        sentence: words::terminated(observed, signal, victim.process.as_ref()),
+        process: victim.process.clone(),
+        sender: observed.sent(signal).map(|sent| sent.sender.clone()),
+        limit: observed.near.as_ref().map(Bound::limit),
+        ..Outcome::default()
+    }
+}

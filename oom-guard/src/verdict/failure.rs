@@ -1,0 +1,56 @@
+//! Failed allocations: which is the last, which ended the job, and which limit refused it.
+
+use std::time::Duration;
+
+use dumper::outcome::{Limit, LimitKind, ProcessName};
+
+use super::observed::{Failure, Observed, Progress};
+use crate::headroom::Bound;
+
+/// A program that ends of a failed allocation does so within this time, its cleaning up included.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The last in any process.
+pub fn last(observed: &Observed) -> Option<(&ProcessName, &Failure)> {
+    let failures = observed
+        .processes
+        .iter()
+        .filter_map(|facts| Some((&facts.name, facts.last_failure.as_ref()?)));
+    failures.max_by_key(|(_, failure)| failure.time_ns)
+}
+
+/// The last of one process.
+pub fn of<'a>(observed: &'a Observed, process: &ProcessName) -> Option<&'a Failure> {
+    let of_process = observed.processes.iter().filter(|facts| facts.name.pid == process.pid);
+    of_process
+        .filter_map(|facts| facts.last_failure.as_ref())
+        .max_by_key(|failure| failure.time_ns)
+}
+
+/// The one that the job ended of, if it ended badly: the first process's own, or one of a child that ended of it.
+pub fn fatal(observed: &Observed) -> Option<(&ProcessName, &Failure)> {
+    let is_recent = |failure: &Failure| {
+        let since = Duration::from_nanos(observed.ended_ns.saturating_sub(failure.time_ns));
+        observed.ended_ns == 0 || since <= LAST_WORDS
+    };
+    let ended = observed.processes.iter().filter(|facts| facts.state != Progress::Alive);
+    let failures = ended.filter_map(|facts| Some((&facts.name, facts.last_failure.as_ref()?)));
+    let recent = failures.filter(|(_, failure)| is_recent(failure));
+    recent.max_by_key(|(process, failure)| (process.pid == observed.job.pid, failure.time_ns))
+}
+
+/// The process that left under `--on-oom=exit`, the first before its children.
+pub fn left(observed: &Observed) -> Option<&ProcessName> {
+    let left = observed
+        .latest()
+        .filter(|facts| observed.exits_on_oom && facts.state == Progress::Left);
+    left.map(|facts| &facts.name)
+        .max_by_key(|process| process.pid == observed.job.pid)
+}
+
+/// The limit that refused it. Cgroups refuse no allocation: they kill when memory is touched.
+pub fn limit(observed: &Observed) -> Option<Limit> {
+    let refuses = |bound: &&Bound| matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data);
+    let refusing = observed.bounds.iter().filter(refuses);
+    refusing.min_by_key(|bound| bound.left()).map(Bound::limit)
+}

@@ -1,0 +1,150 @@
+//! What the kernel's OOM killer did, and for which limit.
+
+use dumper::outcome::{Certainty, Kind, Limit, LimitKind};
+use nix::libc::SIGKILL;
+
+use super::{Observed, Victim};
+use crate::cgroup::{Counters, Version};
+use crate::evidence::Moved;
+use crate::headroom::Bound;
+
+/// What the counters say about kills, those of our own processes taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// So many processes in the job's own cgroup.
+    KilledHere(u64),
+    /// So many in cgroups below the job's own.
+    KilledBelow(u64),
+    /// So many on this machine; whether of the job's cgroup cannot be known.
+    KilledSomewhere(u64),
+    /// Somebody, but nobody of the job's cgroup.
+    KilledOthers,
+    /// Nobody.
+    Idle,
+    /// There are no counters, as before Linux 4.13.
+    Silent,
+}
+
+impl Kernel {
+    pub fn of(observed: &Observed) -> Self {
+        let counted = &observed.counted;
+        let grown = |counter: fn(&Counters) -> Option<u64>| {
+            let by = counted.levels.first()?.change(counter).grown()?;
+            Some(by.saturating_sub(observed.own_kills))
+        };
+        let here = grown(|counters| counters.kills);
+        let below = grown(|counters| counters.kills_below);
+        let machine = counted
+            .machine_kills
+            .grown()
+            .map(|by| by.saturating_sub(observed.own_kills));
+        match (here, below, machine) {
+            (Some(here), ..) if here > 0 => Self::KilledHere(here),
+            (_, Some(below), _) if below > 0 => Self::KilledBelow(below),
+            (Some(_), _, Some(machine)) if machine > 0 => Self::KilledOthers,
+            (Some(_), ..) => Self::Idle,
+            (None, _, Some(machine)) if machine > 0 => Self::KilledSomewhere(machine),
+            (None, _, Some(_)) => Self::Idle,
+            (None, _, None) => Self::Silent,
+        }
+    }
+}
+
+/// Where there are no counters: the job's memory was short, and a limit of a cgroup was met.
+pub fn is_full(observed: &Observed) -> bool {
+    let was_met = observed.counted.levels.iter().any(Moved::ran_out);
+    observed.near.is_some() && (was_met || observed.alarmed)
+}
+
+/// Whether the kernel has killed a child of a job that went on to exit with `status`, or with one by which a shell tells
+/// of the signal `told`.
+pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Option<i32>) -> bool {
+    let is_told = told == Some(SIGKILL);
+    let can_be_ours = is_told || child.process.is_some() || !observed.is_shared;
+    match Kernel::of(observed) {
+        Kernel::KilledHere(_) => can_be_ours,
+        Kernel::KilledBelow(_) => can_be_ours && status != 0,
+        Kernel::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
+        Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => false,
+    }
+}
+
+/// How sure that is.
+pub fn certainty_for_child(observed: &Observed, child: &Victim, told: Option<i32>) -> Certainty {
+    let is_ours = told == Some(SIGKILL) || !observed.is_shared;
+    match Kernel::of(observed) {
+        Kernel::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
+        _ => Certainty::Likely,
+    }
+}
+
+/// What was full.
+#[derive(Clone, Debug)]
+pub struct Culprit {
+    pub kind: Kind,
+    /// None if it is an ancestor that cannot be seen.
+    pub limit: Option<Limit>,
+    /// Something else may have been.
+    pub is_guess: bool,
+}
+
+/// Which limit the OOM killer was at work for, given that it was.
+pub fn culprit(observed: &Observed) -> Culprit {
+    let cgroup = |limit, is_guess| Culprit {
+        kind: Kind::OomKilledByCgroup,
+        limit,
+        is_guess,
+    };
+    let of_machine = observed.bounds.iter().find(|bound| bound.kind == LimitKind::Machine);
+    let machine = |is_guess| Culprit {
+        kind: Kind::OomKilledByMachine,
+        limit: of_machine.map(Bound::limit),
+        is_guess,
+    };
+    let counted = &observed.counted;
+    let near = observed.near.as_ref();
+    let is_machine_short = near.is_some_and(|near| near.kind == LimitKind::Machine);
+    let full: Vec<_> = counted.levels.iter().filter(|level| level.ran_out()).collect();
+    // Version 1 counts a limit as met for page cache too, so of several the one that was nearest when last looked at.
+    let is_near = |level: &&Moved| near.is_some_and(|near| near.path == level.level.name);
+    let level = full.iter().copied().find(is_near).or(full.first().copied());
+    match level {
+        Some(level) if level.level.version == Version::V1 && is_machine_short && !has_peaked(level) => machine(true),
+        Some(level) => cgroup(limit_of(observed, level), false),
+        // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.
+        None if counted.is_whole => machine(false),
+        None if is_machine_short => machine(true),
+        None => {
+            let hidden = near.filter(|near| near.path.ends_with("/.."));
+            cgroup(hidden.map(Bound::limit), true)
+        }
+    }
+}
+
+/// Page cache may have met the limit while something else was short, but then the limit has not been all used.
+fn has_peaked(level: &Moved) -> bool {
+    let limit = level.limit.or(level.swap_limit).unwrap_or(u64::MAX);
+    level.peak().is_some_and(|peak| peak >= limit - limit / 100)
+}
+
+fn limit_of(observed: &Observed, level: &Moved) -> Option<Limit> {
+    let bytes = level
+        .limit
+        .filter(|_| !level.swap_ran_out() || level.swap_limit.is_none())
+        .or(level.swap_limit)?;
+    let seen = observed
+        .bounds
+        .iter()
+        .find(|bound| bound.path == level.level.name && bound.bytes == bytes);
+    // At the kill everything was used, or the kernel would have found some to spare.
+    let usage = level
+        .peak()
+        .map(|peak| peak.min(bytes))
+        .or(seen.map(|bound| bound.used));
+    Some(Limit {
+        kind: level.level.version.limit_kind(),
+        path: level.level.name.clone(),
+        bytes,
+        usage,
+    })
+}

@@ -1,0 +1,131 @@
+//! What is known about a job that has ended, before anybody judges.
+
+use dumper::outcome::{Other, ProcessName};
+use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::evidence::Counted;
+use crate::headroom::Bound;
+
+/// The signals by which a process is asked to end.
+const REQUESTS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+
+/// Everything that is known about an ended job.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// How the job's first process ended.
+    pub ending: Ending,
+    /// When, in nanoseconds since the Unix epoch; 0 for unknown.
+    pub ended_ns: u64,
+    /// The job's first process.
+    pub job: ProcessName,
+    /// Signals that were sent to the supervisor for the job, in their order.
+    pub signals: Vec<Sent>,
+    /// What the recordings say, in the order of their beginning; a process that replaces itself has several.
+    pub processes: Vec<Facts>,
+    /// What the kernel's counters did.
+    pub counted: Counted,
+    /// Processes of our own, which write reports, that the kernel has killed for memory.
+    pub own_kills: u64,
+    /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::Alarms::out_of_memory`]).
+    pub alarmed: bool,
+    /// Whether others than the job and its supervisor were in its cgroup.
+    pub is_shared: bool,
+    /// Whether `memory.oom.group` is set: the kernel then kills everybody in the cgroup at once.
+    pub is_killed_as_group: bool,
+    /// All limits when they were last looked at.
+    pub bounds: Vec<Bound>,
+    /// The tightest of them, if memory was short of it then.
+    pub near: Option<Bound>,
+    /// `--on-oom=exit`.
+    pub exits_on_oom: bool,
+    /// Programs on this machine that end jobs ([`crate::procfs::killers`]).
+    pub killers: Vec<ProcessName>,
+    /// Who else was in the cgroup.
+    pub others: Vec<Other>,
+}
+
+impl Observed {
+    /// What is known of each process last.
+    pub(super) fn latest(&self) -> impl Iterator<Item = &Facts> {
+        let is_last = |(index, facts): &(usize, &Facts)| {
+            let later = &self.processes[index + 1..];
+            later.iter().all(|other| other.name.pid != facts.name.pid)
+        };
+        self.processes
+            .iter()
+            .enumerate()
+            .filter(is_last)
+            .map(|(_, facts)| facts)
+    }
+
+    /// Who sent this signal last.
+    pub(super) fn sent(&self, signal: i32) -> Option<&Sent> {
+        self.signals.iter().rfind(|sent| sent.signal == signal)
+    }
+
+    /// Who asked the job last to end.
+    pub(super) fn asked(&self) -> Option<&Sent> {
+        self.signals.iter().rfind(|sent| REQUESTS.contains(&sent.signal))
+    }
+}
+
+/// How a process ended, as its parent sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// It runs.
+    Running,
+    /// It has ended, and nobody was there to see how.
+    #[default]
+    Unseen,
+    /// It exited.
+    Status(i32),
+    /// A signal killed it.
+    Signal(i32),
+}
+
+/// A signal and who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its number.
+    pub signal: i32,
+    /// By siginfo; process 0 is one outside of our container.
+    pub sender: ProcessName,
+}
+
+/// What a recording says of its process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Which.
+    pub name: ProcessName,
+    /// How far it got.
+    pub state: Progress,
+    /// Failed allocations.
+    pub failures: u64,
+    /// The last of them.
+    pub last_failure: Option<Failure>,
+    /// Bytes live at last.
+    pub live_bytes: u64,
+}
+
+/// How far a process got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// It is known to run still.
+    Alive,
+    /// It has ended without going through its exit handlers: it was killed, or left by `_exit`, as workers do.
+    #[default]
+    Cut,
+    /// It went through its exit handlers.
+    Ended,
+    /// It left at a failed allocation, or because the supervisor said so (`--on-oom=exit`).
+    Left,
+}
+
+/// A failed allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// For people: `1.2 GiB by malloc at load.py:31`.
+    pub request: String,
+}

@@ -1,0 +1,260 @@
+//! Everything else that ends a job.
+
+use super::*;
+
+#[test]
+fn a_shells_status_tells_of_the_signal_that_killed_its_command() {
+    let processes = vec![facts(10, Progress::Ended), facts(12, Progress::Cut)];
+    let mut observed = Observed {
+        counted: oom(Version::V2, true),
+        processes,
+        is_shared: true,
+        ..job(Ending::Status(137))
+    };
+    let outcome = check(
+        "137",
+        &observed,
+        Kind::OomKilledByCgroup,
+        Certainty::Certain,
+        "process 12",
+    );
+    assert_eq!((outcome.status, outcome.signal), (Some(137), Some(SIGKILL)));
+
+    observed.counted = counted(Version::V2);
+    let outcome = check(
+        "137, idle",
+        &observed,
+        Kind::Terminated,
+        Certainty::Likely,
+        "no OOM counter moved",
+    );
+    assert_eq!(outcome.process.unwrap().pid, 12);
+    observed.ending = Ending::Status(139);
+    check("139", &observed, Kind::Crashed, Certainty::Likely, "SIGSEGV");
+    observed.ending = Ending::Status(129);
+    check("129", &observed, Kind::ExitedNonZero, Certainty::Certain, "status 129");
+    observed.ending = Ending::Status(143);
+    check("143", &observed, Kind::Terminated, Certainty::Likely, "SIGTERM");
+    // What was sent to the job itself, it will have died of itself.
+    observed.signals = vec![sent(0, "")];
+    let outcome = check(
+        "143, sent",
+        &observed,
+        Kind::Terminated,
+        Certainty::Likely,
+        "from outside of this container",
+    );
+    assert_eq!((outcome.process.unwrap().pid, outcome.sender.unwrap().pid), (10, 0));
+}
+
+#[test]
+fn who_asked_the_job_to_end_is_told_with_what_is_known_of_it() {
+    let mut observed = Observed {
+        signals: vec![sent(77, "slurmstepd: [123.batch]")],
+        ..job(Ending::Signal(SIGKILL))
+    };
+    let said =
+        "after SIGTERM from slurmstepd: [123.batch] (process 77), which ends steps at their time or memory limit";
+    check("slurm", &observed, Kind::Terminated, Certainty::Certain, said);
+
+    observed.ending = Ending::Signal(SIGTERM);
+    let outcome = check(
+        "slurm, at once",
+        &observed,
+        Kind::Terminated,
+        Certainty::Certain,
+        "SIGTERM from slurmstepd",
+    );
+    assert_eq!(outcome.sender.unwrap().pid, 77);
+
+    observed.signals = vec![sent(78, "bash")];
+    check(
+        "somebody",
+        &observed,
+        Kind::Terminated,
+        Certainty::Certain,
+        "was killed by SIGTERM from bash (process 78).",
+    );
+    observed.ending = Ending::Status(3);
+    check(
+        "an exit for it",
+        &observed,
+        Kind::ExitedNonZero,
+        Certainty::Certain,
+        "status 3, after SIGTERM from bash",
+    );
+}
+
+#[test]
+fn an_evictor_is_named_where_memory_was_short_and_only_there() {
+    let mut observed = Observed {
+        killers: vec![process(9, "/usr/bin/earlyoom -m 5")],
+        ..job(Ending::Signal(SIGTERM))
+    };
+    let outcome = check(
+        "enough",
+        &observed,
+        Kind::Terminated,
+        Certainty::Certain,
+        "was killed by SIGTERM.",
+    );
+    assert_eq!(outcome.limit, None);
+    observed.near = Some(machine(23_900 * MIB));
+    let said = "memory was short then, with 100.0 MiB left of the machine's memory of 23.4 GiB; /usr/bin/earlyoom -m 5 \
+                runs here, which ends the largest process when the machine's memory is low";
+    let outcome = check("short", &observed, Kind::Terminated, Certainty::Certain, said);
+    assert!(outcome.is_killed_for_memory());
+}
+
+#[test]
+fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
+    let limits = vec![bound(LimitKind::AddressSpace, "", 190 * MIB), machine(1000 * MIB)];
+    let with = |ending, processes| Observed {
+        processes,
+        bounds: limits.clone(),
+        ..job(ending)
+    };
+    let own = |state, seconds| vec![refused(10, state, seconds)];
+    let fatal = (Kind::AllocationFailedFatal, Certainty::Likely);
+    let recovered = (Kind::AllocationFailedRecovered, Certainty::Certain);
+    for (case, ending, processes, (kind, certainty)) in [
+        ("MemoryError", Ending::Status(1), own(Progress::Ended, 1), fatal),
+        ("abort", Ending::Signal(SIGABRT), own(Progress::Cut, 0), fatal),
+        ("NULL", Ending::Signal(SIGSEGV), own(Progress::Cut, 0), fatal),
+        (
+            "NULL in a shell",
+            Ending::Status(139),
+            vec![refused(11, Progress::Cut, 0)],
+            fatal,
+        ),
+        (
+            "child",
+            Ending::Status(1),
+            vec![facts(10, Progress::Ended), refused(11, Progress::Cut, 1)],
+            fatal,
+        ),
+        ("caught", Ending::Status(0), own(Progress::Ended, 1), recovered),
+        (
+            "long ago",
+            Ending::Status(1),
+            own(Progress::Ended, 60),
+            (Kind::ExitedNonZero, Certainty::Certain),
+        ),
+        (
+            "crash",
+            Ending::Signal(SIGSEGV),
+            own(Progress::Cut, 60),
+            (Kind::Crashed, Certainty::Certain),
+        ),
+        (
+            "bug",
+            Ending::Signal(SIGSEGV),
+            vec![facts(10, Progress::Cut)],
+            (Kind::Crashed, Certainty::Certain),
+        ),
+    ] {
+        let observed = with(ending, processes);
+        let outcome = check(case, &observed, kind, certainty, "");
+        if kind == Kind::AllocationFailedFatal {
+            assert_eq!(outcome.limit.unwrap().kind, LimitKind::AddressSpace, "{case}");
+            assert_eq!(
+                outcome.failed_request.unwrap(),
+                "1.2 GiB by malloc at load.py:31",
+                "{case}"
+            );
+            let said =
+                "was refused 1.2 GiB by malloc at load.py:31 at the limit of 200.0 MiB of address space (ulimit -v)";
+            assert!(outcome.sentence.contains(said), "{case}: {}", outcome.sentence);
+        }
+    }
+}
+
+#[test]
+fn breaking_the_glass_is_certain() {
+    let mut observed = Observed {
+        exits_on_oom: true,
+        processes: vec![refused(10, Progress::Left, 0)],
+        ..job(Ending::Status(53))
+    };
+    check(
+        "refused",
+        &observed,
+        Kind::AllocationFailedFatal,
+        Certainty::Certain,
+        "as --on-oom=exit says",
+    );
+    observed.processes = vec![facts(10, Progress::Left)];
+    observed.near = Some(bound(LimitKind::CgroupV1, "/batch", 195 * MIB));
+    let outcome = check(
+        "margin",
+        &observed,
+        Kind::AllocationFailedFatal,
+        Certainty::Certain,
+        "had all but reached",
+    );
+    assert_eq!(outcome.limit.unwrap().path, "/batch");
+    observed.processes = vec![facts(10, Progress::Ended), facts(11, Progress::Left)];
+    observed.ending = Ending::Status(0);
+    check(
+        "child",
+        &observed,
+        Kind::AllocationFailedFatal,
+        Certainty::Likely,
+        "the job itself ended with status 0",
+    );
+    observed.processes = vec![facts(10, Progress::Ended)];
+    observed.ending = Ending::Status(53);
+    check(
+        "its own 53",
+        &observed,
+        Kind::ExitedNonZero,
+        Certainty::Certain,
+        "status 53",
+    );
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_told_from_what_is_left() {
+    let mut observed = Observed {
+        counted: Counted::default(),
+        ..job(Ending::Unseen)
+    };
+    check(
+        "all",
+        &observed,
+        Kind::EverythingKilled,
+        Certainty::Unknown,
+        "killed together, and by whom is not known",
+    );
+    observed.near = Some(bound(LimitKind::CgroupV2, "/pod", 199 * MIB));
+    observed.is_killed_as_group = true;
+    let outcome = check(
+        "near",
+        &observed,
+        Kind::EverythingKilled,
+        Certainty::Likely,
+        "memory.oom.group is set",
+    );
+    assert_eq!(outcome.limit.unwrap().path, "/pod");
+    observed.counted = oom(Version::V2, true);
+    let outcome = check(
+        "counted",
+        &observed,
+        Kind::EverythingKilled,
+        Certainty::Certain,
+        "by the kernel",
+    );
+    assert_eq!(outcome.limit.unwrap().path, "/batch");
+    observed.processes = vec![facts(10, Progress::Ended)];
+    check("alone", &observed, Kind::Unknown, Certainty::Unknown, "ended by itself");
+    observed.processes = vec![facts(10, Progress::Alive)];
+    check("alive", &observed, Kind::Running, Certainty::Certain, "is running");
+}
+
+#[test]
+fn long_commands_are_cut_and_odd_signals_have_numbers() {
+    let mut observed = job(Ending::Signal(35));
+    observed.job.command = "ä".repeat(500);
+    let outcome = check("long", &observed, Kind::Terminated, Certainty::Certain, "signal 35");
+    assert!(outcome.sentence.len() < 300, "{}", outcome.sentence);
+}

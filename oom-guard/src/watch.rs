@@ -1,0 +1,258 @@
+//! Waking when memory gets short: alarms of the kernel where it gives any, and how long to wait where it does not.
+//!
+//! | where | alarm | when it rings |
+//! |---|---|---|
+//! | version 1 | eventfd on `memory.usage_in_bytes` | the usage, page cache and all, comes within the margin of the limit |
+//! | version 1 | eventfd on `memory.oom_control` | a limit of this cgroup or an ancestor cannot be kept |
+//! | version 2 | `memory.events` | the limit is met: too late for a job that only grows, so there we look in between |
+//! | both | pressure stall information | processes wait for memory |
+//!
+//! An alarm that cannot be set is noted and missed by nobody: then we look more often.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::cgroup::{Cgroup, Level, Version};
+use crate::headroom::{Bound, LONGEST_PAUSE};
+use crate::kernel_file::number;
+
+/// Waiting for memory for 50 ms within two seconds: the only window that the kernel grants to everybody.
+const PRESSURE: &[u8] = b"some 50000 2000000\0";
+
+/// A cgroup full of page cache meets its limit all the time, and looking has a price.
+const REST: Duration = Duration::from_millis(50);
+
+/// Longer than any file of events.
+const EVENTS_BYTES: usize = 512;
+
+/// The alarms of one job.
+#[derive(Debug)]
+pub struct Alarms {
+    all: Option<Epoll>,
+    alarms: Vec<Alarm>,
+    notes: Vec<String>,
+    resting_until: Option<Instant>,
+    out_of_memory: bool,
+}
+
+#[derive(Debug)]
+enum Alarm {
+    /// The usage of a cgroup of version 1.
+    Threshold {
+        ring: EventFd,
+        limit: Bound,
+        usage: PathBuf,
+        at: u64,
+    },
+    /// The OOM notification of version 1; it also rings when the cgroup, whose folder this is, is removed.
+    OutOfMemory { ring: EventFd, folder: PathBuf },
+    /// `memory.events`, which must be read after each ring.
+    Events(File),
+    /// A trigger in a pressure file, which lives as long as the file is open.
+    Pressure(File),
+}
+
+impl Alarms {
+    /// Sets all alarms that can be had. `bounds` are those of the cgroup.
+    pub fn set(root: &Path, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
+        let mut set = Self {
+            all: None,
+            alarms: Vec::new(),
+            notes: Vec::new(),
+            resting_until: None,
+            out_of_memory: false,
+        };
+        match Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC) {
+            Ok(all) => set.all = Some(all),
+            Err(error) => {
+                set.notes.push(format!("no alarms: {error}"));
+                return set;
+            }
+        }
+        for level in cgroup.iter().flat_map(|cgroup| &cgroup.levels) {
+            set.watch(level, bounds);
+        }
+        match cgroup {
+            Some(cgroup) if cgroup.version == Version::V1 => {
+                let alarm = out_of_memory(cgroup.leaf());
+                set.add(alarm, &cgroup.leaf().file("memory.oom_control"));
+            }
+            Some(cgroup) => set.add_pressure(&cgroup.leaf().file("memory.pressure")),
+            None => {}
+        }
+        set.add_pressure(&root.join("proc/pressure/memory"));
+        set
+    }
+
+    fn watch(&mut self, level: &Level, bounds: &[Bound]) {
+        let of_level = bounds.iter().filter(|bound| bound.path == level.name);
+        match level.version {
+            Version::V1 => {
+                for bound in of_level {
+                    // Which of its two limits it is, the cgroup's files tell best.
+                    let is = |name| number(&level.file(name)) == Some(bound.bytes);
+                    for (limit, usage) in [
+                        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                        ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
+                    ] {
+                        if is(limit) {
+                            self.add(threshold(level, usage, bound), &level.file(usage));
+                        }
+                    }
+                }
+            }
+            Version::V2 => {
+                let events = level.file("memory.events");
+                if of_level.count() > 0 {
+                    self.add(File::open(&events).map(Alarm::Events), &events);
+                }
+            }
+        }
+    }
+
+    fn add_pressure(&mut self, file: &Path) {
+        self.add(pressure(file), file);
+    }
+
+    fn add(&mut self, alarm: io::Result<Alarm>, file: &Path) {
+        let index = self.alarms.len() as u64;
+        let added = alarm.and_then(|mut alarm| {
+            alarm.hear();
+            let (fd, flags) = match &alarm {
+                Alarm::Threshold { ring, .. } | Alarm::OutOfMemory { ring, .. } => (ring.as_fd(), EpollFlags::EPOLLIN),
+                Alarm::Events(file) | Alarm::Pressure(file) => (file.as_fd(), EpollFlags::EPOLLPRI),
+            };
+            if let Some(all) = &self.all {
+                all.add(fd, EpollEvent::new(flags, index))?;
+            }
+            Ok(alarm)
+        });
+        match added {
+            Ok(alarm) => self.alarms.push(alarm),
+            Err(error) => self.notes.push(format!("no alarm at {}: {error}", file.display())),
+        }
+    }
+
+    /// To be polled for input. After a ring there is a rest, for which it is none; [`Alarms::pause`] is no longer than that.
+    pub fn source(&self) -> Option<BorrowedFd<'_>> {
+        let is_resting = self.resting_until.is_some_and(|end| Instant::now() < end);
+        let all = self.all.as_ref().filter(|_| !is_resting && !self.alarms.is_empty());
+        all.map(|all| all.0.as_fd())
+    }
+
+    /// To be called when the source is readable: makes it ready to ring again.
+    pub fn answer(&mut self) {
+        let mut rung = [EpollEvent::empty(); 16];
+        let count = self
+            .all
+            .as_ref()
+            .map_or(0, |all| all.wait(&mut rung, EpollTimeout::ZERO).unwrap_or(0));
+        for event in &rung[..count] {
+            let alarm = usize::try_from(event.data())
+                .ok()
+                .and_then(|index| self.alarms.get_mut(index));
+            self.out_of_memory |= alarm.is_some_and(Alarm::hear);
+        }
+        self.resting_until = Some(Instant::now() + REST);
+    }
+
+    /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
+    pub fn out_of_memory(&self) -> bool {
+        self.out_of_memory
+    }
+
+    /// How long to wait at most before the bounds are looked at again, given what they are now.
+    pub fn pause(&self, bounds: &[Bound]) -> Duration {
+        let each = bounds.iter().map(|bound| {
+            if self.will_ring(bound) {
+                LONGEST_PAUSE
+            } else {
+                bound.pause()
+            }
+        });
+        let longest = self.resting_until.map_or(LONGEST_PAUSE, |end| {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() { LONGEST_PAUSE } else { rest }
+        });
+        each.fold(longest, Duration::min)
+    }
+
+    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short.
+    fn will_ring(&self, bound: &Bound) -> bool {
+        self.alarms.iter().any(|alarm| match alarm {
+            Alarm::Threshold { limit, usage, at, .. } => {
+                let is_of = limit.path == bound.path && limit.bytes == bound.bytes;
+                is_of && number(usage).is_some_and(|usage| usage < *at)
+            }
+            _ => false,
+        })
+    }
+
+    /// Which alarms could not be set, and why.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+impl Alarm {
+    /// Makes it ready to ring again, and tells whether it is the one that rings when memory has run out.
+    fn hear(&mut self) -> bool {
+        match self {
+            Self::Threshold { ring, .. } => {
+                let _ = ring.read();
+                false
+            }
+            Self::OutOfMemory { ring, folder } => ring.read().is_ok() && folder.is_dir(),
+            Self::Events(file) => {
+                let _ = file.rewind().and_then(|()| file.read(&mut [0; EVENTS_BYTES]));
+                false
+            }
+            Self::Pressure(_) => false,
+        }
+    }
+}
+
+fn threshold(level: &Level, usage: &str, bound: &Bound) -> io::Result<Alarm> {
+    let at = bound.bytes.saturating_sub(bound.margin());
+    Ok(Alarm::Threshold {
+        ring: eventfd(level, usage, &at.to_string())?,
+        limit: bound.clone(),
+        usage: level.file(usage),
+        at,
+    })
+}
+
+fn out_of_memory(level: &Level) -> io::Result<Alarm> {
+    Ok(Alarm::OutOfMemory {
+        ring: eventfd(level, "memory.oom_control", "")?,
+        folder: level.folder.clone(),
+    })
+}
+
+/// An eventfd that the kernel writes to, as `cgroup.event_control` of version 1 gives it.
+fn eventfd(level: &Level, file: &str, argument: &str) -> io::Result<EventFd> {
+    let ring = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+    let watched = File::open(level.file(file))?;
+    let order = format!("{} {} {argument}", ring.as_fd().as_raw_fd(), watched.as_raw_fd());
+    let mut control = File::options().write(true).open(level.file("cgroup.event_control"))?;
+    control.write_all(order.trim_end().as_bytes())?;
+    Ok(ring)
+}
+
+fn pressure(file: &Path) -> io::Result<Alarm> {
+    let mut options = File::options();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(file)?;
+    file.write_all(PRESSURE)?;
+    Ok(Alarm::Pressure(file))
+}
