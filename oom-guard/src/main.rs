@@ -30,6 +30,7 @@ mod settings;
 mod size;
 mod supervise;
 mod target;
+mod tidy;
 #[allow(dead_code, reason = "nothing asks for a verdict yet")]
 mod verdict;
 #[allow(dead_code, reason = "nothing asks for a verdict yet")]

@@ -41,7 +41,7 @@ impl Record {
             on_oom: settings.on_oom.name().to_owned(),
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
-            ending: None,
+            ..Run::default()
         };
         let unwatched = match elf::watch(&target.program) {
             Watch::Ignored(why) => Some(why),
@@ -102,7 +102,8 @@ impl Record {
     pub fn report_at_the_end(&self, may: bool) {
         let write = || {
             self.report(Occasion::Ended, |written| match written {
-                None if self.unwatched.is_some() => {}
+                // The library begins a recording at the first sample, which a tiny job never comes to.
+                None if self.unwatched.is_some() || self.has_succeeded() => {}
                 None => say("nothing was recorded: the job used next to no memory, or did not load the library"),
                 Some(written) => {
                     report::tell(&written);
@@ -123,6 +124,10 @@ impl Record {
             // No process can be had: then here.
             Err(_) => drop(write()),
         }
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.run.ending.as_ref().is_some_and(|ending| ending.status == Some(0))
     }
 
     fn report(&self, occasion: Occasion, tell: impl FnOnce(Option<Written>)) -> i32 {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::folder::{self, RunFolder};
 use crate::limits::Limits;
 use crate::say::say;
+use crate::tidy;
 
 /// Whoever waits longer than this is told what for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,10 +33,14 @@ pub fn write(folder: &RunFolder, source: &Path, run: &Run, occasion: Occasion) -
             Err("no recording can be read".to_owned())
         };
     }
-    let written = report::write(&folder.path, run, &processes, occasion).map_err(|error| error.to_string())?;
+    let written =
+        report::write(&folder.path, run, &processes, &unreadable, occasion).map_err(|error| error.to_string())?;
     if written.out_of_memory.is_some() {
         // A link less is no reason to lose the rest.
         let _ = folder.link_out_of_memory();
+    }
+    if occasion == Occasion::Ended {
+        tidy::remove_small(&processes);
     }
     Ok(Some(written))
 }

@@ -70,11 +70,13 @@ fn usage(text: &str) -> Error {
 }
 
 impl Settings {
-    /// The variables for the preload, with the stash that the job can have; `None` is one that must not be set.
+    /// The variables for the preload, with the stash that there is room for; `None` is one that must not be set.
     pub fn environment(&self, stash: u64) -> Vec<(&'static str, Option<OsString>)> {
+        let at_most = (stash < self.stash).then(|| stash.to_string().into());
         vec![
             ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
-            ("FIL_PROFILE_STASH", Some(stash.to_string().into())),
+            ("FIL_PROFILE_STASH", Some(self.stash.to_string().into())),
+            ("FIL_PROFILE_STASH_AT_MOST", at_most),
             ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
             (
                 "FIL_PROFILE_SAMPLE_INTERVAL",

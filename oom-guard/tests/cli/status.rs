@@ -93,8 +93,14 @@ fn without_the_library_one_line_says_so() {
 }
 
 #[test]
-fn with_nothing_recorded_one_line_says_so() {
+fn a_tiny_job_that_ran_well_gets_no_word_from_us() {
     let outcome = Place::with_library().run(&["run", "true"]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn with_nothing_recorded_of_a_job_that_failed_one_line_says_so() {
+    let outcome = Place::with_library().run(&["run", "false"]);
     assert_eq!(outcome.said().len(), 1, "{outcome:?}");
     assert!(outcome.stderr.contains("nothing was recorded"));
 }

@@ -1,0 +1,109 @@
+//! What a finished run leaves behind: a shell script starts hundreds of commands that ended well and held next to nothing,
+//! and once they stand in the report, nobody misses their recordings.
+
+use std::fs;
+
+use dumper::process::Process;
+use dumper::recording::State;
+
+/// A smaller peak than this is not worth a file, unless there is no larger one.
+const SMALL_BYTES: u64 = 1 << 20;
+/// Neither is a peak below this part of the largest.
+const SMALL_PART: u64 = 100;
+
+/// Removes the recordings that have nothing to add to the report that has been written of them.
+pub fn remove_small(processes: &[Process]) {
+    for process in small(processes) {
+        // A file more is no trouble.
+        let _ = fs::remove_file(&process.path);
+    }
+}
+
+fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
+    let peak = |process: &Process| process.facts.peak_bytes;
+    let largest = processes.iter().max_by_key(|process| peak(process));
+    let enough = largest.map_or(0, peak) / SMALL_PART;
+    processes.iter().filter(move |process| {
+        let is_largest = largest.is_some_and(|largest| std::ptr::eq(*process, largest));
+        let ended_well = process.facts.state == State::Ended || is_replaced(process, processes);
+        !is_largest && ended_well && process.facts.failures == 0 && peak(process) < enough.max(SMALL_BYTES)
+    })
+}
+
+/// Whether the process has gone on as another program.
+fn is_replaced(process: &Process, processes: &[Process]) -> bool {
+    let (pid, started) = (process.facts.pid, process.facts.started_ns);
+    let is_later = |other: &Process| other.facts.pid == pid && other.facts.started_ns > started;
+    process.facts.state == State::Running && processes.iter().any(is_later)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dumper::recording::Facts;
+
+    const MIB: u64 = 1 << 20;
+
+    fn process(pid: u32, peak_bytes: u64, state: State) -> Process {
+        let facts = Facts {
+            pid,
+            ppid: 0,
+            command: Vec::new(),
+            started_ns: 0,
+            state,
+            python: None,
+            exact: false,
+            sample_interval: 0,
+            large_bytes: 0,
+            samples: 0,
+            live_bytes: 0,
+            peak_bytes,
+            peak_time_ns: 0,
+            failure: None,
+            failures: 0,
+            arena_bytes: 0,
+            stash_bytes: 0,
+            own_bytes: 0,
+            events: Vec::new(),
+        };
+        Process {
+            path: format!("{pid}-0.recording").into(),
+            facts,
+            damage: Vec::new(),
+        }
+    }
+
+    fn removed(processes: &[Process]) -> Vec<u32> {
+        small(processes).map(|process| process.facts.pid).collect()
+    }
+
+    #[test]
+    fn small_recordings_of_processes_that_ended_well_go() {
+        let mut failed = process(5, MIB / 2, State::Ended);
+        failed.facts.failures = 1;
+        let processes = [
+            process(1, MIB / 2, State::Ended),
+            process(2, 500 * MIB, State::Ended),
+            process(3, 4 * MIB, State::Ended),
+            process(4, 6 * MIB, State::Ended),
+            failed,
+            process(6, MIB / 2, State::Running),
+            process(7, MIB / 2, State::Left),
+        ];
+        assert_eq!(removed(&processes), [1, 3]);
+    }
+
+    #[test]
+    fn the_largest_stays_however_small_it_is() {
+        let processes = [process(1, 4096, State::Ended), process(2, 5000, State::Ended)];
+        assert_eq!(removed(&processes), [1]);
+        assert_eq!(removed(&processes[1..]), [0; 0]);
+    }
+
+    #[test]
+    fn a_shell_that_went_on_as_the_program_proper_goes() {
+        let mut program = process(1, 80 * MIB, State::Ended);
+        program.facts.started_ns = 7;
+        assert_eq!(removed(&[process(1, 4096, State::Running), program]), [1]);
+    }
+}
