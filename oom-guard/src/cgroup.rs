@@ -42,6 +42,8 @@ pub struct Cgroup {
     pub levels: Vec<Level>,
     /// Whether the topmost is the kernel's own root, or hangs below it: a container sees only its own part of the tree.
     pub is_whole: bool,
+    /// Whether the first is the one that the process is in. Otherwise memory is only counted further up.
+    pub is_own: bool,
 }
 
 /// One cgroup.
@@ -85,7 +87,7 @@ impl Cgroup {
         place::find(root, pid)
     }
 
-    /// The cgroup that the process itself is in.
+    /// The cgroup that the process's memory is charged to.
     pub fn leaf(&self) -> &Level {
         &self.levels[0]
     }
@@ -151,3 +153,6 @@ impl Level {
         self.folder.join(name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 
 use crate::cgroup::{Cgroup, Charge, Counters, Level, Version};
+use crate::kernel_file::number;
 use crate::procfs;
 
 /// The counters at the start of a job. The files are opened anew each time: a cgroup may go with its job, and an open
@@ -14,6 +15,10 @@ pub struct Evidence {
     root: PathBuf,
     /// The job's cgroup, where it has one.
     pub cgroup: Option<Cgroup>,
+    /// Whether others than the job and those who started it are in that cgroup.
+    pub is_shared: bool,
+    /// Whether `memory.oom.group` is set somewhere: the kernel then kills everybody in a cgroup at once.
+    pub is_killed_as_group: bool,
     levels: Vec<(Charge, Option<Counters>)>,
     machine_kills: Option<u64>,
 }
@@ -54,12 +59,16 @@ pub struct Counted {
 }
 
 impl Evidence {
-    /// Of a job that starts, or of a process in the same cgroup. `root` is `/`, or a folder that has the same files.
+    /// Of a job that has just started. `root` is `/`, or a folder that has the same files.
     pub fn before(root: &Path, pid: Pid) -> Self {
         let cgroup = Cgroup::of(root, pid);
         let levels = cgroup.iter().flat_map(|cgroup| &cgroup.levels);
         Self {
             root: root.to_owned(),
+            is_shared: cgroup.as_ref().is_some_and(|cgroup| is_shared(root, cgroup, pid)),
+            is_killed_as_group: levels
+                .clone()
+                .any(|level| number(&level.file("memory.oom.group")) == Some(1)),
             levels: levels.map(|level| (level.charge(), level.counters())).collect(),
             machine_kills: procfs::machine_kills(root),
             cgroup,
@@ -89,6 +98,16 @@ impl Evidence {
             },
         }
     }
+}
+
+fn is_shared(root: &Path, cgroup: &Cgroup, pid: Pid) -> bool {
+    let mut ours = procfs::tree(root, pid);
+    ours.extend(procfs::ancestors(root, pid));
+    let members = procfs::members(&cgroup.leaf().file("cgroup.procs"));
+    !cgroup.is_own
+        || members
+            .iter()
+            .any(|member| member.is_none_or(|pid| !ours.contains(&pid)))
 }
 
 impl Change {
@@ -135,3 +154,6 @@ impl Moved {
         change.after.filter(|_| change.has_grown())
     }
 }
+
+#[cfg(test)]
+mod tests;

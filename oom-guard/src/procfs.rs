@@ -16,6 +16,8 @@ const COMMAND_BYTES: usize = 200;
 const PAGE_OF_TEXT: usize = 8 << 10;
 /// vmstat has a line for each of some two hundred counters.
 const VMSTAT_BYTES: usize = 32 << 10;
+/// As deep as anybody nests shells, and an end to what a changing /proc may show.
+const MOST_ANCESTORS: usize = 100;
 /// How many others in a cgroup are named.
 const MOST_OTHERS: usize = 10;
 
@@ -168,21 +170,32 @@ pub fn name(root: &Path, pid: Pid, is_child: bool) -> ProcessName {
     }
 }
 
+/// The parent of a process, its parent, and so on, as far as they can be seen.
+pub fn ancestors(root: &Path, pid: Pid) -> Vec<Pid> {
+    let parent = |pid: &Pid| {
+        let text = text(&root.join(format!("proc/{pid}/status")), PAGE_OF_TEXT)?;
+        pid_of(&value(&text, "PPid:")?.to_string())
+    };
+    std::iter::successors(parent(&pid), parent)
+        .take(MOST_ANCESTORS)
+        .collect()
+}
+
+/// The processes that a `cgroup.procs` lists; `None` for one that is outside of our container.
+pub fn members(procs: &Path) -> Vec<Option<Pid>> {
+    let list = File::open(procs).map(BufReader::new);
+    let lines = list.into_iter().flat_map(|list| list.lines().map_while(Result::ok));
+    lines.map(|line| pid_of(&line)).collect()
+}
+
 /// The largest processes in a cgroup, those of `except` apart. `procs` is its `cgroup.procs`.
 pub fn others(root: &Path, procs: &Path, except: &[Pid]) -> Vec<Other> {
-    let Ok(list) = File::open(procs) else {
-        return Vec::new();
-    };
     let page_bytes = sysconf(SysconfVar::PAGE_SIZE)
         .ok()
         .flatten()
         .unwrap_or(4096)
         .unsigned_abs();
-    // One that is outside of our container is listed as 0.
-    let pids = BufReader::new(list).lines().map_while(Result::ok);
-    let pids = pids
-        .filter_map(|line| pid_of(&line))
-        .filter(|pid| !except.contains(pid));
+    let pids = members(procs).into_iter().flatten().filter(|pid| !except.contains(pid));
     let resident = |pid: Pid| {
         let sizes = text(&root.join(format!("proc/{pid}/statm")), PAGE_OF_TEXT)?;
         let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
@@ -233,4 +246,124 @@ pub fn killers(root: &Path) -> Vec<ProcessName> {
     pids.filter(|pid| is_killer(root.join(format!("proc/{pid}/comm"))))
         .map(|pid| name(root, pid, false))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Child, Command, Stdio};
+
+    const ROOT: &str = "/";
+
+    /// A shell with limits of its own, and a child of it that sleeps.
+    struct Job(Child);
+
+    impl Job {
+        fn start(script: &str) -> Self {
+            let mut shell = Command::new("sh");
+            let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = shell.spawn().unwrap();
+            let mut ready = String::new();
+            BufReader::new(child.stdout.as_mut().unwrap())
+                .read_line(&mut ready)
+                .unwrap();
+            assert_eq!(ready, "ready\n");
+            Self(child)
+        }
+
+        fn pid(&self) -> Pid {
+            Pid::from_raw(self.0.id() as i32)
+        }
+    }
+
+    impl Drop for Job {
+        fn drop(&mut self) {
+            // The shells read until their input ends.
+            drop(self.0.stdin.take());
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn the_machine_and_this_process_have_memory() {
+        let root = Path::new(ROOT);
+        let machine = Machine::read(root).unwrap();
+        assert!(
+            0 < machine.available && machine.available <= machine.total,
+            "{machine:?}"
+        );
+        let bound = machine.bound();
+        assert_eq!(bound.left(), machine.available + machine.swap_free);
+        let usage = Usage::of(root, Pid::this()).unwrap();
+        assert!(
+            usage.address_space >= usage.resident && usage.resident > 1 << 20,
+            "{usage:?}"
+        );
+        assert_eq!(Usage::of(root, Pid::from_raw(i32::MAX)), None);
+    }
+
+    #[test]
+    fn the_limits_of_another_process_are_read_with_what_it_uses_of_them() {
+        let job = Job::start("ulimit -v 4000000; ulimit -d 3000000; echo ready; read line");
+        let bounds = bounds(Path::new(ROOT), job.pid());
+        let [address_space, data] = &bounds[..] else {
+            panic!("{bounds:?}")
+        };
+        assert_eq!(
+            (address_space.kind, address_space.bytes),
+            (LimitKind::AddressSpace, 4_096_000_000)
+        );
+        assert_eq!((data.kind, data.bytes), (LimitKind::Data, 3_072_000_000));
+        assert!(
+            0 < data.used && data.used < address_space.used && address_space.used < 1 << 30,
+            "{bounds:?}"
+        );
+    }
+
+    #[test]
+    fn a_tree_begins_with_its_root_and_has_grandchildren() {
+        let job = Job::start("sh -c 'echo ready; read line; :'; :");
+        let root = Path::new(ROOT);
+        let tree = tree(root, job.pid());
+        assert_eq!((tree.len(), tree[0]), (2, job.pid()));
+        assert_eq!(ancestors(root, tree[1])[..2], [job.pid(), Pid::this()]);
+        assert_eq!(name(root, tree[1], true).command, "sh -c echo ready; read line; :");
+        let around = Pid::parent();
+        assert!(ancestors(root, job.pid()).contains(&around));
+    }
+
+    #[test]
+    fn the_largest_others_come_first_and_the_job_is_not_among_them() {
+        let job = Job::start("echo ready; read line");
+        let mut procs = tempfile::NamedTempFile::new().unwrap();
+        writeln!(
+            procs,
+            "0\n{}\n{}\n{}\n{}",
+            job.pid(),
+            Pid::this(),
+            Pid::parent(),
+            i32::MAX
+        )
+        .unwrap();
+        let others = others(Path::new(ROOT), procs.path(), &[Pid::parent()]);
+        let pids: Vec<_> = others.iter().map(|other| other.pid).collect();
+        assert_eq!(pids, [std::process::id(), job.0.id()], "{others:?}");
+        assert!(others[0].resident_bytes > others[1].resident_bytes);
+    }
+
+    #[test]
+    fn programs_that_end_jobs_are_known_by_name() {
+        for (command, is_known) in [
+            ("/usr/bin/earlyoom -r 3600", true),
+            ("slurmstepd: [123.batch]", true),
+            ("[systemd-oomd]", true),
+            ("/usr/local/bin/kubelet", true),
+            ("python3 earlyoom.py", false),
+            ("grep earlyoom", false),
+            ("", false),
+        ] {
+            assert_eq!(killer(command).is_some(), is_known, "{command}");
+        }
+    }
 }

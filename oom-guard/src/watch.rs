@@ -92,25 +92,25 @@ impl Alarms {
     }
 
     fn watch(&mut self, level: &Level, bounds: &[Bound]) {
-        let of_level = bounds.iter().filter(|bound| bound.path == level.name);
+        let of_level = |bytes| {
+            bounds
+                .iter()
+                .find(|bound| bound.path == level.name && bound.bytes == bytes)
+        };
         match level.version {
             Version::V1 => {
-                for bound in of_level {
-                    // Which of its two limits it is, the cgroup's files tell best.
-                    let is = |name| number(&level.file(name)) == Some(bound.bytes);
-                    for (limit, usage) in [
-                        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-                        ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
-                    ] {
-                        if is(limit) {
-                            self.add(threshold(level, usage, bound), &level.file(usage));
-                        }
+                for (limit, usage) in [
+                    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                    ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
+                ] {
+                    if let Some(bound) = number(&level.file(limit)).and_then(of_level) {
+                        self.add(threshold(level, usage, bound), &level.file(usage));
                     }
                 }
             }
             Version::V2 => {
                 let events = level.file("memory.events");
-                if of_level.count() > 0 {
+                if number(&level.file("memory.max")).is_some() {
                     self.add(File::open(&events).map(Alarm::Events), &events);
                 }
             }
@@ -186,13 +186,14 @@ impl Alarms {
 
     /// A threshold is of use until it has been passed; with page cache that may be long before memory is short.
     fn will_ring(&self, bound: &Bound) -> bool {
-        self.alarms.iter().any(|alarm| match alarm {
-            Alarm::Threshold { limit, usage, at, .. } => {
-                let is_of = limit.path == bound.path && limit.bytes == bound.bytes;
-                is_of && number(usage).is_some_and(|usage| usage < *at)
+        let mut states = self.alarms.iter().filter_map(|alarm| match alarm {
+            Alarm::Threshold { limit, usage, at, .. } if limit.path == bound.path && limit.bytes == bound.bytes => {
+                Some(number(usage).is_some_and(|usage| usage < *at))
             }
-            _ => false,
-        })
+            _ => None,
+        });
+        // Of the limits on memory, and on memory and swap, that may be the same number.
+        states.next().is_some_and(|first| first && states.all(|state| state))
     }
 
     /// Which alarms could not be set, and why.
@@ -256,3 +257,6 @@ fn pressure(file: &Path) -> io::Result<Alarm> {
     file.write_all(PRESSURE)?;
     Ok(Alarm::Pressure(file))
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,9 +33,11 @@ pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
     // The path may be the host's, or `/`, while the mount shows the container's own cgroup as its root.
     let (mount, leaf) = shown.or_else(|| mounts.first().map(|mount| (mount, mount.point.clone())))?;
     let levels = mount.levels(version, &leaf);
-    (!levels.is_empty()).then(|| Cgroup {
+    let is_own = levels.first()?.folder == leaf;
+    Some(Cgroup {
         version,
         levels,
+        is_own,
         is_whole: mount.is_whole(version),
     })
 }

@@ -1,0 +1,167 @@
+//! Alarms of real cgroups, where this process may make one, and of files that are none.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
+
+use super::*;
+
+const ROOT: &str = "/";
+const LIMIT: u64 = 32 << 20;
+
+/// A cgroup with a limit of [`LIMIT`], and in it a cgroup with a shell that is going to outgrow it.
+struct Doomed {
+    folder: PathBuf,
+    shell: Child,
+}
+
+impl Doomed {
+    /// None where we may not make cgroups, which is no failure of what is tested.
+    fn new(name: &str) -> Option<Self> {
+        let first = Path::new("/sys/fs/cgroup/memory");
+        let (mount, limit) = if first.is_dir() {
+            (first, "memory.limit_in_bytes")
+        } else {
+            (Path::new("/sys/fs/cgroup"), "memory.max")
+        };
+        let folder = mount.join(format!("filprofile-test-{name}-{}", std::process::id()));
+        if let Err(error) = fs::create_dir(&folder) {
+            eprintln!("not tested: {}: {error}", folder.display());
+            return None;
+        }
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "echo ready; read line; exec tail /dev/zero"]);
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut doomed = Self { folder, shell };
+        fs::write(doomed.folder.join(limit), LIMIT.to_string()).unwrap();
+        // Only version 2 asks for this, and only version 2 has the file.
+        let _ = File::options()
+            .write(true)
+            .open(doomed.folder.join("cgroup.subtree_control"))
+            .and_then(|mut file| file.write_all(b"+memory"));
+        fs::create_dir(doomed.folder.join("step")).unwrap();
+        fs::write(doomed.folder.join("step/cgroup.procs"), doomed.pid().to_string()).unwrap();
+        let mut ready = String::new();
+        BufReader::new(doomed.shell.stdout.as_mut().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        Some(doomed)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.shell.id() as i32)
+    }
+
+    fn grow(&mut self) {
+        self.shell.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+        let _ = fs::remove_dir(self.folder.join("step"));
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// Waits until `holds`, and answers what rings meanwhile; false after half a minute.
+fn wait_until(alarms: &mut Alarms, mut holds: impl FnMut(&Alarms, bool) -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        let has_rung = alarms.source().is_some_and(|source| {
+            let pause = PollTimeout::from(10_u8);
+            poll(&mut [PollFd::new(source, PollFlags::POLLIN)], pause).unwrap() > 0
+        });
+        if has_rung {
+            alarms.answer();
+        }
+        if holds(alarms, has_rung) {
+            return true;
+        }
+        if alarms.source().is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    false
+}
+
+#[test]
+fn a_cgroup_that_runs_out_rings_and_then_rests() {
+    let Some(mut doomed) = Doomed::new("rings") else { return };
+    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
+    assert_eq!(cgroup.leaf().folder, doomed.folder.join("step"));
+    let bounds = cgroup.bounds(0);
+    let bound = bounds.iter().find(|bound| bound.bytes == LIMIT).unwrap();
+    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &bounds);
+    let of_cgroup = |note: &&String| note.contains("filprofile-test") && !note.contains("memory.pressure");
+    assert_eq!(alarms.notes().iter().find(of_cgroup), None);
+    match cgroup.version {
+        // The kernel will tell in time.
+        Version::V1 => assert_eq!(alarms.pause(std::slice::from_ref(bound)), LONGEST_PAUSE),
+        Version::V2 => assert_eq!(alarms.pause(std::slice::from_ref(bound)), bound.pause()),
+    }
+    assert!(!alarms.out_of_memory());
+
+    doomed.grow();
+    assert!(wait_until(&mut alarms, |_, has_rung| has_rung), "it never rang");
+    assert_eq!(
+        alarms.source().map(|source| source.as_raw_fd()),
+        None,
+        "it does not rest"
+    );
+    assert!(alarms.pause(&[]) <= REST);
+    assert_eq!(doomed.shell.wait().unwrap().signal(), Some(9));
+    assert!(
+        wait_until(&mut alarms, |alarms, _| alarms.source().is_some()),
+        "it never ceases to rest"
+    );
+    if cgroup.version == Version::V1 {
+        assert!(
+            wait_until(&mut alarms, |alarms, _| alarms.out_of_memory()),
+            "nobody said why"
+        );
+    }
+}
+
+#[test]
+fn a_removed_cgroup_has_not_run_out() {
+    let Some(mut doomed) = Doomed::new("removed") else {
+        return;
+    };
+    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
+    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &cgroup.bounds(0));
+    doomed.shell.kill().unwrap();
+    doomed.shell.wait().unwrap();
+    assert!(wait_until(&mut alarms, |_, _| fs::remove_dir(&cgroup.leaf().folder).is_ok()));
+    if cgroup.version == Version::V1 {
+        assert!(
+            wait_until(&mut alarms, |_, has_rung| has_rung),
+            "the kernel rings for it"
+        );
+    }
+    assert!(!alarms.out_of_memory());
+}
+
+#[test]
+fn where_no_alarm_can_be_set_we_look_all_the_more_often() {
+    for fixture in ["v1/before", "v2/before"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(fixture);
+        let cgroup = Cgroup::of(&root, Pid::from_raw(7)).unwrap();
+        let bounds = cgroup.bounds(0);
+        let mut alarms = Alarms::set(&root, Some(&cgroup), &bounds);
+        assert!(alarms.source().is_none());
+        assert!(alarms.notes().len() >= 3, "{:?}", alarms.notes());
+        assert_eq!(alarms.pause(&bounds), bounds[0].pause());
+        assert!(bounds[0].pause() < LONGEST_PAUSE);
+        alarms.answer();
+        assert!(!alarms.out_of_memory());
+    }
+}
