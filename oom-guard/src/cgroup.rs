@@ -57,27 +57,29 @@ pub struct Level {
     pub name: String,
 }
 
-/// What a cgroup's files say now, in bytes.
+/// What a cgroup allows, in bytes; `None` for no limit. `memory.high` is not among them: there the kernel makes the job wait,
+/// and kills nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `memory.limit_in_bytes` or `memory.max`.
+    pub memory: Option<u64>,
+    /// `memory.memsw.limit_in_bytes`: memory and swap together, in version 1 only.
+    pub with_swap: Option<u64>,
+    /// What may still be swapped out.
+    pub swap_left: Option<u64>,
+}
+
+/// What is charged to a cgroup and those below it, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
-    /// `memory.limit_in_bytes` or `memory.max`.
-    pub limit: Option<u64>,
-    /// `memory.memsw.limit_in_bytes`: of memory and swap together, in version 1 only.
-    pub swap_limit: Option<u64>,
-    /// `memory.high`: above it the kernel makes the job wait, and kills nobody.
-    pub throttle: Option<u64>,
-    /// Everything charged, page cache too.
+    /// Everything, page cache too.
     pub usage: u64,
     /// As `usage`, with swap; in version 1 only.
-    pub swap_usage: u64,
+    pub with_swap: u64,
     /// Of `usage`, what the kernel takes back before it kills anybody.
     pub reclaimable: u64,
     /// Of `usage`, what could go to swap.
     pub anonymous: u64,
-    /// What this level still allows to be swapped out; none for no limit of its own.
-    pub swap_left: Option<u64>,
-    /// The smallest limit of this cgroup and its ancestors, those included that cannot be seen; in version 1 only.
-    pub inherited_limit: Option<u64>,
 }
 
 impl Cgroup {
@@ -94,44 +96,64 @@ impl Cgroup {
 
     /// Every limit in force, the process's own cgroup first. `swap_free` is the machine's.
     pub fn bounds(&self, swap_free: u64) -> Vec<Bound> {
-        let charges: Vec<_> = self.levels.iter().map(Level::charge).collect();
-        let swap_left = charges.iter().filter_map(|charge| charge.swap_left);
-        let swap_left = swap_left.fold(swap_free, u64::min);
-        let kind = self.version.limit_kind();
+        let limits: Vec<_> = self.levels.iter().map(Level::limits).collect();
+        let swap_left = limits
+            .iter()
+            .filter_map(|limits| limits.swap_left)
+            .fold(swap_free, u64::min);
         let mut bounds = Vec::new();
-        for (level, charge) in self.levels.iter().zip(&charges) {
-            let of = |bytes, usage: u64, swappable| Bound {
-                kind,
-                path: level.name.clone(),
-                bytes,
-                used: usage.saturating_sub(charge.reclaimable),
-                swappable,
-            };
-            let swappable = charge.anonymous.min(swap_left);
-            bounds.extend(charge.limit.map(|bytes| of(bytes, charge.usage, swappable)));
-            bounds.extend(charge.swap_limit.map(|bytes| of(bytes, charge.swap_usage, 0)));
+        for (level, limits) in self.levels.iter().zip(&limits) {
+            // Without a limit there is nothing to compare with, and what is charged takes the kernel a while to add up.
+            if limits.memory.is_none() && limits.with_swap.is_none() {
+                continue;
+            }
+            let charge = level.charge();
+            let of = |bytes| self.bound(&level.name, bytes, charge, swap_left);
+            bounds.extend(limits.memory.map(of));
+            bounds.extend(limits.with_swap.map(|bytes| Bound {
+                used: charge.with_swap.saturating_sub(charge.reclaimable),
+                swappable: 0,
+                ..of(bytes)
+            }));
         }
-        bounds.extend(self.hidden(&charges));
+        let seen = limits.iter().filter_map(|limits| limits.memory).min();
+        bounds.extend(self.hidden(seen, swap_left));
         bounds
     }
 
-    /// A limit of an ancestor that cannot be seen: known by its size alone.
-    fn hidden(&self, charges: &[Charge]) -> Option<Bound> {
-        let seen = charges.iter().filter_map(|charge| charge.limit).min();
-        let inherited = charges[0].inherited_limit?;
-        let (level, top) = (self.levels.last()?, charges.last()?);
-        (!self.is_whole && seen.is_none_or(|seen| inherited < seen)).then(|| Bound {
+    fn bound(&self, path: &str, bytes: u64, charge: Charge, swap_left: u64) -> Bound {
+        Bound {
             kind: self.version.limit_kind(),
-            path: format!("{}/..", level.name.trim_end_matches('/')),
-            bytes: inherited,
-            used: top.usage.saturating_sub(top.reclaimable),
-            swappable: top.anonymous.min(top.swap_left.unwrap_or(u64::MAX)),
-        })
+            path: path.to_owned(),
+            bytes,
+            used: charge.usage.saturating_sub(charge.reclaimable),
+            swappable: charge.anonymous.min(swap_left),
+        }
+    }
+
+    /// A limit of an ancestor that cannot be seen, if it is less than the least that can: known by its size alone.
+    fn hidden(&self, seen: Option<u64>, swap_left: u64) -> Option<Bound> {
+        if self.is_whole || self.version == Version::V2 {
+            return None;
+        }
+        let bytes = v1::inherited_limit(&self.leaf().folder)?;
+        let top = self.levels.last()?;
+        let path = format!("{}/..", top.name.trim_end_matches('/'));
+        let is_less = seen.is_none_or(|seen| bytes < seen);
+        is_less.then(|| self.bound(&path, bytes, top.charge(), swap_left))
     }
 }
 
 impl Level {
-    /// Reads what is charged now. A file that is missing or forbidden counts as no limit and nothing used.
+    /// Reads what is allowed now. A file that is missing or forbidden counts as no limit.
+    pub fn limits(&self) -> Limits {
+        match self.version {
+            Version::V1 => v1::limits(&self.folder),
+            Version::V2 => v2::limits(&self.folder),
+        }
+    }
+
+    /// Reads what is charged now. A file that is missing or forbidden counts as nothing used.
     pub fn charge(&self) -> Charge {
         match self.version {
             Version::V1 => v1::charge(&self.folder),

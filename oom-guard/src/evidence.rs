@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use crate::cgroup::{Cgroup, Charge, Counters, Level, Version};
+use crate::cgroup::{Cgroup, Counters, Level, Limits, Version};
 use crate::kernel_file::number;
 use crate::procfs;
 
@@ -19,7 +19,7 @@ pub struct Evidence {
     pub is_shared: bool,
     /// Whether `memory.oom.group` is set somewhere: the kernel then kills everybody in a cgroup at once.
     pub is_killed_as_group: bool,
-    levels: Vec<(Charge, Option<Counters>)>,
+    levels: Vec<(Limits, Option<Counters>)>,
     machine_kills: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Evidence {
             is_killed_as_group: levels
                 .clone()
                 .any(|level| number(&level.file("memory.oom.group")) == Some(1)),
-            levels: levels.map(|level| (level.charge(), level.counters())).collect(),
+            levels: levels.map(|level| (level.limits(), level.counters())).collect(),
             machine_kills: procfs::machine_kills(root),
             cgroup,
         }
@@ -78,13 +78,13 @@ impl Evidence {
     /// Of a job that has ended.
     pub fn after(&self) -> Counted {
         let levels = self.cgroup.iter().flat_map(|cgroup| &cgroup.levels);
-        let moved = |(level, (charge, before)): (&Level, &(Charge, Option<Counters>))| {
+        let moved = |(level, (limits, before)): (&Level, &(Limits, Option<Counters>))| {
             let after = level.counters();
-            let now = if after.is_some() { level.charge() } else { *charge };
+            let now = if after.is_some() { level.limits() } else { *limits };
             Moved {
                 level: level.clone(),
-                limit: now.limit,
-                swap_limit: now.swap_limit,
+                limit: now.memory,
+                swap_limit: now.with_swap,
                 before: before.unwrap_or_default(),
                 after,
             }

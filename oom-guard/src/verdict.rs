@@ -39,7 +39,7 @@ const TOLD: [i32; 12] = [
 /// Why the job ended.
 pub fn judge(observed: &Observed) -> Outcome {
     let mut outcome = match observed.ending {
-        Ending::Running => simple(observed, Kind::Running, words::running(observed)),
+        Ending::Running => running(observed),
         Ending::Unseen => unseen(observed),
         Ending::Status(status) => of_status(observed, status),
         Ending::Signal(signal) => {
@@ -55,6 +55,13 @@ pub fn judge(observed: &Observed) -> Outcome {
     outcome.evidence = reasons::list(observed);
     outcome.others = observed.others.clone();
     outcome
+}
+
+fn running(observed: &Observed) -> Outcome {
+    Outcome {
+        limit: observed.near.as_ref().map(Bound::limit),
+        ..simple(observed, Kind::Running, words::running(observed))
+    }
 }
 
 fn simple(observed: &Observed, kind: Kind, sentence: String) -> Outcome {
@@ -100,7 +107,7 @@ impl Victim {
 fn unseen(observed: &Observed) -> Outcome {
     let job = observed.latest().find(|facts| facts.name.pid == observed.job.pid);
     match job.map(|facts| facts.state) {
-        Some(Progress::Alive) => simple(observed, Kind::Running, words::running(observed)),
+        Some(Progress::Alive) => running(observed),
         Some(Progress::Ended) => Outcome {
             certainty: Certainty::Unknown,
             ..simple(observed, Kind::Unknown, words::ended_alone(observed))

@@ -30,8 +30,10 @@ pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
     // Where a part of the tree is mounted once more, the mount that shows most of the ancestors.
     let shown = mounts.iter().filter_map(|mount| Some((mount, mount.folder_of(name)?)));
     let shown = shown.min_by_key(|(mount, _)| mount.root.components().count());
-    // The path may be the host's, or `/`, while the mount shows the container's own cgroup as its root.
-    let (mount, leaf) = shown.or_else(|| mounts.first().map(|mount| (mount, mount.point.clone())))?;
+    // The path may be the host's, or `/`, while a mount shows the container's own cgroup as its root. A mount that begins
+    // at the very root does not, and whose files those are cannot be told.
+    let private = || mounts.iter().find(|mount| !mount.is_whole(version));
+    let (mount, leaf) = shown.or_else(|| private().map(|mount| (mount, mount.point.clone())))?;
     let levels = mount.levels(version, &leaf);
     let is_own = levels.first()?.folder == leaf;
     Some(Cgroup {

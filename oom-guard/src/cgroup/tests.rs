@@ -171,6 +171,19 @@ fn where_the_path_leads_nowhere_the_root_of_the_mount_counts() {
 }
 
 #[test]
+fn where_the_path_leads_nowhere_on_the_whole_tree_nothing_is_known() {
+    // A namespace of cgroups without a mount of its own: which folder is meant is not said.
+    let machine = Machine::new(
+        "3:memory:/\n",
+        &["/../.. /sys/fs/cgroup/memory - cgroup cgroup rw,memory"],
+    );
+    let machine = machine.with("sys/fs/cgroup/memory", "100\n");
+    assert!(machine.cgroup().is_some());
+    machine.write("sys/fs/cgroup/memory/release_agent", "\n");
+    assert_eq!(machine.cgroup(), None);
+}
+
+#[test]
 fn the_version_that_has_the_memory_controller_is_taken() {
     let unified = "/ /sys/fs/cgroup/unified - cgroup2 cgroup2 rw";
     let places = ["sys/fs/cgroup/memory/a", "sys/fs/cgroup/unified/a"];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Charge;
+use super::{Charge, Limits};
 use crate::kernel_file::{number, text, value};
 
 /// No limit: the largest number of whole pages in an `i64` of bytes. Older kernels leave the bytes as they are, and a page may
@@ -16,24 +16,34 @@ fn limited(bytes: u64) -> Option<u64> {
     (bytes < NO_LIMIT).then_some(bytes)
 }
 
+pub fn limits(folder: &Path) -> Limits {
+    let read = |name: &str| number(&folder.join(name));
+    Limits {
+        memory: read("memory.limit_in_bytes").and_then(limited),
+        with_swap: read("memory.memsw.limit_in_bytes").and_then(limited),
+        // Zero forbids to swap when this cgroup is at its limit.
+        swap_left: (read("memory.swappiness") == Some(0)).then_some(0),
+    }
+}
+
+/// The smallest limit of a cgroup and all its ancestors, also of those that cannot be seen.
+pub fn inherited_limit(folder: &Path) -> Option<u64> {
+    let stat = text(&folder.join("memory.stat"), STAT_BYTES)?;
+    value(&stat, "hierarchical_memory_limit").and_then(limited)
+}
+
 /// Reclaimable is what is on the lists of file pages, `total_inactive_file + total_active_file`: before the kernel kills, it has
 /// tried to free all of them (mm/vmscan.c, `shrink_lruvec` at the last priority), dirty pages too, which it writes and
 /// waits for. Shared memory and tmpfs are on the other lists, and locked pages are on neither.
 pub fn charge(folder: &Path) -> Charge {
-    let read = |name: &str| number(&folder.join(name));
+    let read = |name: &str| number(&folder.join(name)).unwrap_or(0);
     let stat = text(&folder.join("memory.stat"), STAT_BYTES).unwrap_or_default();
     let sum = |keys: [&str; 2]| keys.iter().filter_map(|key| value(&stat, key)).sum();
     Charge {
-        limit: read("memory.limit_in_bytes").and_then(limited),
-        swap_limit: read("memory.memsw.limit_in_bytes").and_then(limited),
-        throttle: None,
-        usage: read("memory.usage_in_bytes").unwrap_or(0),
-        swap_usage: read("memory.memsw.usage_in_bytes").unwrap_or(0),
+        usage: read("memory.usage_in_bytes"),
+        with_swap: read("memory.memsw.usage_in_bytes"),
         reclaimable: sum(["total_inactive_file", "total_active_file"]),
         anonymous: sum(["total_inactive_anon", "total_active_anon"]),
-        // Zero forbids to swap when this cgroup is at its limit.
-        swap_left: (read("memory.swappiness") == Some(0)).then_some(0),
-        inherited_limit: value(&stat, "hierarchical_memory_limit").and_then(limited),
     }
 }
 

@@ -85,7 +85,7 @@ fn ending(observed: &Observed) -> Option<Evidence> {
 /// A counter, the file that it is in for either version, what it says when it moves, and when it does not.
 type Row = (fn(&Counters) -> Option<u64>, &'static str, &'static str, &'static str);
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     (
         |of| of.kills,
         "memory.oom_control",
@@ -122,6 +122,12 @@ const ROWS: [Row; 6] = [
         "",
         "the limit of memory and swap was met",
     ),
+    (
+        |of| of.throttled,
+        "",
+        "memory.events.local",
+        "high: the job was made to wait by memory.high, which kills nobody",
+    ),
 ];
 
 fn counters(level: &Moved, is_leaf: bool) -> Vec<Evidence> {
@@ -142,7 +148,10 @@ fn counters(level: &Moved, is_leaf: bool) -> Vec<Evidence> {
         } else {
             says
         };
-        (change.has_grown() || is_proof).then(|| moved(&level.level.file(file).display().to_string(), says, change))
+        // The sum with the cgroups below is of interest where it is more than this cgroup's own.
+        let is_sum = index == 1 && change.grown() == level.change(|of| of.kills).grown();
+        (change.has_grown() && !is_sum || is_proof)
+            .then(|| moved(&level.level.file(file).display().to_string(), says, change))
     };
     ROWS.iter().enumerate().filter_map(row).collect()
 }

@@ -5,9 +5,11 @@ use dumper::units::Bytes;
 use nix::libc::{SIGKILL, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ};
 use nix::sys::signal::Signal;
 
+use super::failure;
 use super::kernel::{Culprit, Kernel};
 use super::observed::{Ending, Failure, Observed, Sent};
 use crate::evidence::Moved;
+use crate::headroom::Bound;
 use crate::procfs;
 
 /// More of a command line does not help to tell processes apart.
@@ -74,7 +76,7 @@ fn and_the_job(observed: &Observed, process: Option<&ProcessName>) -> String {
 }
 
 fn shortage(observed: &Observed) -> String {
-    let short = |near: &crate::headroom::Bound| {
+    let short = |near: &Bound| {
         let left = Bytes(near.left());
         format!(
             "; memory was short then, with {left} left of {}",
@@ -85,7 +87,13 @@ fn shortage(observed: &Observed) -> String {
 }
 
 pub fn running(observed: &Observed) -> String {
-    capital(format!("{} is running.", who(Some(&observed.job))))
+    let short = |near: &Bound| format!(", with {} left of {}", Bytes(near.left()), of_limit(&near.limit()));
+    let short = observed.near.as_ref().map(short);
+    capital(format!(
+        "{} is running{}.",
+        who(Some(&observed.job)),
+        short.unwrap_or_default()
+    ))
 }
 
 pub fn finished(observed: &Observed) -> String {
@@ -94,13 +102,16 @@ pub fn finished(observed: &Observed) -> String {
 
 pub fn exited(observed: &Observed, status: i32) -> String {
     let asked = observed.asked().map(after);
-    let earlier = super::failure::last(observed)
-        .map(|(_, failure)| format!("; an allocation of {} had failed well before", failure.request));
+    let memory = match failure::last(observed) {
+        Some((_, failure)) => format!("; {} had been refused well before", failure.request),
+        None if observed.near.is_some() => String::new(),
+        None => ", and nothing says that memory had to do with it".to_owned(),
+    };
     capital(format!(
-        "{} ended with status {status}{}, and nothing says that memory had to do with it{}.",
+        "{} ended with status {status}{}{memory}{}.",
         who(Some(&observed.job)),
         asked.unwrap_or_default(),
-        earlier.unwrap_or_default()
+        shortage(observed)
     ))
 }
 
@@ -164,11 +175,12 @@ pub fn left(observed: &Observed, process: &ProcessName, failure: Option<&Failure
 }
 
 pub fn crashed(observed: &Observed, number: i32, process: Option<&ProcessName>) -> String {
-    let job = and_the_job(observed, process);
     capital(format!(
-        "{} crashed by {}; no allocation had failed just before{job}.",
+        "{} crashed by {}; no allocation had failed just before{}{}.",
         who(process),
-        signal(number)
+        signal(number),
+        shortage(observed),
+        and_the_job(observed, process)
     ))
 }
 

@@ -248,7 +248,14 @@ fn an_end_that_nobody_saw_is_told_from_what_is_left() {
     observed.processes = vec![facts(10, Progress::Ended)];
     check("alone", &observed, Kind::Unknown, Certainty::Unknown, "ended by itself");
     observed.processes = vec![facts(10, Progress::Alive)];
-    check("alive", &observed, Kind::Running, Certainty::Certain, "is running");
+    let outcome = check(
+        "alive",
+        &observed,
+        Kind::Running,
+        Certainty::Certain,
+        "is running, with 1.0 MiB left of",
+    );
+    assert!(outcome.limit.is_some());
 }
 
 #[test]
@@ -257,4 +264,27 @@ fn long_commands_are_cut_and_odd_signals_have_numbers() {
     observed.job.command = "ä".repeat(500);
     let outcome = check("long", &observed, Kind::Terminated, Certainty::Certain, "signal 35");
     assert!(outcome.sentence.len() < 300, "{}", outcome.sentence);
+}
+
+#[test]
+fn being_made_to_wait_by_memory_high_is_not_running_out() {
+    let mut observed = Observed {
+        counted: counted(Version::V2),
+        ..job(Ending::Status(0))
+    };
+    observed.counted.levels[0].before.throttled = Some(0);
+    observed.counted.levels[0].after.as_mut().unwrap().throttled = Some(900);
+    for (ending, kind) in [
+        (Ending::Status(0), Kind::Finished),
+        (Ending::Signal(SIGKILL), Kind::Terminated),
+    ] {
+        observed.ending = ending;
+        let outcome = check("high", &observed, kind, Certainty::Certain, "");
+        let high = outcome
+            .evidence
+            .iter()
+            .find(|item| item.says.contains("memory.high"))
+            .unwrap();
+        assert_eq!((high.before, high.after), (Some(0), Some(900)));
+    }
 }
