@@ -70,7 +70,7 @@ pub enum Found {
     None,
     /// One whose frames can be read; its version.
     Known(Python, (u8, u8)),
-    /// One whose frames cannot be read; its version.
+    /// One whose frames cannot be read; its version, 0.0 for PyPy.
     Unknown((u8, u8)),
 }
 
@@ -78,7 +78,8 @@ pub enum Found {
 pub fn find() -> Found {
     let version = real::find(c"Py_GetVersion");
     if version.is_null() {
-        return Found::None;
+        let is_pypy = !real::find(c"PyPy_GetVersion").is_null();
+        return if is_pypy { Found::Unknown((0, 0)) } else { Found::None };
     }
     // SAFETY: `const char *Py_GetVersion(void)` in every version; it formats into static storage.
     let version = unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(version) };
@@ -99,7 +100,6 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
         return None;
     }
     let layout = layout::of(number.0, number.1)?;
-    // PyPy answers Py_GetVersion too, but has none of CPython's thread states.
     let found = |symbol: &CStr| Some(real::find(symbol)).filter(|address| !address.is_null());
     let thread_state = found(c"PyGILState_GetThisThreadState")?;
     let function = found(c"Py_IsFinalizing").or_else(|| found(c"_Py_IsFinalizing"));

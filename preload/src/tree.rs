@@ -45,12 +45,9 @@ impl Tree {
 
     /// The id of a string; 0, the empty one, if there is no room.
     pub fn string(&mut self, header: &'static Header, text: &[u8]) -> u32 {
-        let mut shortened = [0; MAX_STRING_BYTES];
-        let text = if text.len() > MAX_STRING_BYTES {
-            shorten(text, &mut shortened)
-        } else {
-            text
-        };
+        if text.len() > MAX_STRING_BYTES {
+            return self.long_string(header, text);
+        }
         if text.is_empty() {
             return 0;
         }
@@ -82,6 +79,15 @@ impl Tree {
         count.store((offset + length).next_multiple_of(4) as u32, Release);
         strings.add(hash, offset as u32);
         offset as u32
+    }
+
+    /// As [`Tree::string`] for a text that has to be cut; apart, so that only this needs so much stack.
+    #[cold]
+    #[inline(never)]
+    fn long_string(&mut self, header: &'static Header, text: &[u8]) -> u32 {
+        let mut shortened = [0; MAX_STRING_BYTES];
+        let shortened = shorten(text, &mut shortened);
+        self.string(header, shortened)
     }
 
     /// The id of a function; 0 if there is no room.

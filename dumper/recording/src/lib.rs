@@ -355,7 +355,7 @@ impl AllocFunction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Trouble {
-    /// No offsets are known for this Python's version; `bytes` is `major << 8 | minor`.
+    /// No offsets are known for this Python's version; `bytes` is `major << 8 | minor`, 0 for PyPy.
     UnknownPython = 1,
     /// The offsets for this Python failed the self-check (a debug or patched build).
     PythonSelfCheck = 2,
