@@ -3,8 +3,6 @@
 mod condensed;
 mod hottest;
 
-use std::collections::HashMap;
-
 use crate::label::Call;
 use crate::recording::{Recording, Tally};
 
@@ -26,7 +24,7 @@ pub enum Moment {
 #[derive(Clone, Debug)]
 pub struct CallTree<'a> {
     nodes: Vec<Node>,
-    functions: Vec<(&'a str, &'a str)>,
+    recording: &'a Recording,
 }
 
 /// One line of one function under one caller.
@@ -61,23 +59,20 @@ impl<'a> CallTree<'a> {
             }
         }
 
-        let mut tree = CallTree {
-            nodes: Vec::new(),
-            functions: Vec::new(),
-        };
-        let mut functions = Functions::default();
+        let mut nodes = Vec::with_capacity(held.iter().filter(|held| **held).count());
         let mut index = vec![0; recorded.len()];
         for id in (0..recorded.len()).filter(|id| held[*id]) {
             let node = recorded[id];
-            index[id] = tree.nodes.len() as u32;
-            tree.nodes.push(Node {
+            index[id] = nodes.len() as u32;
+            nodes.push(Node {
                 parent: index[node.parent as usize],
-                function: functions.number(recording, node.function, &mut tree.functions),
+                function: node.function,
                 line: node.line,
                 own: own[id],
                 total: Tally::default(),
             });
         }
+        let mut tree = CallTree { nodes, recording };
         tree.add_up();
         tree
     }
@@ -99,7 +94,7 @@ impl<'a> CallTree<'a> {
 
     /// What a line of a function is called.
     pub fn called(&self, function: u32, line: u32) -> Call<'a> {
-        let (file, function) = self.functions[function as usize];
+        let (file, function) = self.recording.function(function);
         Call { file, function, line }
     }
 
@@ -145,24 +140,5 @@ impl<'a> CallTree<'a> {
             let parent = self.nodes[id].parent as usize;
             self.nodes[parent].total += total;
         }
-    }
-}
-
-/// Numbers functions so that equal file and name have equal numbers.
-#[derive(Default)]
-struct Functions<'a> {
-    by_record: HashMap<u32, u32>,
-    by_name: HashMap<(&'a str, &'a str), u32>,
-}
-
-impl<'a> Functions<'a> {
-    fn number(&mut self, recording: &'a Recording, record: u32, functions: &mut Vec<(&'a str, &'a str)>) -> u32 {
-        *self.by_record.entry(record).or_insert_with(|| {
-            let names = recording.function(record);
-            *self.by_name.entry(names).or_insert_with(|| {
-                functions.push(names);
-                functions.len() as u32 - 1
-            })
-        })
     }
 }

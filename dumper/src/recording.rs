@@ -7,6 +7,7 @@ mod names;
 mod sites;
 mod tables;
 
+use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
 use recording::{Header, MAGIC, Table, VERSION};
@@ -40,11 +41,12 @@ pub struct Recording {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     pub(crate) parent: u32,
+    /// Equal for equal file and name.
     pub(crate) function: u32,
     pub(crate) line: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Function {
     file: u32,
     name: u32,
@@ -83,9 +85,9 @@ impl Recording {
         let functions = read_functions(&tables, &mut names);
         let mut recording = Recording {
             facts: Facts::read(header, &tables, &mut found),
-            nodes: read_nodes(&tables, functions.len(), &mut found),
+            nodes: read_nodes(&tables, &functions, &mut found),
             sites: Vec::new(),
-            functions,
+            functions: functions.different,
             names: names.finish(&mut found),
         };
         recording.read_sites(header, &tables, &mut found);
@@ -201,35 +203,53 @@ fn read_header<B: Bytes + ?Sized>(file: &B) -> Result<Vec<u8>, ReadError> {
     }
 }
 
-fn read_functions<B: Bytes + ?Sized>(tables: &Tables<B>, names: &mut Resolver) -> Vec<Function> {
-    let mut functions = Vec::with_capacity(tables.present(Table::Functions) + 2);
+/// The functions that differ in file or name, and for each record which of them it is: functions that are defined anew,
+/// in a loop or by a reload, have a record each.
+struct Functions {
+    different: Vec<Function>,
+    of_record: Vec<u32>,
+}
+
+fn read_functions<B: Bytes + ?Sized>(tables: &Tables<B>, names: &mut Resolver) -> Functions {
+    let mut functions = Functions {
+        different: Vec::new(),
+        of_record: Vec::with_capacity(tables.present(Table::Functions)),
+    };
+    let mut known: HashMap<Function, u32> = HashMap::new();
     tables.each(Table::Functions, |_, record| {
-        functions.push(Function {
+        let function = Function {
             file: names.resolve(u32_at(record, offset_of!(recording::Function, file))),
             name: names.resolve(u32_at(record, offset_of!(recording::Function, name))),
-        });
+        };
+        let new = functions.different.len() as u32;
+        let number = *known.entry(function).or_insert(new);
+        if number == new {
+            functions.different.push(function);
+        }
+        functions.of_record.push(number);
     });
     functions
 }
 
-fn read_nodes<B: Bytes + ?Sized>(tables: &Tables<B>, functions: usize, found: &mut Findings) -> Vec<Node> {
+fn read_nodes<B: Bytes + ?Sized>(tables: &Tables<B>, functions: &Functions, found: &mut Findings) -> Vec<Node> {
     let mut nodes = Vec::with_capacity(tables.present(Table::Nodes) + 2);
     tables.each(Table::Nodes, |id, record| {
-        let mut node = Node {
-            parent: u32_at(record, offset_of!(recording::Node, parent)),
-            function: u32_at(record, offset_of!(recording::Node, function)),
-            line: u32_at(record, offset_of!(recording::Node, line)),
-        };
+        let mut parent = u32_at(record, offset_of!(recording::Node, parent));
         // The root is its own parent; every other parent is older than its child, so that no stack goes in circles.
-        if node.parent as usize >= id.max(1) {
+        if parent as usize >= id.max(1) {
             found.bad_references += 1;
-            node.parent = 0;
+            parent = 0;
         }
-        if node.function as usize >= functions {
-            found.bad_references += 1;
-            node.function = u32::MAX;
-        }
-        nodes.push(node);
+        let function = u32_at(record, offset_of!(recording::Node, function));
+        let function = functions.of_record.get(function as usize).copied();
+        nodes.push(Node {
+            parent,
+            function: function.unwrap_or_else(|| {
+                found.bad_references += 1;
+                u32::MAX
+            }),
+            line: u32_at(record, offset_of!(recording::Node, line)),
+        });
     });
     if nodes.is_empty() {
         found.damage.push(Damage::MissingRecords {

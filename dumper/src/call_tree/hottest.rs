@@ -1,5 +1,6 @@
 //! The lines that held the most themselves, whoever called them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::CallTree;
@@ -20,45 +21,46 @@ pub struct Hot<'a> {
 impl<'a> CallTree<'a> {
     /// The `count` call sites that held the most themselves, the largest first.
     pub fn hottest(&self, count: usize) -> Vec<Hot<'a>> {
-        let mut sums: HashMap<(u32, u32), Tally> = HashMap::new();
-        for node in self.nodes.iter().filter(|node| node.own.bytes > 0) {
-            *sums.entry((node.function, node.line)).or_default() += node.own;
-        }
-        let mut sums: Vec<_> = sums.into_iter().collect();
-        sums.sort_unstable_by_key(|((function, line), held)| {
-            (std::cmp::Reverse(held.bytes), self.called(*function, *line))
-        });
-        sums.truncate(count);
-        let hottest = sums.into_iter().map(|((function, line), held)| {
-            let call = self.called(function, line);
-            let on_behalf_of = if call.is_library() {
-                self.beneficiary(function, line)
-            } else {
-                None
-            };
-            Hot {
-                call,
-                held,
-                on_behalf_of,
-            }
+        let line = |id: &u32| {
+            let node = &self.nodes[*id as usize];
+            (node.function, node.line)
+        };
+        let allocating = (0..self.nodes.len() as u32).filter(|id| self.nodes[*id as usize].own.bytes > 0);
+        let mut allocating: Vec<u32> = allocating.collect();
+        allocating.sort_unstable_by_key(line);
+        let sites = allocating.chunk_by(|a, b| line(a) == line(b));
+        let mut sites: Vec<(u64, &[u32])> = sites.map(|nodes| (self.held_by(nodes).bytes, nodes)).collect();
+        let call = |nodes: &[u32]| self.call(&self.nodes[nodes[0] as usize]);
+        sites.sort_unstable_by(|(more, a), (less, b)| less.cmp(more).then_with(|| call(a).cmp(&call(b))));
+        let hottest = sites.into_iter().take(count).map(|(_, nodes)| Hot {
+            call: call(nodes),
+            held: self.held_by(nodes),
+            on_behalf_of: match call(nodes).is_library() {
+                true => self.beneficiary(nodes),
+                false => None,
+            },
         });
         hottest.collect()
     }
 
+    fn held_by(&self, nodes: &[u32]) -> Tally {
+        let mut sum = Tally::default();
+        nodes.iter().for_each(|id| sum += self.nodes[*id as usize].own);
+        sum
+    }
+
     /// The line of the user's own code that is nearest above most bytes of a library's line.
-    fn beneficiary(&self, function: u32, line: u32) -> Option<Call<'a>> {
+    fn beneficiary(&self, nodes: &[u32]) -> Option<Call<'a>> {
         let mut sums: HashMap<Call<'a>, u64> = HashMap::new();
-        for (id, node) in self.nodes.iter().enumerate() {
-            if node.own.bytes > 0 && (node.function, node.line) == (function, line) {
-                let mut calls = self.callers(id).map(|node| self.call(node));
-                if let Some(call) = calls.find(|call| !call.is_library() && !call.file.is_empty()) {
-                    let sum = sums.entry(call).or_default();
-                    *sum = sum.saturating_add(node.own.bytes);
-                }
+        for id in nodes {
+            let mut calls = self.callers(*id as usize).map(|node| self.call(node));
+            if let Some(call) = calls.find(|call| !call.is_library() && !call.file.is_empty()) {
+                let sum = sums.entry(call).or_default();
+                *sum = sum.saturating_add(self.nodes[*id as usize].own.bytes);
             }
         }
         sums.into_iter()
-            .max_by_key(|(call, bytes)| (*bytes, std::cmp::Reverse(*call)))
+            .max_by_key(|(call, bytes)| (*bytes, Reverse(*call)))
             .map(|(call, _)| call)
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Names {
 pub(super) struct Resolver {
     strings: Strings,
     known: HashMap<u32, u32>,
+    /// A writer that is short of memory may write a name again.
+    by_text: HashMap<String, u32>,
     names: Names,
     /// Strings do not overlap, so together they cannot be longer than their table. Without this bound a small damaged
     /// file could name the same bytes a million times.
@@ -51,6 +53,7 @@ impl Resolver {
         Resolver {
             strings,
             known: HashMap::from([(0, 0)]),
+            by_text: HashMap::new(),
             names,
             budget,
             bad: 0,
@@ -66,7 +69,9 @@ impl Resolver {
         let number = match text {
             Some(text) => {
                 self.budget -= text.len();
-                self.names.add(&String::from_utf8_lossy(text))
+                let text = String::from_utf8_lossy(text).into_owned();
+                let names = &mut self.names;
+                *self.by_text.entry(text).or_insert_with_key(|text| names.add(text))
             }
             None => {
                 self.bad += 1;

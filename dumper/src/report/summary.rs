@@ -17,21 +17,21 @@ pub(super) fn lines(account: &Account) -> Vec<String> {
     let mut lines = outcome.map(verdict::lines).unwrap_or_default();
     match (&account.out_of_memory, &account.peak) {
         (Some(shown), _) => ran_out(account, shown, &mut lines),
-        (None, Some(shown)) => went_well(account, shown, &mut lines),
+        (None, Some(shown)) => lines.extend(sentence(&went_well(account, shown))),
         (None, None) => lines.push("No memory was recorded.".to_owned()),
     }
-    if let Some(company) = outcome.and_then(|outcome| verdict::company(&outcome.others)) {
-        lines.extend(verdict::wrapped(&company, "  "));
-    }
-    lines.extend(concerns(account));
-    for picture in [&account.out_of_memory, &account.peak]
-        .into_iter()
-        .flatten()
-        .filter_map(|shown| shown.picture.as_ref())
-    {
+    let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
+    lines.extend(company.iter().flat_map(|company| sentence(company)));
+    lines.extend(concerns(account).iter().flat_map(|concern| sentence(concern)));
+    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
+    for picture in shown.filter_map(|shown| shown.picture.as_ref()) {
         lines.push(format!("Wrote memory usage flamegraph to {}", picture.display()));
     }
     lines
+}
+
+fn sentence(sentence: &str) -> Vec<String> {
+    verdict::wrapped(sentence, "  ")
 }
 
 /// `81.8 %    1.2 GiB  load.py:7 (load)`
@@ -44,42 +44,39 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     let is_judged = !lines.is_empty();
     match (shown.moment, &shown.failed) {
         (Moment::OutOfMemory, Some(failed)) => {
-            lines.push(of_process(account, shown.process, failed));
+            lines.extend(sentence(&of_process(account, shown.process, failed)));
             if shown.facts.failures > 1 {
-                lines.push(format!(
-                    "It was the last of {} allocations that failed.",
-                    shown.facts.failures
-                ));
+                let failures = shown.facts.failures;
+                lines.push(format!("It was the last of {failures} allocations that failed."));
             }
         }
-        (_, Some(failed)) => lines.push(format!("Before that, {failed}")),
+        (_, Some(failed)) => lines.extend(sentence(&format!("Before that, {failed}"))),
         (_, None) => {}
     }
     if !is_judged {
-        lines.push(words::aftermath(account.run));
+        lines.extend(sentence(&words::aftermath(account.run)));
     }
-    let who = match shown.moment {
-        Moment::Live => of_process(account, shown.process, ""),
-        Moment::OutOfMemory | Moment::Peak => String::new(),
-    };
     let held = words::with_error(shown.total);
+    let holder = match (shown.moment, account.processes.len()) {
+        (Moment::Live, 2..) => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
+        _ => String::new(),
+    };
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.push(format!("{who}In use at that moment: {held}{colon}"));
+    lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
     lines.extend(shown.sites.iter().take(LISTED).map(|site| site_line(site, shown.total)));
 }
 
-fn went_well(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
-    let so_far = if account.occasion == Occasion::Ended {
-        ""
-    } else {
-        " so far"
+fn went_well(account: &Account, shown: &Shown) -> String {
+    let so_far = match account.occasion {
+        Occasion::Ended => "",
+        _ => " so far",
     };
     let mut peak = format!("Peak memory{so_far}: {}", words::with_error(shown.total));
     if let Some(site) = shown.sites.first() {
         let share = Share::of(site.held.bytes, shown.total.bytes);
         peak = format!("{peak}, of which {share} at {}", place(site));
     }
-    lines.push(of_process(account, shown.process, &peak));
+    of_process(account, shown.process, &peak)
 }
 
 fn place(site: &CallSite) -> String {

@@ -15,7 +15,7 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
     if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
         return Vec::new();
     }
-    let mut lines = wrapped(&outcome.sentence, "");
+    let mut lines = wrapped(&outcome.sentence, "  ");
     if let Some(limit) = &outcome.limit {
         lines.extend(wrapped(&format!("Limit: {}", limited(limit)), "  "));
     }

@@ -129,7 +129,6 @@ fn trouble(event: &Event) -> String {
         return format!("Recording was impaired (code {}, of a later version).", event.detail);
     };
     match trouble {
-        Trouble::UnknownPython if event.bytes == 0 => "No Python lines: this is PyPy, not CPython.".into(),
         Trouble::UnknownPython => {
             format!(
                 "No Python lines: this version does not know Python {}.{}.",

@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 
 use recording::{
     AllocFunction, BLOCK_UNIT, CHUNK_BYTES, EVENT_SLOTS, Event, EventKind, Function, HEADER_BYTES, Header, MAGIC, Node,
-    STATE_ENDED, Site, Snapshot, Table, Tally, Trouble, VARIANCE_UNIT, VERSION,
+    STATE_ENDED, STATE_RUNNING, Site, Snapshot, Table, Tally, Trouble, VARIANCE_UNIT, VERSION,
 };
 
 const PEAK_EPOCH: u32 = 7;
@@ -73,6 +73,11 @@ impl Builder {
 
     pub fn u64(&mut self, offset: usize, value: u64) {
         self.header[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// The process did not come to its exit handlers.
+    pub fn running(&mut self) {
+        self.u32(offset_of!(Header, state), STATE_RUNNING);
     }
 
     /// The node of a callstack, outermost call first.

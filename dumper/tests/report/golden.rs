@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use dumper::Run;
 use dumper::report::Occasion;
 
 use crate::job;
@@ -11,21 +12,36 @@ use crate::job;
 fn the_report_of_a_job_that_ran_out_of_memory_is_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let run = job::run(folder.path());
-    let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
+    check("failed", folder.path(), &run, job::recording());
+}
 
-    let here = folder.path().to_str().unwrap();
-    let read = |name: &str| {
-        fs::read_to_string(folder.path().join(name))
-            .unwrap()
-            .replace(here, "/run")
-    };
+#[test]
+fn the_report_of_a_job_that_was_killed_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = job::killed_run(folder.path());
+    fs::write(
+        folder.path().join("timeline.csv"),
+        "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark\n\
+         0.100,1048576,20971520,25165824,536870912,\n\
+         4.900,448790528,520093696,536608768,536870912,close to the limit\n",
+    )
+    .unwrap();
+    check("killed", folder.path(), &run, job::killed());
+}
+
+/// Compares all of a report with what it was.
+fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
+    let written = job::report(folder, run, &[recording], Occasion::Ended);
+    let here = folder.to_str().unwrap();
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap().replace(here, "/run");
     let mut differences = Vec::new();
-    let mut compare = |name: &str, text: &str| differences.extend(difference(name, text));
+    let mut compare = |name: &str, text: &str| differences.extend(difference(&format!("{case}/{name}"), text));
     compare(
         "summary.txt",
         &(written.summary.join("\n").replace(here, "/run") + "\n"),
     );
     compare("index.html", &read("index.html"));
+    compare("report.json", &read("report.json"));
     for stem in ["out-of-memory", "peak-memory"] {
         compare(&format!("{stem}.prof"), &read(&format!("{stem}.prof")));
         compare(&format!("{stem}.svg.txt"), &frames(&read(&format!("{stem}.svg"))));
@@ -58,13 +74,23 @@ fn difference(name: &str, actual: &str) -> Option<String> {
     let Ok(expected) = fs::read_to_string(&path) else {
         return Some(format!("{} is missing", path.display()));
     };
-    let (number, line) = actual
-        .lines()
-        .enumerate()
-        .find(|(at, line)| expected.lines().nth(*at) != Some(line))?;
-    Some(format!(
-        "{name}:{}: {line}\n  was {}",
-        number + 1,
-        expected.lines().nth(number).unwrap_or("not there")
-    ))
+    if actual == expected {
+        return None;
+    }
+    let (mut now, mut was) = (actual.lines(), expected.lines());
+    let mut number = 1;
+    loop {
+        match (now.next(), was.next()) {
+            (None, None) => return Some(format!("{name}: other line ends")),
+            (now, was) if now == was => number += 1,
+            (now, was) => {
+                let gone = "not there";
+                return Some(format!(
+                    "{name}:{number}: {}\n  was {}",
+                    now.unwrap_or(gone),
+                    was.unwrap_or(gone)
+                ));
+            }
+        }
+    }
 }

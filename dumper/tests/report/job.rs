@@ -1,7 +1,9 @@
 //! The job that the golden reports are about: a script that loads data until an allocation fails.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
 use dumper::report::{self, Occasion, Written};
 use dumper::{Ending, Recording, Run, process};
 use recording::{AllocFunction, EventKind};
@@ -89,6 +91,95 @@ pub fn recording() -> Vec<u8> {
     job.failed(AllocFunction::Malloc, mib(1536.0), failing, STARTED_NS + 4_250_000_000);
     job.event(EventKind::StashReleased, 0, 16 << 20, 0, STARTED_NS + 4_251_000_000);
     job.bytes()
+}
+
+/// The bytes of the recording of a job that the kernel killed: 428 MiB are live, and an allocation had failed before.
+pub fn killed() -> Vec<u8> {
+    let mib = |mib: u64| mib << 20;
+    let exact = |bytes: u64| Held { bytes, variance: 0 };
+    let mut job = Builder::new(4711, &["/home/ada/venv/bin/python3", "oom.py"]);
+    job.running();
+    let load = [("oom.py", 23, "<module>"), ("oom.py", 7, "load")];
+    let numeric = "/home/ada/venv/lib/python3.11/site-packages/numpy/_core/numeric.py";
+    let ones = job.stack(&[load[0], load[1], (numeric, 235, "ones")]);
+    job.site(ones, exact(mib(384)), exact(mib(384)), exact(mib(128)));
+    let rows = job.stack(&[("oom.py", 21, "<module>"), ("oom.py", 12, "index_rows")]);
+    let sampled = Held {
+        bytes: mib(44),
+        variance: mib(44) << 16,
+    };
+    job.site(rows, sampled, exact(mib(60)), sampled);
+    job.failed(AllocFunction::Mmap, mib(8192), ones, STARTED_NS + 2_000_000_000);
+    job.u64(std::mem::offset_of!(recording::Header, arena_bytes), mib(40));
+    job.u64(std::mem::offset_of!(recording::Header, own_bytes), mib(1));
+    job.bytes()
+}
+
+/// The run of that job.
+pub fn killed_run(folder: &Path) -> Run {
+    let group = "/slurm/uid_1000/job_42/step_0/task_0";
+    let limit = Limit {
+        kind: LimitKind::CgroupV1,
+        path: group.into(),
+        bytes: 512 << 20,
+        usage: Some(511 << 20),
+    };
+    let seen = |source: &str, says: &str, before, after| Evidence {
+        source: source.into(),
+        says: says.into(),
+        before,
+        after,
+    };
+    let control = format!("/sys/fs/cgroup/memory{group}/memory.oom_control");
+    let other = |pid, command: &str, mib: u64| Other {
+        pid,
+        command: command.into(),
+        resident_bytes: mib << 20,
+    };
+    let outcome = Outcome {
+        kind: Kind::OomKilledByCgroup,
+        certainty: Certainty::Certain,
+        sentence: format!(
+            "The kernel killed process 4711 (python3 oom.py) for want of memory: the cgroup {group} had reached its limit."
+        ),
+        process: Some(ProcessName {
+            pid: 4711,
+            command: "python3 oom.py".into(),
+            is_child: false,
+        }),
+        signal: Some(9),
+        limit: Some(limit.clone()),
+        evidence: vec![
+            seen("waitpid", "the process ended by SIGKILL", None, None),
+            seen(&control, "oom_kill went from 0 to 1", Some(0), Some(1)),
+            seen("/proc/vmstat", "oom_kill went from 3 to 4", Some(3), Some(4)),
+            seen(
+                &control.replace("oom_control", "failcnt"),
+                "failcnt went from 0 to 811",
+                Some(0),
+                Some(811),
+            ),
+        ],
+        others: vec![other(812, "/usr/bin/rsync -a in out", 24), other(800, "bash", 3)],
+        ..Outcome::default()
+    };
+    let ending = Ending {
+        signal: Some(9),
+        ended: "2023-11-14T23:13:25+01:00".into(),
+        seconds: 4.9,
+        status: None,
+    };
+    Run {
+        ending: Some(ending),
+        outcome: Some(outcome),
+        identity: BTreeMap::from([
+            ("SLURM_JOB_ID".into(), "42".into()),
+            ("SLURM_STEP_ID".into(), "0".into()),
+        ]),
+        limits: vec![Limit { usage: None, ..limit }],
+        address_space_limit: None,
+        ..run(folder)
+    }
 }
 
 /// Puts the recordings of processes into a run folder, and writes the report of it.

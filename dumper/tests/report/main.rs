@@ -4,5 +4,8 @@ mod builder;
 mod damage;
 mod golden;
 mod job;
+mod json;
+mod many;
 mod moments;
 mod pictures;
+mod verdicts;
