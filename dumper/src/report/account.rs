@@ -41,6 +41,8 @@ pub(super) struct Listed {
     pub(super) facts: Facts,
     /// What happened, in words, for each of the events.
     pub(super) events: Vec<String>,
+    /// How far it got, in words.
+    pub(super) state: &'static str,
 }
 
 /// One moment of one process.
@@ -108,7 +110,7 @@ impl<'a> Account<'a> {
             processes,
             [ran_out, peak].map(|chosen| chosen.map(|(process, _)| process)),
         );
-        for (process, is_listed) in processes.iter().zip(is_listed) {
+        for ((process, is_listed), is_replaced) in processes.iter().zip(is_listed).zip(choice::replaced(processes)) {
             let chosen = [ran_out, peak].into_iter().flatten();
             let moments = chosen
                 .filter(|(chosen, _)| std::ptr::eq(*chosen, process))
@@ -125,7 +127,8 @@ impl<'a> Account<'a> {
                 }
             }
             if is_listed {
-                let listed = Listed::of(process, recording.as_ref(), account.directory);
+                let state = words::state(process.facts.state, is_replaced);
+                let listed = Listed::of(process, recording.as_ref(), account.directory, state);
                 account.listed.push(listed);
             } else {
                 account.folded.push(process);
@@ -170,13 +173,14 @@ impl<'a> Account<'a> {
 }
 
 impl Listed {
-    fn of(process: &Process, recording: Option<&Recording>, directory: &str) -> Listed {
+    fn of(process: &Process, recording: Option<&Recording>, directory: &str, state: &'static str) -> Listed {
         let facts = recording.map_or(&process.facts, |recording| &recording.facts).clone();
         let place = |node| recording.and_then(|recording| words::place(recording, node, directory));
         let events = facts.events.iter().map(|event| words::event(event, place(event.node)));
         Listed {
             events: events.collect(),
             facts,
+            state,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Which process the pictures show, and at which moment.
 
+use std::collections::HashMap;
+
 use super::Occasion;
 use crate::call_tree::Moment;
 use crate::outcome::{Kind, Outcome};
@@ -14,24 +16,21 @@ pub(super) fn out_of_memory<'a>(
     occasion: Occasion,
 ) -> Option<(&'a Process, Moment)> {
     let judged = run.outcome.as_ref().filter(|_| occasion == Occasion::Ended);
-    let killed = judged
-        .filter(|outcome| outcome.is_killed_for_memory())
-        .and_then(|outcome| victim(outcome, processes))
-        .map(|process| (process, Moment::Live));
-    let failed = || {
-        let named = judged
-            .filter(|outcome| {
-                matches!(
-                    outcome.kind,
-                    Kind::AllocationFailedFatal | Kind::AllocationFailedRecovered
-                )
-            })
-            .and_then(|outcome| named(outcome, processes))
-            .filter(|process| process.facts.failure.is_some());
-        let process = named.or_else(|| last_to_fail(processes));
-        process.map(|process| (process, Moment::OutOfMemory))
-    };
-    killed.or_else(failed)
+    let killed = judged.filter(|outcome| outcome.is_killed_for_memory());
+    let victim = killed.and_then(|outcome| victim(outcome, processes));
+    if let Some(victim) = victim {
+        return Some((victim, Moment::Live));
+    }
+    let ran_out = judged.filter(|outcome| is_failure(outcome.kind));
+    let named = ran_out.and_then(|outcome| named(outcome, processes));
+    let failed = named
+        .filter(|process| process.facts.failure.is_some())
+        .or_else(|| last_to_fail(processes));
+    match failed {
+        Some(failed) => Some((failed, Moment::OutOfMemory)),
+        // It was made to leave (`--on-oom=exit`) before anything could fail.
+        None => named.map(|process| (process, Moment::Live)),
+    }
 }
 
 /// The process with the highest peak.
@@ -42,12 +41,35 @@ pub(super) fn peak(processes: &[Process]) -> Option<&Process> {
 
 /// The process that holds the most of those that run, or did not come to say that they ended.
 pub(super) fn largest_running(processes: &[Process]) -> Option<&Process> {
-    let running = processes.iter().filter(|process| process.facts.state == State::Running);
-    running.max_by_key(|process| process.facts.live_bytes)
+    let replaced = replaced(processes);
+    let running = processes.iter().zip(replaced).filter(|(process, is_replaced)| {
+        let is_running = process.facts.state == State::Running;
+        is_running && !is_replaced
+    });
+    running
+        .map(|(process, _)| process)
+        .max_by_key(|process| process.facts.live_bytes)
+}
+
+/// For each recording, whether its process has gone on as another program, which has a recording of its own.
+pub(super) fn replaced(processes: &[Process]) -> Vec<bool> {
+    let mut last = HashMap::new();
+    for process in processes {
+        let last = last.entry(process.facts.pid).or_insert(process.generation());
+        *last = process.generation().max(*last);
+    }
+    let is_replaced = |process: &Process| process.generation() < last[&process.facts.pid];
+    processes.iter().map(is_replaced).collect()
+}
+
+fn is_failure(kind: Kind) -> bool {
+    matches!(kind, Kind::AllocationFailedFatal | Kind::AllocationFailedRecovered)
 }
 
 fn victim<'a>(outcome: &Outcome, processes: &'a [Process]) -> Option<&'a Process> {
-    named(outcome, processes).or_else(|| largest_running(processes))
+    // Where all were killed, the job's first process is named for all of them.
+    let named = named(outcome, processes).filter(|_| outcome.kind != Kind::EverythingKilled);
+    named.or_else(|| largest_running(processes))
 }
 
 /// The last recording of the process that the verdict names.

@@ -127,7 +127,8 @@ fn story(account: &Account) -> Vec<String> {
                 story.push(words::aftermath(account.run));
             }
             (_, failed) => {
-                story.push(format!("When it was killed, {held} were in use."));
+                let when = words::moment(shown.moment, account.run);
+                story.push(format!("{when}, {held} were in use."));
                 story.extend(failed.as_ref().map(|failed| format!("Before that, {failed}.")));
             }
         }
@@ -155,11 +156,7 @@ fn moments(account: &Account, sources: &mut Sources) -> Vec<MomentSection> {
     let mut section = |shown: &Shown| MomentSection {
         heading: format!(
             "{}: {}",
-            match shown.moment {
-                Moment::OutOfMemory => "When it ran out",
-                Moment::Live => "When it was killed",
-                Moment::Peak => "At the peak",
-            },
+            words::moment(shown.moment, account.run),
             words::with_error(shown.total)
         ),
         stem: shown.stem(),

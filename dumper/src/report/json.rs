@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::account::{Account, Concern, Shown, What};
+use super::choice;
 use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::outcome::{Limit, Outcome};
@@ -25,7 +26,7 @@ pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample])
         outcome: account.run.outcome.as_ref().map(|outcome| judged(outcome, account)),
         run: RunPart::of(account.run),
         moment: shown.map(MomentPart::of),
-        processes: account.processes.iter().map(ProcessPart::of).collect(),
+        processes: processes(account.processes),
         call_sites: shown.map(call_sites).unwrap_or_default(),
         timeline,
         ledger: shown.map(Ledger::of),
@@ -102,7 +103,7 @@ impl MomentPart {
     fn of(shown: &Shown) -> MomentPart {
         MomentPart {
             name: match shown.moment {
-                Moment::Live => "killed",
+                Moment::Live => "end",
                 Moment::Peak => "peak",
                 Moment::OutOfMemory => "allocation_failed",
             },
@@ -126,14 +127,23 @@ struct ProcessPart<'a> {
     recording: String,
 }
 
+fn processes(processes: &[Process]) -> Vec<ProcessPart<'_>> {
+    let replaced = choice::replaced(processes);
+    let parts = processes.iter().zip(replaced);
+    parts
+        .map(|(process, replaced)| ProcessPart::of(process, replaced))
+        .collect()
+}
+
 impl<'a> ProcessPart<'a> {
-    fn of(process: &'a Process) -> ProcessPart<'a> {
+    fn of(process: &'a Process, is_replaced: bool) -> ProcessPart<'a> {
         let facts = &process.facts;
         ProcessPart {
             pid: facts.pid,
             parent: facts.ppid,
             command: &facts.command,
             state: match facts.state {
+                _ if is_replaced => "left",
                 State::Running => "running",
                 State::Ended => "ended",
                 State::Left => "left",

@@ -31,7 +31,7 @@ impl Pictures {
         self.files.save_for_now(&format!("{stem}.prof"), write)?;
 
         let drawn = tree.condensed();
-        let title = title(shown);
+        let title = title(shown, run);
         let ran_out = match shown.moment {
             Moment::OutOfMemory => shown.failed.clone(),
             Moment::Live => run
@@ -66,11 +66,11 @@ impl Pictures {
     }
 }
 
-fn title(shown: &Shown) -> String {
+fn title(shown: &Shown, run: &Run) -> String {
     let what = match shown.moment {
-        Moment::OutOfMemory => "Memory at the moment it ran out",
-        Moment::Peak => "Memory at its peak",
-        Moment::Live => "Memory when it was killed",
+        Moment::OutOfMemory => "Memory at the moment it ran out".to_owned(),
+        Moment::Peak => "Memory at its peak".to_owned(),
+        Moment::Live => words::moment(shown.moment, run).replace("When", "Memory when"),
     };
     let total = shown.total;
     let held = match total.error() {

@@ -4,6 +4,7 @@ use super::account::{Account, CallSite, Concern, Shown, What};
 use super::{Occasion, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
+use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::recording::Tally;
 use crate::units::{Bytes, Share};
@@ -44,7 +45,9 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     let is_judged = !lines.is_empty();
     match (shown.moment, &shown.failed) {
         (Moment::OutOfMemory, Some(failed)) => {
-            lines.extend(sentence(&of_process(account, shown.process, failed)));
+            if !account.judged().is_some_and(names_request) {
+                lines.extend(sentence(&of_process(account, shown.process, failed)));
+            }
             if shown.facts.failures > 1 {
                 let failures = shown.facts.failures;
                 lines.push(format!("It was the last of {failures} allocations that failed."));
@@ -64,6 +67,12 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
     lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
     lines.extend(shown.sites.iter().take(LISTED).map(|site| site_line(site, shown.total)));
+}
+
+/// Whether the verdict says in its sentence which request failed.
+fn names_request(outcome: &Outcome) -> bool {
+    let request = outcome.failed_request.as_deref().filter(|request| !request.is_empty());
+    request.is_some_and(|request| outcome.sentence.contains(request))
 }
 
 fn went_well(account: &Account, shown: &Shown) -> String {

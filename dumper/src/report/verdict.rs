@@ -59,6 +59,10 @@ pub(super) fn limited(limit: &Limit) -> String {
 /// What a limit is on, to be read after its bytes.
 pub(super) fn name(limit: &Limit) -> String {
     match limit.kind {
+        // Seen from inside a container.
+        LimitKind::CgroupV1 | LimitKind::CgroupV2 if limit.path.ends_with("/..") => {
+            " for a cgroup around this container".to_owned()
+        }
         LimitKind::CgroupV1 => format!(" for the cgroup {} (v1)", limit.path),
         LimitKind::CgroupV2 => format!(" for the cgroup {} (v2)", limit.path),
         LimitKind::AddressSpace => " of address space (ulimit -v)".to_owned(),

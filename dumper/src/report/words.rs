@@ -2,12 +2,35 @@
 
 use recording::{EventKind, Trouble};
 
-use crate::recording::{Event, Facts, Failure, Recording, Tally};
+use crate::call_tree::Moment;
+use crate::outcome::Outcome;
+use crate::recording::{Event, Facts, Failure, Recording, State, Tally};
 use crate::run::Run;
 use crate::units::Bytes;
 
 /// How `--on-oom=exit` ends a program.
 const OOM_STATUS: i32 = 53;
+
+/// How far a process got; it `is_replaced` if it went on as another program.
+pub(super) fn state(state: State, is_replaced: bool) -> &'static str {
+    match state {
+        _ if is_replaced => "ran another program",
+        State::Running => "still running, or ended by a signal",
+        State::Ended => "ended",
+        State::Left => "left at a failed allocation, or ran another program",
+    }
+}
+
+/// `When it was killed`, for what happened at the moment that `out-of-memory.*` shows.
+pub(super) fn moment(moment: Moment, run: &Run) -> &'static str {
+    let is_killed = run.outcome.as_ref().is_some_and(Outcome::is_killed_for_memory);
+    match moment {
+        Moment::OutOfMemory => "When it ran out",
+        Moment::Live if is_killed => "When it was killed",
+        Moment::Live => "When it was made to leave",
+        Moment::Peak => "At the peak",
+    }
+}
 
 /// `1.2 GiB ± 4.0 MiB`.
 pub(super) fn with_error(held: Tally) -> String {

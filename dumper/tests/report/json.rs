@@ -106,7 +106,7 @@ fn the_outcome_is_the_runs_and_knows_the_request_that_failed_before() {
 #[test]
 fn call_sites_are_those_of_the_moment_that_is_named() {
     let report = reported(job::killed_run, &[job::killed()], Occasion::Ended);
-    assert_eq!(report["moment"]["name"], "killed");
+    assert_eq!(report["moment"]["name"], "end");
     assert_eq!(report["moment"]["bytes"], 428 << 20);
     assert_eq!(report["ledger"]["tracked_bytes"], 428 << 20);
     assert_eq!(report["ledger"]["arena_bytes"], 40 << 20);

@@ -63,16 +63,28 @@ fn a_job_that_was_killed_for_its_memory_shows_what_was_live_in_its_victim() {
         recorded(2, 500, true, false),
         recorded(3, 900, false, false),
     ];
-    for kind in [
-        Kind::OomKilledByCgroup,
-        Kind::OomKilledByMachine,
-        Kind::EverythingKilled,
-    ] {
+    for kind in [Kind::OomKilledByCgroup, Kind::OomKilledByMachine] {
         assert_eq!(shown(&run(kind, Some(1)), &recordings, Occasion::Ended), live(1, 100));
         // Not recorded, or not known: the one that held the most of those that did not end by themselves.
         assert_eq!(shown(&run(kind, Some(77)), &recordings, Occasion::Ended), live(2, 500));
         assert_eq!(shown(&run(kind, None), &recordings, Occasion::Ended), live(2, 500));
     }
+}
+
+#[test]
+fn where_everything_was_killed_the_process_that_held_the_most_is_shown() {
+    let recordings = [recorded(1, 100, true, false), recorded(2, 500, true, false)];
+    let killed = run(Kind::EverythingKilled, Some(1));
+    assert_eq!(shown(&killed, &recordings, Occasion::Ended), live(2, 500));
+}
+
+#[test]
+fn a_process_that_was_made_to_leave_shows_what_was_live_unless_an_allocation_failed() {
+    let left = run(Kind::AllocationFailedFatal, Some(1));
+    let recordings = [recorded(1, 100, false, false), recorded(2, 500, true, false)];
+    assert_eq!(shown(&left, &recordings, Occasion::Ended), live(1, 100));
+    let recordings = [recorded(1, 100, false, true), recorded(2, 500, true, false)];
+    assert_eq!(shown(&left, &recordings, Occasion::Ended), live(1, 1));
 }
 
 #[test]
@@ -151,6 +163,47 @@ fn of_a_process_that_ran_another_program_the_last_recording_is_shown() {
     assert!(written.out_of_memory.is_some());
     let shown = fs::read_to_string(folder.path().join("out-of-memory.prof")).unwrap();
     assert_eq!(Some(shown), live(5, 100));
+}
+
+#[test]
+fn a_program_that_made_way_for_another_holds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, live) in [(0, 900), (1, 100)] {
+        let path = folder.path().join(format!("5-{number}.recording"));
+        fs::write(path, recorded(5, live, true, false)).unwrap();
+    }
+    let killed = run(Kind::OomKilledByCgroup, None);
+    let written = job::report(
+        folder.path(),
+        &killed,
+        &[recorded(6, 200, true, false)],
+        Occasion::Ended,
+    );
+    let shown = fs::read_to_string(folder.path().join("out-of-memory.prof")).unwrap();
+    assert_eq!(Some(shown), live(6, 200));
+    assert!(
+        fs::read_to_string(written.index)
+            .unwrap()
+            .contains("<td>ran another program</td>")
+    );
+}
+
+#[test]
+fn a_request_that_the_verdict_names_is_not_told_twice() {
+    let told = |failed_request: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = run(Kind::AllocationFailedFatal, Some(1));
+        let outcome = run.outcome.as_mut().unwrap();
+        outcome.sentence = "The job was refused 4.0 KiB by malloc at job1.py:1 (f), and ended of that.".into();
+        outcome.failed_request = Some(failed_request.into());
+        let written = job::report(folder.path(), &run, &[recorded(1, 100, true, true)], Occasion::Ended);
+        written
+            .summary
+            .join("\n")
+            .contains("malloc of 4.0 KiB failed at job1.py:1 (f)")
+    };
+    assert!(!told("4.0 KiB by malloc at job1.py:1 (f)"));
+    assert!(told("something else"));
 }
 
 fn killed(folder: &Path) -> Written {

@@ -89,11 +89,7 @@ pub(super) fn process(listed: &Listed) -> ProcessRow {
             0 => String::new(),
             failures => failures.to_string(),
         },
-        state: match facts.state {
-            State::Running => "still running, or ended by a signal",
-            State::Ended => "ended",
-            State::Left => "left at a failed allocation, or ran another program",
-        },
+        state: listed.state,
     }
 }
 
