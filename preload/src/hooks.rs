@@ -10,7 +10,7 @@ use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
 use crate::thread::{self, Inside, Words};
-use crate::{doorbell, file, live, stash, sys};
+use crate::{doorbell, errno, file, live, stash, sys};
 
 /// Far enough for a thread never to look again.
 const NEVER: u64 = 1 << 62;
@@ -173,11 +173,21 @@ pub fn arena_changed(bytes: i64) {
     }
 }
 
-/// An allocation failed. Does not return if that ends the process.
+/// An allocator came back without memory: is that why, or were the arguments wrong?
+#[cold]
+#[inline(never)]
+pub fn came_back_empty(function: AllocFunction, bytes: usize) {
+    if errno::get() == libc::ENOMEM {
+        failed(function, bytes);
+    }
+}
+
+/// An allocation failed. Does not return if that ends the process. Below a hook or another allocator of ours it is not yet told:
+/// the call above may cope, and until it is back a block that was to be resized is not in the recording.
 #[cold]
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
-    if RECORDING.load(Relaxed) && bytes > 0 {
+    if RECORDING.load(Relaxed) && bytes > 0 && !thread::words().is_inside() {
         emergency::failed(Failure {
             function,
             bytes: bytes as u64,

@@ -8,16 +8,7 @@ use recording::AllocFunction;
 
 use crate::python::late;
 use crate::real::{self, Pointer};
-use crate::{emergency, errno, hooks, live, thread};
-
-/// An allocator came back without memory: is that why, or were the arguments wrong?
-#[cold]
-#[inline(never)]
-fn came_back_empty(function: AllocFunction, bytes: usize) {
-    if errno::get() == libc::ENOMEM {
-        hooks::failed(function, bytes);
-    }
-}
+use crate::{emergency, hooks, live, thread};
 
 #[inline(always)]
 fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
@@ -27,7 +18,7 @@ fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -
         call()
     };
     if block.is_null() {
-        came_back_empty(function, bytes);
+        hooks::came_back_empty(function, bytes);
     }
     block
 }
@@ -41,7 +32,7 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
         call()
     };
     if block.is_null() {
-        came_back_empty(function, bytes);
+        hooks::came_back_empty(function, bytes);
     }
     block
 }
@@ -146,10 +137,7 @@ pub unsafe extern "C" fn mmap(
     // SAFETY: the caller's arguments, handed on.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
-        // Under a hook or another allocator, what failed is the call above.
-        if !thread::words().is_inside() {
-            came_back_empty(AllocFunction::Mmap, bytes);
-        }
+        hooks::came_back_empty(AllocFunction::Mmap, bytes);
     } else if flags & libc::MAP_ANONYMOUS != 0 && access & libc::PROT_WRITE != 0 {
         late::consider(bytes);
         hooks::mapped(start, bytes);
@@ -190,7 +178,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
         (None, _) => (),
     }
     if start == libc::MAP_FAILED {
-        came_back_empty(AllocFunction::Mremap, new);
+        hooks::came_back_empty(AllocFunction::Mremap, new);
     }
     start
 }
@@ -217,7 +205,7 @@ pub unsafe extern "C" fn fork() -> c_int {
     let child = unsafe { real::fork() };
     if child < 0 {
         // What a child would have needed is not known; its first page stands for it.
-        came_back_empty(AllocFunction::Fork, 4096);
+        hooks::came_back_empty(AllocFunction::Fork, 4096);
     }
     child
 }

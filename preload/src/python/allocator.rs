@@ -8,6 +8,8 @@ use core::mem::transmute;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
+use recording::AllocFunction;
+
 use crate::real::{self, Pointer};
 use crate::thread::{self, Inside};
 use crate::{hooks, live};
@@ -207,13 +209,22 @@ fn looks(layer: &Layer, bytes: usize) -> bool {
     bytes <= layer.counts_up_to.load(Relaxed) && thread::spend(bytes)
 }
 
+/// What a call gave that was counted here. Had it not been, malloc below would have noted the failure.
+#[inline(always)]
+fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
+    if block.is_null() {
+        hooks::failed(function, bytes);
+    }
+    block
+}
+
 unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter hands back what we gave it.
     let layer = unsafe { layer(context) };
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
     if looks(layer, bytes) {
-        return hooks::allocate_looking(bytes, below);
+        return attempted(AllocFunction::Malloc, bytes, hooks::allocate_looking(bytes, below));
     }
     below()
 }
@@ -225,7 +236,7 @@ unsafe extern "C" fn calloc(context: Pointer, count: usize, each: usize) -> Poin
     let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
     let bytes = count.saturating_mul(each);
     if looks(layer, bytes) {
-        return hooks::allocate_looking(bytes, below);
+        return attempted(AllocFunction::Calloc, bytes, hooks::allocate_looking(bytes, below));
     }
     below()
 }
@@ -238,7 +249,8 @@ unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Po
     let counts = bytes <= layer.counts_up_to.load(Relaxed);
     if counts || live::may_be_recorded(old as u64) {
         // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
-        return hooks::reallocate(old, bytes, thread::spend(bytes), below);
+        let block = hooks::reallocate(old, bytes, thread::spend(bytes), below);
+        return attempted(AllocFunction::Realloc, bytes, block);
     }
     below()
 }
