@@ -94,3 +94,9 @@ pub(crate) fn run(command: &mut Command) -> String {
     assert!(output.status.success(), "{command:?} failed:\n{stderr}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Whether there is such a program.
+pub(crate) fn is_on_path(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}

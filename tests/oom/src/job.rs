@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Outcome, Python, Running, built, victim};
+use crate::{Cgroup, Outcome, Python, Running, built, victim};
 
 /// `--on-oom`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct Job {
     soft_address_space: Option<u64>,
     hard_address_space: Option<u64>,
     stdin: Vec<u8>,
+    launcher: Vec<OsString>,
     deadline: Duration,
 }
 
@@ -75,6 +76,7 @@ impl Job {
             soft_address_space: None,
             hard_address_space: None,
             stdin: Vec::new(),
+            launcher: Vec::new(),
             deadline: Duration::from_secs(120),
         }
     }
@@ -129,6 +131,18 @@ impl Job {
         self
     }
 
+    /// Words before `fil-profile`: a program that executes what follows it, such as `setsid`. The last call comes first.
+    pub fn launched_by<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Job {
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        self.launcher = words.chain(std::mem::take(&mut self.launcher)).collect();
+        self
+    }
+
+    /// In a memory cgroup, `fil-profile` and all.
+    pub fn within(self, cgroup: &Cgroup) -> Job {
+        self.launched_by(cgroup.launcher())
+    }
+
     /// The same job without `fil-profile`.
     pub fn unwatched(mut self) -> Job {
         self.watched = false;
@@ -161,7 +175,7 @@ impl Job {
     }
 
     fn command_line(&self) -> Command {
-        let mut words: Vec<OsString> = Vec::new();
+        let mut words = self.launcher.clone();
         if self.watched {
             words.push(built::fil_profile().into());
             words.extend(self.options.iter().cloned());

@@ -5,22 +5,38 @@
 //! report is compared with.
 
 mod built;
+mod cgroup;
+mod chance;
+mod container;
+mod disk;
+mod document;
 mod folded;
 mod job;
+mod machine;
 mod outcome;
 mod processes;
 mod python;
+mod report;
 mod running;
+mod slurm;
 mod svg;
 mod venv;
 mod victim;
 
 pub use built::{c_library, c_program, fil_profile, preload, workspace};
+pub use cgroup::Cgroup;
+pub use chance::Chance;
+pub use container::{Contained, Container};
+pub use disk::Disk;
+pub use document::example;
 pub use folded::{Folded, Frame, Stack};
 pub use job::{Job, OnOom};
+pub use machine::Boot;
 pub use outcome::Outcome;
 pub use python::Python;
+pub use report::Report;
 pub use running::Running;
+pub use slurm::Slurm;
 pub use svg::Svg;
 pub use venv::numpy_python;
 pub use victim::{Place, place, victim};

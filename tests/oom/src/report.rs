@@ -1,0 +1,72 @@
+//! A `report.json`: the verdict and the call sites, as a machine reads them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Outcome, Place};
+
+/// A report for machines.
+#[derive(Debug)]
+pub struct Report {
+    json: Value,
+}
+
+impl Report {
+    /// That of a run.
+    #[track_caller]
+    pub fn of(outcome: &Outcome) -> Report {
+        Report::load(&outcome.file("report.json"))
+    }
+
+    /// Reads a file; panics where it is not JSON.
+    #[track_caller]
+    pub fn load(path: &Path) -> Report {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Report { json }
+    }
+
+    /// A value by its JSON pointer; null where there is none.
+    pub fn at(&self, pointer: &str) -> &Value {
+        self.json.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// A text by its JSON pointer; empty where there is none.
+    pub fn text(&self, pointer: &str) -> &str {
+        self.at(pointer).as_str().unwrap_or_default()
+    }
+
+    /// A number by its JSON pointer.
+    pub fn number(&self, pointer: &str) -> Option<u64> {
+        self.at(pointer).as_u64()
+    }
+
+    /// `outcome.kind`.
+    pub fn kind(&self) -> &str {
+        self.text("/outcome/kind")
+    }
+
+    /// Bytes of the call sites at this line, and one standard deviation of the largest.
+    #[track_caller]
+    pub fn held_at(&self, place: &Place) -> (u64, u64) {
+        let sites = self.at("/call_sites").as_array();
+        let here = sites.into_iter().flatten().filter(|site| {
+            let file = site["file"].as_str().unwrap_or_default();
+            file.rsplit('/').next() == Some(&place.file) && site["line"].as_u64() == Some(u64::from(place.line))
+        });
+        let (mut bytes, mut error) = (0, 0);
+        for site in here {
+            bytes += site["bytes"].as_u64().expect("bytes are a number");
+            error = error.max(site["error_bytes"].as_u64().expect("an error is a number"));
+        }
+        assert!(bytes > 0, "no call site at {place}: {self}");
+        (bytes, error)
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.json)
+    }
+}

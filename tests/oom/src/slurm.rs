@@ -1,0 +1,215 @@
+//! A Slurm of one node on loopback: its daemons are started for a test and stopped with it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User, chown, geteuid};
+use tempfile::TempDir;
+
+use crate::{announce, built};
+
+/// A running Slurm.
+#[derive(Debug)]
+pub struct Slurm {
+    place: TempDir,
+    host: String,
+    /// The last one is stopped first.
+    daemons: Vec<Child>,
+}
+
+impl Slurm {
+    /// Starts one that kills jobs which use more memory than they asked for. None, and a word on it, where it cannot be had.
+    #[track_caller]
+    pub fn start() -> Option<Slurm> {
+        if let Some(why) = impossible() {
+            announce(&format!("left out: jobs of Slurm, for {why}"));
+            return None;
+        }
+        let place = tempfile::tempdir().expect("a temporary folder can be made");
+        // munged and the job's user have to come by.
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("every Linux has it");
+        let mut slurm = Slurm {
+            place,
+            host: host.trim().to_owned(),
+            daemons: Vec::new(),
+        };
+        slurm.configure();
+        slurm.start_munged();
+        for daemon in ["slurmctld", "slurmd"] {
+            let mut command = Command::new(daemon);
+            command.arg("-D").env("SLURM_CONF", slurm.configuration());
+            slurm.daemon(daemon, command);
+        }
+        slurm.wait_for("an idle node", |slurm| {
+            let state = slurm.tool("sinfo").args(["-h", "-o", "%T"]).output();
+            state.is_ok_and(|state| state.stdout.starts_with(b"idle"))
+        });
+        Some(slurm)
+    }
+
+    /// A folder for jobs, which goes with this value.
+    pub fn folder(&self) -> PathBuf {
+        self.place.path().join("jobs")
+    }
+
+    /// A command of Slurm's, such as `sbatch`, that talks to this one; started in the folder for jobs.
+    pub fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command
+            .env("SLURM_CONF", self.configuration())
+            .current_dir(self.folder());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["CARGO", "FIL_PROFILE_", "LD_", "SLURM_JOB", "PYTHON"]
+                .iter()
+                .any(|ours| text.starts_with(ours))
+            {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+
+    /// What the daemons have logged, to be shown where a test fails.
+    pub fn log(&self) -> String {
+        let logs = ["munged", "slurmctld", "slurmd"].map(|name| self.place.path().join(format!("{name}.log")));
+        logs.iter()
+            .map(|path| fs::read_to_string(path).unwrap_or_default())
+            .collect()
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.place.path().join("slurm.conf")
+    }
+
+    fn configure(&self) {
+        let place = self.place.path();
+        for folder in ["state", "spool", "munge", "jobs"] {
+            fs::create_dir(place.join(folder)).expect("the temporary folder is writable");
+        }
+        let ports = [free_port(), free_port()];
+        let (host, at) = (&self.host, place.display());
+        let [controller, node] = ports;
+        let text = format!(
+            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\nSlurmdPort={node}\n\
+             SlurmUser=root\nAuthType=auth/munge\nAuthInfo=socket={at}/munge/socket\nMpiDefault=none\n\
+             StateSaveLocation={at}/state\nSlurmdSpoolDir={at}/spool\nReturnToService=2\nMailProg=/bin/true\n\
+             SlurmctldPidFile={at}/slurmctld.pid\nSlurmdPidFile={at}/slurmd.pid\n\
+             ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup\nJobAcctGatherType=jobacct_gather/none\n\
+             SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nSchedulerType=sched/builtin\n\
+             NodeName={host} NodeAddr=127.0.0.1 CPUs=1 RealMemory=2000 State=UNKNOWN\n\
+             PartitionName=all Nodes=ALL Default=YES State=UP\n"
+        );
+        let cgroups = "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nCgroupAutomount=no\n\
+                       ConstrainRAMSpace=yes\nConstrainSwapSpace=no\n";
+        for (name, text) in [("slurm.conf", &*text), ("cgroup.conf", cgroups)] {
+            fs::write(place.join(name), text).expect("the temporary folder is writable");
+        }
+    }
+
+    /// The daemon by which Slurm's processes know each other; it insists on files of its own user.
+    fn start_munged(&mut self) {
+        let user = User::from_name("munge").ok().flatten().expect("the package makes it");
+        let folder = self.place.path().join("munge");
+        let key = folder.join("key");
+        fs::write(&key, [7; 1024]).expect("the temporary folder is writable");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        for path in [&key, &folder] {
+            chown(path, Some(user.uid), Some(user.gid)).expect("root may");
+        }
+        let mut command = Command::new("munged");
+        command
+            .arg("--foreground")
+            .uid(user.uid.as_raw())
+            .gid(user.gid.as_raw());
+        for (option, name) in [
+            ("key-file", "key"),
+            ("socket", "socket"),
+            ("pid-file", "pid"),
+            ("seed-file", "seed"),
+        ] {
+            command.arg(format!("--{option}={}", folder.join(name).display()));
+        }
+        command.arg(format!("--log-file={}", folder.join("log").display()));
+        self.daemon("munged", command);
+        self.wait_for("munged's socket", |slurm| {
+            slurm.place.path().join("munge/socket").exists()
+        });
+    }
+
+    fn daemon(&mut self, name: &str, mut command: Command) {
+        let log = fs::File::create(self.place.path().join(format!("{name}.log"))).expect("it is writable");
+        let also = log.try_clone().expect("a file can be shared");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(also).spawn();
+        self.daemons
+            .push(child.unwrap_or_else(|error| panic!("cannot start {name}: {error}")));
+    }
+
+    #[track_caller]
+    fn wait_for(&self, what: &str, is_there: impl Fn(&Slurm) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_there(self) {
+            assert!(
+                Instant::now() < deadline,
+                "no {what} before the deadline:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Runs a tool that waits for its job, which may fail.
+    #[track_caller]
+    pub fn wait(&self, command: &mut Command) -> Output {
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+}
+
+impl Drop for Slurm {
+    fn drop(&mut self) {
+        for mut daemon in self.daemons.drain(..).rev() {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGTERM);
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while matches!(daemon.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        // What slurmd has made and leaves behind when it is empty.
+        for controller in ["memory", "freezer", "cpuset", "devices", "cpuacct"] {
+            let _ = fs::remove_dir(
+                Path::new("/sys/fs/cgroup")
+                    .join(controller)
+                    .join(format!("slurm_{}", self.host)),
+            );
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Why there can be none on this machine.
+fn impossible() -> Option<&'static str> {
+    if !geteuid().is_root() {
+        return Some("only root can start its daemons");
+    }
+    if !Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists() {
+        return Some("this machine has no memory cgroups of version 1");
+    }
+    let missing = ["munged", "slurmctld", "slurmd", "sbatch"]
+        .iter()
+        .any(|name| !built::is_on_path(name));
+    missing.then_some("it is not installed here (packages slurm-wlm and munge)")
+}

@@ -1,0 +1,48 @@
+//! "In a container: as process 1 it reaps and forwards, and a job that the kernel kills is reported and told to Kubernetes."
+
+use oom::{Container, Folded, MIB, assert_close, place, victim};
+
+const LIMIT: u64 = 200 * MIB;
+
+fn python(name: &str) -> Vec<String> {
+    let script = victim(name).to_str().expect("a plain name").to_owned();
+    ["fil-profile", "-o", "/results", "run"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([script])
+        .collect()
+}
+
+#[test]
+fn orphans_are_reaped_and_a_request_to_end_reaches_the_job() {
+    let Some(container) = Container::new(LIMIT, python("first_in_container.py")) else {
+        return;
+    };
+    let mut contained = container.volume("/results").start();
+    contained.wait_for_stdout("no orphan is left");
+    contained.signal("TERM");
+    assert_eq!(contained.finish().code(), Some(3), "{contained}");
+    assert!(contained.stdout().ends_with("asked to end\n"), "{contained}");
+    let peak = Folded::load(&contained.volume("/results/latest/peak-memory.prof"));
+    let held = peak.at(&place("first_in_container.py", "HERE"));
+    assert_close(held, 30 * MIB, 2.0, &contained);
+}
+
+#[test]
+fn a_job_that_ends_well_leaves_no_message_of_death() {
+    let words = [
+        "fil-profile",
+        "-o",
+        "/results",
+        "run",
+        "-c",
+        "kept = bytearray(20 << 20)",
+    ];
+    let Some(container) = Container::new(LIMIT, words) else {
+        return;
+    };
+    let mut contained = container.volume("/results").file("/dev/termination-log").start();
+    assert_eq!(contained.finish().code(), Some(0), "{contained}");
+    let message = std::fs::read_to_string(contained.volume("/dev/termination-log")).expect("it is UTF-8");
+    assert_eq!(message, "", "{contained}");
+}
