@@ -1,8 +1,10 @@
 //! Reads recordings and writes reports: bytes in, files out.
 //!
 //! ```text
-//! Recording::read ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
-//!                         └─ condensed ─▶ Drawing ─▶ SVG    (what is too small or too deep to see, folded)
+//! process::load   headers of all recordings ─▶ which process and moment is worth showing
+//! Process::read   one Recording at a time ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
+//!                                                └─ condensed ─▶ Drawing ─▶ SVG    (what is too small or too deep, folded)
+//! report::write   pictures, index.html, report.json, lines for the log
 //! ```
 //!
 //! Damage in a recording is data, shown in every report; an error is only what leaves nothing to report.

@@ -93,13 +93,18 @@ pub fn write(
     })
 }
 
+/// The lines for the log of a report that cannot be written, on a full disk for instance.
+pub fn summary(run: &Run, processes: &[Process], occasion: Occasion) -> Vec<String> {
+    match Account::of(run, processes, &[], occasion, None) {
+        Ok(account) => summary::lines(&account),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
 /// The verdict and the call sites that held the most, in fewer than 4096 bytes: for the message that Kubernetes keeps of
 /// a container that has ended. Needs no report to have been written.
 pub fn termination_message(run: &Run, processes: &[Process]) -> String {
-    let lines = match Account::of(run, processes, &[], Occasion::Ended, None) {
-        Ok(account) => summary::lines(&account),
-        Err(error) => vec![error.to_string()],
-    };
+    let lines = summary(run, processes, Occasion::Ended);
     let mut message = String::new();
     for line in lines {
         let room = LONGEST_MESSAGE - message.len();

@@ -329,6 +329,17 @@ fn a_termination_message_has_the_verdict_and_the_call_sites_and_is_never_too_lon
 }
 
 #[test]
+fn what_there_is_to_say_needs_no_folder_that_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = job::killed_run(folder.path());
+    let mut summary = killed(folder.path()).summary;
+    summary.retain(|line| !line.starts_with("Wrote "));
+    let (processes, _) = process::load(folder.path()).unwrap();
+    assert!(report::write(&folder.path().join("none"), &run, &processes, &[], Occasion::Ended).is_err());
+    assert_eq!(report::summary(&run, &processes, Occasion::Ended), summary);
+}
+
+#[test]
 fn reports_of_other_versions_and_torn_headers_are_no_victims() {
     let folder = tempfile::tempdir().unwrap();
     let mut torn = recorded(1, 100, true, false);
