@@ -21,11 +21,18 @@ Examples:
 
 Options stand before `run`; what follows `run` belongs to the job. The job keeps its arguments,
 stdin, stdout, terminal and exit status. When it has ended, the reports are in the run folder:
-peak-memory.svg, and out-of-memory.svg if it ran out. `kill -USR2` makes one while it runs.
+index.html, peak-memory.svg, and out-of-memory.svg if it ran out or was killed for its memory.
+Close to a limit there is a report while the job runs, and on SIGTERM; `kill -USR2` or
+`fil-profile snapshot` make one at any time.
+
+If fil-profile itself is killed, the job goes on and so does its recording: the next run with
+the same -o reports on it when it has ended, and `fil-profile report` does, on any machine.
 
 Exit status: the job's own, and a job killed by a signal kills fil-profile by the same one.
-  2 wrong usage, or no such script    126 cannot be executed    127 no such program
-  53 the job ran out of memory under --on-oom=exit               1 `report` found nothing to report";
+  2    wrong usage, no such script, or under --require, a job that cannot be recorded
+  53   the job ran out of memory under --on-oom=exit
+  126  cannot be executed    127  no such program
+  1    `report` or `snapshot` found nothing to report";
 
 /// Runs a job unchanged and shows which lines of code held its memory when it ran out.
 #[derive(Debug, Parser)]
@@ -37,7 +44,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
     subcommand_value_name = "COMMAND",
     override_usage = "fil-profile [OPTIONS] run SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]\n       \
                       fil-profile [OPTIONS] python [ARGS...]\n       \
-                      fil-profile [OPTIONS] report [PATH]",
+                      fil-profile [OPTIONS] report [PATH]\n       \
+                      fil-profile snapshot PID|DIR",
     after_help = EXAMPLES
 )]
 pub struct Cli {
@@ -56,7 +64,8 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_PYTHON", hide_env_values = true)]
     pub python: Option<PathBuf>,
 
-    /// When an allocation fails: `report` lets the job go on and see the failure, `exit` ends it with status 53
+    /// When memory runs out: `report` lets the job go on and see the failure, `exit` ends it with status 53 at a failed
+    /// allocation or close to a limit that would kill it
     #[arg(long, value_name = "WHAT", default_value = "report", hide_possible_values = true)]
     #[arg(env = "FIL_PROFILE_ON_OOM", hide_env_values = true)]
     pub on_oom: OnOom,
@@ -75,6 +84,11 @@ pub struct Cli {
     #[arg(long, value_name = "BYTES", value_parser = size::parse_positive)]
     #[arg(env = "FIL_PROFILE_SAMPLE_INTERVAL", hide_env_values = true)]
     pub sample_interval: Option<u64>,
+
+    /// Do not run a job that cannot be recorded, instead of running it as without us
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_REQUIRE", hide_env_values = true)]
+    pub require: bool,
 
     /// Print the licences of fil-profile and of all it is built from
     #[arg(long)]
@@ -107,9 +121,15 @@ pub enum Command {
         /// A run folder, a recording, or a folder of runs [default: the newest run in the output folder]
         path: Option<PathBuf>,
     },
+    /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
+    Snapshot {
+        /// The process id of the job, of a process of it or of its fil-profile; or the folder of a run or of runs
+        #[arg(value_name = "PID|DIR")]
+        job: OsString,
+    },
 }
 
-/// What happens when an allocation fails.
+/// What happens when memory runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnOom {
     /// The program sees the failure, as without us.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
+use crate::lookout::Request;
+
 const DOORBELL: &str = "doorbell";
 
 /// More than the longest message.
@@ -29,6 +31,8 @@ pub enum Ring {
     Failed,
     /// A report is wanted.
     Report,
+    /// A large block has been allocated.
+    Large(Request),
 }
 
 impl Doorbell {
@@ -81,11 +85,15 @@ impl Drop for Doorbell {
 }
 
 fn message(line: &[u8]) -> Option<Ring> {
-    let (word, pid) = std::str::from_utf8(line).ok()?.trim_end().split_once(' ')?;
-    pid.parse::<u32>().ok()?;
-    match word {
-        "failed" => Some(Ring::Failed),
-        "report" => Some(Ring::Report),
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
+    match (word, words.next()) {
+        ("failed", None) => Some(Ring::Failed),
+        ("report", None) => Some(Ring::Report),
+        ("large", Some(bytes)) => Some(Ring::Large(Request {
+            pid,
+            bytes: bytes.parse().ok()?,
+        })),
         _ => None,
     }
 }
@@ -102,9 +110,13 @@ mod tests {
         let mut doorbell = Doorbell::hang(folder).unwrap();
         let mut ringer = OpenOptions::new().write(true).open(folder.join(DOORBELL)).unwrap();
         ringer
-            .write_all(b"failed 12\nnonsense\nreport x\nreport 7\nfai")
+            .write_all(b"failed 12\nnonsense\nreport x\nreport 7\nlarge 12\nlarge 12 9000000\nfai")
             .unwrap();
-        assert_eq!(doorbell.answer(), [Ring::Failed, Ring::Report]);
+        let large = Request {
+            pid: 12,
+            bytes: 9_000_000,
+        };
+        assert_eq!(doorbell.answer(), [Ring::Failed, Ring::Report, Ring::Large(large)]);
         ringer.write_all(b"led 12\n").unwrap();
         assert_eq!(doorbell.answer(), [Ring::Failed]);
         ringer.write_all(&[b'x'; 200]).unwrap();

@@ -18,15 +18,17 @@ pub enum Error {
     NotExecutable(PathBuf),
     /// The kernel refused to start the program.
     Spawn(OsString, io::Error),
+    /// The job cannot be recorded, and `--require` says that it then must not run.
+    Unrecorded(String),
     /// There is nothing to report, or it cannot be written.
     Report(String),
 }
 
 impl Error {
-    /// The exit status: 2 for a mistake on the command line, 127 and 126 as a shell has them, 1 for a failed report.
+    /// The exit status: 2 for a mistake on the command line or a refusal, 127 and 126 as a shell has them, 1 for a failed report.
     pub fn status(&self) -> i32 {
         match self {
-            Self::Usage(_) | Self::NoSuchScript(_) => 2,
+            Self::Usage(_) | Self::NoSuchScript(_) | Self::Unrecorded(_) => 2,
             Self::NoSuchProgram(_) => 127,
             Self::Spawn(_, error) if error.kind() == io::ErrorKind::NotFound => 127,
             Self::NotExecutable(_) | Self::Spawn(..) => 126,
@@ -40,6 +42,7 @@ impl fmt::Display for Error {
         let quoted = |name: &OsStr| name.to_string_lossy().into_owned();
         match self {
             Self::Usage(what) | Self::Report(what) => f.write_str(what),
+            Self::Unrecorded(why) => write!(f, "cannot record: {why}; not run, as --require says"),
             Self::NoSuchScript(word) => write!(f, "cannot run {}: no such script", quoted(word)),
             Self::NoSuchProgram(word) => {
                 write!(

@@ -132,15 +132,22 @@ impl Moved {
     }
 
     /// Whether this cgroup's own limit was so full that somebody had to be killed. Version 1 counts no such thing: there it
-    /// is certain only that the limit was met and that the most ever used is as much as the limit.
+    /// is certain only that the limit was met, or where the kernel has ceased to count that, as 6.18 has, that the most ever
+    /// used is as much as the limit.
     pub fn ran_out(&self) -> bool {
         match self.level.version {
             Version::V2 => self.change(|counters| counters.ooms).has_grown(),
             Version::V1 => {
                 let met = self.change(|counters| counters.met).has_grown();
-                self.limit.is_some() && met || self.swap_limit.is_some() && self.swap_ran_out()
+                self.has_peaked() || self.limit.is_some() && met || self.swap_limit.is_some() && self.swap_ran_out()
             }
         }
+    }
+
+    /// Whether the limit has been all used while the job ran.
+    pub fn has_peaked(&self) -> bool {
+        let limit = self.limit.or(self.swap_limit).unwrap_or(u64::MAX);
+        self.peak().is_some_and(|peak| peak >= limit - limit / 100)
     }
 
     /// Whether it was the limit of memory and swap together that was met.

@@ -1,8 +1,6 @@
 //! How fil-profile ends: with the job's status, or of the job's signal.
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
 
 use crate::process;
 
@@ -12,16 +10,16 @@ pub enum End {
     /// It exited with this status.
     Status(i32),
     /// A signal killed it.
-    Signal(Signal),
+    Signal(i32),
 }
 
 impl End {
-    /// The end that `wait` tells of; `None` if the process has not ended.
-    pub fn of(status: WaitStatus) -> Option<Self> {
-        match status {
-            WaitStatus::Exited(_, status) => Some(Self::Status(status)),
-            WaitStatus::Signaled(_, signal, _) => Some(Self::Signal(signal)),
-            _ => None,
+    /// The end that waitpid(2) tells of; `None` if the process has not ended.
+    pub fn of(status: i32) -> Option<Self> {
+        if libc::WIFEXITED(status) {
+            Some(Self::Status(libc::WEXITSTATUS(status)))
+        } else {
+            libc::WIFSIGNALED(status).then(|| Self::Signal(libc::WTERMSIG(status)))
         }
     }
 
@@ -29,7 +27,7 @@ impl End {
     pub fn shell_status(self) -> i32 {
         match self {
             Self::Status(status) => status,
-            Self::Signal(signal) => 128 + signal as i32,
+            Self::Signal(signal) => 128 + signal,
         }
     }
 
@@ -48,14 +46,12 @@ impl End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::unistd::Pid;
 
     #[test]
     fn the_shell_sees_a_signal_as_128_and_its_number() {
-        let pid = Pid::from_raw(1);
         let shown = |status| End::of(status).map(End::shell_status);
-        assert_eq!(shown(WaitStatus::Exited(pid, 53)), Some(53));
-        assert_eq!(shown(WaitStatus::Signaled(pid, Signal::SIGKILL, false)), Some(137));
-        assert_eq!(shown(WaitStatus::Stopped(pid, Signal::SIGTSTP)), None);
+        assert_eq!(shown(libc::W_EXITCODE(53, 0)), Some(53));
+        assert_eq!(shown(libc::W_EXITCODE(0, libc::SIGKILL)), Some(137));
+        assert_eq!(shown(libc::W_STOPCODE(libc::SIGTSTP)), None);
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
+/// What makes a folder a run's.
+pub const RUN: &str = "run.json";
 /// The link to the newest run folder.
 pub const LATEST: &str = "latest";
 /// The link to the picture of the newest run that ran out of memory.
@@ -21,11 +23,18 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new folder, open to its owner alone, in `output`, and `output` too where it is missing.
-    pub fn create(output: &Path, now: &Zoned) -> io::Result<Self> {
+    /// Makes a new folder, open to its owner alone, in `output`, and `output` too where it is missing. `label` becomes a part
+    /// of its name.
+    pub fn create(output: &Path, now: &Zoned, label: Option<&str>) -> io::Result<Self> {
         let output = std::path::absolute(output)?;
-        fs::create_dir_all(&output)?;
-        let name = name(now);
+        if let Some(parent) = output.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&output) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && output.is_dir() => {}
+            made => made?,
+        }
+        let name = label.map_or_else(|| name(now), |label| format!("{}-{label}", name(now)));
         let names = std::iter::once(name.clone()).chain((2..1000).map(|number| format!("{name}-{number}")));
         let mut taken = None;
         for name in names {
@@ -39,10 +48,13 @@ impl RunFolder {
         Err(taken.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// An existing one, by its own name where a link leads to it.
+    /// An existing one, by its own name where a link leads to it, also where its recordings are.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let home = fs::canonicalize(path.join(RUN)).ok();
+        let home = home.and_then(|run| Some(run.parent()?.to_owned()));
         Ok(Self {
-            path: fs::canonicalize(path)?,
+            path: home.unwrap_or(path),
         })
     }
 
@@ -87,16 +99,19 @@ pub fn name(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
 }
 
-/// The newest run folder in `output`.
-pub fn newest(output: &Path) -> Option<PathBuf> {
-    let runs = fs::read_dir(output).ok()?.flatten().map(|entry| entry.path());
-    runs.filter(|path| path.file_name() != Some(OsStr::new(LATEST)) && is_run(path))
-        .max()
+/// The run folders in `output`, the newest first.
+pub fn runs(output: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(output).into_iter().flatten().flatten();
+    // A link may lead here from a folder of recordings, or from anywhere.
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut runs: Vec<_> = folders.map(|entry| entry.path()).filter(|path| is_run(path)).collect();
+    runs.sort_unstable_by(|a, b| b.cmp(a));
+    runs
 }
 
-/// Whether this is a run folder.
+/// Whether this is a run folder, or one of recordings.
 pub fn is_run(path: &Path) -> bool {
-    path.join("run.json").is_file()
+    path.join(RUN).is_file()
 }
 
 #[cfg(test)]
@@ -112,16 +127,39 @@ mod tests {
     fn a_folder_is_named_for_its_local_time_and_is_its_owners() {
         let output = tempfile::tempdir().unwrap();
         let now = at("2026-11-20T12:34:56.7894+01:00[+01:00]");
-        let folder = RunFolder::create(&output.path().join("a/b"), &now).unwrap();
+        let folder = RunFolder::create(&output.path().join("a/b"), &now, None).unwrap();
         assert_eq!(folder.path, output.path().join("a/b/2026-11-20T123456.789"));
-        assert_eq!(fs::metadata(&folder.path).unwrap().permissions().mode() & 0o777, 0o700);
+        for path in [&folder.path, folder.output()] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_label_stands_after_the_time() {
+        let output = tempfile::tempdir().unwrap();
+        let now = at("2026-11-20T12:34:56+00:00[UTC]");
+        let folder = RunFolder::create(output.path(), &now, Some("job7_3-rank0")).unwrap();
+        assert_eq!(folder.name(), "2026-11-20T123456.000-job7_3-rank0");
+    }
+
+    #[test]
+    fn runs_are_listed_with_the_newest_first_and_without_the_links() {
+        let output = tempfile::tempdir().unwrap();
+        let times = ["2026-11-20T12:34:56+00:00[UTC]", "2026-11-20T12:34:57+00:00[UTC]"];
+        let [old, new] = times.map(|time| RunFolder::create(output.path(), &at(time), None).unwrap());
+        for folder in [&old, &new] {
+            fs::write(folder.path.join(RUN), "{}").unwrap();
+            folder.link_latest().unwrap();
+        }
+        fs::create_dir(output.path().join("else")).unwrap();
+        assert_eq!(runs(output.path()), [new.path, old.path]);
     }
 
     #[test]
     fn two_runs_of_one_moment_have_two_folders() {
         let output = tempfile::tempdir().unwrap();
         let now = at("2026-11-20T12:34:56+00:00[UTC]");
-        let names = [(); 3].map(|()| RunFolder::create(output.path(), &now).unwrap().path);
+        let names = [(); 3].map(|()| RunFolder::create(output.path(), &now, None).unwrap().path);
         assert_eq!(
             names.each_ref().map(|path| path.file_name().unwrap().to_str().unwrap()),
             [
@@ -138,7 +176,7 @@ mod tests {
         let precious = output.path().join("precious");
         fs::write(&precious, "x").unwrap();
         symlink(&precious, output.path().join(OUT_OF_MEMORY)).unwrap();
-        let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[UTC]")).unwrap();
+        let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[UTC]"), None).unwrap();
         fs::write(folder.path.join(OUT_OF_MEMORY), "svg").unwrap();
         folder.link_out_of_memory().unwrap();
         folder.link_latest().unwrap();
@@ -157,7 +195,7 @@ mod tests {
     fn the_link_to_the_newest_failure_never_goes_back() {
         let output = tempfile::tempdir().unwrap();
         let [old, new] = ["2026-11-20T12:34:56+00:00[UTC]", "2026-11-20T12:34:57+00:00[UTC]"].map(|time| {
-            let folder = RunFolder::create(output.path(), &at(time)).unwrap();
+            let folder = RunFolder::create(output.path(), &at(time), None).unwrap();
             fs::write(folder.path.join(OUT_OF_MEMORY), time).unwrap();
             folder
         });

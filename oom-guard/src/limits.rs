@@ -1,7 +1,10 @@
 //! Resource limits: the job gets the room that we ourselves use in it on top of what the user allowed, and the
 //! supervisor does not let the job's limit bind itself.
 
+use dumper::outcome::{self, LimitKind};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
+
+use crate::headroom::Bound;
 
 /// What the preload and a recording of ordinary size use in the job beside the stash, in bytes of address space: 1.8 MB were
 /// measured with a small job, 3.7 MB with a heap of 300 MB in small objects.
@@ -74,12 +77,15 @@ impl Limits {
         }
     }
 
-    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have.
-    pub fn for_job(self, stash: u64) -> (Self, u64) {
+    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have. `deadly` is the smallest limit by
+    /// which the kernel kills, in bytes: the stash is resident, and nobody can raise that one for us.
+    pub fn for_job(self, stash: u64, deadly: Option<u64>) -> (Self, u64) {
         let stash = [self.address_space, self.data]
             .into_iter()
             .filter(|limit| !limit.can_grant(stash.saturating_add(OVERHEAD_BYTES)))
-            .filter_map(|limit| Some(limit.bytes()? / STASH_SHARE))
+            .filter_map(Limit::bytes)
+            .chain(deadly)
+            .map(|bytes| bytes / STASH_SHARE)
             .fold(stash, u64::min);
         let ours = stash.saturating_add(OVERHEAD_BYTES);
         let granted = Self {
@@ -87,6 +93,38 @@ impl Limits {
             data: self.data.granting(ours),
         };
         (granted, stash)
+    }
+
+    /// As reports have them, without what is used.
+    pub fn in_force(self) -> Vec<outcome::Limit> {
+        let limits = [
+            (LimitKind::AddressSpace, self.address_space),
+            (LimitKind::Data, self.data),
+        ];
+        let limit = |(kind, limit): (LimitKind, Limit)| {
+            Some(outcome::Limit {
+                kind,
+                bytes: limit.bytes()?,
+                ..outcome::Limit::default()
+            })
+        };
+        limits.into_iter().filter_map(limit).collect()
+    }
+
+    /// A limit of the job as its user knows it: without what we were granted, and what we use of it at the least.
+    pub fn of_the_user(self, bound: Bound) -> Bound {
+        let set = match bound.kind {
+            LimitKind::AddressSpace => self.address_space,
+            LimitKind::Data => self.data,
+            _ => return bound,
+        };
+        let bytes = set.bytes().unwrap_or(bound.bytes).min(bound.bytes);
+        let ours = bound.bytes - bytes;
+        Bound {
+            bytes,
+            used: bound.used.saturating_sub(ours),
+            ..bound
+        }
     }
 
     /// Sets them for this process. Safe between fork and exec.
@@ -119,28 +157,54 @@ mod tests {
             address_space: NONE,
             data: NONE,
         }
-        .for_job(STASH);
+        .for_job(STASH, None);
         assert_eq!((limits.address_space, limits.data, stash), (NONE, NONE, STASH));
     }
 
     #[test]
     fn a_soft_limit_is_raised_by_what_we_use() {
-        let (limits, stash) = address_space(100 << 20, RLIM_INFINITY).for_job(STASH);
+        let (limits, stash) = address_space(100 << 20, RLIM_INFINITY).for_job(STASH, None);
         assert_eq!(limits.address_space.soft, (100 << 20) + STASH + OVERHEAD_BYTES);
         assert_eq!((limits.address_space.hard, stash), (RLIM_INFINITY, STASH));
     }
 
     #[test]
     fn where_the_hard_limit_forbids_it_the_stash_is_scaled_down() {
-        let (limits, stash) = address_space(64 << 20, 64 << 20).for_job(STASH);
+        let (limits, stash) = address_space(64 << 20, 64 << 20).for_job(STASH, None);
         assert_eq!((limits.address_space.soft, stash), (64 << 20, 4 << 20));
-        let (limits, stash) = address_space(4 << 30, 4 << 30).for_job(STASH);
+        let (limits, stash) = address_space(4 << 30, 4 << 30).for_job(STASH, None);
         assert_eq!((limits.address_space.soft, stash), (4 << 30, STASH));
     }
 
     #[test]
+    fn in_a_small_cgroup_the_stash_is_small() {
+        let (limits, stash) = address_space(1 << 30, RLIM_INFINITY).for_job(STASH, Some(64 << 20));
+        assert_eq!(stash, 4 << 20);
+        assert_eq!(limits.address_space.soft, (1 << 30) + (4 << 20) + OVERHEAD_BYTES);
+        assert_eq!(
+            address_space(1 << 30, RLIM_INFINITY).for_job(STASH, Some(1 << 30)).1,
+            STASH
+        );
+    }
+
+    #[test]
+    fn the_user_sees_the_limit_that_the_user_set() {
+        let limits = address_space(100 << 20, RLIM_INFINITY);
+        let (granted, _) = limits.for_job(STASH, None);
+        let bound = Bound {
+            kind: LimitKind::AddressSpace,
+            path: String::new(),
+            bytes: granted.address_space.soft,
+            used: 60 << 20,
+            swappable: 0,
+        };
+        let seen = limits.of_the_user(bound);
+        assert_eq!((seen.bytes, seen.used), (100 << 20, (40 << 20)));
+    }
+
+    #[test]
     fn a_grant_never_passes_the_hard_limit() {
-        let (limits, _) = address_space(u64::MAX - 2, u64::MAX - 1).for_job(u64::MAX);
+        let (limits, _) = address_space(u64::MAX - 2, u64::MAX - 1).for_job(u64::MAX, None);
         assert_eq!(limits.address_space.soft, u64::MAX - 1);
     }
 }

@@ -1,40 +1,46 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
 mod browser;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
 mod cgroup;
 mod cli;
 mod doorbell;
 mod elf;
 mod error;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
 mod evidence;
 mod exit;
+mod expendable;
+mod facts;
+mod filesystem;
 mod folder;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod glass;
 mod headroom;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod identity;
 mod kernel_file;
 mod library;
 mod licence;
 mod limits;
+mod lock;
+mod lookout;
+mod orphans;
 mod process;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
 mod procfs;
 mod record;
 mod report;
 mod reports;
 mod run;
+mod sampling;
 mod say;
 mod settings;
 mod size;
+mod snapshot;
 mod supervise;
 mod target;
+mod termination;
 mod tidy;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
+mod unsupervised;
 mod verdict;
-#[allow(dead_code, reason = "nothing asks for a verdict yet")]
 mod watch;
+mod workplace;
 
 use std::io::{Write, stdout};
 
@@ -60,6 +66,7 @@ fn act() -> Result<End, Error> {
         Task::License => Ok(show(&licence::text())),
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
+        Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
     }
 }

@@ -1,5 +1,5 @@
 //! Processes as they are started and ended behind std's and nix's backs: the job with the signals and limits that we
-//! were given, a process for each report, and our own death by the job's signal.
+//! were given, a process for each report, and our own death by the job's signal, which may be one that nix has no name for.
 #![expect(unsafe_code, reason = "fork, sigaction and pre_exec have no safe form")]
 
 use std::io;
@@ -13,6 +13,7 @@ use libc::c_int;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
 
+use crate::exit::End;
 use crate::limits::Limits;
 use crate::target::Target;
 
@@ -102,10 +103,68 @@ pub fn apart(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
     }
 }
 
+/// News of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has ended.
+    Ended(End),
+    /// It has been stopped, and waits to be continued.
+    Stopped(Signal),
+}
+
+/// The next child of which there is news, ours or, as process 1 of a container, anybody's.
+pub fn next_change() -> Option<(Pid, Change)> {
+    loop {
+        let (pid, status) = wait(Pid::from_raw(-1), libc::WNOHANG | libc::WUNTRACED)?;
+        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(Change::Stopped);
+        let change = End::of(status).map(Change::Ended);
+        if let Some(change) = change.or_else(|| stopped().filter(|_| libc::WIFSTOPPED(status))) {
+            return Some((pid, change));
+        }
+    }
+}
+
+/// Waits for the end of a child; `None` if it is none.
+pub fn wait_for(pid: Pid) -> Option<End> {
+    loop {
+        let (_, status) = wait(pid, 0)?;
+        if let Some(end) = End::of(status) {
+            return Some(end);
+        }
+    }
+}
+
+/// How a child has ended; `None` as long as it has not.
+pub fn try_wait_for(pid: Pid) -> Option<End> {
+    wait(pid, libc::WNOHANG).and_then(|(_, status)| End::of(status))
+}
+
+fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes one int, where `status` is.
+        match unsafe { libc::waitpid(pid.as_raw(), &mut status, options) } {
+            0 => return None,
+            -1 if nix::errno::Errno::last() == nix::errno::Errno::EINTR => {}
+            -1 => return None,
+            found => return Some((Pid::from_raw(found), status)),
+        }
+    }
+}
+
 /// Sends any signal, also a real-time one, which [`Signal`] does not know.
 pub fn send(pid: Pid, number: c_int) {
     // SAFETY: kill takes numbers and touches no memory. It fails where the process has ended, which is as well.
     unsafe { libc::kill(pid.as_raw(), number) };
+}
+
+/// Sends a signal with a value, as the preload knows it from anybody else's.
+pub fn queue(pid: Pid, number: Signal, value: usize) {
+    let value = libc::sigval {
+        sival_ptr: ptr::without_provenance_mut(value),
+    };
+    // SAFETY: sigqueue takes numbers; the pointer is one too, that nobody follows.
+    unsafe { libc::sigqueue(pid.as_raw(), number as c_int, value) };
 }
 
 /// Takes `signals` from those that are held: they do again what they do to any program.
@@ -123,8 +182,15 @@ pub fn stop_of(number: Signal) {
 }
 
 /// Dies of a signal. Returns only where that is impossible.
-pub fn die_of(number: Signal) {
-    let _ = set(number, SigHandler::SigDfl);
-    send(Pid::this(), number as c_int);
-    let_through(&[number]);
+pub fn die_of(number: c_int) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the default is no function that must be fit to be called.
+    unsafe { libc::signal(number, libc::SIG_DFL) };
+    send(Pid::this(), number);
+    // SAFETY: sigemptyset makes a set of what is none yet.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it has just been made, and a number that is no signal is an error.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), number) };
+    // SAFETY: the set is made, and the old one is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut()) };
 }

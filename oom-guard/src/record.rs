@@ -1,53 +1,101 @@
 //! What is known of a run, in its folder: `run.json` and the reports.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use dumper::report::{Occasion, Written};
+use dumper::outcome::{Kind, Limit, Outcome, ProcessName};
+use dumper::report::{Occasion, near_limit, termination_message};
 use dumper::run::{Ending, Run};
+use dumper::units::Bytes;
 use jiff::Zoned;
-use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
 
 use crate::elf::{self, Watch};
+use crate::evidence::Evidence;
 use crate::exit::End;
 use crate::folder::RunFolder;
+use crate::headroom::Bound;
 use crate::limits::Limits;
+use crate::lookout::Near;
+use crate::report::{Material, tell};
+use crate::reports::{self, Wanted};
 use crate::say::say;
 use crate::settings::Settings;
 use crate::target::Target;
-use crate::{browser, report, reports};
+use crate::unsupervised::{OOM_GROUP, is_worth_a_report, settle};
+use crate::verdict::judge;
+use crate::verdict::observed::{self, Observed};
+use crate::workplace::Workplace;
+use crate::{browser, expendable, facts, identity, procfs, termination, tidy};
 
 /// One run.
 pub struct Record {
     /// Where.
     pub folder: RunFolder,
+    /// Where its recordings are meanwhile.
+    pub workplace: Workplace,
     run: Run,
     /// Why the program itself will leave no recording; what it starts may.
     unwatched: Option<&'static str>,
 }
 
+/// What a run is about to start with.
+pub struct Beginning<'a> {
+    /// What was asked for.
+    pub settings: &'a Settings,
+    /// What is to be run.
+    pub target: &'a Target,
+    /// The resource limits that the user set.
+    pub limits: Limits,
+    /// Of the cgroup and the machine.
+    pub bounds: &'a [Bound],
+    /// The kernel's counters.
+    pub evidence: &'a Evidence,
+    /// When.
+    pub now: &'a Zoned,
+}
+
 impl Record {
-    /// A run of `target` that is about to start.
-    pub fn new(folder: RunFolder, settings: &Settings, target: &Target, limits: Limits, now: &Zoned) -> Self {
+    /// A run that is about to start.
+    pub fn new(folder: RunFolder, workplace: Workplace, beginning: &Beginning) -> Self {
+        let Beginning {
+            settings,
+            target,
+            limits,
+            evidence,
+            ..
+        } = beginning;
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let mut identity = identity::read(evidence.cgroup.as_ref());
+        if evidence.is_killed_as_group {
+            identity.insert(OOM_GROUP.to_owned(), "1".to_owned());
+        }
         let run = Run {
             format: 1,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: target.command(),
             directory: std::env::current_dir().unwrap_or_default(),
             host: host.trim().to_owned(),
-            started: rfc3339(now),
+            started: rfc3339(beginning.now),
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
+            identity,
+            limits: smallest_first(beginning.bounds, *limits),
             ..Run::default()
         };
         let unwatched = match elf::watch(&target.program) {
             Watch::Ignored(why) => Some(why),
             Watch::Possible | Watch::Harmful(_) => None,
         };
-        Self { folder, run, unwatched }
+        Self {
+            folder,
+            workplace,
+            run,
+            unwatched,
+        }
     }
 
     /// Writes `run.json`.
@@ -63,15 +111,36 @@ impl Record {
                 self.run.command[0]
             ));
         }
+        if self.workplace.is_in_memory() {
+            let place = self.workplace.path.display();
+            say(format!(
+                "{place} is in memory (tmpfs): the recordings there count as the job's, and are gone with the machine"
+            ));
+        }
         // A link less is no reason to tell anybody.
         let _ = self.folder.link_latest();
+    }
+
+    /// The job's first process.
+    pub fn job(&self, pid: Pid) -> ProcessName {
+        ProcessName {
+            pid: pid.as_raw().unsigned_abs(),
+            command: self.run.command.join(" "),
+            is_child: false,
+        }
+    }
+
+    /// The run has not come about.
+    pub fn discard(&self) {
+        self.workplace.discard();
+        self.folder.discard();
     }
 
     /// The job has ended.
     pub fn ended(&mut self, end: End, after: Duration) {
         let (status, signal) = match end {
             End::Status(status) => (Some(status), None),
-            End::Signal(signal) => (None, Some(signal as i32)),
+            End::Signal(signal) => (None, Some(signal)),
         };
         self.run.ending = Some(Ending {
             status,
@@ -85,63 +154,157 @@ impl Record {
     }
 
     /// Writes a report while the job runs, says so, and returns an exit status.
-    pub fn report_meanwhile(&self, occasion: Occasion) -> i32 {
-        self.report(occasion, |written| match written {
-            None => say("nothing has been recorded so far"),
-            Some(written) => match &written.out_of_memory {
-                Some(picture) if occasion == Occasion::AllocationFailed => {
+    pub fn report_meanwhile(&self, wanted: &Wanted) -> i32 {
+        let occasion = match wanted {
+            Wanted::Near(_) => Occasion::NearLimit,
+            Wanted::Requested | Wanted::Terminating => Occasion::Requested,
+            Wanted::Failed => Occasion::AllocationFailed,
+        };
+        let written = Material::load(&self.workplace.path).and_then(|material| {
+            if let Wanted::Near(near) = wanted {
+                self.tell_near(near, &material);
+            }
+            if material.is_empty() {
+                if *wanted == Wanted::Requested {
+                    say("nothing has been recorded so far");
+                }
+                return Ok(());
+            }
+            let written = material.write(&self.folder.path, &self.run, occasion)?;
+            if written.out_of_memory.is_some() {
+                let _ = self.folder.link_out_of_memory();
+            }
+            match (wanted, &written.out_of_memory) {
+                (Wanted::Failed, Some(picture)) => {
                     let picture = picture.display();
                     say(format!("an allocation failed, the job goes on; so far: {picture}"));
                 }
-                _ => report::tell(&written),
-            },
-        })
+                (Wanted::Near(_), _) => say(format!("the report so far: {}", written.index.display())),
+                (Wanted::Terminating, _) => say(format!(
+                    "the job was told to end; the report so far: {}",
+                    written.index.display()
+                )),
+                _ => tell(&written),
+            }
+            Ok(())
+        });
+        status(written)
+    }
+
+    /// What may be the last that anybody hears of the job.
+    fn tell_near(&self, near: &Near, material: &Material) {
+        expendable::be_the_first_to_go();
+        let mut run = self.run.clone();
+        run.outcome = Some(Outcome {
+            limit: Some(near.bound.limit()),
+            ..judge(&Observed {
+                ending: observed::Ending::Running,
+                ..Observed::default()
+            })
+        });
+        let mut lines = near_limit(&run, &material.processes);
+        if let Some(request) = near.request {
+            let (bytes, left) = (Bytes(request.bytes), Bytes(near.bound.left()));
+            lines.insert(
+                0,
+                format!("Process {} asked for {bytes}; only {left} are left.", request.pid),
+            );
+        }
+        lines.iter().for_each(say);
+        // Without such a file there is nobody to read it.
+        let _ = termination::set(&termination::file(), &lines.join("\n"));
+        if self.run.identity.contains_key(OOM_GROUP) {
+            expendable::limit_growth(near.bound.left() / 2);
+        }
     }
 
     /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it.
-    pub fn report_at_the_end(&self, may: bool) {
-        let write = || {
-            self.report(Occasion::Ended, |written| match written {
-                // The library begins a recording at the first sample, which a tiny job never comes to.
-                None if self.unwatched.is_some() || self.has_succeeded() => {}
-                None => say("nothing was recorded: the job used next to no memory, or did not load the library"),
-                Some(written) => {
-                    report::tell(&written);
-                    if may && browser::has_audience() {
-                        browser::open(&written.index);
-                    }
-                }
-            })
-        };
+    pub fn report_at_the_end(&self, observed: &Observed, may: bool) {
+        let write = || status(self.last_words(observed.clone(), may));
         match reports::last(write) {
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
+            Some(End::Signal(signal)) => {
                 let folder = self.folder.path.display();
                 say(format!(
-                    "the report was cut short by {signal}; to write it: fil-profile report {folder}"
+                    "the report was cut short by signal {signal}; to write it: fil-profile report {folder}"
                 ));
             }
-            Ok(_) => {}
+            Some(End::Status(_)) => {}
             // No process can be had: then here.
-            Err(_) => drop(write()),
+            None => drop(write()),
         }
     }
 
-    fn has_succeeded(&self) -> bool {
-        self.run.ending.as_ref().is_some_and(|ending| ending.status == Some(0))
-    }
-
-    fn report(&self, occasion: Occasion, tell: impl FnOnce(Option<Written>)) -> i32 {
-        match report::write(&self.folder, &self.folder.path, &self.run, occasion) {
-            Ok(written) => {
-                tell(written);
-                0
+    fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
+        let mut run = self.run.clone();
+        let material = Material::load(&self.workplace.path)?;
+        let told_to_leave = std::mem::take(&mut observed.processes);
+        observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
+        observed.processes.extend(told_to_leave);
+        observed.killers = procfs::killers(Path::new("/"));
+        run.outcome = Some(judge(&observed));
+        // The report may fail where the verdict does not.
+        run.save(&self.folder.path).map_err(|error| error.to_string())?;
+        if material.is_empty() && !is_worth_a_report(&run) {
+            self.say_nothing_was_recorded(&material);
+        } else {
+            let written = material.write(&self.folder.path, &run, Occasion::Ended)?;
+            tell(&written);
+            if written.out_of_memory.is_some() {
+                let _ = self.folder.link_out_of_memory();
             }
-            Err(error) => {
-                say(error);
-                1
+            tidy::remove_small(&material.processes);
+            if may && browser::has_audience() {
+                browser::open(&written.index);
             }
         }
+        let _ = termination::set(&termination::file(), &last_message(&run, &material));
+        settle(run, &self.folder);
+        Ok(())
     }
+
+    fn say_nothing_was_recorded(&self, material: &Material) {
+        let has_succeeded = self.run.ending.as_ref().is_some_and(|ending| ending.status == Some(0));
+        if material.is_unreadable() {
+            say("no recording can be read");
+        } else if self.unwatched.is_none() && !has_succeeded {
+            // The library begins a recording at the first sample, which a tiny job never comes to.
+            say("nothing was recorded: the job used next to no memory, or did not load the library");
+        }
+    }
+}
+
+/// The message for Kubernetes; empty if the job did not run out of memory.
+fn last_message(run: &Run, material: &Material) -> String {
+    let is_about_memory =
+        |outcome: &Outcome| outcome.is_killed_for_memory() || outcome.kind == Kind::AllocationFailedFatal;
+    match run.outcome.as_ref().is_some_and(is_about_memory) {
+        true => termination_message(run, &material.processes),
+        false => String::new(),
+    }
+}
+
+/// The exit status of a process that wrote, or could not.
+fn status(written: Result<(), String>) -> i32 {
+    match written {
+        Ok(()) => 0,
+        Err(error) => {
+            say(error);
+            1
+        }
+    }
+}
+
+fn smallest_first(bounds: &[Bound], limits: Limits) -> Vec<Limit> {
+    let own = limits.in_force().into_iter();
+    let deadly = bounds.iter().map(|bound| Limit {
+        usage: None,
+        ..bound.limit()
+    });
+    let mut limits: Vec<_> = own.chain(deadly).collect();
+    limits.sort_by_key(|limit| limit.bytes);
+    // Memory, and memory and swap together, may have the same limit.
+    limits.dedup();
+    limits
 }
 
 fn rfc3339(time: &Zoned) -> String {

@@ -3,100 +3,125 @@
 
 use std::time::{Duration, Instant};
 
-use dumper::report::Occasion;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::exit::End;
+use crate::lookout::Near;
 use crate::process;
+use crate::say::say;
 
 /// After a failed allocation most jobs end at once, and are then reported on as a whole.
 const GRACE: Duration = Duration::from_millis(500);
+/// So they do after SIGTERM; but where they take their time, SIGKILL follows.
+const SHORT_GRACE: Duration = Duration::from_millis(200);
 /// At most one report of a failed allocation in this time.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// What a report is wanted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A limit is near.
+    Near(Near),
+    /// Somebody asks for the peak so far.
+    Requested,
+    /// The job has been told to end, and may not have the time for a report when it has.
+    Terminating,
+    /// An allocation has failed.
+    Failed,
+}
+
 /// What is wanted, and what is being done.
 pub struct Reports<'a> {
-    write: &'a dyn Fn(Occasion) -> i32,
+    write: &'a dyn Fn(&Wanted) -> i32,
     at_work: Option<Pid>,
-    requested: bool,
-    failure_due: Option<Instant>,
+    /// At most one of each kind.
+    due: Vec<(Instant, Wanted)>,
     next_failure: Instant,
+    kills: u64,
 }
 
 impl<'a> Reports<'a> {
     /// Reports that `write` writes, in a process of their own; it returns that process's exit status.
-    pub fn new(write: &'a dyn Fn(Occasion) -> i32) -> Self {
+    pub fn new(write: &'a dyn Fn(&Wanted) -> i32) -> Self {
         Self {
             write,
             at_work: None,
-            requested: false,
-            failure_due: None,
+            due: Vec::new(),
             next_failure: Instant::now(),
+            kills: 0,
         }
     }
 
-    /// Somebody asks for a report of the peak so far.
-    pub fn request(&mut self) {
-        self.requested = true;
+    /// Somebody, or something, asks for a report.
+    pub fn want(&mut self, wanted: Wanted) {
+        let now = Instant::now();
+        let due = match wanted {
+            Wanted::Near(_) | Wanted::Requested => now,
+            Wanted::Terminating => now + SHORT_GRACE,
+            Wanted::Failed => self.next_failure.max(now + GRACE),
+        };
+        let is_same = |known: &Wanted| std::mem::discriminant(known) == std::mem::discriminant(&wanted);
+        match self.due.iter_mut().find(|(_, known)| is_same(known)) {
+            Some((_, known)) => *known = wanted,
+            None => self.due.push((due, wanted)),
+        }
     }
 
-    /// An allocation has failed.
-    pub fn failure(&mut self) {
-        let earliest = self.next_failure.max(Instant::now() + GRACE);
-        self.failure_due.get_or_insert(earliest);
-    }
-
-    /// How long to wait for other events before calling [`Reports::start`]; `None` for as long as it takes.
-    pub fn pause(&self) -> Option<Duration> {
-        match self {
-            Self { at_work: Some(_), .. } => None,
-            Self { requested: true, .. } => Some(Duration::ZERO),
-            Self { failure_due, .. } => failure_due.map(|due| due.saturating_duration_since(Instant::now())),
+    /// How long to wait at most before [`Reports::start`] is called.
+    pub fn pause(&self) -> Duration {
+        let first = self.due.iter().map(|(due, _)| *due).min();
+        match (self.at_work, first) {
+            (None, Some(due)) => due.saturating_duration_since(Instant::now()),
+            _ => Duration::MAX,
         }
     }
 
     /// Starts what is due, if nothing is being done.
     pub fn start(&mut self) {
-        if self.pause() != Some(Duration::ZERO) {
+        if self.pause() > Duration::ZERO {
             return;
         }
-        let occasion = if std::mem::take(&mut self.requested) {
-            Occasion::Requested
-        } else {
-            Occasion::AllocationFailed
-        };
-        if occasion == Occasion::AllocationFailed {
-            self.failure_due = None;
+        let first = (0..self.due.len()).min_by_key(|index| self.due[*index].0);
+        let Some(first) = first else { return };
+        let (_, wanted) = self.due.swap_remove(first);
+        if wanted == Wanted::Failed {
             self.next_failure = Instant::now() + QUIET;
         }
         // Where no process can be had, the job has none to spare either; its end will be reported.
-        self.at_work = process::apart(|| (self.write)(occasion)).ok();
+        self.at_work = process::apart(|| (self.write)(&wanted)).ok();
     }
 
     /// A child other than the job has ended.
-    pub fn reaped(&mut self, pid: Pid) {
-        self.at_work.take_if(|at_work| *at_work == pid);
+    pub fn reaped(&mut self, pid: Pid, end: End) {
+        if self.at_work.take_if(|at_work| *at_work == pid).is_some() {
+            self.ended(end);
+        }
     }
 
-    /// Lets the one that is being written come to its end.
-    pub fn finish(self) {
-        if let Some(pid) = self.at_work {
-            let _ = waitpid(pid, None);
+    /// Lets the one that is being written come to its end. Returns how many the kernel has killed, for memory as it must
+    /// be, in all.
+    pub fn finish(mut self) -> u64 {
+        if let Some(end) = self.at_work.and_then(process::wait_for) {
+            self.ended(end);
+        }
+        self.kills
+    }
+
+    fn ended(&mut self, end: End) {
+        if let End::Signal(signal) = end {
+            self.kills += u64::from(signal == libc::SIGKILL);
+            say("a report was cut short for want of memory; the job goes on, and so does its recording");
         }
     }
 }
 
-/// Writes the report of a job that has ended, in a process that Ctrl-C may interrupt, and returns how that went.
-pub fn last(write: impl FnOnce() -> i32) -> nix::Result<WaitStatus> {
+/// Writes the report of a job that has ended, in a process that Ctrl-C may interrupt, and returns how that went; `None`
+/// if there can be no such process.
+pub fn last(write: impl FnOnce() -> i32) -> Option<End> {
     let pid = process::apart(|| {
         process::let_through(&[Signal::SIGINT, Signal::SIGQUIT]);
         write()
-    })?;
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::empty())) {
-            Err(nix::errno::Errno::EINTR) => {}
-            ended => return ended,
-        }
-    }
+    });
+    process::wait_for(pid.ok()?)
 }

@@ -10,20 +10,34 @@ use std::time::Instant;
 use jiff::Zoned;
 use nix::unistd::Pid;
 
+use crate::cli::OnOom;
 use crate::doorbell::Doorbell;
 use crate::elf::{self, Watch};
 use crate::error::Error;
+use crate::evidence::Evidence;
 use crate::exit::End;
 use crate::folder::RunFolder;
-use crate::library;
+use crate::glass::Glass;
+use crate::headroom::Bound;
 use crate::limits::Limits;
+use crate::lookout::{self, Lookout};
 use crate::process::{self, Inherited};
-use crate::record::Record;
-use crate::reports::Reports;
+use crate::record::{Beginning, Record};
+use crate::reports::{Reports, Wanted};
+use crate::sampling::Sampling;
 use crate::say::say;
 use crate::settings::Settings;
-use crate::supervise::Events;
+use crate::supervise::{Duties, Events};
 use crate::target::{self, Surroundings, Target};
+use crate::verdict::observed::Observed;
+use crate::workplace::Workplace;
+use crate::{identity, library, lock, orphans};
+
+/// Where /proc and /sys are.
+const ROOT: &str = "/";
+
+/// The supervisor wants to hear of a block that takes at least this part of the smallest limit.
+const LARGE_SHARE: u64 = 8;
 
 /// Runs the job that `words` name, and returns how it ended.
 pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
@@ -31,6 +45,7 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
     // Where that fails, a report may want for room, which it will say.
     let _ = start.limits.lifted().set();
+    orphans::report_those_in(&settings.output);
     match start.prepare().map(Prepared::spawn) {
         Ok(Ok(running)) => Ok(running.wait().report(settings)),
         Ok(Err(Unspawned::NotRun(error))) => Err(Error::Spawn(start.target.name, error)),
@@ -83,6 +98,7 @@ impl<'a> Start<'a> {
     fn library(&self) -> Result<PathBuf, String> {
         match elf::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
+            Watch::Ignored(why) if self.settings.require => Err(format!("{}: {why}", self.target.program.display())),
             Watch::Possible | Watch::Ignored(_) => library::find(),
         }
     }
@@ -102,35 +118,68 @@ impl<'a> Start<'a> {
     fn prepare(&self) -> Result<Prepared, String> {
         let library = self.library()?;
         let now = Zoned::now();
-        let folder = RunFolder::create(&self.settings.output, &now)
+        let evidence = Evidence::before(Path::new(ROOT), Pid::this());
+        let label = identity::label(&identity::read(None));
+        let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())
             .map_err(|error| format!("cannot make a folder in {}: {error}", self.settings.output.display()))?;
-        self.prepare_in(&folder, &now, &library)
-            .inspect_err(|_| folder.discard())
+        let bounds = lookout::deadly_bounds(Path::new(ROOT), evidence.cgroup.as_ref());
+        let beginning = Beginning {
+            settings: self.settings,
+            target: &self.target,
+            limits: self.limits,
+            bounds: &bounds,
+            evidence: &evidence,
+            now: &now,
+        };
+        let workplace = Workplace::choose(&folder);
+        let record = Record::new(folder, workplace, &beginning);
+        match self.equip(&record, &library, &bounds) {
+            Ok((command, events)) => Ok(Prepared {
+                command,
+                events,
+                record,
+                evidence,
+                limits: self.limits,
+                exits_on_oom: self.settings.on_oom == OnOom::Exit,
+            }),
+            Err(why) => {
+                record.discard();
+                Err(why)
+            }
+        }
     }
 
-    fn prepare_in(&self, folder: &RunFolder, now: &Zoned, library: &Path) -> Result<Prepared, String> {
-        let library = library::nameable(library, Some(&folder.path))?;
-        let record = Record::new(folder.clone(), self.settings, &self.target, self.limits, now);
+    /// Fills the run folder, and makes the command that starts the job.
+    fn equip(&self, record: &Record, library: &Path, bounds: &[Bound]) -> Result<(Command, Events), String> {
+        let folder = &record.folder.path;
+        let workplace = &record.workplace.path;
+        // Before there is a run.json: from then on, a run without a holder of its lock has ended.
+        lock::hold(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
         record.save().map_err(|error| error.to_string())?;
+        let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(&folder.path).ok();
+        let doorbell = Doorbell::hang(workplace).ok();
         let events = Events::new(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
-        let (limits, stash) = self.limits.for_job(self.settings.stash);
+        let deadly = bounds.iter().map(|bound| bound.bytes).min();
+        let (limits, stash) = self.limits.for_job(self.settings.stash, deadly);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env("FIL_PROFILE_RUN", &folder.path);
+        command.env("FIL_PROFILE_RUN", workplace);
         command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
         command.env_remove("FIL_PROFILE_RECORDING");
-        Ok(Prepared {
-            command,
-            events,
-            record,
-        })
+        match deadly {
+            Some(bytes) => command.env("FIL_PROFILE_LARGE_REQUEST", (bytes / LARGE_SHARE).to_string()),
+            None => command.env_remove("FIL_PROFILE_LARGE_REQUEST"),
+        };
+        Ok((command, events))
     }
 
     /// Without anything to record there is nothing to supervise.
     fn become_job(&self, why: &str) -> Error {
+        if self.settings.require {
+            return Error::Unrecorded(why.to_owned());
+        }
         say(format!("cannot record: {why}; the job runs all the same"));
         Error::Spawn(self.target.name.clone(), self.command(self.limits).exec())
     }
@@ -141,6 +190,9 @@ struct Prepared {
     command: Command,
     events: Events,
     record: Record,
+    evidence: Evidence,
+    limits: Limits,
+    exits_on_oom: bool,
 }
 
 enum Unspawned {
@@ -163,12 +215,11 @@ impl Prepared {
                 Ok(Running {
                     job: Pid::from_raw(child.id() as i32),
                     began,
-                    events: self.events,
-                    record: self.record,
+                    prepared: self,
                 })
             }
             Err(error) => {
-                self.record.folder.discard();
+                self.record.discard();
                 Err(match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Unspawned::NoProcess(error),
                     _ => Unspawned::NotRun(error),
@@ -182,17 +233,33 @@ impl Prepared {
 struct Running {
     job: Pid,
     began: Instant,
-    events: Events,
-    record: Record,
+    prepared: Prepared,
 }
 
 impl Running {
     fn wait(self) -> Ended {
-        let mut record = self.record;
-        let write = |occasion| record.report_meanwhile(occasion);
-        let end = self.events.supervise(self.job, Reports::new(&write));
+        let (job, root) = (self.job, Path::new(ROOT));
+        let Prepared {
+            events,
+            mut record,
+            evidence,
+            limits,
+            exits_on_oom,
+            ..
+        } = self.prepared;
+        let write = |wanted: &Wanted| record.report_meanwhile(wanted);
+        let mut duties = Duties {
+            reports: Reports::new(&write),
+            lookout: Lookout::new(root, job, evidence.cgroup.clone(), limits),
+            sampling: Sampling::new(&record.folder.path, &record.workplace.path, job),
+            glass: Glass::default(),
+            exits_on_oom,
+            signals: Vec::new(),
+        };
+        let end = events.supervise(job, &mut duties);
+        let observed = duties.observed(end, record.job(job), &evidence);
         record.ended(end, self.began.elapsed());
-        Ended { end, record }
+        Ended { end, record, observed }
     }
 }
 
@@ -200,12 +267,13 @@ impl Running {
 struct Ended {
     end: End,
     record: Record,
+    observed: Observed,
 }
 
 impl Ended {
     /// Writes the last report, and returns how the job ended, whatever becomes of the report.
     fn report(self, settings: &Settings) -> End {
-        self.record.report_at_the_end(settings.browser);
+        self.record.report_at_the_end(&self.observed, settings.browser);
         self.end
     }
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub exact: bool,
     /// Bytes between samples; `None` for adaptive.
     pub sample_interval: Option<u64>,
+    /// A job that cannot be recorded is not run.
+    pub require: bool,
 }
 
 /// What is to be done.
@@ -37,6 +39,8 @@ pub enum Task {
     Python(Vec<OsString>),
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
+    /// Report on a job that runs: by a process id or a folder.
+    Snapshot(OsString),
 }
 
 /// Separates what is to be done from how.
@@ -51,6 +55,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         Some(Command::Run { job }) => Task::Run(job),
         Some(Command::Python { args }) => Task::Python(args),
         Some(Command::Report { path }) => Task::Report(path),
+        Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
     let settings = Settings {
@@ -61,6 +66,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         stash: cli.stash,
         exact: cli.exact,
         sample_interval: cli.sample_interval,
+        require: cli.require,
     };
     Ok((task, settings))
 }

@@ -1,20 +1,31 @@
-//! Waiting for the job: signals, the doorbell and the clock in one loop.
+//! Waiting for the job: signals, the doorbell, the kernel's alarms and the clock in one loop.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::libc::{SIGALRM, SIGCHLD, SIGUSR2, signalfd_siginfo};
+use dumper::outcome::ProcessName;
+use nix::libc::{SIGALRM, SIGCHLD, SIGCONT, SIGTERM, SIGTSTP, SIGURG, SIGUSR2, SIGWINCH, signalfd_siginfo};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::doorbell::{Doorbell, Ring};
+use crate::evidence::Evidence;
 use crate::exit::End;
-use crate::process;
-use crate::reports::Reports;
+use crate::glass::Glass;
+use crate::lookout::{Lookout, Near};
+use crate::process::{self, Change};
+use crate::procfs;
+use crate::reports::{Reports, Wanted};
+use crate::sampling::Sampling;
+use crate::verdict::observed::{Ending, Facts, Observed, Progress, Sent};
+
+/// Signals that are remembered for the verdict: the last ones say the most.
+const MOST_SIGNALS: usize = 16;
 
 /// What the supervisor wakes for.
 #[derive(Debug)]
@@ -24,12 +35,12 @@ enum Event {
     /// The job has been stopped, and waits to be continued.
     Stopped(Signal),
     /// A child that is not the job has ended: a report's process, or as process 1 of a container, anybody's.
-    Reaped(Pid),
+    Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
-    ForTheJob(i32),
-    /// A report is wanted, or an allocation has failed.
+    ForTheJob { number: i32, sender: Pid },
+    /// A report is wanted, or something has happened in the job.
     Rung(Ring),
-    /// A report may be due.
+    /// Something may be due.
     Clock,
 }
 
@@ -38,6 +49,22 @@ pub struct Events {
     signals: SignalFd,
     doorbell: Option<Doorbell>,
     waiting: VecDeque<Event>,
+}
+
+/// What a supervisor does meanwhile.
+pub struct Duties<'a> {
+    /// Writes reports.
+    pub reports: Reports<'a>,
+    /// Watches the limits.
+    pub lookout: Lookout,
+    /// Keeps the timeline.
+    pub sampling: Sampling,
+    /// Ends the job before a limit does.
+    pub glass: Glass,
+    /// `--on-oom=exit`.
+    pub exits_on_oom: bool,
+    /// Signals that were passed on, in their order.
+    pub signals: Vec<Sent>,
 }
 
 impl Events {
@@ -53,35 +80,35 @@ impl Events {
     }
 
     /// Waits for the job to end, and meanwhile does what is asked of a supervisor.
-    pub fn supervise(mut self, job: Pid, mut reports: Reports) -> End {
+    pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> End {
         loop {
-            match self.next(job, &reports) {
-                Event::Ended(end) => {
-                    reports.finish();
-                    return end;
-                }
+            match self.next(job, duties) {
+                Event::Ended(end) => return duties.glass.end(end),
                 Event::Stopped(signal) => stop_as_the_job(signal),
-                Event::Reaped(pid) => reports.reaped(pid),
-                Event::ForTheJob(number) => process::send(job, number),
-                Event::Rung(Ring::Report) => reports.request(),
-                Event::Rung(Ring::Failed) => reports.failure(),
-                Event::Clock => reports.start(),
+                Event::Reaped(pid, end) => duties.reports.reaped(pid, end),
+                Event::ForTheJob { number, sender } => duties.pass_on(job, number, sender),
+                Event::Rung(ring) => duties.answer(job, ring),
+                Event::Clock => duties.look(job),
             }
         }
     }
 
-    fn next(&mut self, job: Pid, reports: &Reports) -> Event {
+    fn next(&mut self, job: Pid, duties: &mut Duties) -> Event {
         if let Some(event) = self.waiting.pop_front() {
             return event;
         }
-        let pause = reports.pause().map_or(PollTimeout::NONE, |pause| {
-            // Rounded up: waking early would only mean to wait again.
-            PollTimeout::try_from(pause.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-        });
+        // Rounded up: waking early would only mean to wait again.
+        let pause = duties.pause().as_millis().saturating_add(1);
+        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::NONE);
         let sources = std::iter::once(self.signals.as_fd()).chain(self.doorbell.iter().map(AsFd::as_fd));
+        let sources = sources.chain(duties.lookout.source());
         let mut sources: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        let alarm = 1 + usize::from(self.doorbell.is_some());
         // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
         let _ = poll(&mut sources, pause);
+        if sources.get(alarm).and_then(PollFd::any).unwrap_or(false) {
+            duties.lookout.ring();
+        }
         while let Ok(Some(signal)) = self.signals.read_signal() {
             self.sort(&signal, job);
         }
@@ -96,28 +123,135 @@ impl Events {
         // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
         // executed is the kernel's too, but ours alone.
         let by_a_process = signal.ssi_code <= 0 || number == SIGALRM;
-        let sender = signal.ssi_pid as i32;
+        let sender = Pid::from_raw(signal.ssi_pid as i32);
         match number {
             SIGCHLD => self.reap(job),
             _ if !by_a_process => {}
             // What the job sends to its process group has reached it.
-            _ if sender == job.as_raw() || sender == Pid::this().as_raw() => {}
+            _ if sender == job || sender == Pid::this() => {}
             SIGUSR2 => self.waiting.push_back(Event::Rung(Ring::Report)),
-            number => self.waiting.push_back(Event::ForTheJob(number)),
+            number => self.waiting.push_back(Event::ForTheJob { number, sender }),
         }
     }
 
     /// Takes the news of every child: one SIGCHLD may stand for many.
     fn reap(&mut self, job: Pid) {
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-            let event = match (status, End::of(status)) {
-                (WaitStatus::StillAlive, _) => return,
-                (WaitStatus::Stopped(pid, signal), _) if pid == job => Event::Stopped(signal),
-                (_, Some(end)) if status.pid() == Some(job) => Event::Ended(end),
-                (_, Some(_)) => Event::Reaped(status.pid().unwrap_or(job)),
-                _ => continue,
-            };
-            self.waiting.push_back(event);
+        while let Some((pid, change)) = process::next_change() {
+            self.waiting.push_back(match change {
+                Change::Ended(end) if pid == job => Event::Ended(end),
+                Change::Ended(end) => Event::Reaped(pid, end),
+                Change::Stopped(signal) if pid == job => Event::Stopped(signal),
+                Change::Stopped(_) => continue,
+            });
+        }
+    }
+}
+
+impl Duties<'_> {
+    fn pause(&self) -> Duration {
+        [
+            self.reports.pause(),
+            self.lookout.pause(),
+            self.sampling.pause(),
+            self.glass.pause(),
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(Duration::ZERO)
+    }
+
+    /// What is known of the job now that it has ended, what is recorded apart.
+    pub fn observed(self, end: End, job: ProcessName, evidence: &Evidence) -> Observed {
+        let root = Path::new("/");
+        let ending = match end {
+            End::Status(status) => Ending::Status(status),
+            End::Signal(signal) => Ending::Signal(signal),
+        };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // It may never have come to say so itself.
+        let told_to_leave = self.glass.is_broken().then(|| Facts {
+            name: job.clone(),
+            state: Progress::Left,
+            ..Facts::default()
+        });
+        let own_kills = self.reports.finish();
+        let mut starters = procfs::ancestors(root, Pid::this());
+        starters.push(Pid::this());
+        let others = evidence.cgroup.as_ref().map(|cgroup| {
+            let members = cgroup.leaf().file("cgroup.procs");
+            procfs::others(root, &members, &starters)
+        });
+        Observed {
+            ending,
+            ended_ns: u64::try_from(since.as_nanos()).unwrap_or(0),
+            job,
+            signals: self.signals,
+            processes: told_to_leave.into_iter().collect(),
+            counted: evidence.after(),
+            own_kills,
+            alarmed: self.lookout.out_of_memory(),
+            is_shared: evidence.is_shared,
+            is_killed_as_group: evidence.is_killed_as_group,
+            bounds: self.lookout.bounds().to_vec(),
+            near: self.lookout.near().cloned(),
+            exits_on_oom: self.exits_on_oom,
+            killers: Vec::new(),
+            others: others.unwrap_or_default(),
+        }
+    }
+
+    fn pass_on(&mut self, job: Pid, number: i32, sender: Pid) {
+        process::send(job, number);
+        if [SIGCONT, SIGTSTP, SIGURG, SIGWINCH].contains(&number) {
+            return;
+        }
+        if self.signals.len() == MOST_SIGNALS {
+            self.signals.remove(0);
+        }
+        self.signals.push(Sent {
+            signal: number,
+            sender: procfs::name(Path::new("/"), sender, false),
+        });
+        let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
+        self.sampling.mark(name);
+        if number == SIGTERM {
+            self.reports.want(Wanted::Terminating);
+        }
+    }
+
+    fn answer(&mut self, job: Pid, ring: Ring) {
+        match ring {
+            Ring::Report => self.reports.want(Wanted::Requested),
+            Ring::Failed => {
+                self.lookout.note();
+                self.sampling.mark("an allocation failed");
+                self.reports.want(Wanted::Failed);
+            }
+            Ring::Large(request) => {
+                if let Some(near) = self.lookout.consider(request) {
+                    self.is_near(job, near);
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, job: Pid) {
+        if let Some(near) = self.lookout.look() {
+            self.is_near(job, near);
+        }
+        self.glass.look(job);
+        self.sampling.take(|| self.lookout.tightest());
+        self.reports.start();
+    }
+
+    /// A request alone ends no job: what is never touched fills no memory.
+    fn is_near(&mut self, job: Pid, near: Near) {
+        if self.exits_on_oom && near.request.is_none() {
+            self.sampling.mark("too close to the limit: ended");
+            self.glass.break_now(job);
+        } else {
+            self.sampling.mark("close to the limit");
+            self.reports.want(Wanted::Near(near));
         }
     }
 }

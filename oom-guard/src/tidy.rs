@@ -6,6 +6,8 @@ use std::fs;
 use dumper::process::Process;
 use dumper::recording::State;
 
+use crate::facts::is_replaced;
+
 /// A smaller peak than this is not worth a file, unless there is no larger one.
 const SMALL_BYTES: u64 = 1 << 20;
 /// Neither is a peak below this part of the largest.
@@ -28,13 +30,6 @@ fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
         let ended_well = process.facts.state == State::Ended || is_replaced(process, processes);
         !is_largest && ended_well && process.facts.failures == 0 && peak(process) < enough.max(SMALL_BYTES)
     })
-}
-
-/// Whether the process has gone on as another program.
-fn is_replaced(process: &Process, processes: &[Process]) -> bool {
-    let (pid, started) = (process.facts.pid, process.facts.started_ns);
-    let is_later = |other: &Process| other.facts.pid == pid && other.facts.started_ns > started;
-    process.facts.state == State::Running && processes.iter().any(is_later)
 }
 
 #[cfg(test)]

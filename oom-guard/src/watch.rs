@@ -197,6 +197,7 @@ impl Alarms {
     }
 
     /// Which alarms could not be set, and why.
+    #[cfg(test)]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

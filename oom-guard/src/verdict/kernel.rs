@@ -109,22 +109,16 @@ pub fn culprit(observed: &Observed) -> Culprit {
     let is_near = |level: &&Moved| near.is_some_and(|near| near.path == level.level.name);
     let level = full.iter().copied().find(is_near).or(full.first().copied());
     match level {
-        Some(level) if level.level.version == Version::V1 && is_machine_short && !has_peaked(level) => machine(true),
+        // Page cache may have met the limit while something else was short, but then the limit has not been all used.
+        Some(level) if level.level.version == Version::V1 && is_machine_short && !level.has_peaked() => machine(true),
         Some(level) => cgroup(limit_of(observed, level), false),
+        None if is_machine_short => machine(!counted.is_whole),
+        // One that cannot be seen, or that page cache had met long before the job began.
+        None if near.is_some() => cgroup(near.map(Bound::limit), true),
         // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.
         None if counted.is_whole => machine(false),
-        None if is_machine_short => machine(true),
-        None => {
-            let hidden = near.filter(|near| near.path.ends_with("/.."));
-            cgroup(hidden.map(Bound::limit), true)
-        }
+        None => cgroup(None, true),
     }
-}
-
-/// Page cache may have met the limit while something else was short, but then the limit has not been all used.
-fn has_peaked(level: &Moved) -> bool {
-    let limit = level.limit.or(level.swap_limit).unwrap_or(u64::MAX);
-    level.peak().is_some_and(|peak| peak >= limit - limit / 100)
 }
 
 fn limit_of(observed: &Observed, level: &Moved) -> Option<Limit> {

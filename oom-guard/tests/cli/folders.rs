@@ -29,10 +29,13 @@ fn the_folder_is_absolute_from_the_start() {
         "run",
         "sh",
         "-c",
-        "cd /; echo $FIL_PROFILE_RUN; ls $FIL_PROFILE_RUN",
+        "cd /; echo $FIL_PROFILE_RUN; cd $FIL_PROFILE_RUN; ls doorbell lock run.json",
     ]);
     let folder = only_folder(&place.path("a/b"));
-    assert_eq!(outcome.stdout, format!("{}\ndoorbell\nrun.json\n", folder.display()));
+    assert_eq!(
+        outcome.stdout,
+        format!("{}\ndoorbell\nlock\nrun.json\n", folder.display())
+    );
 }
 
 #[test]

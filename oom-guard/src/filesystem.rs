@@ -1,0 +1,85 @@
+//! What kind of file system a folder is on: a mapped file on a network's is slow at best, and one in memory counts as the
+//! job's own and is gone with the machine.
+
+use std::path::Path;
+
+use nix::sys::statfs::{FsType, statfs};
+
+/// Kinds of file system, as far as a recording has to do with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// On a disk of this machine, for all that can be told.
+    Local,
+    /// In memory.
+    Memory,
+    /// On another machine, or by way of a process of its own.
+    Network,
+}
+
+/// `f_type` of statfs(2) of what is not on a disk of this machine: linux/magic.h and the file systems' own headers.
+const NETWORK: [u32; 18] = [
+    0x0000_6969, // NFS
+    0x0000_517b, // SMB
+    0xff53_4d42, // CIFS
+    0xfe53_4d42, // SMB2
+    0x0bd0_0bd0, // Lustre
+    0x4750_4653, // GPFS
+    0x1983_0326, // BeeGFS
+    0x00c3_6400, // Ceph
+    0xaad7_aaea, // PanFS
+    0x0116_1970, // GFS2
+    0x7461_636f, // OCFS2
+    0x2003_0528, // OrangeFS
+    0x5346_414f, // OpenAFS
+    0x6b41_4653, // AFS
+    0x7375_7245, // Coda
+    0x0102_1997, // 9P
+    0x6573_5546, // FUSE
+    0x786f_4256, // VirtualBox
+];
+
+const MEMORY: [u32; 2] = [
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+];
+
+/// The kind of file system that a folder is on; local where that is not known.
+pub fn kind(folder: &Path) -> Kind {
+    statfs(folder).map_or(Kind::Local, |about| of_type(about.filesystem_type()))
+}
+
+fn of_type(file_system: FsType) -> Kind {
+    // Some kernels extend the sign of a number that has 32 bits.
+    match file_system.0 as u32 {
+        number if MEMORY.contains(&number) => Kind::Memory,
+        number if NETWORK.contains(&number) => Kind::Network,
+        _ => Kind::Local,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_memory_or_on_a_network_is_told_by_its_number() {
+        for (number, kind) in [
+            (0x0000_6969, Kind::Network),
+            (0xff53_4d42, Kind::Network),
+            (0xff53_4d42_u32 as i32 as i64, Kind::Network),
+            (0x6573_5546, Kind::Network),
+            (0x0102_1994, Kind::Memory),
+            (0x8584_58f6, Kind::Memory),
+            (0xef53, Kind::Local),
+            (0x794c_7630, Kind::Local),
+        ] {
+            assert_eq!(of_type(FsType(number)), kind, "{number:x}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_asked_counts_as_local() {
+        assert_eq!(kind(Path::new("/no/such/folder")), Kind::Local);
+        assert_eq!(kind(Path::new("/dev/shm")), Kind::Memory);
+    }
+}

@@ -1,0 +1,224 @@
+//! The lock by which a run whose supervisor lives is told from one that ended without a report.
+//!
+//! The supervisor holds it for as long as it lives, so that neither a process id that has come around nor another container
+//! or machine can mislead. Where a network's file system has no locks, what the file says of its holder must do.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::mem;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// Its name in a run folder.
+pub const LOCK: &str = "lock";
+
+/// More than a holder has to say.
+const MOST_BYTES: u64 = 4096;
+
+/// Whether somebody supervises a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervisor {
+    /// It lives.
+    Lives,
+    /// It has ended, or never was.
+    Gone,
+    /// It is on another machine and cannot be asked.
+    Unknown,
+}
+
+/// Makes the lock of a new run and holds it for as long as this process lives, and the processes that it forks.
+pub fn hold(folder: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(path(folder))?;
+    let mut holder = Holder::this_process();
+    match Flock::lock(file.try_clone()?, FlockArg::LockExclusive) {
+        // A Flock that is dropped unlocks: in a fork of this process, it would for all of us.
+        Ok(lock) => mem::forget(lock),
+        Err(_) => holder.is_locked = false,
+    }
+    file.write_all(holder.text().as_bytes())
+}
+
+/// Takes the lock that a supervisor has left behind, until this process ends. Fails where somebody else was faster.
+pub fn take_over(folder: &Path) -> bool {
+    let locked = open(folder).map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
+    match locked {
+        Ok(Ok(lock)) => {
+            mem::forget(lock);
+            true
+        }
+        Ok(Err((_, Errno::EWOULDBLOCK))) | Err(_) => false,
+        Ok(Err(_)) => true,
+    }
+}
+
+/// Whether a run has a lock at all; it goes when the last report has been written.
+pub fn is_there(folder: &Path) -> bool {
+    path(folder).symlink_metadata().is_ok()
+}
+
+/// Removes the lock of a run that needs no more reports.
+pub fn remove(folder: &Path) {
+    let _ = fs::remove_file(path(folder));
+}
+
+/// Whether the supervisor of a run lives.
+pub fn supervisor(folder: &Path) -> Supervisor {
+    let Ok(file) = open(folder) else {
+        return Supervisor::Gone;
+    };
+    let mut text = String::new();
+    let read = (&file).take(MOST_BYTES).read_to_string(&mut text);
+    let holder = read.ok().and_then(|_| Holder::parse(&text));
+    let this = Holder::this_process();
+    match (Flock::lock(file, FlockArg::LockSharedNonblock), holder) {
+        (Err((_, Errno::EWOULDBLOCK)), _) => Supervisor::Lives,
+        (_, None) => Supervisor::Gone,
+        (Ok(_), Some(holder)) if holder.is_locked => Supervisor::Gone,
+        (_, Some(holder)) if holder.boot == this.boot => match started(holder.pid) {
+            Some(started) if started == holder.started => Supervisor::Lives,
+            _ => Supervisor::Gone,
+        },
+        (_, Some(holder)) if holder.host == this.host => Supervisor::Gone,
+        (_, Some(_)) => Supervisor::Unknown,
+    }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join(LOCK)
+}
+
+fn open(folder: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    // For writing too: on a network, an exclusive lock may need it.
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options.open(path(folder))
+}
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    host: String,
+    /// Differs each time the machine is started.
+    boot: String,
+    pid: u32,
+    /// In clock ticks since the machine was started.
+    started: u64,
+    /// Whether the file system has locks.
+    is_locked: bool,
+}
+
+impl Holder {
+    fn this_process() -> Self {
+        let line = |path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let pid = std::process::id();
+        Self {
+            host: line("/proc/sys/kernel/hostname"),
+            boot: line("/proc/sys/kernel/random/boot_id"),
+            pid,
+            started: started(pid).unwrap_or(0),
+            is_locked: true,
+        }
+    }
+
+    fn text(&self) -> String {
+        let locked = if self.is_locked { "locked" } else { "not locked" };
+        format!(
+            "{}\n{}\n{}\n{}\n{locked}\n",
+            self.host, self.boot, self.pid, self.started
+        )
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let mut next = || lines.next();
+        Some(Self {
+            host: next()?.to_owned(),
+            boot: next()?.to_owned(),
+            pid: next()?.parse().ok()?,
+            started: next()?.parse().ok()?,
+            is_locked: next()? == "locked",
+        })
+    }
+}
+
+/// When a process was started; none if there is no such process.
+fn started(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name, in which anything may stand.
+    let (_, fields) = text.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut Holder)) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut holder = Holder::this_process();
+        change(&mut holder);
+        fs::write(path(folder.path()), holder.text()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_seen_by_others_and_taken_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
+        hold(folder.path()).unwrap();
+        assert_eq!(supervisor(folder.path()), Supervisor::Lives);
+        assert!(!take_over(folder.path()));
+        assert!(hold(folder.path()).is_err());
+        remove(folder.path());
+        assert!(!is_there(folder.path()));
+    }
+
+    #[test]
+    fn what_a_dead_supervisor_has_left_can_be_taken_over_once() {
+        let folder = with(|_| ());
+        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
+        assert!(take_over(folder.path()));
+        assert!(!take_over(folder.path()));
+        assert_eq!(supervisor(folder.path()), Supervisor::Lives);
+    }
+
+    #[test]
+    fn without_locks_a_supervisor_is_known_by_its_process() {
+        let seen = |change: fn(&mut Holder)| {
+            let folder = with(|holder| {
+                holder.is_locked = false;
+                change(holder);
+            });
+            supervisor(folder.path())
+        };
+        assert_eq!(seen(|_| ()), Supervisor::Lives);
+        assert_eq!(seen(|holder| holder.started += 1), Supervisor::Gone);
+        assert_eq!(seen(|holder| holder.boot.push('x')), Supervisor::Gone);
+        assert_eq!(
+            seen(|holder| {
+                holder.boot.push('x');
+                holder.host.push('x');
+            }),
+            Supervisor::Unknown
+        );
+    }
+
+    #[test]
+    fn a_torn_or_planted_lock_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(path(folder.path()), "host\nboot\n").unwrap();
+        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
+        remove(folder.path());
+        std::os::unix::fs::symlink("/etc/passwd", path(folder.path())).unwrap();
+        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
+        assert!(!take_over(folder.path()));
+    }
+}

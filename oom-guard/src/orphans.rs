@@ -1,0 +1,104 @@
+//! Runs that ended without a report, as when the kernel kills a whole container at once: the next run in the same folder finds
+//! and reports them before it starts its own job, in bounded time.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dumper::report::Occasion;
+use dumper::run::Run;
+
+use crate::folder::{self, RunFolder};
+use crate::lock::{self, Supervisor};
+use crate::process;
+use crate::report::Material;
+use crate::say::say;
+use crate::unsupervised;
+use crate::workplace::Workplace;
+
+/// More than these wait for the next run, or for `fil-profile report`.
+const MOST: usize = 3;
+
+/// The job has waited long enough then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reports on the newest runs in `output` that ended without a report.
+pub fn report_those_in(output: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    let orphans = folder::runs(output).into_iter().filter(|run| is_orphan(run));
+    for run in orphans.take(MOST) {
+        // In a process of its own: what is wrong with an old run must not keep the new one from starting.
+        let Ok(pid) = process::apart(|| i32::from(report(&run).is_err())) else {
+            return;
+        };
+        while process::try_wait_for(pid).is_none() {
+            if Instant::now() > deadline {
+                process::send(pid, libc::SIGKILL);
+                process::wait_for(pid);
+                let path = run.display();
+                say(format!(
+                    "its report takes too long; to write it: fil-profile report {path}"
+                ));
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn is_orphan(run: &Path) -> bool {
+    lock::is_there(run)
+        && lock::supervisor(run) == Supervisor::Gone
+        && Run::load(run).is_ok_and(|run| !run.report_written)
+}
+
+fn report(path: &Path) -> Result<(), String> {
+    let folder = RunFolder::open(path).map_err(|error| error.to_string())?;
+    // Another run that starts at this moment may have been faster.
+    if !lock::take_over(&folder.path) || !is_still_without(&folder) {
+        return Ok(());
+    }
+    let mut run = Run::load(&folder.path).map_err(|error| error.to_string())?;
+    let workplace = Workplace::of(&folder);
+    if workplace.is_missing() {
+        say(format!(
+            "found a run that ended without a report, and its recordings are gone: {}",
+            path.display()
+        ));
+        unsupervised::settle(run, &folder);
+        return Ok(());
+    }
+    let material = Material::load(&workplace.path)?;
+    if unsupervised::is_running(&material.processes) {
+        say(format!(
+            "found a run that goes on without its fil-profile: {}",
+            path.display()
+        ));
+        return Ok(());
+    }
+    say(format!("found a run that ended without a report: {}", path.display()));
+    if run.outcome.is_none() {
+        run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
+    }
+    let written = material.write(&folder.path, &run, Occasion::Ended);
+    if let Some(outcome) = &run.outcome {
+        say(&outcome.sentence);
+    }
+    match &written {
+        Ok(written) => {
+            if written.out_of_memory.is_some() {
+                let _ = folder.link_out_of_memory();
+            }
+            let shown = written.out_of_memory.as_ref().unwrap_or(&written.index);
+            say(format!("its report: {}", shown.display()));
+        }
+        Err(error) => say(format!("its report cannot be written: {error}")),
+    }
+    // Written or not, it is not tried again and again.
+    unsupervised::settle(run, &folder);
+    written.map(drop)
+}
+
+fn is_still_without(folder: &RunFolder) -> bool {
+    Run::load(&folder.path).is_ok_and(|run| !run.report_written)
+}

@@ -1,0 +1,74 @@
+//! `fil-profile snapshot`: a report of a job that runs, made from outside.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use dumper::report::Occasion;
+use dumper::run::Run;
+use jiff::Zoned;
+
+use crate::error::Error;
+use crate::folder::{self, RunFolder};
+use crate::lock::LOCK;
+use crate::report::{Material, find_run, tell};
+use crate::workplace::Workplace;
+
+/// Reports on the job that `job` names, a process id or a folder, as it is now.
+pub fn take(job: &OsStr) -> Result<(), Error> {
+    let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
+    let folder = find(job).map_err(cannot)?;
+    let material = Material::load(&Workplace::of(&folder).path).map_err(cannot)?;
+    if material.is_empty() {
+        return Err(cannot("nothing has been recorded so far".to_owned()));
+    }
+    let run = Run::load(&folder.path).unwrap_or_default();
+    let into = new_folder(&folder).map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
+    let written = material.write(&into, &run, Occasion::Requested);
+    tell(&written.map_err(cannot)?);
+    Ok(())
+}
+
+fn new_folder(run: &RunFolder) -> std::io::Result<PathBuf> {
+    let path = run.path.join(format!("snapshot-{}", folder::name(&Zoned::now())));
+    DirBuilder::new().mode(0o700).create(&path).map(|()| path)
+}
+
+fn find(job: &OsStr) -> Result<RunFolder, String> {
+    let pid = job.to_str().and_then(|text| text.parse::<u32>().ok());
+    match pid.filter(|_| !Path::new(job).exists()) {
+        Some(pid) => find_by_process(pid),
+        None => find_run(Path::new(job)),
+    }
+}
+
+/// The run that a process supervises, or that it is part of.
+fn find_by_process(pid: u32) -> Result<RunFolder, String> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    if !process.is_dir() {
+        return Err("no such process".to_owned());
+    }
+    let run = supervised_by(&process).map_or_else(|| environment(&process), |run| Ok(Some(run)));
+    let run = run.map_err(|error| format!("cannot read its environment: {error}"))?;
+    let run = run.filter(|run| folder::is_run(run));
+    let run = run.ok_or("this process is not part of a run of fil-profile")?;
+    RunFolder::open(&run).map_err(|error| error.to_string())
+}
+
+/// A supervisor holds the lock of its run.
+fn supervised_by(process: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(process.join("fd")).ok()?.flatten();
+    let files = files.filter_map(|file| fs::read_link(file.path()).ok());
+    let locks = files.filter(|file| file.file_name() == Some(OsStr::new(LOCK)));
+    let folders = locks.filter_map(|lock| Some(lock.parent()?.to_owned()));
+    folders.into_iter().find(|folder| folder::is_run(folder))
+}
+
+fn environment(process: &Path) -> std::io::Result<Option<PathBuf>> {
+    let variables = fs::read(process.join("environ"))?;
+    let mut variables = variables.split(|byte| *byte == 0);
+    let run = variables.find_map(|variable| variable.strip_prefix(b"FIL_PROFILE_RUN="));
+    Ok(run.map(|run| OsStr::from_bytes(run).into()))
+}

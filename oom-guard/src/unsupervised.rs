@@ -1,0 +1,114 @@
+//! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
+
+use std::time::UNIX_EPOCH;
+
+use dumper::Outcome;
+use dumper::outcome::{Kind, Limit, LimitKind, ProcessName};
+use dumper::process::Process;
+use dumper::run::Run;
+use dumper::timeline;
+
+use crate::facts::{gather, is_in_use};
+use crate::folder::RunFolder;
+use crate::headroom::Bound;
+use crate::lock;
+use crate::say::say;
+use crate::verdict::judge;
+use crate::verdict::observed::{Ending, Observed};
+use crate::workplace::Workplace;
+
+/// What [`Run::identity`] has where the kernel kills everybody in the cgroup at once.
+pub const OOM_GROUP: &str = "memory.oom.group";
+
+/// Whether a process of the job lives on.
+pub fn is_running(processes: &[Process]) -> bool {
+    processes.iter().any(|process| is_in_use(&process.path))
+}
+
+/// Why the job ended, as far as that can still be known.
+pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
+    let job = first(run, processes);
+    let bounds = last_bounds(run, folder);
+    let near = bounds.iter().find(|bound| bound.is_near(0)).cloned();
+    judge(&Observed {
+        ending: ending(run),
+        ended_ns: last_sign_of_life(processes),
+        processes: gather(processes, job.pid, &run.directory),
+        job,
+        is_killed_as_group: run.identity.contains_key(OOM_GROUP),
+        bounds,
+        near,
+        exits_on_oom: run.on_oom == "exit",
+        ..Observed::default()
+    })
+}
+
+/// Whether a verdict is worth a report though nothing was recorded.
+pub fn is_worth_a_report(run: &Run) -> bool {
+    let kind = run.outcome.as_ref().map(|outcome| outcome.kind);
+    !matches!(kind, None | Some(Kind::Finished | Kind::ExitedNonZero | Kind::Unknown))
+}
+
+/// Notes that the last report has been written, so that no later run takes it for missing.
+pub fn settle(mut run: Run, folder: &RunFolder) {
+    run.report_written = true;
+    if let Err(error) = run.save(&folder.path) {
+        say(error);
+    }
+    if let Err(error) = Workplace::of(folder).bring_home(folder) {
+        say(format!("cannot bring the recordings home: {error}"));
+    }
+    lock::remove(&folder.path);
+}
+
+/// The supervisor's child.
+fn first(run: &Run, processes: &[Process]) -> ProcessName {
+    let child = processes.iter().find(|process| process.facts.ppid == run.supervisor);
+    let pid = child.or(processes.first()).map_or(0, |process| process.facts.pid);
+    ProcessName {
+        pid,
+        command: run.command.join(" "),
+        is_child: false,
+    }
+}
+
+fn ending(run: &Run) -> Ending {
+    match &run.ending {
+        Some(ending) => match (ending.status, ending.signal) {
+            (Some(status), _) => Ending::Status(status),
+            (None, Some(signal)) => Ending::Signal(signal),
+            (None, None) => Ending::Unseen,
+        },
+        None => Ending::Unseen,
+    }
+}
+
+/// The limits at the start, with what the timeline says last of the tightest.
+fn last_bounds(run: &Run, folder: &RunFolder) -> Vec<Bound> {
+    let samples = timeline::load(&folder.path).unwrap_or_default();
+    let last = samples.last();
+    let used = |limit: &Limit| {
+        let sample = last.filter(|sample| sample.limit_bytes == Some(limit.bytes))?;
+        sample.cgroup_bytes.filter(|_| is_of_cgroup(limit))
+    };
+    let bound = |limit: &Limit| Bound {
+        kind: limit.kind,
+        path: limit.path.clone(),
+        bytes: limit.bytes,
+        used: used(limit).unwrap_or(0),
+        swappable: 0,
+    };
+    run.limits.iter().map(bound).collect()
+}
+
+fn is_of_cgroup(limit: &Limit) -> bool {
+    matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2)
+}
+
+/// When a recording was last written to; the kernel notes that for a mapped file when it writes it out.
+fn last_sign_of_life(processes: &[Process]) -> u64 {
+    let written = |process: &Process| process.path.metadata().and_then(|about| about.modified()).ok();
+    let last = processes.iter().filter_map(written).max();
+    let since = last.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0))
+}
