@@ -150,3 +150,18 @@ fn a_hundred_short_processes() {
     reaches_its_end(&outcome);
     outcome.peak();
 }
+
+#[test]
+fn a_python_of_a_version_that_nobody_knows_runs_and_is_reported_without_its_lines() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = folder.path().join("python3.99");
+    let mut cc = Command::new("cc");
+    cc.args(["-rdynamic", "-o"])
+        .arg(&program)
+        .arg(victim("unknown_python.c"));
+    assert!(cc.status().is_ok_and(|status| status.success()));
+    let outcome = Job::words([&program]).run();
+    reaches_its_end(&outcome);
+    assert_close(outcome.peak().total(), 30 * MIB, 2.0, &outcome);
+    assert!(outcome.stderr.contains("3.99"), "not a word about it: {outcome}");
+}
