@@ -103,6 +103,11 @@ impl Lookout {
         due.min(self.alarms.pause(&[]))
     }
 
+    /// Makes a look due: somebody wants to know how things are now.
+    pub fn hurry(&mut self) {
+        self.look_again = Instant::now();
+    }
+
     /// Looks, if that is due, and tells of a limit that has come near.
     pub fn look(&mut self) -> Option<Near> {
         if self.pause() > Duration::ZERO {

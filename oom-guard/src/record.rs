@@ -204,11 +204,13 @@ impl Record {
         });
         let mut lines = near_limit(&run, &material.processes);
         if let Some(request) = near.request {
-            let (bytes, left) = (Bytes(request.bytes), Bytes(near.bound.left()));
-            lines.insert(
-                0,
-                format!("Process {} asked for {bytes}; only {left} are left.", request.pid),
+            let (asked, left, limit) = (Bytes(request.bytes), Bytes(near.bound.left()), Bytes(near.bound.bytes));
+            let holders = lines.iter().position(|line| line.starts_with("Process "));
+            let asks = format!(
+                "Process {} asked for {asked}, and only {left} of {limit} are left",
+                request.pid
             );
+            lines.splice(..holders.unwrap_or(lines.len()), [asks]);
         }
         lines.iter().for_each(say);
         // Without such a file there is nobody to read it.

@@ -236,6 +236,9 @@ impl Duties<'_> {
     }
 
     fn look(&mut self, job: Pid) {
+        if self.sampling.pause().is_zero() {
+            self.lookout.hurry();
+        }
         if let Some(near) = self.lookout.look() {
             self.is_near(job, near);
         }

@@ -6,7 +6,7 @@ use nix::libc::SIGKILL;
 use super::{Observed, Victim};
 use crate::cgroup::{Counters, Version};
 use crate::evidence::Moved;
-use crate::headroom::Bound;
+use crate::headroom::{Bound, tightest};
 
 /// What the counters say about kills, those of our own processes taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +115,26 @@ pub fn culprit(observed: &Observed) -> Culprit {
         None if is_machine_short => machine(!counted.is_whole),
         // One that cannot be seen, or that page cache had met long before the job began.
         None if near.is_some() => cgroup(near.map(Bound::limit), true),
-        // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.
-        None if counted.is_whole => machine(false),
-        None => cgroup(None, true),
+        None => match uncounted(observed) {
+            Some(limit) => cgroup(Some(limit), !observed.alarmed),
+            // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.
+            None if counted.is_whole => machine(false),
+            None => cgroup(None, true),
+        },
     }
+}
+
+/// In version 1, where a limit may be met without being counted: the tightest, as long as the machine had room.
+fn uncounted(observed: &Observed) -> Option<Limit> {
+    let first = observed.counted.levels.first();
+    first.filter(|level| level.level.version == Version::V1)?;
+    let bounds = observed.bounds.iter();
+    let of_cgroups = bounds.filter(|bound| bound.kind == LimitKind::CgroupV1);
+    // What was used when it was last looked at was not yet too much.
+    tightest(of_cgroups.cloned()).map(|bound| Limit {
+        usage: None,
+        ..bound.limit()
+    })
 }
 
 fn limit_of(observed: &Observed, level: &Moved) -> Option<Limit> {

@@ -58,6 +58,38 @@ fn a_kill_without_a_full_cgroup_is_the_machines_where_all_cgroups_can_be_seen() 
 }
 
 #[test]
+fn a_kernel_that_does_not_count_how_often_a_limit_is_met_is_not_taken_at_its_word() {
+    let mut observed = Observed {
+        counted: oom(Version::V1, false),
+        ..job(Ending::Signal(SIGKILL))
+    };
+    let limit = |outcome: Outcome| outcome.limit.map(|limit| (limit.path, limit.usage));
+    let guess = check(
+        "fast",
+        &observed,
+        Kind::OomKilledByCgroup,
+        Certainty::Likely,
+        "most likely",
+    );
+    assert_eq!(limit(guess), Some(("/batch".to_owned(), None)));
+    observed.alarmed = true;
+    let told = check(
+        "told",
+        &observed,
+        Kind::OomKilledByCgroup,
+        Certainty::Certain,
+        "/batch was used up",
+    );
+    assert!(!told.sentence.contains("most likely"), "{}", told.sentence);
+    observed.near = Some(machine(23_990 * MIB));
+    check("machine", &observed, Kind::OomKilledByMachine, Certainty::Certain, "");
+    observed.near = None;
+    observed.counted.levels[1].after.as_mut().unwrap().peak = Some(200 * MIB);
+    let peaked = check("peak", &observed, Kind::OomKilledByCgroup, Certainty::Certain, "");
+    assert_eq!(limit(peaked), Some(("/batch".to_owned(), Some(200 * MIB))));
+}
+
+#[test]
 fn page_cache_that_met_a_limit_is_not_blamed_for_a_full_machine() {
     let mut observed = Observed {
         counted: oom(Version::V1, true),
