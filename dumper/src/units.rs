@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+/// What [`Bytes`] are shown in from 1024 on.
+pub(crate) const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// A number of bytes, shown in binary units with one decimal: `517 B`, `1.2 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,10 @@
 //! The verdict in words: for the job's log, and for the page.
 
+use std::fmt::Write;
+
 use super::words;
 use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Lines of evidence in the log; the page has all.
 const EVIDENCE: usize = 3;
@@ -72,12 +74,19 @@ pub(super) fn name(limit: &Limit) -> String {
     }
 }
 
-/// What was observed, and where.
+/// What was observed, how far its counter moved, and where.
 fn observed(evidence: &Evidence) -> String {
-    match evidence.source.is_empty() {
-        true => evidence.says.clone(),
-        false => format!("{} ({})", evidence.says, evidence.source),
+    let mut text = evidence.says.clone();
+    // Writing to a string cannot fail.
+    if let (Some(before), Some(after)) = (evidence.before, evidence.after)
+        && before != after
+    {
+        let _ = write!(text, ", {before} → {after}");
     }
+    if !evidence.source.is_empty() {
+        let _ = write!(text, " ({})", evidence.source);
+    }
+    text
 }
 
 /// `4711 (python3 load.py), a child`.
@@ -95,13 +104,19 @@ pub(super) fn certainty(certainty: Certainty) -> &'static str {
     }
 }
 
-/// The text in lines that fit the log of a terminal, as far as its words do; all but the first are indented.
+/// The text in lines that fit the log of a terminal, as far as its words do; all but the first are indented. A number
+/// stays with its unit.
 pub(super) fn wrapped(text: &str, indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
         let is_fresh = line.is_empty() || line == indent;
-        if !is_fresh && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+        let unit = words
+            .peek()
+            .filter(|next| units::UNITS.contains(next) && is_number(word));
+        let width = word.chars().count() + unit.map_or(0, |unit| 1 + unit.len());
+        if !is_fresh && line.chars().count() + 1 + width > COLUMNS {
             lines.push(std::mem::replace(&mut line, indent.to_owned()));
         }
         if !line.is_empty() && line != indent {
@@ -111,6 +126,10 @@ pub(super) fn wrapped(text: &str, indent: &str) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+fn is_number(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -132,6 +151,27 @@ mod tests {
             text.split_whitespace().collect::<Vec<_>>()
         );
         assert_eq!(wrapped("", "  "), [""]);
+    }
+
+    #[test]
+    fn a_number_stays_with_its_unit() {
+        let text = format!("{} 569.2 MiB", "x".repeat(COLUMNS - 6));
+        assert_eq!(wrapped(&text, "  ")[1], "  569.2 MiB");
+    }
+
+    #[test]
+    fn a_counter_that_moved_is_told_with_its_numbers() {
+        let counted = |before, after| {
+            observed(&Evidence {
+                source: "/proc/vmstat".into(),
+                says: "the OOM killer killed".into(),
+                before,
+                after,
+            })
+        };
+        assert_eq!(counted(Some(3), Some(4)), "the OOM killer killed, 3 → 4 (/proc/vmstat)");
+        assert_eq!(counted(Some(3), Some(3)), "the OOM killer killed (/proc/vmstat)");
+        assert_eq!(counted(None, Some(3)), "the OOM killer killed (/proc/vmstat)");
     }
 
     #[test]

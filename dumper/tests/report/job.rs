@@ -151,11 +151,21 @@ pub fn killed_run(folder: &Path) -> Run {
         limit: Some(limit.clone()),
         evidence: vec![
             seen("waitpid", "the process ended by SIGKILL", None, None),
-            seen(&control, "oom_kill went from 0 to 1", Some(0), Some(1)),
-            seen("/proc/vmstat", "oom_kill went from 3 to 4", Some(3), Some(4)),
+            seen(
+                &control,
+                "oom_kill: the OOM killer killed in this cgroup",
+                Some(0),
+                Some(1),
+            ),
+            seen(
+                "/proc/vmstat",
+                "oom_kill: the OOM killer killed on this machine",
+                Some(3),
+                Some(4),
+            ),
             seen(
                 &control.replace("oom_control", "failcnt"),
-                "failcnt went from 0 to 811",
+                "the limit was met, if only by page cache",
                 Some(0),
                 Some(811),
             ),
