@@ -10,8 +10,9 @@ use recording::{BLOCK_UNIT, VARIANCE_UNIT};
 pub const FINEST_LOG2: u32 = 12;
 /// Coarsest sampling interval, log2 of bytes.
 pub const COARSEST_LOG2: u32 = 34;
-/// How many intervals the heap at its peak is divided into: total error about 1/√16384 = 0.8 % if all of it is small blocks.
-const INTERVALS_PER_HEAP_LOG2: u32 = 14;
+/// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√8192 = 1.1 %
+/// and 1.6 % if all of it is small blocks.
+const INTERVALS_PER_HEAP_LOG2: u32 = 13;
 /// Fewest intervals that the cost rule may leave a heap.
 const FEWEST_INTERVALS_LOG2: u32 = 12;
 /// The cost rule may always go up to this interval, log2 of bytes.
@@ -130,7 +131,7 @@ mod tests {
             last = now;
         }
         assert_eq!(interval_log2(0, 0), FINEST_LOG2);
-        assert_eq!(interval_log2(1 << 30, 0), 17);
+        assert_eq!(interval_log2(1 << 30, 0), 18);
     }
 
     #[test]
