@@ -47,6 +47,14 @@ impl Report {
         self.text("/outcome/kind")
     }
 
+    /// Whether a log has the verdict's sentence, however it was broken into lines there.
+    pub fn is_told_in(&self, log: &str) -> bool {
+        let words = log.split_whitespace().filter(|word| *word != "=fil-profile=");
+        let log = words.collect::<Vec<_>>().join(" ");
+        let sentence = self.text("/outcome/sentence");
+        !sentence.is_empty() && log.contains(sentence)
+    }
+
     /// Bytes of the call sites at this line, and one standard deviation of the largest.
     #[track_caller]
     pub fn held_at(&self, place: &Place) -> (u64, u64) {

@@ -45,16 +45,10 @@ fn blames(report: &Report, outcome: &Outcome, limit: &str) {
     // On stderr it is told in the same words, by name and size.
     let verdict = report.text("/outcome/sentence");
     assert!(
-        told(outcome).contains(verdict),
+        report.is_told_in(&outcome.stderr),
         "the verdict is not told: {outcome}{report}"
     );
     assert!(verdict.contains(limit) && verdict.contains("300.0 MiB"), "{verdict}");
-}
-
-/// Our lines as one, however they were broken.
-fn told(outcome: &Outcome) -> String {
-    let lines = outcome.our_lines().join(" ");
-    lines.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -147,10 +141,7 @@ fn a_child_that_is_killed_while_the_job_ends_well_is_said_aloud() {
     let report = Report::of(&outcome);
     assert_eq!(report.kind(), "oom_killed_by_cgroup", "{outcome}{report}");
     assert_eq!(report.at("/outcome/process/is_child").as_bool(), Some(true), "{report}");
-    assert!(
-        told(&outcome).contains(report.text("/outcome/sentence")),
-        "{outcome}{report}"
-    );
+    assert!(report.is_told_in(&outcome.stderr), "{outcome}{report}");
     let held = outcome.out_of_memory().at(&place("child_is_killed.py", "CHILD"));
     assert_close(held, outcome.truth(), 5.0, &outcome);
 }
