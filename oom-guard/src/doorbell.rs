@@ -11,7 +11,8 @@ use nix::unistd::mkfifo;
 
 use crate::lookout::Request;
 
-const DOORBELL: &str = "doorbell";
+/// Its name in the folder of recordings.
+pub const DOORBELL: &str = "doorbell";
 
 /// More than the longest message.
 const LINE_BYTES: usize = 64;

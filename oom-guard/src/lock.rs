@@ -35,7 +35,7 @@ pub fn hold(folder: &Path) -> io::Result<()> {
     options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(path(folder))?;
     let mut holder = Holder::this_process();
-    match Flock::lock(file.try_clone()?, FlockArg::LockExclusive) {
+    match Flock::lock(file.try_clone()?, FlockArg::LockExclusiveNonblock) {
         // A Flock that is dropped unlocks: in a fork of this process, it would for all of us.
         Ok(lock) => mem::forget(lock),
         Err(_) => holder.is_locked = false,

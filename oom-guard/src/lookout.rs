@@ -181,6 +181,11 @@ impl Lookout {
         tightest(self.now.iter().filter(|bound| kills(bound)).cloned())
     }
 
+    /// Whether a cgroup limits the job.
+    pub fn is_limited(&self) -> bool {
+        self.now.iter().any(|bound| !bound.path.is_empty())
+    }
+
     /// Whether the cgroup has told of a limit that could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.alarms.out_of_memory()

@@ -160,6 +160,7 @@ impl Record {
             Wanted::Requested | Wanted::Terminating => Occasion::Requested,
             Wanted::Failed => Occasion::AllocationFailed,
         };
+        expendable::be_the_first_to_go();
         let written = Material::load(&self.workplace.path).and_then(|material| {
             if let Wanted::Near(near) = wanted {
                 self.tell_near(near, &material);
@@ -193,7 +194,6 @@ impl Record {
 
     /// What may be the last that anybody hears of the job.
     fn tell_near(&self, near: &Near, material: &Material) {
-        expendable::be_the_first_to_go();
         let mut run = self.run.clone();
         run.outcome = Some(Outcome {
             limit: Some(near.bound.limit()),
@@ -239,9 +239,7 @@ impl Record {
     fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
         let mut run = self.run.clone();
         let material = Material::load(&self.workplace.path)?;
-        let told_to_leave = std::mem::take(&mut observed.processes);
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
-        observed.processes.extend(told_to_leave);
         observed.killers = procfs::killers(Path::new("/"));
         run.outcome = Some(judge(&observed));
         // The report may fail where the verdict does not.

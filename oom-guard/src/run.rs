@@ -38,6 +38,8 @@ const ROOT: &str = "/";
 
 /// The supervisor wants to hear of a block that takes at least this part of the smallest limit.
 const LARGE_SHARE: u64 = 8;
+/// But not of one below this.
+const LEAST_LARGE: u64 = 1 << 20;
 
 /// Runs the job that `words` name, and returns how it ended.
 pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
@@ -169,7 +171,10 @@ impl<'a> Start<'a> {
         command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
         command.env_remove("FIL_PROFILE_RECORDING");
         match deadly {
-            Some(bytes) => command.env("FIL_PROFILE_LARGE_REQUEST", (bytes / LARGE_SHARE).to_string()),
+            Some(bytes) => {
+                let large = (bytes / LARGE_SHARE).max(LEAST_LARGE);
+                command.env("FIL_PROFILE_LARGE_REQUEST", large.to_string())
+            }
             None => command.env_remove("FIL_PROFILE_LARGE_REQUEST"),
         };
         Ok((command, events))

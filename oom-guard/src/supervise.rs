@@ -22,7 +22,7 @@ use crate::process::{self, Change};
 use crate::procfs;
 use crate::reports::{Reports, Wanted};
 use crate::sampling::Sampling;
-use crate::verdict::observed::{Ending, Facts, Observed, Progress, Sent};
+use crate::verdict::observed::{Ending, Observed, Sent};
 
 /// Signals that are remembered for the verdict: the last ones say the most.
 const MOST_SIGNALS: usize = 16;
@@ -168,25 +168,24 @@ impl Duties<'_> {
             End::Signal(signal) => Ending::Signal(signal),
         };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // It may never have come to say so itself.
-        let told_to_leave = self.glass.is_broken().then(|| Facts {
-            name: job.clone(),
-            state: Progress::Left,
-            ..Facts::default()
-        });
         let own_kills = self.reports.finish();
         let mut starters = procfs::ancestors(root, Pid::this());
         starters.push(Pid::this());
-        let others = evidence.cgroup.as_ref().map(|cgroup| {
+        // Without a limit, it is nobody's business who they are.
+        let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
+        let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
             procfs::others(root, &members, &starters)
         });
+        let mut others = others.unwrap_or_default();
+        // The job's own, which nobody has waited for yet.
+        others.retain(|other| other.resident_bytes > 0);
         Observed {
             ending,
             ended_ns: u64::try_from(since.as_nanos()).unwrap_or(0),
             job,
             signals: self.signals,
-            processes: told_to_leave.into_iter().collect(),
+            processes: Vec::new(),
             counted: evidence.after(),
             own_kills,
             alarmed: self.lookout.out_of_memory(),
@@ -195,8 +194,9 @@ impl Duties<'_> {
             bounds: self.lookout.bounds().to_vec(),
             near: self.lookout.near().cloned(),
             exits_on_oom: self.exits_on_oom,
+            was_ended: self.glass.is_broken(),
             killers: Vec::new(),
-            others: others.unwrap_or_default(),
+            others,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
 
+use std::fs;
 use std::time::UNIX_EPOCH;
 
 use dumper::Outcome;
@@ -8,6 +9,7 @@ use dumper::process::Process;
 use dumper::run::Run;
 use dumper::timeline;
 
+use crate::doorbell::DOORBELL;
 use crate::facts::{gather, is_in_use};
 use crate::folder::RunFolder;
 use crate::headroom::Bound;
@@ -55,7 +57,9 @@ pub fn settle(mut run: Run, folder: &RunFolder) {
     if let Err(error) = run.save(&folder.path) {
         say(error);
     }
-    if let Err(error) = Workplace::of(folder).bring_home(folder) {
+    let workplace = Workplace::of(folder);
+    let _ = fs::remove_file(workplace.path.join(DOORBELL));
+    if let Err(error) = workplace.bring_home(folder) {
         say(format!("cannot bring the recordings home: {error}"));
     }
     lock::remove(&folder.path);

@@ -141,7 +141,7 @@ fn unseen(observed: &Observed) -> Outcome {
 
 fn of_status(observed: &Observed, status: i32) -> Outcome {
     if let Some(process) = failure::left(observed) {
-        let is_seen = !process.is_child && status == OOM_STATUS;
+        let is_seen = observed.was_ended || !process.is_child && status == OOM_STATUS;
         return left(
             observed,
             process,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dumper::outcome::{Limit, LimitKind, ProcessName};
 
-use super::observed::{Failure, Observed, Progress};
+use super::observed::{Facts, Failure, Observed, Progress};
 use crate::headroom::Bound;
 
 /// A program that ends of a failed allocation does so within this time, its cleaning up included.
@@ -39,13 +39,21 @@ pub fn fatal(observed: &Observed) -> Option<(&ProcessName, &Failure)> {
     recent.max_by_key(|(process, failure)| (process.pid == observed.job.pid, failure.time_ns))
 }
 
-/// The process that left under `--on-oom=exit`, the first before its children.
+/// The process that left under `--on-oom=exit`: at a failed allocation, the first before its children; where all had to,
+/// the one that held the most.
 pub fn left(observed: &Observed) -> Option<&ProcessName> {
-    let left = observed
-        .latest()
-        .filter(|facts| observed.exits_on_oom && facts.state == Progress::Left);
-    left.map(|facts| &facts.name)
-        .max_by_key(|process| process.pid == observed.job.pid)
+    let has_left = |facts: &&Facts| match facts.state {
+        Progress::Left => observed.exits_on_oom,
+        Progress::Cut => observed.was_ended,
+        Progress::Alive | Progress::Ended => false,
+    };
+    let rank = |facts: &&Facts| {
+        let is_first = !observed.was_ended && facts.name.pid == observed.job.pid;
+        (facts.last_failure.is_some(), is_first, facts.live_bytes)
+    };
+    let process = observed.latest().filter(has_left).max_by_key(rank);
+    let process = process.map(|facts| &facts.name);
+    process.or(observed.was_ended.then_some(&observed.job))
 }
 
 /// The limit that refused it. Cgroups refuse no allocation: they kill when memory is touched.

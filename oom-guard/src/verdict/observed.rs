@@ -38,6 +38,8 @@ pub struct Observed {
     pub near: Option<Bound>,
     /// `--on-oom=exit`.
     pub exits_on_oom: bool,
+    /// Whether the supervisor has ended the job for it, close to a limit.
+    pub was_ended: bool,
     /// Programs on this machine that end jobs ([`crate::procfs::killers`]).
     pub killers: Vec<ProcessName>,
     /// Who else was in the cgroup.

@@ -226,7 +226,7 @@ pub fn everything_killed(observed: &Observed, kernel: Kernel, limit: Option<&Lim
         ""
     };
     capital(format!(
-        "{} and its supervisor were killed together{}, {why}{group}.",
+        "{} and its supervisor were both killed{}, {why}{group}.",
         who(Some(&observed.job)),
         observed.asked().map(after).unwrap_or_default()
     ))

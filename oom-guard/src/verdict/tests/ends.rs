@@ -193,6 +193,25 @@ fn breaking_the_glass_is_certain() {
         "had all but reached",
     );
     assert_eq!(outcome.limit.unwrap().path, "/batch");
+    observed.was_ended = true;
+    observed.processes = vec![facts(10, Progress::Left), facts(11, Progress::Cut)];
+    let outcome = check(
+        "the largest",
+        &observed,
+        Kind::AllocationFailedFatal,
+        Certainty::Certain,
+        "had all but reached",
+    );
+    assert_eq!(outcome.process.unwrap().pid, 11);
+    observed.processes = Vec::new();
+    check(
+        "unrecorded",
+        &observed,
+        Kind::AllocationFailedFatal,
+        Certainty::Certain,
+        "had all but reached",
+    );
+    observed.was_ended = false;
     observed.processes = vec![facts(10, Progress::Ended), facts(11, Progress::Left)];
     observed.ending = Ending::Status(0);
     check(
@@ -224,7 +243,7 @@ fn an_end_that_nobody_saw_is_told_from_what_is_left() {
         &observed,
         Kind::EverythingKilled,
         Certainty::Unknown,
-        "killed together, and by whom is not known",
+        "both killed, and by whom is not known",
     );
     observed.near = Some(bound(LimitKind::CgroupV2, "/pod", 199 * MIB));
     observed.is_killed_as_group = true;
