@@ -49,7 +49,13 @@ impl Material {
     pub fn write(&self, folder: &Path, run: &Run, occasion: Occasion) -> Result<Written, String> {
         let _progress = Progress::new();
         let written = report::write(folder, run, &self.processes, &self.unreadable, occasion);
-        written.map_err(|error| error.to_string())
+        written.map_err(|error| {
+            if occasion == Occasion::Ended {
+                // The log may have room where the disk has none.
+                report::termination_message(run, &self.processes).lines().for_each(say);
+            }
+            error.to_string()
+        })
     }
 }
 

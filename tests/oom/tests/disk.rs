@@ -54,6 +54,38 @@ fn a_job_ends_as_without_us_however_little_room_the_disk_has() {
 }
 
 #[test]
+fn a_job_that_runs_out_of_memory_on_a_full_disk_still_says_where() {
+    let Some(disk) = Disk::new(8 * MIB) else { return };
+    for room in [0, 128 * KIB, 600 * KIB, 2 * MIB] {
+        disk.clear();
+        disk.fill_but(room);
+        let job = Job::python(Python::any(), "steady_arrays.py").limit_address_space(200 * MIB);
+        let outcome = job.option("-o").option(disk.path().join("out")).run();
+        assert_eq!(
+            (outcome.status, outcome.signal),
+            (Some(1), None),
+            "{room} bytes left: {outcome}"
+        );
+        assert!(
+            outcome.job_stderr().contains("MemoryError"),
+            "{room} bytes left: {outcome}"
+        );
+        let lines = outcome.our_lines();
+        assert!(
+            lines.iter().any(|line| line.contains("No space left")),
+            "{room} bytes left: {outcome}"
+        );
+        // A recording has found room; where there is none for the pictures, the log is told.
+        let here = place("steady_arrays.py", "HERE").to_string();
+        let is_told = lines.iter().any(|line| line.contains(&here));
+        assert!(
+            is_told || room < 2 * MIB,
+            "{room} bytes left, and no line names {here}: {outcome}"
+        );
+    }
+}
+
+#[test]
 fn a_disk_that_gets_full_while_the_job_runs_makes_the_report_incomplete_and_says_so() {
     let Some(disk) = Disk::new(8 * MIB) else { return };
     let job = Job::python(Python::any(), "fills_disk.py").arg(disk.path());
