@@ -85,6 +85,20 @@ impl Container {
         self
     }
 
+    /// A folder of outside that the container may write to, at this path.
+    #[must_use]
+    pub fn mount(mut self, folder: &Path, at: &str) -> Container {
+        self.bind(folder, Path::new(at), true);
+        self
+    }
+
+    /// A file of outside that the container may read, at this path.
+    #[must_use]
+    pub fn with(mut self, file: &Path, at: &str) -> Container {
+        self.bind(file, Path::new(at), false);
+        self
+    }
+
     /// An empty file that the container may write to, at this path.
     #[must_use]
     pub fn file(mut self, at: &str) -> Container {

@@ -20,8 +20,13 @@ impl Disk {
     /// An empty file system of that many bytes. None, and a word on it, where nothing can be mounted.
     #[track_caller]
     pub fn new(bytes: u64) -> Option<Disk> {
+        let left_out = |why: &str| announce(&format!("left out: full disks, for {why}"));
         if !geteuid().is_root() {
-            announce("left out: full disks, for only root may mount one");
+            left_out("only root may mount one");
+            return None;
+        }
+        if !built::is_on_path("mkfs.ext4") {
+            left_out("mkfs.ext4 is not installed here (package e2fsprogs)");
             return None;
         }
         let disk = Disk {
