@@ -114,7 +114,7 @@ pub fn culprit(observed: &Observed) -> Culprit {
         Some(level) => cgroup(limit_of(observed, level), false),
         None if is_machine_short => machine(!counted.is_whole),
         // One that cannot be seen, or that page cache had met long before the job began.
-        None if near.is_some() => cgroup(near.map(Bound::limit), true),
+        None if near.is_some() => cgroup(near.map(Bound::limit), !observed.alarmed),
         None => match uncounted(observed) {
             Some(limit) => cgroup(Some(limit), !observed.alarmed),
             // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.

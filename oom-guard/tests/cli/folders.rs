@@ -42,7 +42,7 @@ fn the_folder_is_absolute_from_the_start() {
 fn where_no_folder_can_be_made_the_job_runs_unrecorded() {
     let place = Place::with_library();
     fs::write(place.path("file"), "").unwrap();
-    for output in ["file/x", "/proc/x", "/sys/x"] {
+    for output in ["file/x", "/proc/x", "/sys/x", "file"] {
         let outcome = place.run(&["-o", output, "run", "sh", "-c", "echo ${LD_PRELOAD-none}; exit 7"]);
         assert_eq!(
             (outcome.status, outcome.stdout.as_str()),
@@ -52,6 +52,37 @@ fn where_no_folder_can_be_made_the_job_runs_unrecorded() {
         assert_eq!(outcome.said().len(), 1, "{outcome:?}");
         assert!(outcome.stderr.contains(output), "{outcome:?}");
     }
+}
+
+#[test]
+fn with_require_a_job_that_cannot_be_recorded_is_not_run() {
+    let place = Place::with_library();
+    let run = ["-o", "/proc/x", "run", "touch", "touched"];
+    let refused = place.run(&[&["--require"][..], &run].concat());
+    assert_eq!((refused.status, refused.said().len()), (Some(2), 1), "{refused:?}");
+    assert!(refused.stderr.contains("/proc/x") && refused.stderr.contains("--require"));
+    let mut command = place.command(&run);
+    let status = command.env("FIL_PROFILE_REQUIRE", "1").output().unwrap().status;
+    assert_eq!(status.code(), Some(2));
+    assert!(!place.path("touched").exists());
+
+    let without_library = Place::without_library();
+    assert_eq!(without_library.run(&["--require", "run", "true"]).status, Some(2));
+    assert_eq!(place.run(&["--require", "run", "sh", "-c", "exit 7"]).status, Some(7));
+}
+
+#[test]
+fn files_are_their_owners_alone() {
+    let place = Place::with_library();
+    let look = "stat -c %a $FIL_PROFILE_RUN $FIL_PROFILE_RUN/*";
+    let mut command = place.command_after("umask 0", &["run", "sh", "-c", look]);
+    let stdout = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let (folder, files) = stdout.split_once('\n').unwrap();
+    assert_eq!(folder, "700");
+    assert!(
+        files.lines().count() >= 3 && files.lines().all(|mode| mode == "600"),
+        "{files}"
+    );
 }
 
 #[test]

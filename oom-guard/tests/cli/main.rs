@@ -2,10 +2,16 @@
 //! there, a library that does nothing takes its place.
 
 mod folders;
+mod identity;
 mod job;
 mod licences;
 mod limits;
+mod orphans;
 mod place;
+mod recordings;
 mod signals;
+mod snapshot;
 mod status;
+mod termination;
 mod usage;
+mod verdict;

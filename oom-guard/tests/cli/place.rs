@@ -84,6 +84,11 @@ impl Place {
         Outcome::of(self.command(args).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// `run.json` of the one run.
+    pub fn run_json(&self) -> String {
+        fs::read_to_string(self.run_folder().join("run.json")).unwrap()
+    }
+
     /// The one run folder.
     pub fn run_folder(&self) -> PathBuf {
         only_folder(&self.path("fil-result"))
@@ -152,6 +157,12 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// Kills `fil-profile` and the job at once.
+    pub fn kill_all(self) {
+        killpg(self.pid(), Signal::SIGKILL).unwrap();
+        self.outcome();
     }
 
     /// Sends a signal to `fil-profile` alone.
