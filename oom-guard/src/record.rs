@@ -242,8 +242,12 @@ impl Record {
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
         observed.killers = procfs::killers(Path::new("/"));
         run.outcome = Some(judge(&observed));
-        // The report may fail where the verdict does not.
-        run.save(&self.folder.path).map_err(|error| error.to_string())?;
+        // The report may fail where the verdict does not; on a full disk it is the other way round, or both.
+        if let Err(error) = run.save(&self.folder.path) {
+            say(error);
+        }
+        let _ = termination::set(&termination::file(), &last_message(&run, &material));
+        let mut page = None;
         if material.is_empty() && !is_worth_a_report(&run) {
             self.say_nothing_was_recorded(&material);
         } else {
@@ -253,12 +257,10 @@ impl Record {
                 let _ = self.folder.link_out_of_memory();
             }
             tidy::remove_small(&material.processes);
-            if may && browser::has_audience() {
-                browser::open(&written.index);
-            }
+            page = Some(written.index).filter(|_| may && browser::has_audience());
         }
-        let _ = termination::set(&termination::file(), &last_message(&run, &material));
         settle(run, &self.folder);
+        page.as_deref().map(browser::open);
         Ok(())
     }
 
