@@ -20,7 +20,8 @@ pub struct Evidence {
     /// Whether `memory.oom.group` is set somewhere: the kernel then kills everybody in a cgroup at once.
     pub is_killed_as_group: bool,
     levels: Vec<(Limits, Option<Counters>)>,
-    machine_kills: Option<u64>,
+    /// `oom_kill` of /proc/vmstat.
+    pub machine_kills: Option<u64>,
 }
 
 /// A number at the start and at the end; `None` where it could not be read.

@@ -24,3 +24,33 @@ pub fn limit_growth(room: u64) {
         let _ = dup2_stderr(nowhere);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::End;
+    use crate::process;
+
+    #[test]
+    fn a_process_that_would_grow_too_far_ends_and_one_that_stays_small_does_not() {
+        let grow_by = |bytes: usize| {
+            let pid = process::apart(|| {
+                limit_growth(8 << 20);
+                i32::from(vec![1u8; bytes].iter().any(|byte| *byte == 0))
+            });
+            process::wait_for(pid.unwrap())
+        };
+        assert_eq!(grow_by(1 << 20), Some(End::Status(0)));
+        assert_eq!(grow_by(64 << 20), Some(End::Signal(libc::SIGABRT)));
+    }
+
+    #[test]
+    fn anybody_may_offer_to_be_the_first_to_go() {
+        let pid = process::apart(|| {
+            be_the_first_to_go();
+            let score = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+            i32::from(score.trim() != "1000")
+        });
+        assert_eq!(process::wait_for(pid.unwrap()), Some(End::Status(0)));
+    }
+}

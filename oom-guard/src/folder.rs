@@ -100,13 +100,13 @@ pub fn name(now: &Zoned) -> String {
 }
 
 /// The run folders in `output`, the newest first.
-pub fn runs(output: &Path) -> Vec<PathBuf> {
+pub fn runs(output: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(output).into_iter().flatten().flatten();
     // A link may lead here from a folder of recordings, or from anywhere.
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut runs: Vec<_> = folders.map(|entry| entry.path()).filter(|path| is_run(path)).collect();
-    runs.sort_unstable_by(|a, b| b.cmp(a));
-    runs
+    let mut folders: Vec<_> = folders.map(|entry| entry.path()).collect();
+    folders.sort_unstable_by(|a, b| b.cmp(a));
+    folders.into_iter().filter(|path| is_run(path))
 }
 
 /// Whether this is a run folder, or one of recordings.
@@ -152,7 +152,7 @@ mod tests {
             folder.link_latest().unwrap();
         }
         fs::create_dir(output.path().join("else")).unwrap();
-        assert_eq!(runs(output.path()), [new.path, old.path]);
+        assert!(runs(output.path()).eq([new.path, old.path]));
     }
 
     #[test]

@@ -71,9 +71,7 @@ pub fn supervisor(folder: &Path) -> Supervisor {
     let Ok(file) = open(folder) else {
         return Supervisor::Gone;
     };
-    let mut text = String::new();
-    let read = (&file).take(MOST_BYTES).read_to_string(&mut text);
-    let holder = read.ok().and_then(|_| Holder::parse(&text));
+    let holder = Holder::read(&file);
     let this = Holder::this_process();
     match (Flock::lock(file, FlockArg::LockSharedNonblock), holder) {
         (Err((_, Errno::EWOULDBLOCK)), _) => Supervisor::Lives,
@@ -86,6 +84,12 @@ pub fn supervisor(folder: &Path) -> Supervisor {
         (_, Some(holder)) if holder.host == this.host => Supervisor::Gone,
         (_, Some(_)) => Supervisor::Unknown,
     }
+}
+
+/// Whether a run was begun since this machine was started, so that the kernel's counters go on from what they were then.
+pub fn is_of_this_boot(folder: &Path) -> bool {
+    let holder = open(folder).ok().and_then(|file| Holder::read(&file));
+    holder.is_some_and(|holder| holder.boot == Holder::this_process().boot)
 }
 
 fn path(folder: &Path) -> PathBuf {
@@ -136,6 +140,12 @@ impl Holder {
         )
     }
 
+    fn read(file: &File) -> Option<Self> {
+        let mut text = String::new();
+        file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
+        Self::parse(&text)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let mut next = || lines.next();
@@ -175,10 +185,11 @@ mod tests {
         assert_eq!(supervisor(folder.path()), Supervisor::Gone);
         hold(folder.path()).unwrap();
         assert_eq!(supervisor(folder.path()), Supervisor::Lives);
+        assert!(is_of_this_boot(folder.path()));
         assert!(!take_over(folder.path()));
         assert!(hold(folder.path()).is_err());
         remove(folder.path());
-        assert!(!is_there(folder.path()));
+        assert!(!is_there(folder.path()) && !is_of_this_boot(folder.path()));
     }
 
     #[test]

@@ -22,11 +22,19 @@ const MOST: usize = 3;
 /// The job has waited long enough then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Of which so much is left for writing when the looking ends.
+const TO_WRITE: Duration = Duration::from_secs(4);
+
 /// Reports on the newest runs in `output` that ended without a report.
 pub fn report_those_in(output: &Path) {
     let deadline = Instant::now() + PATIENCE;
-    let orphans = folder::runs(output).into_iter().filter(|run| is_orphan(run));
-    for run in orphans.take(MOST) {
+    // There may be many runs, on a slow file system.
+    let in_time = || Instant::now() + TO_WRITE < deadline;
+    let orphans = folder::runs(output)
+        .take_while(|_| in_time())
+        .filter(|run| is_orphan(run));
+    let orphans: Vec<_> = orphans.take(MOST).collect();
+    for run in orphans {
         // In a process of its own: what is wrong with an old run must not keep the new one from starting.
         let Ok(pid) = process::apart(|| i32::from(report(&run).is_err())) else {
             return;
@@ -77,7 +85,7 @@ fn report(path: &Path) -> Result<(), String> {
         return Ok(());
     }
     say(format!("found a run that ended without a report: {}", path.display()));
-    if run.outcome.is_none() {
+    if unsupervised::is_unjudged(&run) {
         run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
     }
     let written = material.write(&folder.path, &run, Occasion::Ended);

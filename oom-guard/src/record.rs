@@ -23,9 +23,9 @@ use crate::reports::{self, Wanted};
 use crate::say::say;
 use crate::settings::Settings;
 use crate::target::Target;
-use crate::unsupervised::{OOM_GROUP, is_worth_a_report, settle};
+use crate::unsupervised::{self, OOM_GROUP, is_worth_a_report, settle};
 use crate::verdict::judge;
-use crate::verdict::observed::{self, Observed};
+use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
 use crate::{browser, expendable, facts, identity, procfs, termination, tidy};
 
@@ -84,6 +84,7 @@ impl Record {
             data_limit: limits.data.bytes(),
             identity,
             limits: smallest_first(beginning.bounds, *limits),
+            outcome: Some(unsupervised::beginning(evidence)),
             ..Run::default()
         };
         let unwatched = match elf::watch(&target.program) {
@@ -157,13 +158,15 @@ impl Record {
     pub fn report_meanwhile(&self, wanted: &Wanted) -> i32 {
         let occasion = match wanted {
             Wanted::Near(_) => Occasion::NearLimit,
-            Wanted::Requested | Wanted::Terminating => Occasion::Requested,
+            Wanted::Requested | Wanted::Terminating(_) => Occasion::Requested,
             Wanted::Failed => Occasion::AllocationFailed,
         };
         expendable::be_the_first_to_go();
         let written = Material::load(&self.workplace.path).and_then(|material| {
-            if let Wanted::Near(near) = wanted {
-                self.tell_near(near, &material);
+            match wanted {
+                Wanted::Near(near) => self.tell_near(near, &material),
+                Wanted::Terminating(sent) => self.remember(sent),
+                Wanted::Requested | Wanted::Failed => {}
             }
             if material.is_empty() {
                 if *wanted == Wanted::Requested {
@@ -181,7 +184,7 @@ impl Record {
                     say(format!("an allocation failed, the job goes on; so far: {picture}"));
                 }
                 (Wanted::Near(_), _) => say(format!("the report so far: {}", written.index.display())),
-                (Wanted::Terminating, _) => say(format!(
+                (Wanted::Terminating(_), _) => say(format!(
                     "the job was told to end; the report so far: {}",
                     written.index.display()
                 )),
@@ -190,6 +193,16 @@ impl Record {
             Ok(())
         });
         status(written)
+    }
+
+    /// SIGKILL may follow, and end us too: then the next run will know who began.
+    fn remember(&self, sent: &Sent) {
+        let mut run = self.run.clone();
+        if let Some(outcome) = &mut run.outcome {
+            outcome.signal = Some(sent.signal);
+            outcome.sender = Some(sent.sender.clone());
+        }
+        let _ = run.save(&self.folder.path);
     }
 
     /// What may be the last that anybody hears of the job.

@@ -92,7 +92,7 @@ pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
         tell(&written.map_err(Error::Report)?);
         return Ok(());
     }
-    if run.outcome.is_none() && folder::is_run(&folder.path) {
+    if unsupervised::is_unjudged(&run) && folder::is_run(&folder.path) {
         run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
     }
     if material.is_empty() && !unsupervised::is_worth_a_report(&run) {
@@ -131,7 +131,7 @@ pub fn find_run(path: &Path) -> Result<RunFolder, String> {
     let run = if folder::is_run(path) {
         Some(path.to_owned())
     } else {
-        folder::runs(path).into_iter().next()
+        folder::runs(path).next()
     };
     let run = run.ok_or("no run in this folder")?;
     RunFolder::open(&run).map_err(|error| error.to_string())

@@ -10,6 +10,7 @@ use crate::exit::End;
 use crate::lookout::Near;
 use crate::process;
 use crate::say::say;
+use crate::verdict::observed::Sent;
 
 /// After a failed allocation most jobs end at once, and are then reported on as a whole.
 const GRACE: Duration = Duration::from_millis(500);
@@ -26,7 +27,7 @@ pub enum Wanted {
     /// Somebody asks for the peak so far.
     Requested,
     /// The job has been told to end, and may not have the time for a report when it has.
-    Terminating,
+    Terminating(Sent),
     /// An allocation has failed.
     Failed,
 }
@@ -58,7 +59,7 @@ impl<'a> Reports<'a> {
         let now = Instant::now();
         let due = match wanted {
             Wanted::Near(_) | Wanted::Requested => now,
-            Wanted::Terminating => now + SHORT_GRACE,
+            Wanted::Terminating(_) => now + SHORT_GRACE,
             Wanted::Failed => self.next_failure.max(now + GRACE),
         };
         let is_same = |known: &Wanted| std::mem::discriminant(known) == std::mem::discriminant(&wanted);

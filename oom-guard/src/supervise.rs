@@ -208,15 +208,16 @@ impl Duties<'_> {
         if self.signals.len() == MOST_SIGNALS {
             self.signals.remove(0);
         }
-        self.signals.push(Sent {
+        let sent = Sent {
             signal: number,
             sender: procfs::name(Path::new("/"), sender, false),
-        });
+        };
         let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
         self.sampling.mark(name);
         if number == SIGTERM {
-            self.reports.want(Wanted::Terminating);
+            self.reports.want(Wanted::Terminating(sent.clone()));
         }
+        self.signals.push(sent);
     }
 
     fn answer(&mut self, job: Pid, ring: Ring) {

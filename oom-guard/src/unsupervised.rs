@@ -1,23 +1,27 @@
 //! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
 
 use std::fs;
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use dumper::Outcome;
-use dumper::outcome::{Kind, Limit, LimitKind, ProcessName};
+use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, ProcessName};
 use dumper::process::Process;
 use dumper::run::Run;
 use dumper::timeline;
 
 use crate::doorbell::DOORBELL;
+use crate::evidence::{self, Change, Counted};
 use crate::facts::{gather, is_in_use};
 use crate::folder::RunFolder;
 use crate::headroom::Bound;
-use crate::lock;
 use crate::say::say;
 use crate::verdict::judge;
-use crate::verdict::observed::{Ending, Observed};
+use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::workplace::Workplace;
+use crate::{lock, procfs};
+
+const VMSTAT: &str = "/proc/vmstat";
 
 /// What [`Run::identity`] has where the kernel kills everybody in the cgroup at once.
 pub const OOM_GROUP: &str = "memory.oom.group";
@@ -27,12 +31,35 @@ pub fn is_running(processes: &[Process]) -> bool {
     processes.iter().any(|process| is_in_use(&process.path))
 }
 
+/// What is written at the start, for whoever will have to judge without a supervisor.
+pub fn beginning(evidence: &evidence::Evidence) -> Outcome {
+    let kills = Evidence {
+        source: VMSTAT.to_owned(),
+        says: "oom_kill, when the job began".to_owned(),
+        before: evidence.machine_kills,
+        after: None,
+    };
+    Outcome {
+        kind: Kind::Running,
+        certainty: Certainty::Certain,
+        evidence: vec![kills],
+        ..Outcome::default()
+    }
+}
+
+/// Whether nobody has judged yet why the job ended.
+pub fn is_unjudged(run: &Run) -> bool {
+    run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running)
+}
+
 /// Why the job ended, as far as that can still be known.
 pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
     let job = first(run, processes);
     let bounds = last_bounds(run, folder);
     let near = bounds.iter().find(|bound| bound.is_near(0)).cloned();
     judge(&Observed {
+        signals: signals(run).into_iter().collect(),
+        counted: counted(run, folder, near.is_some()),
         ending: ending(run),
         ended_ns: last_sign_of_life(processes),
         processes: gather(processes, job.pid, &run.directory),
@@ -48,7 +75,10 @@ pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome 
 /// Whether a verdict is worth a report though nothing was recorded.
 pub fn is_worth_a_report(run: &Run) -> bool {
     let kind = run.outcome.as_ref().map(|outcome| outcome.kind);
-    !matches!(kind, None | Some(Kind::Finished | Kind::ExitedNonZero | Kind::Unknown))
+    !matches!(
+        kind,
+        None | Some(Kind::Running | Kind::Finished | Kind::ExitedNonZero | Kind::Unknown)
+    )
 }
 
 /// Notes that the last report has been written, so that no later run takes it for missing.
@@ -85,6 +115,29 @@ fn ending(run: &Run) -> Ending {
         },
         None => Ending::Unseen,
     }
+}
+
+/// The signal that came before the end, as noted at its arrival.
+fn signals(run: &Run) -> Option<Sent> {
+    let outcome = run.outcome.as_ref()?;
+    Some(Sent {
+        signal: outcome.signal?,
+        sender: outcome.sender.clone()?,
+    })
+}
+
+/// A kill on this machine since the start may be the job's, if memory was short.
+fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
+    let mut counted = Counted::default();
+    if was_short && lock::is_of_this_boot(&folder.path) {
+        let evidence = run.outcome.iter().flat_map(|outcome| &outcome.evidence);
+        let kills = evidence.into_iter().find(|evidence| evidence.source == VMSTAT);
+        counted.machine_kills = Change {
+            before: kills.and_then(|kills| kills.before),
+            after: procfs::machine_kills(Path::new("/")),
+        };
+    }
+    counted
 }
 
 /// The limits at the start, with what the timeline says last of the tightest.

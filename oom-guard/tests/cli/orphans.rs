@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use recording::STATE_RUNNING;
 
 use crate::place::{Place, Running};
@@ -45,6 +46,29 @@ fn the_next_run_reports_a_run_that_ended_without_a_report_once() {
     }
     let third = place.run(&["run", "sh", "-c", "exit 7"]);
     assert!(!third.stderr.contains(FOUND), "{third:?}");
+}
+
+#[test]
+fn whoever_told_the_job_to_end_before_all_were_killed_is_named() {
+    let place = Place::with_library();
+    let recording = Recorded {
+        pid: 7,
+        state: STATE_RUNNING,
+        peak_bytes: 9 << 20,
+    };
+    recording.save(&place.path("7.recording"));
+    let script = leaving(
+        "7.recording",
+        "trap 'echo asked' TERM; echo ready; read line; read line",
+    );
+    let mut running = place.start(&["run", "sh", "-c", &script]);
+    assert_eq!(running.line(), "ready");
+    running.signal(Signal::SIGTERM);
+    assert!(running.complaint().contains("the report so far"));
+    running.kill_all();
+    let next = place.run(&["run", "sh", "-c", "exit 7"]);
+    let sender = format!("after SIGTERM from {}", std::env::current_exe().unwrap().display());
+    assert!(next.stderr.contains(&sender[..40]), "{next:?}");
 }
 
 #[test]
