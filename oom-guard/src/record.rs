@@ -112,7 +112,8 @@ impl Record {
                 self.run.command[0]
             ));
         }
-        if self.workplace.is_in_memory() {
+        let is_limited = self.run.limits.iter().any(|limit| !limit.path.is_empty());
+        if is_limited && self.workplace.is_in_memory() {
             let place = self.workplace.path.display();
             say(format!(
                 "{place} is in memory (tmpfs): the recordings there count as the job's, and are gone with the machine"

@@ -1,4 +1,7 @@
 //! Waiting for the job: signals, the doorbell, the kernel's alarms and the clock in one loop.
+//!
+//! The supervisor is no subreaper: who outlives a parent finds the new one that it would find without us, as programs that
+//! look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
 
 use std::collections::VecDeque;
 use std::fs::File;
