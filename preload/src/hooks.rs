@@ -173,13 +173,15 @@ pub fn arena_changed(bytes: i64) {
     }
 }
 
-/// An allocator came back without memory: is that why, or were the arguments wrong?
+/// An allocator came back without memory: is that why, or were the arguments wrong? Comes back without memory itself, so that the
+/// caller may leave by calling it.
 #[cold]
 #[inline(never)]
-pub fn came_back_empty(function: AllocFunction, bytes: usize) {
+pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
     if errno::get() == libc::ENOMEM {
         failed(function, bytes);
     }
+    core::ptr::null_mut()
 }
 
 /// An allocation failed. Does not return if that ends the process. Below a hook or another allocator of ours it is not yet told:

@@ -10,15 +10,16 @@ use crate::python::late;
 use crate::real::{self, Pointer};
 use crate::{emergency, hooks, live, thread};
 
+/// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
 #[inline(always)]
 fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let block = if thread::spend(bytes) {
-        hooks::allocate_looking(bytes, &call)
+        hooks::allocate_looking(bytes, call)
     } else {
         call()
     };
     if block.is_null() {
-        hooks::came_back_empty(function, bytes);
+        return hooks::came_back_empty(function, bytes);
     }
     block
 }
@@ -27,12 +28,12 @@ fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -
 fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let look = thread::spend(bytes);
     let block = if look || live::may_be_recorded(old as u64) {
-        hooks::reallocate(old, bytes, look, &call)
+        hooks::reallocate(old, bytes, look, call)
     } else {
         call()
     };
     if block.is_null() {
-        hooks::came_back_empty(function, bytes);
+        return hooks::came_back_empty(function, bytes);
     }
     block
 }
@@ -40,13 +41,13 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn malloc(bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::Malloc, bytes, || unsafe { real::malloc(bytes) })
+    allocate(AllocFunction::Malloc, bytes, move || unsafe { real::malloc(bytes) })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn calloc(count: usize, each: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::Calloc, count.saturating_mul(each), || unsafe {
+    allocate(AllocFunction::Calloc, count.saturating_mul(each), move || unsafe {
         real::calloc(count, each)
     })
 }
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn calloc(count: usize, each: usize) -> Pointer {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    reallocate(AllocFunction::Realloc, old, bytes, || unsafe {
+    reallocate(AllocFunction::Realloc, old, bytes, move || unsafe {
         real::realloc(old, bytes)
     })
 }
@@ -63,7 +64,7 @@ pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
 pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, each: usize) -> Pointer {
     let bytes = count.saturating_mul(each);
     // SAFETY: the caller's arguments, handed on.
-    reallocate(AllocFunction::ReallocArray, old, bytes, || unsafe {
+    reallocate(AllocFunction::ReallocArray, old, bytes, move || unsafe {
         real::reallocarray(old, count, each)
     })
 }
@@ -100,7 +101,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, byt
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn aligned_alloc(alignment: usize, bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::AlignedAlloc, bytes, || unsafe {
+    allocate(AllocFunction::AlignedAlloc, bytes, move || unsafe {
         real::aligned_alloc(alignment, bytes)
     })
 }
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn aligned_alloc(alignment: usize, bytes: usize) -> Pointe
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memalign(alignment: usize, bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::Memalign, bytes, || unsafe {
+    allocate(AllocFunction::Memalign, bytes, move || unsafe {
         real::memalign(alignment, bytes)
     })
 }
@@ -116,13 +117,13 @@ pub unsafe extern "C" fn memalign(alignment: usize, bytes: usize) -> Pointer {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn valloc(bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::Valloc, bytes, || unsafe { real::valloc(bytes) })
+    allocate(AllocFunction::Valloc, bytes, move || unsafe { real::valloc(bytes) })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn pvalloc(bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
-    allocate(AllocFunction::Pvalloc, bytes, || unsafe { real::pvalloc(bytes) })
+    allocate(AllocFunction::Pvalloc, bytes, move || unsafe { real::pvalloc(bytes) })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -31,10 +31,15 @@ fn tag(address: u64) -> u8 {
 /// who was given it, after the filter was set.
 #[inline(always)]
 pub fn may_be_recorded(address: u64) -> bool {
-    match FILTER[place(address)].load(Relaxed) {
-        0 => false,
-        found => found == SEVERAL || found == tag(address),
-    }
+    FILTER[place(address)].load(Relaxed) != 0 && has_tag(address)
+}
+
+/// Is its place taken by a block with its tag, or by several?
+#[cold]
+#[inline(never)]
+fn has_tag(address: u64) -> bool {
+    let found = FILTER[place(address)].load(Relaxed);
+    found == SEVERAL || found == tag(address)
 }
 
 /// A recorded block.

@@ -86,6 +86,16 @@ pub fn spend(bytes: usize) -> bool {
     borrow
 }
 
+/// Calls with what is allocated below left uncounted, since it is counted here.
+#[inline(always)]
+pub fn uncounted<T>(call: impl FnOnce() -> T) -> T {
+    let words = words();
+    let before = words.inside.replace(1);
+    let result = call();
+    words.inside.set(before);
+    result
+}
+
 impl Words {
     /// Bytes to the next sample before `spend(bytes)` took the countdown below zero.
     pub fn before(&self, bytes: usize) -> u64 {

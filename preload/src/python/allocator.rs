@@ -203,7 +203,7 @@ unsafe fn layer(context: Pointer) -> &'static Layer {
     unsafe { &*context.cast::<Layer>() }
 }
 
-/// Asked for nothing or for more than this layer counts?
+/// Does this layer count this request, and does the sampler want to look at it?
 #[inline(always)]
 fn looks(layer: &Layer, bytes: usize) -> bool {
     bytes <= layer.counts_up_to.load(Relaxed) && thread::spend(bytes)
@@ -221,46 +221,72 @@ fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
 unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter hands back what we gave it.
     let layer = unsafe { layer(context) };
+    if looks(layer, bytes) {
+        return malloc_looking(layer, bytes);
+    }
+    // SAFETY: the interpreter's arguments, handed on.
+    unsafe { (layer.below.malloc)(layer.below.context, bytes) }
+}
+
+#[cold]
+#[inline(never)]
+fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
-    if looks(layer, bytes) {
-        return attempted(AllocFunction::Malloc, bytes, hooks::allocate_looking(bytes, below));
-    }
-    below()
+    attempted(AllocFunction::Malloc, bytes, hooks::allocate_looking(bytes, below))
 }
 
 unsafe extern "C" fn calloc(context: Pointer, count: usize, each: usize) -> Pointer {
     // SAFETY: the interpreter hands back what we gave it.
     let layer = unsafe { layer(context) };
+    if looks(layer, count.saturating_mul(each)) {
+        return calloc_looking(layer, count, each);
+    }
+    // SAFETY: the interpreter's arguments, handed on.
+    unsafe { (layer.below.calloc)(layer.below.context, count, each) }
+}
+
+#[cold]
+#[inline(never)]
+fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
     let bytes = count.saturating_mul(each);
-    if looks(layer, bytes) {
-        return attempted(AllocFunction::Calloc, bytes, hooks::allocate_looking(bytes, below));
-    }
-    below()
+    attempted(AllocFunction::Calloc, bytes, hooks::allocate_looking(bytes, below))
 }
 
 unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter hands back what we gave it.
     let layer = unsafe { layer(context) };
+    let counts = bytes <= layer.counts_up_to.load(Relaxed);
+    let look = counts && thread::spend(bytes);
+    if look || live::may_be_recorded(old as u64) {
+        return realloc_looking(layer, old, bytes, look || !counts && thread::spend(bytes));
+    }
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
-    let counts = bytes <= layer.counts_up_to.load(Relaxed);
-    if counts || live::may_be_recorded(old as u64) {
-        // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
-        let block = hooks::reallocate(old, bytes, thread::spend(bytes), below);
-        return attempted(AllocFunction::Realloc, bytes, block);
+    if !counts {
+        return below();
     }
-    below()
+    // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
+    attempted(AllocFunction::Realloc, bytes, thread::uncounted(below))
+}
+
+#[cold]
+#[inline(never)]
+fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
+    // SAFETY: the interpreter's arguments, handed on.
+    let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
+    let block = hooks::reallocate(old, bytes, look, below);
+    attempted(AllocFunction::Realloc, bytes, block)
 }
 
 unsafe extern "C" fn free(context: Pointer, block: Pointer) {
-    // SAFETY: the interpreter hands back what we gave it.
-    let layer = unsafe { layer(context) };
     if live::may_be_recorded(block as u64) {
         hooks::freed(block);
     }
+    // SAFETY: the interpreter hands back what we gave it.
+    let layer = unsafe { layer(context) };
     // SAFETY: the interpreter's arguments, handed on.
     unsafe { (layer.below.free)(layer.below.context, block) }
 }
