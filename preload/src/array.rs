@@ -45,7 +45,7 @@ impl<T: Plain> Array<T> {
         if bytes == 0 {
             return Some(Self::empty());
         }
-        let start = sys::map_anonymous(bytes, false).ok()?.cast();
+        let start = sys::map_anonymous(bytes).ok()?.cast();
         OWN_BYTES.fetch_add(bytes, Relaxed);
         Some(Self { start, length })
     }

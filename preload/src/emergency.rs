@@ -166,7 +166,7 @@ pub fn thread_starts() {
 pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
     THREADS_STARTED.fetch_sub(1, Relaxed);
     let bytes = stack_bytes(attributes);
-    let no_room = || match sys::map_anonymous(bytes, false) {
+    let no_room = || match sys::map_anonymous(bytes) {
         Ok(probe) => {
             // SAFETY: just mapped, and not used.
             unsafe { sys::unmap(probe, bytes) };

@@ -10,15 +10,20 @@ use recording::{BLOCK_UNIT, VARIANCE_UNIT};
 pub const FINEST_LOG2: u32 = 12;
 /// Coarsest sampling interval, log2 of bytes.
 pub const COARSEST_LOG2: u32 = 34;
-/// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√8192 = 1.1 %
-/// and 1.6 % if all of it is small blocks.
-const INTERVALS_PER_HEAP_LOG2: u32 = 13;
-/// Fewest intervals that the cost rule may leave a heap.
+/// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√16384 = 0.8 %
+/// and 1.1 % if all of it is small blocks.
+const INTERVALS_PER_HEAP_LOG2: u32 = 14;
+/// As many intervals, at least half as many, are left to a heap of a program that allocates so fast that sampling would be felt.
 const FEWEST_INTERVALS_LOG2: u32 = 12;
-/// The cost rule may always go up to this interval, log2 of bytes.
+/// Such a program may always be sampled this coarsely, log2 of bytes, however small its heap.
 const CHEAP_LOG2: u32 = 16;
-/// Samples after which the cost rule doubles the interval.
-const SAMPLES_PER_DOUBLING_LOG2: u32 = 15;
+/// Samples after which the interval is thought over.
+pub const SAMPLES_PER_LOOK: u64 = 64;
+/// The shortest time for so many samples, in nanoseconds: 32,768 samples in a second. One costs about 0.3 µs, freeing included
+/// (tests/oom/tests/cost.rs counts it), so this keeps sampling near 1 % of one processor.
+const HURRY_NS: u64 = 64 * 1_000_000_000 / 32_768;
+/// A program this many times slower than that may be sampled more finely again.
+const LEISURE: u64 = 8;
 
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,42 @@ pub fn weight(bytes: u64, chance: Chance) -> Weight {
     }
 }
 
+/// Weights already computed, since most samples are of a few sizes.
+pub struct Weights([(u64, Weight); WEIGHTS]);
+
+/// Places for them.
+const WEIGHTS: usize = 256;
+
+impl Weights {
+    /// None yet. No block has 0 bytes and the interval that the empty places stand for.
+    pub const fn new() -> Self {
+        let none = Weight {
+            bytes: 0,
+            blocks: 0,
+            variance: 0,
+        };
+        Self([(u64::MAX, none); WEIGHTS])
+    }
+
+    /// As [`weight`].
+    #[inline]
+    pub fn of(&mut self, bytes: u64, chance: Chance) -> Weight {
+        let Chance::Interval(log2) = chance else {
+            return weight(bytes, chance);
+        };
+        let key = bytes << 6 | log2 as u64;
+        let place = (bytes >> 3 ^ (log2 as u64) << 5) as usize % WEIGHTS;
+        match self.0.get_mut(place) {
+            Some((known, weight)) if *known == key => *weight,
+            Some(slot) => {
+                *slot = (key, weight(bytes, chance));
+                slot.1
+            }
+            None => weight(bytes, chance),
+        }
+    }
+}
+
 /// How many bytes go by before the next sample: exponential with mean 2^`interval_log2`, rounded down, so that an allocation of
 /// more than what is left is hit with exactly the probability above.
 pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
@@ -75,14 +116,22 @@ pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
     distance as u64
 }
 
-/// log2 of the interval to use now. It grows with the heap, which keeps the error relative to the heap constant and the table of
-/// samples bounded, and with the number of samples taken, which bounds the cost of a long run.
-pub fn interval_log2(peak_bytes: u64, samples: u64) -> u32 {
+/// log2 of the interval to use from now on. It grows with the heap, which keeps the error relative to the heap constant and the
+/// table of samples bounded; and while samples come in a hurry, which bounds what they cost. `took_ns` is how long the last
+/// [`SAMPLES_PER_LOOK`] samples took.
+pub fn interval_log2(now: u32, peak_bytes: u64, took_ns: u64) -> u32 {
     let heap_log2 = u64::BITS - peak_bytes.leading_zeros();
-    let for_accuracy = heap_log2.saturating_sub(INTERVALS_PER_HEAP_LOG2).max(FINEST_LOG2);
-    let for_cost = FINEST_LOG2 + (samples >> SAMPLES_PER_DOUBLING_LOG2).min(COARSEST_LOG2 as u64) as u32;
-    let cost_limit = heap_log2.saturating_sub(FEWEST_INTERVALS_LOG2).max(CHEAP_LOG2);
-    for_accuracy.max(for_cost.min(cost_limit)).min(COARSEST_LOG2)
+    let intervals = |log2: u32| heap_log2.saturating_sub(log2);
+    let finest = intervals(INTERVALS_PER_HEAP_LOG2).clamp(FINEST_LOG2, COARSEST_LOG2);
+    let coarsest = intervals(FEWEST_INTERVALS_LOG2).clamp(CHEAP_LOG2, COARSEST_LOG2);
+    let paced = if took_ns < HURRY_NS {
+        now + 1
+    } else if took_ns > HURRY_NS * LEISURE {
+        now.saturating_sub(1)
+    } else {
+        now
+    };
+    paced.clamp(finest, coarsest)
 }
 
 /// Blocks of at least this many bytes are recorded for certain: sixteen intervals, within 64 KiB and 1 MiB.
@@ -123,15 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_never_shrinks_while_heap_or_samples_grow() {
-        let mut last = 0;
-        for step in 0..40 {
-            let now = interval_log2(1 << step, 1 << step);
-            assert!(now >= last);
-            last = now;
-        }
-        assert_eq!(interval_log2(0, 0), FINEST_LOG2);
-        assert_eq!(interval_log2(1 << 30, 0), 18);
+    fn the_interval_follows_the_heap_and_the_hurry() {
+        let at_leisure = |now, heap| interval_log2(now, heap, u64::MAX);
+        assert_eq!(at_leisure(FINEST_LOG2, 0), FINEST_LOG2);
+        assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 17);
+        // A hurry goes step by step to 64 KiB or a 4096th of the heap, and back.
+        let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, 1));
+        assert_eq!(hurried(2, 1 << 20), FINEST_LOG2 + 2);
+        assert_eq!(hurried(99, 1 << 20), CHEAP_LOG2);
+        assert_eq!(hurried(99, 1 << 32), 21);
+        assert_eq!(at_leisure(CHEAP_LOG2, 1 << 20), CHEAP_LOG2 - 1);
+        assert_eq!(interval_log2(14, 1 << 20, HURRY_NS), 14);
     }
 
     #[test]
@@ -148,6 +199,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_weight_that_is_known_is_the_one_computed(sizes in proptest::collection::vec((1u64..3000, 12u32..16), 1..300)) {
+            let mut weights = Weights::new();
+            for (bytes, log2) in sizes {
+                let chance = Chance::Interval(log2);
+                proptest::prop_assert_eq!(weights.of(bytes, chance), weight(bytes, chance));
+            }
+        }
+
         #[test]
         fn a_weight_is_never_less_than_the_block(bytes in 1u64..1 << 40, log2 in FINEST_LOG2..COARSEST_LOG2) {
             proptest::prop_assert!(weight(bytes, Chance::Interval(log2)).bytes >= bytes);

@@ -1,5 +1,6 @@
-//! Memory reserved for the last words: resident from the start, given back at the first failed allocation, taken again when the
-//! program has made room.
+//! Memory reserved for the last words: mapped from the start, given back at the first failed allocation, taken again when the
+//! program has made room. Never touched: an allocation fails on Linux for want of address space (RLIMIT_AS, RLIMIT_DATA) or of
+//! what the kernel has committed (vm.overcommit_memory), and a private writable mapping holds both without a page of memory.
 #![expect(unsafe_code, reason = "unmaps what it mapped")]
 
 use core::ptr::{NonNull, null_mut};
@@ -31,7 +32,7 @@ pub fn take(asked: usize, at_most: usize) {
     let mut bytes = asked.min(at_most);
     WAS_SCALED.store(false, Relaxed);
     while bytes >= LEAST_BYTES {
-        if let Ok(start) = sys::map_anonymous(bytes, true) {
+        if let Ok(start) = sys::map_anonymous(bytes) {
             BYTES.store(bytes, Relaxed);
             START.store(start.as_ptr(), Release);
             if let Some(header) = file::header() {

@@ -11,7 +11,7 @@ use crate::live::{COUNTED, Entry, Live, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::{Mapping, Mappings};
 use crate::python::Python;
-use crate::sampler::{self, Chance};
+use crate::sampler::{self, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
 use crate::tally::{Change, change};
 use crate::text::Text;
@@ -44,6 +44,9 @@ pub struct State {
     /// The Python that was found, `major << 8 | minor`, and what is wrong with it; told in each new recording.
     python_version: u32,
     python_trouble: Option<Trouble>,
+    weights: Weights,
+    /// When the sampling was last thought over, by the monotonic clock.
+    tuned_ns: u64,
     generation: u16,
     /// First of the chain of free slots in the table of large blocks, plus one.
     free_slot: u32,
@@ -62,6 +65,8 @@ impl State {
             callstacks: Callstacks::new(),
             python_version: 0,
             python_trouble: None,
+            weights: Weights::new(),
+            tuned_ns: 0,
             generation: 0,
             free_slot: 0,
             gave_up: false,
@@ -186,8 +191,8 @@ impl State {
         );
         let samples = header.samples.load(Relaxed) + 1;
         header.samples.store(samples, Relaxed);
-        if samples.is_multiple_of(64) {
-            self.tune(header, samples);
+        if samples.is_multiple_of(SAMPLES_PER_LOOK) {
+            self.tune(header);
         }
     }
 
@@ -216,7 +221,7 @@ impl State {
         if entry.flags & COUNTED != 0
             && let Some(site) = self.tree.file.record::<Site>(entry.site)
         {
-            change(header, site, sampler::weight(entry.bytes, entry.chance()), Change::Add);
+            change(header, site, self.weights.of(entry.bytes, entry.chance()), Change::Add);
         }
         if let Some((trouble, number)) = self.tree.file.take_trouble() {
             events::note(header, EventKind::Trouble, trouble as u32, number);
@@ -239,7 +244,7 @@ impl State {
             change(
                 header,
                 site,
-                sampler::weight(entry.bytes, entry.chance()),
+                self.weights.of(entry.bytes, entry.chance()),
                 Change::Remove,
             );
         }
@@ -301,12 +306,14 @@ impl State {
     }
 
     /// Adapts the sampling to the heap as it has become.
-    fn tune(&mut self, header: &'static Header, samples: u64) {
+    fn tune(&mut self, header: &'static Header) {
         header.own_bytes.store(OWN_BYTES.load(Relaxed) as u64, Relaxed);
         if self.settings.exact || self.settings.interval_log2.is_some() {
             return;
         }
-        let log2 = sampler::interval_log2(header.peak_bytes.load(Relaxed), samples).max(INTERVAL_LOG2.load(Relaxed));
+        let now = sys::monotonic_ns();
+        let took = now.saturating_sub(core::mem::replace(&mut self.tuned_ns, now));
+        let log2 = sampler::interval_log2(INTERVAL_LOG2.load(Relaxed), header.peak_bytes.load(Relaxed), took);
         set_interval(log2);
         header.sample_interval.store(1 << log2, Relaxed);
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);

@@ -31,9 +31,9 @@ unsafe fn call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize, e: 
     result
 }
 
-/// New private zeroed memory, page-aligned; `populate` makes it resident at once.
-pub fn map_anonymous(bytes: usize, populate: bool) -> Result<NonNull<u8>, Errno> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | if populate { libc::MAP_POPULATE } else { 0 };
+/// New private zeroed memory, page-aligned; resident only where it is touched.
+pub fn map_anonymous(bytes: usize) -> Result<NonNull<u8>, Errno> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
     let raw = unsafe { call(libc::SYS_mmap, 0, bytes, access, flags as usize, usize::MAX, 0) };
@@ -205,6 +205,16 @@ pub fn now_ns(coarse: bool) -> u64 {
     };
     // SAFETY: `time` is a writable timespec; clock_gettime is answered in user space and is not one of our symbols.
     unsafe { libc::clock_gettime(clock, &mut time) };
+    (time.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as u64)
+}
+
+/// Nanoseconds of a clock that is never set.
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as in `now_ns`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     (time.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(time.tv_nsec as u64)
