@@ -11,6 +11,11 @@ const FILTER_BYTES: usize = 1 << FILTER_LOG2;
 /// A filter byte that stands for more than one block.
 const SEVERAL: u8 = 255;
 const FIRST_ENTRIES: usize = 4096;
+/// log2 of the bytes of a page, whose blocks lie together in the table where every block is recorded, and of the places for them:
+/// one for every 16 bytes.
+const PAGE_LOG2: u32 = 12;
+const PLACES_LOG2: u32 = PAGE_LOG2 - 4;
+const PLACES: usize = 1 << PLACES_LOG2;
 
 /// For each place that addresses map to: 0 for no recorded block, an 8-bit tag of the only one's address, or [`SEVERAL`].
 static FILTER: [AtomicU8; FILTER_BYTES] = [const { AtomicU8::new(0) }; FILTER_BYTES];
@@ -98,9 +103,10 @@ impl Live {
         }
     }
 
-    /// Before the first insertion: every block will be recorded, so the home place must not depend on the filter's few bits.
+    /// Before the first insertion: every block will be recorded, so the filter has nothing to deny.
     pub fn expect_every_block(&mut self) {
         self.every_block = true;
+        FILTER.iter().for_each(|byte| byte.store(SEVERAL, Relaxed));
     }
 
     /// Blocks in the table.
@@ -109,13 +115,16 @@ impl Live {
         self.used
     }
 
+    #[inline]
     fn home(&self, address: u64, mask: usize) -> usize {
-        let key = if self.every_block {
-            address >> 4
+        let scatter = |key: u64| (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize;
+        if self.every_block {
+            // Neighbours stay neighbours, so that a program that walks its heap walks the table: the pages are scattered, and
+            // each block keeps its place in its page.
+            (scatter(address >> PAGE_LOG2) << PLACES_LOG2 | (address as usize >> 4) & (PLACES - 1)) & mask
         } else {
-            place(address) as u64
-        };
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask
+            scatter(place(address) as u64) & mask
+        }
     }
 
     fn position(&self, address: u64) -> Option<usize> {
@@ -143,6 +152,9 @@ impl Live {
         }
         self.put(entry);
         self.used += 1;
+        if self.every_block {
+            return true;
+        }
         let byte = &FILTER[place(entry.address)];
         let alone = byte.load(Relaxed) == 0;
         byte.store(if alone { tag(entry.address) } else { SEVERAL }, Relaxed);
@@ -201,12 +213,12 @@ impl Live {
     }
 
     fn refresh_filter(&self, removed: u64) {
+        if self.every_block {
+            return;
+        }
         let byte = &FILTER[place(removed)];
         if byte.load(Relaxed) != SEVERAL {
             byte.store(0, Relaxed);
-            return;
-        }
-        if self.every_block {
             return;
         }
         let Some(mask) = self.entries.len().checked_sub(1) else {
@@ -263,6 +275,7 @@ pub mod tests {
                 prop_assert_eq!(live.remove(address), Some(entry));
                 prop_assert!(every_block || !may_be_recorded(address) || live.len() > 0);
             }
+            FILTER.iter().for_each(|byte| byte.store(0, Relaxed));
         }
     }
 }

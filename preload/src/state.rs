@@ -208,12 +208,12 @@ impl State {
 
     fn insert(&mut self, header: &'static Header, entry: Entry) {
         // Without a recorded free in between, a block at a known address means that its free was not seen. A watch stays.
-        let old = self.remove(entry.address);
-        let watched = old.map_or(0, |old| old.flags & WATCHED);
-        if !self.live.insert(Entry {
-            flags: entry.flags | watched,
-            ..entry
-        }) {
+        let mut entry = entry;
+        if self.live.get_mut(entry.address).is_some() {
+            let old = self.remove(entry.address);
+            entry.flags |= old.map_or(0, |old| old.flags & WATCHED);
+        }
+        if !self.live.insert(entry) {
             events::note_once(header, Trouble::NoMemory, OWN_BYTES.load(Relaxed) as u64);
             self.free_slot_of(&entry);
             return;
