@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::Shown;
 use super::drawing::Drawing;
-use super::flamegraph::{self, Caption, Naming};
+use super::flamegraph::{self, Caption, Names};
 use super::{folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
@@ -46,14 +46,10 @@ impl Pictures<'_> {
             None => by_callee.to_owned(),
         };
         let directory = run.directory.to_str().unwrap_or("");
+        let mut names = Names::new(&drawn, &mut self.sources, directory);
         let mut draw = |name: String, drawing: Drawing, caption: Caption| {
-            let naming = Naming {
-                tree: &drawn,
-                sources: &mut self.sources,
-                directory,
-            };
             save(self.folder, &name, |out| {
-                flamegraph::write(out, &drawing, naming, caption)
+                flamegraph::write(out, &drawing, &mut names, caption)
             })
         };
         let caption = Caption {
