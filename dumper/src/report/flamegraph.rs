@@ -13,6 +13,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use inferno::flamegraph::color::{BackgroundColor, parse_hex_color};
 use inferno::flamegraph::{Direction, Options, from_lines};
 
@@ -73,10 +74,14 @@ pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, c
         "{STYLE}<script type=\"text/ecmascript\"><![CDATA[{SCRIPT}]]></script>{}",
         canvas.container
     )?;
+    let mut text = String::new();
     for place in &places {
         let frame = &drawing.frames[place.frame];
         let name = names.of(frame.what);
-        group(place, frame, &drawing.frames[0], &name, canvas.top).write_into(&mut *out)?;
+        let group = group(place, frame, &drawing.frames[0], &name, canvas.top);
+        text.clear();
+        group.render_into(&mut text).map_err(io::Error::other)?;
+        out.write_all(text.as_bytes())?;
     }
     out.write_all(canvas.after.as_bytes())
 }
@@ -153,6 +158,11 @@ impl fmt::Display for Held<'_> {
 }
 
 struct Colour(u8, u8, u8);
+
+// Digits and a few signs, which mean nothing in XML.
+impl HtmlSafe for Colour {}
+impl HtmlSafe for Percent {}
+impl HtmlSafe for Held<'_> {}
 
 impl fmt::Display for Colour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
