@@ -34,7 +34,6 @@ fn all() {
     for stacks in [300, 3000, 100_000, 1_000_000] {
         std::fs::write(&file, make(stacks)).expect("room for a recording");
         println!("{stacks} stacks");
-
         let mut report = Command::new(std::env::current_exe().expect("/proc"));
         let status = report.arg("report").args([&file, &folder.path().to_owned()]).status();
         assert!(status.expect("a process").success());
