@@ -1,14 +1,17 @@
-//! What a report costs: `cost make STACKS FILE` makes up a recording, `cost report FILE FOLDER` times a report of it.
+//! What a report costs: `cost` makes up recordings of 300 to 1,000,000 stacks and measures a report of each, in a process of its
+//! own; `cost make STACKS FILE` and `cost report FILE FOLDER` are its steps. To be run with `--release`.
 
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/report/builder.rs"]
 mod builder;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use builder::{Builder, Held};
 use dumper::report::{self, Occasion};
+use dumper::units::Bytes;
 use dumper::{Run, process};
 use recording::AllocFunction;
 
@@ -19,7 +22,21 @@ fn main() {
             std::fs::write(file, make(stacks.parse().expect("a number"))).expect("a writable file")
         }
         ["report", file, folder] => report(Path::new(file), Path::new(folder)),
-        _ => eprintln!("usage: cost make STACKS FILE | cost report FILE FOLDER"),
+        [] => all(),
+        _ => eprintln!("usage: cost | cost make STACKS FILE | cost report FILE FOLDER"),
+    }
+}
+
+/// Reports on recordings of all sizes.
+fn all() {
+    let folder = tempfile::tempdir().expect("room for temporary files");
+    let file = folder.path().join("1-0.recording");
+    for stacks in [300, 3000, 100_000, 1_000_000] {
+        std::fs::write(&file, make(stacks)).expect("room for a recording");
+        println!("{stacks} stacks");
+        let mut report = Command::new(std::env::current_exe().expect("/proc"));
+        let status = report.arg("report").args([&file, &folder.path().to_owned()]).status();
+        assert!(status.expect("a process").success());
     }
 }
 
@@ -70,10 +87,15 @@ fn report(file: &Path, folder: &Path) {
     let (processes, _) = process::load(file).expect("a recording");
     let read = start.elapsed();
     report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
-    println!("read in {read:.1?}, all in {:.1?}", start.elapsed());
+    let all = start.elapsed();
+    let entries = std::fs::read_dir(folder).expect("a readable folder").flatten();
+    let reports = entries.filter(|entry| entry.path() != file);
+    let written: u64 = reports.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!(
-        "{}",
-        status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("")
+        "  headers in {read:.1?}, all in {all:.1?}, {} written, at most {} resident",
+        Bytes(written),
+        most.unwrap_or("unknown").trim()
     );
 }

@@ -98,9 +98,9 @@ impl<'a> CallTree<'a> {
         Call { file, function, line }
     }
 
-    /// Every node but the root, each directly after its caller or after what its elder siblings called, and its depth:
-    /// 1 for what the root called.
-    pub fn walk(&self) -> impl Iterator<Item = (usize, &Node)> {
+    /// Every node but the root, each directly after its caller or after what its elder siblings called, with its index and its
+    /// depth: 1 for what the root called.
+    pub fn walk(&self) -> impl Iterator<Item = (usize, usize, &Node)> {
         let mut first_child = vec![0u32; self.nodes.len()];
         let mut next_sibling = vec![0u32; self.nodes.len()];
         for id in (1..self.nodes.len()).rev() {
@@ -116,7 +116,7 @@ impl<'a> CallTree<'a> {
             let next = unfinished.last_mut()?;
             let id = std::mem::replace(next, next_sibling[*next as usize]) as usize;
             unfinished.push(first_child[id]);
-            Some((depth, &self.nodes[id]))
+            Some((id, depth, &self.nodes[id]))
         })
     }
 

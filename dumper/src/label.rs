@@ -104,13 +104,19 @@ fn short_path<'a>(file: &'a str, directory: &str) -> &'a str {
 
 /// The path relative to the installed packages or the standard library, if it lies in one of them.
 fn library_part(file: &str) -> Option<&str> {
-    for folder in ["/site-packages/", "/dist-packages/"] {
-        if let Some(at) = file.rfind(folder) {
-            return Some(&file[at + folder.len()..]);
+    let (mut dist, mut library) = (None, None);
+    for (at, _) in file.rmatch_indices('/') {
+        let part = &file[at..];
+        if let Some(inside) = part.strip_prefix("/site-packages/") {
+            return Some(inside);
         }
+        dist = dist.or_else(|| part.strip_prefix("/dist-packages/"));
+        library = library.or_else(|| part.strip_prefix("/lib/python3"));
     }
-    let at = file.rfind("/lib/python3")?;
-    let (version, rest) = file[at + "/lib/python3".len()..].split_once('/')?;
+    if dist.is_some() {
+        return dist;
+    }
+    let (version, rest) = library?.split_once('/')?;
     let is_version = version
         .strip_prefix('.')
         .is_none_or(|minor| minor.chars().all(|c| c.is_ascii_alphanumeric()));

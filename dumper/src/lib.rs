@@ -32,3 +32,4 @@ pub use outcome::Outcome;
 pub use process::Process;
 pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};
+pub use save::keep;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::process::Process;
 use crate::run::Run;
-use crate::save::Files;
+use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
 
@@ -73,16 +73,15 @@ pub fn write(
 ) -> Result<Written, Error> {
     let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
     let mut pictures = Pictures {
-        files: Files::new(folder),
+        folder,
         sources: Sources::new(&run.directory),
     };
     let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
-    let Pictures { mut files, mut sources } = pictures;
+    let mut sources = pictures.sources;
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();
-    files.save("report.json", |out| json::write(out, &account, &timeline))?;
-    let index = files.save("index.html", |out| index::write(out, &account, &mut sources))?;
-    files.sync()?;
+    save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
+    let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
     let summary = summary::lines(&account);
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {

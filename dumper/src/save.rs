@@ -1,4 +1,10 @@
 //! The only writer of files: each is complete under its name, or not there at all.
+//!
+//! A file is there for everybody as soon as it has its name, whoever is killed then, and the recording too: the kernel keeps
+//! what was written, and puts it on disk within half a minute. So nothing is waited for: a disk takes tens of
+//! milliseconds for each file, and the user is waiting for his job to start, or for what comes after it. Only if the
+//! machine itself goes down in that half minute is something lost. [`keep`] is for what must not be even then: the run of a job that
+//! ran out of memory, or comes close to it, on a machine that may be the next to go.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -8,90 +14,50 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 
 /// Writes `folder/name` by what `write` puts out, readable by its owner only, and replaces an older one of that name.
-/// It is on disk when this returns.
 pub(crate) fn save(
     folder: &Path,
     name: &str,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<PathBuf, Error> {
-    let (path, _) = replace(folder, name, write, File::sync_all)?;
+    let path = folder.join(name);
+    let unfinished = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
+    let written = write_whole(&unfinished, write).and_then(|()| fs::rename(&unfinished, &path));
+    written.map_err(|reason| {
+        // There may be nothing to remove; the reason for that is the one to report.
+        let _ = fs::remove_file(&unfinished);
+        Error::write(&path, reason)
+    })?;
     Ok(path)
 }
 
-/// The files of one report. They are there for everybody as soon as they are written, whoever is killed then; since that
-/// is what is likely to happen next, what only helps if the machine itself goes down is put off to the end.
-pub(crate) struct Files {
-    folder: PathBuf,
-    unsynced: Vec<(PathBuf, File)>,
-}
-
-impl Files {
-    pub(crate) fn new(folder: &Path) -> Files {
-        Files {
-            folder: folder.to_owned(),
-            unsynced: Vec::new(),
+/// Puts the files of a folder on disk, and their names.
+///
+/// # Errors
+///
+/// One of them cannot be. The others are nevertheless.
+pub fn keep(folder: &Path) -> Result<(), Error> {
+    let entries = fs::read_dir(folder).map_err(|reason| Error::read(folder, reason))?;
+    let files = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut kept = Ok(());
+    for path in files.map(|file| file.path()) {
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            // One that has been replaced or removed meanwhile.
+            Err(reason) if reason.kind() == ErrorKind::NotFound => {}
+            Err(reason) => kept = kept.and(Err(Error::write(&path, reason))),
+            Ok(()) => {}
         }
     }
-
-    /// As [`save`], but the file is on disk only after [`Self::sync`].
-    pub(crate) fn save(
-        &mut self,
-        name: &str,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<PathBuf, Error> {
-        let (path, file) = replace(&self.folder, name, write, |_| Ok(()))?;
-        self.unsynced.push((path.clone(), file));
-        Ok(path)
-    }
-
-    /// As [`Self::save`], for what is large and can be had again: the kernel puts it on disk when it likes.
-    pub(crate) fn save_for_now(
-        &mut self,
-        name: &str,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<PathBuf, Error> {
-        let (path, _) = replace(&self.folder, name, write, |_| Ok(()))?;
-        Ok(path)
-    }
-
-    /// Puts the files on disk.
-    pub(crate) fn sync(self) -> Result<(), Error> {
-        for (path, file) in self.unsynced {
-            file.sync_all().map_err(|reason| Error::write(&path, reason))?;
-        }
-        // Their names. Not every file system can do that with a folder.
-        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
-        Ok(())
-    }
+    // Not every file system can do that with a folder.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    kept
 }
 
-fn replace(
-    folder: &Path,
-    name: &str,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    finish: impl FnOnce(&File) -> io::Result<()>,
-) -> Result<(PathBuf, File), Error> {
-    let path = folder.join(name);
-    let unfinished = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
-    let written = write_whole(&unfinished, write).and_then(|file| {
-        finish(&file)?;
-        fs::rename(&unfinished, &path)?;
-        Ok(file)
-    });
-    match written {
-        Ok(file) => Ok((path, file)),
-        Err(reason) => {
-            // There may be nothing to remove; the reason for that is the one to report.
-            let _ = fs::remove_file(&unfinished);
-            Err(Error::write(&path, reason))
-        }
-    }
-}
-
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
+fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(128 * 1024, create(path)?);
     write(&mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)
+    out.flush()
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -129,6 +95,15 @@ mod tests {
         assert!(error.unwrap_err().to_string().ends_with("a.txt: no more"));
         assert_eq!(fs::read(folder.path().join("a.txt")).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_kept_with_all_that_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), "a.txt", |out| out.write_all(b"first")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        keep(folder.path()).unwrap();
+        assert!(keep(&folder.path().join("none")).is_err());
     }
 
     #[test]

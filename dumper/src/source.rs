@@ -88,6 +88,15 @@ fn read(path: &Path) -> Option<Text> {
 fn lines(text: &str) -> Vec<(u32, u32)> {
     let bytes = text.as_bytes();
     let mut lines = Vec::new();
+    if !text.contains('\r') {
+        let mut begin = 0;
+        for (end, _) in text.match_indices('\n') {
+            lines.push((begin, end as u32));
+            begin = end as u32 + 1;
+        }
+        lines.push((begin, bytes.len() as u32));
+        return lines;
+    }
     let mut begin = 0;
     let mut at = 0;
     while at < bytes.len() {

@@ -14,14 +14,21 @@ impl fmt::Display for Bytes {
         if self.0 < 1024 {
             return f.pad(&format!("{} B", self.0));
         }
-        let mut value = self.0 as f64 / 1024.0;
-        let mut unit = 0;
+        // In tenths of a unit, rounded as floating point numbers are: a half to the even neighbour.
+        let tenths = |unit: usize| {
+            let (tenfold, unit) = (u128::from(self.0) * 10, 1u128 << (10 * (unit + 1)));
+            let (whole, twice_left) = (tenfold / unit, tenfold % unit * 2);
+            whole + u128::from(twice_left > unit || twice_left == unit && whole % 2 == 1)
+        };
         // 1023.96 KiB would be rounded to 1024.0 KiB.
-        while value >= 1023.95 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
+        let unit = (0..UNITS.len())
+            .find(|unit| tenths(*unit) < 10240)
+            .unwrap_or(UNITS.len() - 1);
+        let (tenths, unit) = (tenths(unit), UNITS[unit]);
+        match f.width() {
+            None => write!(f, "{}.{} {unit}", tenths / 10, tenths % 10),
+            Some(_) => f.pad(&format!("{}.{} {unit}", tenths / 10, tenths % 10)),
         }
-        f.pad(&format!("{value:.1} {}", UNITS[unit]))
     }
 }
 
@@ -60,6 +67,14 @@ mod tests {
         assert_eq!(shown(1024 * 1024 - 1), "1.0 MiB");
         assert_eq!(shown(1_288_490_189), "1.2 GiB");
         assert_eq!(shown(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn bytes_are_rounded_as_floating_point_numbers_are() {
+        let as_float = |bytes: u64| format!("{:.1} KiB", bytes as f64 / 1024.0);
+        for bytes in (1024..1024 * 1000).step_by(7).chain([1280, 1331, 1332, 1792, 3840]) {
+            assert_eq!(Bytes(bytes).to_string(), as_float(bytes));
+        }
     }
 
     #[test]

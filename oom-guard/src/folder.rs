@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_label_stands_after_the_time() {
         let output = tempfile::tempdir().unwrap();
-        let now = at("2026-11-20T12:34:56+00:00[UTC]");
+        let now = at("2026-11-20T12:34:56+00:00[+00:00]");
         let folder = RunFolder::create(output.path(), &now, Some("job7_3-rank0")).unwrap();
         assert_eq!(folder.name(), "2026-11-20T123456.000-job7_3-rank0");
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn runs_are_listed_with_the_newest_first_and_without_the_links() {
         let output = tempfile::tempdir().unwrap();
-        let times = ["2026-11-20T12:34:56+00:00[UTC]", "2026-11-20T12:34:57+00:00[UTC]"];
+        let times = ["2026-11-20T12:34:56+00:00[+00:00]", "2026-11-20T12:34:57+00:00[+00:00]"];
         let [old, new] = times.map(|time| RunFolder::create(output.path(), &at(time), None).unwrap());
         for folder in [&old, &new] {
             fs::write(folder.path.join(RUN), "{}").unwrap();
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn two_runs_of_one_moment_have_two_folders() {
         let output = tempfile::tempdir().unwrap();
-        let now = at("2026-11-20T12:34:56+00:00[UTC]");
+        let now = at("2026-11-20T12:34:56+00:00[+00:00]");
         let names = [(); 3].map(|()| RunFolder::create(output.path(), &now, None).unwrap().path);
         assert_eq!(
             names.each_ref().map(|path| path.file_name().unwrap().to_str().unwrap()),
@@ -176,7 +176,7 @@ mod tests {
         let precious = output.path().join("precious");
         fs::write(&precious, "x").unwrap();
         symlink(&precious, output.path().join(OUT_OF_MEMORY)).unwrap();
-        let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[UTC]"), None).unwrap();
+        let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[+00:00]"), None).unwrap();
         fs::write(folder.path.join(OUT_OF_MEMORY), "svg").unwrap();
         folder.link_out_of_memory().unwrap();
         folder.link_latest().unwrap();
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn the_link_to_the_newest_failure_never_goes_back() {
         let output = tempfile::tempdir().unwrap();
-        let [old, new] = ["2026-11-20T12:34:56+00:00[UTC]", "2026-11-20T12:34:57+00:00[UTC]"].map(|time| {
+        let [old, new] = ["2026-11-20T12:34:56+00:00[+00:00]", "2026-11-20T12:34:57+00:00[+00:00]"].map(|time| {
             let folder = RunFolder::create(output.path(), &at(time), None).unwrap();
             fs::write(folder.path.join(OUT_OF_MEMORY), time).unwrap();
             folder

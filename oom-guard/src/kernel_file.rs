@@ -1,20 +1,30 @@
 //! Reading the small files of /proc and /sys/fs/cgroup. Every number that is missing, or is no number, is `None`: a file may
 //! be of another kernel, forbidden, or gone with its process or cgroup.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+/// No number is longer, with the line's end.
+const NUMBER_BYTES: usize = 32;
+/// What one read takes in. The kernel writes most of these files anew for each read, so there should be few.
+const READ_BYTES: usize = 8 << 10;
+
 /// The text of a file, at most `most` bytes of it. What is not UTF-8 is replaced.
 pub fn text(path: &Path, most: usize) -> Option<String> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(most.min(READ_BYTES));
     File::open(path).ok()?.take(most as u64).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 /// The one number that a file consists of.
 pub fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let mut bytes = [0; NUMBER_BYTES];
+    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    std::str::from_utf8(&bytes[..length]).ok()?.trim().parse().ok()
 }
 
 /// The number in the line that begins with `key`, as memory.stat, vmstat, meminfo and status have them; the key is a
@@ -34,6 +44,7 @@ pub fn kibibytes(text: &str, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_key_is_a_whole_word() {

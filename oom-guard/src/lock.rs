@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::kernel_file::text;
+
 /// Its name in a run folder.
 pub const LOCK: &str = "lock";
 
 /// More than a holder has to say.
 const MOST_BYTES: u64 = 4096;
+/// No name of a machine is longer, and no id of its start.
+const LINE_BYTES: usize = 256;
 
 /// Whether somebody supervises a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +125,7 @@ struct Holder {
 
 impl Holder {
     fn this_process() -> Self {
-        let line = |path| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let line = |path| text(Path::new(path), LINE_BYTES).unwrap_or_default().trim().to_owned();
         let pid = std::process::id();
         Self {
             host: line("/proc/sys/kernel/hostname"),
@@ -161,7 +165,7 @@ impl Holder {
 
 /// When a process was started; none if there is no such process.
 fn started(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = text(Path::new(&format!("/proc/{pid}/stat")), MOST_BYTES as usize)?;
     // The second field is the program's name, in which anything may stand.
     let (_, fields) = text.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()

@@ -110,6 +110,7 @@ impl Lookout {
 
     /// Looks, if that is due, and tells of a limit that has come near.
     pub fn look(&mut self) -> Option<Near> {
+        self.alarms.complete();
         if self.pause() > Duration::ZERO {
             return None;
         }

@@ -19,6 +19,7 @@ mod kernel_file;
 mod library;
 mod licence;
 mod limits;
+mod local_time;
 mod lock;
 mod lookout;
 mod orphans;

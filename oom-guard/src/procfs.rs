@@ -16,6 +16,8 @@ const COMMAND_BYTES: usize = 200;
 const PAGE_OF_TEXT: usize = 8 << 10;
 /// vmstat has a line for each of some two hundred counters.
 const VMSTAT_BYTES: usize = 32 << 10;
+/// More children than a machine has processes for.
+const CHILDREN_BYTES: usize = 16 << 20;
 /// As deep as anybody nests shells, and an end to what a changing /proc may show.
 const MOST_ANCESTORS: usize = 100;
 /// How many others in a cgroup are named.
@@ -135,8 +137,8 @@ fn children(root: &Path, pid: Pid) -> Vec<Pid> {
     };
     let lists = threads
         .flatten()
-        .map(|thread| fs::read_to_string(thread.path().join("children")));
-    let lists: Vec<_> = lists.map_while(Result::ok).collect();
+        .map(|thread| text(&thread.path().join("children"), CHILDREN_BYTES));
+    let lists: Vec<_> = lists.map_while(|list| list).collect();
     lists
         .iter()
         .flat_map(|list| list.split_ascii_whitespace())

@@ -1,6 +1,5 @@
 //! What is known of a run, in its folder: `run.json` and the reports.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::evidence::Evidence;
 use crate::exit::End;
 use crate::folder::RunFolder;
 use crate::headroom::Bound;
+use crate::kernel_file::text;
 use crate::limits::Limits;
 use crate::lookout::Near;
 use crate::report::{Material, tell};
@@ -23,11 +23,11 @@ use crate::reports::{self, Wanted};
 use crate::say::say;
 use crate::settings::Settings;
 use crate::target::Target;
-use crate::unsupervised::{self, OOM_GROUP, is_worth_a_report, settle};
+use crate::unsupervised::{self, OOM_GROUP, is_about_memory, is_worth_a_report, keep, settle};
 use crate::verdict::judge;
 use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
-use crate::{browser, expendable, facts, identity, procfs, termination, tidy};
+use crate::{browser, expendable, facts, identity, local_time, procfs, termination, tidy};
 
 /// One run.
 pub struct Record {
@@ -66,7 +66,7 @@ impl Record {
             evidence,
             ..
         } = beginning;
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = text(Path::new("/proc/sys/kernel/hostname"), 256).unwrap_or_default();
         let mut identity = identity::read(evidence.cgroup.as_ref());
         if evidence.is_killed_as_group {
             identity.insert(OOM_GROUP.to_owned(), "1".to_owned());
@@ -138,7 +138,7 @@ impl Record {
         self.folder.discard();
     }
 
-    /// The job has ended.
+    /// The job has ended, which [`Record::report_at_the_end`] will write down.
     pub fn ended(&mut self, end: End, after: Duration) {
         let (status, signal) = match end {
             End::Status(status) => (Some(status), None),
@@ -147,12 +147,9 @@ impl Record {
         self.run.ending = Some(Ending {
             status,
             signal,
-            ended: rfc3339(&Zoned::now()),
+            ended: rfc3339(&local_time::now()),
             seconds: after.as_secs_f64(),
         });
-        if let Err(error) = self.save() {
-            say(error);
-        }
     }
 
     /// Writes a report while the job runs, says so, and returns an exit status.
@@ -178,6 +175,10 @@ impl Record {
             let written = material.write(&self.folder.path, &self.run, occasion)?;
             if written.out_of_memory.is_some() {
                 let _ = self.folder.link_out_of_memory();
+            }
+            // Where memory is short, the machine may be the next to go.
+            if matches!(wanted, Wanted::Near(_) | Wanted::Failed) {
+                keep(&self.folder);
             }
             match (wanted, &written.out_of_memory) {
                 (Wanted::Failed, Some(picture)) => {
@@ -239,6 +240,10 @@ impl Record {
         let write = || status(self.last_words(observed.clone(), may));
         match reports::last(write) {
             Some(End::Signal(signal)) => {
+                // It may have had more to say, or not yet this.
+                if Run::load(&self.folder.path).is_ok_and(|run| run.ending.is_none()) {
+                    save(&self.run, &self.folder);
+                }
                 let folder = self.folder.path.display();
                 say(format!(
                     "the report was cut short by signal {signal}; to write it: fil-profile report {folder}"
@@ -252,20 +257,32 @@ impl Record {
 
     fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
         let mut run = self.run.clone();
-        let material = Material::load(&self.workplace.path)?;
+        let material = Material::load(&self.workplace.path).inspect_err(|_| save(&run, &self.folder))?;
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
-        observed.killers = procfs::killers(Path::new("/"));
-        run.outcome = Some(judge(&observed));
-        // The report may fail where the verdict does not; on a full disk it is the other way round, or both.
-        if let Err(error) = run.save(&self.folder.path) {
-            say(error);
+        // All of /proc is looked through for them, and only where memory was short is that worth it.
+        if observed.near.is_some() {
+            observed.killers = procfs::killers(Path::new("/"));
         }
-        let _ = termination::set(&termination::file(), &last_message(&run, &material));
+        run.outcome = Some(judge(&observed));
+        // The report may fail where the verdict does not; on a full disk it is the other way round, or both. Of a job that
+        // ended well there is nothing that could not wait for its report.
+        let has_ended_well = run
+            .outcome
+            .as_ref()
+            .is_some_and(|outcome| outcome.kind == Kind::Finished);
+        if !has_ended_well {
+            save(&run, &self.folder);
+        }
+        let termination_log = termination::file();
+        if termination_log.exists() {
+            let _ = termination::set(&termination_log, &last_message(&run, &material));
+        }
         let mut page = None;
         if material.is_empty() && !is_worth_a_report(&run) {
             self.say_nothing_was_recorded(&material);
         } else {
-            let written = material.write(&self.folder.path, &run, Occasion::Ended)?;
+            let written = material.write(&self.folder.path, &run, Occasion::Ended);
+            let written = written.inspect_err(|_| save(&run, &self.folder))?;
             tell(&written);
             if written.out_of_memory.is_some() {
                 let _ = self.folder.link_out_of_memory();
@@ -289,11 +306,15 @@ impl Record {
     }
 }
 
+fn save(run: &Run, folder: &RunFolder) {
+    if let Err(error) = run.save(&folder.path) {
+        say(error);
+    }
+}
+
 /// The message for Kubernetes; empty if the job did not run out of memory.
 fn last_message(run: &Run, material: &Material) -> String {
-    let is_about_memory =
-        |outcome: &Outcome| outcome.is_killed_for_memory() || outcome.kind == Kind::AllocationFailedFatal;
-    match run.outcome.as_ref().is_some_and(is_about_memory) {
+    match is_about_memory(run) {
         true => termination_message(run, &material.processes),
         false => String::new(),
     }

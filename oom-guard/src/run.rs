@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use jiff::Zoned;
 use nix::unistd::Pid;
 
 use crate::cli::OnOom;
@@ -31,7 +30,7 @@ use crate::supervise::{Duties, Events};
 use crate::target::{self, Surroundings, Target};
 use crate::verdict::observed::Observed;
 use crate::workplace::Workplace;
-use crate::{identity, library, lock, orphans};
+use crate::{identity, library, local_time, lock, orphans};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -119,7 +118,7 @@ impl<'a> Start<'a> {
     /// Makes everything that a recorded run needs.
     fn prepare(&self) -> Result<Prepared, String> {
         let library = self.library()?;
-        let now = Zoned::now();
+        let now = local_time::now();
         let evidence = Evidence::before(Path::new(ROOT), Pid::this());
         let label = identity::label(&identity::read(None));
         let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use dumper::report::Occasion;
 use dumper::run::Run;
-use jiff::Zoned;
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
+use crate::local_time;
 use crate::lock::LOCK;
 use crate::report::{Material, find_run, tell};
 use crate::workplace::Workplace;
@@ -32,7 +32,7 @@ pub fn take(job: &OsStr) -> Result<(), Error> {
 }
 
 fn new_folder(run: &RunFolder) -> std::io::Result<PathBuf> {
-    let path = run.path.join(format!("snapshot-{}", folder::name(&Zoned::now())));
+    let path = run.path.join(format!("snapshot-{}", folder::name(&local_time::now())));
     DirBuilder::new().mode(0o700).create(&path).map(|()| path)
 }
 

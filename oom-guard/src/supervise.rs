@@ -172,12 +172,12 @@ impl Duties<'_> {
         };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let own_kills = self.reports.finish();
-        let mut starters = procfs::ancestors(root, Pid::this());
-        starters.push(Pid::this());
         // Without a limit, it is nobody's business who they are.
         let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
+            let mut starters = procfs::ancestors(root, Pid::this());
+            starters.push(Pid::this());
             procfs::others(root, &members, &starters)
         });
         let mut others = others.unwrap_or_default();

@@ -81,6 +81,20 @@ pub fn is_worth_a_report(run: &Run) -> bool {
     )
 }
 
+/// Whether the job died for want of memory.
+pub fn is_about_memory(run: &Run) -> bool {
+    let is_about_memory =
+        |outcome: &Outcome| outcome.is_killed_for_memory() || outcome.kind == Kind::AllocationFailedFatal;
+    run.outcome.as_ref().is_some_and(is_about_memory)
+}
+
+/// Puts all of a run on disk.
+pub fn keep(folder: &RunFolder) {
+    if let Err(error) = dumper::keep(&folder.path) {
+        say(error);
+    }
+}
+
 /// Notes that the last report has been written, so that no later run takes it for missing.
 pub fn settle(mut run: Run, folder: &RunFolder) {
     run.report_written = true;
@@ -91,6 +105,9 @@ pub fn settle(mut run: Run, folder: &RunFolder) {
     let _ = fs::remove_file(workplace.path.join(DOORBELL));
     if let Err(error) = workplace.bring_home(folder) {
         say(format!("cannot bring the recordings home: {error}"));
+    }
+    if is_about_memory(&run) {
+        keep(folder);
     }
     lock::remove(&folder.path);
 }

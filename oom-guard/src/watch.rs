@@ -29,6 +29,10 @@ const PRESSURE: &[u8] = b"some 50000 2000000\0";
 /// A cgroup full of page cache meets its limit all the time, and looking has a price.
 const REST: Duration = Duration::from_millis(50);
 
+/// To be rid of a trigger in a pressure file, the kernel waits until no processor looks at it any more (`synchronize_rcu`), which
+/// takes 10 to 20 ms. A job that is shorter than this does without, and is looked at often enough as it is.
+const SHORT_JOB: Duration = Duration::from_secs(1);
+
 /// Longer than any file of events.
 const EVENTS_BYTES: usize = 512;
 
@@ -37,6 +41,9 @@ const EVENTS_BYTES: usize = 512;
 pub struct Alarms {
     all: Option<Epoll>,
     alarms: Vec<Alarm>,
+    /// Pressure files whose triggers are still to be set.
+    late: Vec<PathBuf>,
+    began: Instant,
     notes: Vec<String>,
     resting_until: Option<Instant>,
     out_of_memory: bool,
@@ -60,11 +67,13 @@ enum Alarm {
 }
 
 impl Alarms {
-    /// Sets all alarms that can be had. `bounds` are those of the cgroup.
+    /// Sets all alarms that can be had, but for those that [`Alarms::complete`] sets. `bounds` are those of the cgroup.
     pub fn set(root: &Path, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
         let mut set = Self {
             all: None,
             alarms: Vec::new(),
+            late: Vec::new(),
+            began: Instant::now(),
             notes: Vec::new(),
             resting_until: None,
             out_of_memory: false,
@@ -84,11 +93,24 @@ impl Alarms {
                 let alarm = out_of_memory(cgroup.leaf());
                 set.add(alarm, &cgroup.leaf().file("memory.oom_control"));
             }
-            Some(cgroup) => set.add_pressure(&cgroup.leaf().file("memory.pressure")),
+            Some(cgroup) => set.late.push(cgroup.leaf().file("memory.pressure")),
             None => {}
         }
-        set.add_pressure(&root.join("proc/pressure/memory"));
+        set.late.push(root.join("proc/pressure/memory"));
         set
+    }
+
+    /// Sets the alarms that a job of some length is worth, once it has that.
+    pub fn complete(&mut self) {
+        if !self.late.is_empty() && self.began.elapsed() >= SHORT_JOB {
+            self.add_late();
+        }
+    }
+
+    fn add_late(&mut self) {
+        for file in std::mem::take(&mut self.late) {
+            self.add(pressure(&file), &file);
+        }
     }
 
     fn watch(&mut self, level: &Level, bounds: &[Bound]) {
@@ -115,10 +137,6 @@ impl Alarms {
                 }
             }
         }
-    }
-
-    fn add_pressure(&mut self, file: &Path) {
-        self.add(pressure(file), file);
     }
 
     fn add(&mut self, alarm: io::Result<Alarm>, file: &Path) {

@@ -112,11 +112,11 @@ fn copy(file: &Path, folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Zoned;
+    use crate::local_time;
     use std::os::unix::fs::PermissionsExt;
 
     fn run(output: &Path) -> RunFolder {
-        let run = RunFolder::create(output, &Zoned::now(), None).unwrap();
+        let run = RunFolder::create(output, &local_time::now(), None).unwrap();
         fs::write(run.path.join(RUN), "{}").unwrap();
         run
     }

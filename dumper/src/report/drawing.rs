@@ -1,7 +1,7 @@
 //! What of a call tree a flame graph shows: large enough to see and not too deep, the largest first.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::call_tree::CallTree;
 use crate::recording::Tally;
@@ -10,6 +10,9 @@ use crate::recording::Tally;
 const SMALL: u64 = 1000;
 /// Rows drawn; the callstacks' other ends are in the reversed picture.
 const DEEPEST: u32 = 100;
+
+/// Frames of their own that calls get, the largest first. Nobody looks at more, and a browser takes its time for them.
+const MOST: usize = 2000;
 
 /// One frame of a flame graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +50,7 @@ impl Drawing {
     /// Callers with what they call hanging on them.
     pub(super) fn by_caller(tree: &CallTree) -> Drawing {
         let mut sketch = Sketch::new(tree);
+        let drawn = drawn(tree, sketch.smallest);
         // A node that is not drawn has the frame that stands for it.
         let mut frame_of: Vec<u32> = vec![0; tree.nodes().len()];
         for (id, node) in tree.nodes().iter().enumerate().skip(1) {
@@ -59,7 +63,7 @@ impl Drawing {
             frame_of[id] = if is_folded {
                 parent
             } else {
-                sketch.hang_on(parent, what, node.total)
+                sketch.hang_on(parent, what, node.total, drawn[id])
             };
         }
         sketch.finish()
@@ -77,23 +81,89 @@ impl Drawing {
             parent => Some((parent, *held)),
         };
         let allocating = tree.nodes().iter().enumerate().filter(|(_, node)| node.own.bytes > 0);
-        let shares: Vec<(u32, Tally)> = allocating.map(|(id, node)| (id as u32, node.own)).collect();
-        // What each line that allocated holds, at the callers up to which this has been drawn.
-        let mut unfinished = vec![(0, shares)];
-        while let Some((frame, mut shares)) = unfinished.pop() {
+        let mut shares: Vec<(u32, Tally)> = allocating.map(|(id, node)| (id as u32, node.own)).collect();
+        // What each line holds on a frame that has been drawn, the largest first, and its nodes up to which that is so.
+        let mut unfinished = BinaryHeap::new();
+        let mut parent = 0;
+        loop {
             shares.sort_unstable_by_key(call);
             for group in shares.chunk_by(|a, b| call(a) == call(b)) {
                 let (function, line) = call(&group[0]);
                 let mut total = Tally::default();
                 group.iter().for_each(|(_, held)| total += *held);
-                let drawn = sketch.hang_on(frame, What::Call { function, line }, total);
-                if matches!(sketch.frames[drawn as usize].what, What::Call { .. }) {
-                    unfinished.push((drawn, group.iter().filter_map(caller).collect()));
+                let what = What::Call { function, line };
+                if total.bytes < sketch.smallest {
+                    sketch.hang_on(parent, what, total, false);
+                } else {
+                    let order = (total.bytes, Reverse((parent, function, line)));
+                    unfinished.push(Unfinished {
+                        order,
+                        total,
+                        shares: group.to_vec(),
+                    });
                 }
             }
+            let Some(next) = unfinished.pop() else { break };
+            let Reverse((on, function, line)) = next.order.1;
+            let has_room = sketch.calls < MOST;
+            parent = sketch.hang_on(on, What::Call { function, line }, next.total, has_room);
+            let is_drawn = matches!(sketch.frames[parent as usize].what, What::Call { .. });
+            shares = match is_drawn {
+                true => next.shares.iter().filter_map(caller).collect(),
+                false => Vec::new(),
+            };
         }
         sketch.finish()
     }
+}
+
+/// What one line holds on one frame, and for which callers.
+struct Unfinished {
+    /// By size, and for equal sizes the same in every report.
+    order: (u64, Reverse<(u32, u32, u32)>),
+    total: Tally,
+    shares: Vec<(u32, Tally)>,
+}
+
+impl Ord for Unfinished {
+    fn cmp(&self, other: &Unfinished) -> Ordering {
+        self.order.cmp(&other.order)
+    }
+}
+
+impl PartialOrd for Unfinished {
+    fn partial_cmp(&self, other: &Unfinished) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Unfinished {
+    fn eq(&self, other: &Unfinished) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Unfinished {}
+
+/// Which nodes get a frame of their own: those that hold `smallest`, or if they are too many, the largest; of equals a caller
+/// before what it calls.
+fn drawn(tree: &CallTree, smallest: u64) -> Vec<bool> {
+    let nodes = tree.nodes();
+    let mut depths = vec![0; nodes.len()];
+    let mut large = Vec::new();
+    for (id, node) in nodes.iter().enumerate().skip(1) {
+        depths[id] = DEEPEST.min(depths[node.parent as usize] + 1);
+        if depths[id] < DEEPEST && node.total.bytes >= smallest {
+            large.push(id);
+        }
+    }
+    if large.len() > MOST {
+        large.select_nth_unstable_by_key(MOST, |id| (Reverse(nodes[*id].total.bytes), *id));
+        large.truncate(MOST);
+    }
+    let mut drawn = vec![false; nodes.len()];
+    large.into_iter().for_each(|id| drawn[id] = true);
+    drawn
 }
 
 /// A drawing in the order in which its frames were found.
@@ -102,6 +172,8 @@ struct Sketch {
     /// The frame for what is folded, for each frame that has one.
     folded: HashMap<u32, u32>,
     smallest: u64,
+    /// Frames that have a call of their own.
+    calls: usize,
 }
 
 impl Sketch {
@@ -118,21 +190,24 @@ impl Sketch {
             frames: vec![root],
             folded: HashMap::new(),
             smallest: total.bytes.div_ceil(SMALL),
+            calls: 0,
         }
     }
 
-    /// Puts `total` on `parent`, in a frame of its own or in the one for what is folded; returns that frame.
-    fn hang_on(&mut self, parent: u32, what: What, total: Tally) -> u32 {
+    /// Puts `total` on `parent`, in a frame of its own if it is large enough, or in the one for what is folded; returns that
+    /// frame.
+    fn hang_on(&mut self, parent: u32, what: What, total: Tally, is_large: bool) -> u32 {
         let holder = &mut self.frames[parent as usize];
         holder.own = holder.own.saturating_sub(total.bytes);
         let depth = holder.depth + 1;
         let new = self.frames.len() as u32;
-        let (index, what) = match (depth >= DEEPEST, total.bytes < self.smallest) {
+        let (index, what) = match (depth >= DEEPEST, !is_large) {
             (true, _) => (*self.folded.entry(parent).or_insert(new), What::Deeper),
             (false, true) => (*self.folded.entry(parent).or_insert(new), What::Small),
             (false, false) => (new, what),
         };
         if index == new {
+            self.calls += usize::from(matches!(what, What::Call { .. }));
             self.frames.push(Frame {
                 parent,
                 depth,

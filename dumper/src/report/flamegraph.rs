@@ -1,20 +1,27 @@
 //! A call tree as an interactive flame graph.
 //!
-//! The layout, zoom and search are inferno's. It is given numbers for names, and what it draws for a number is replaced
-//! by a frame of two rows, the label and the line of code: a name can then hold anything, and colours can follow size.
+//! The canvas, zoom and search are inferno's. It is asked for a picture of one callstack, as deep as the drawing is; what it
+//! draws for that is replaced by our own frames of two rows, the label and the line of code: a name can then hold
+//! anything, colours can follow size, and a frame costs no more than its text.
 
 mod fit;
+mod layout;
+mod names;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use inferno::flamegraph::color::{BackgroundColor, parse_hex_color};
 use inferno::flamegraph::{Direction, Options, from_lines};
 
 use super::drawing::{Drawing, Frame, What};
-use crate::call_tree::CallTree;
-use crate::source::Sources;
 use crate::units::{Bytes, Share};
+use layout::{Percent, Place};
+
+pub(super) use names::{Name, Names};
 
 /// Height of a frame with its two rows, in pixels.
 const FRAME_HEIGHT: usize = 33;
@@ -22,25 +29,14 @@ const FRAME_HEIGHT: usize = 33;
 const WIDTH: f64 = 1200.0;
 const FONT_SIZE: usize = 12;
 const FONT_WIDTH: f64 = 0.59;
-/// Above this, the numbers of the picture would no longer be exact in JavaScript.
-const LARGEST_TOTAL: u64 = 1 << 53;
-
 /// The words around the picture.
 pub(super) struct Caption {
     pub(super) title: String,
     pub(super) subtitle: String,
 }
 
-/// What a flame graph needs to name its frames.
-pub(super) struct Naming<'a> {
-    pub(super) tree: &'a CallTree<'a>,
-    pub(super) sources: &'a mut Sources,
-    /// Paths are shown relative to it.
-    pub(super) directory: &'a str,
-}
-
 /// Writes the picture.
-pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, naming: Naming, caption: Caption) -> io::Result<()> {
+pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, caption: Caption) -> io::Result<()> {
     if drawing.frames[0].total.bytes == 0 {
         let Caption { title, subtitle } = caption;
         return write!(out, "{}", Nothing { title, subtitle });
@@ -59,134 +55,146 @@ pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, naming: Naming, capt
         options.search_color = colour;
     }
     options.no_sort = true;
-    let lines = numbered_lines(&drawing.frames);
+    let places = layout::places(&drawing.frames);
+    let deepest = places
+        .iter()
+        .map(|place| drawing.frames[place.frame].depth)
+        .max()
+        .unwrap_or(0);
+    let mut one = vec!["0"; deepest.max(1) as usize].join(";");
+    one.push_str(&format!(" {}", layout::total(&places)));
     let mut picture = Vec::new();
-    from_lines(&mut options, lines.iter().map(String::as_str), &mut picture)?;
+    from_lines(&mut options, [one.as_str()], &mut picture)?;
     let picture = String::from_utf8(picture).map_err(io::Error::other)?;
-    replace_frames(out, &picture, &drawing.frames, naming).ok_or_else(|| io::Error::other("unexpected flame graph"))?
-}
+    let canvas = Canvas::of(&picture).ok_or_else(|| io::Error::other("unexpected flame graph"))?;
 
-/// Folded stacks with the frames' numbers for names, which are in sorted order since the frames are.
-fn numbered_lines(frames: &[Frame]) -> Vec<String> {
-    let total = frames[0].total.bytes;
-    let scaled = |bytes: u64| match total {
-        0..=LARGEST_TOTAL => bytes,
-        _ => (u128::from(bytes) * u128::from(LARGEST_TOTAL) / u128::from(total)) as u64,
-    };
-    let mut lines = Vec::new();
-    let mut stack = String::new();
-    for (number, frame) in frames.iter().enumerate().skip(1) {
-        stack.truncate((frame.depth as usize - 1) * (NUMBER_WIDTH + 1));
-        stack.push_str(&format!("{number:0NUMBER_WIDTH$x}"));
-        if frame.own > 0 {
-            lines.push(format!("{stack} {}", scaled(frame.own)));
-        }
-        stack.push(';');
-    }
-    lines
-}
-
-/// Enough digits for every number of a frame.
-const NUMBER_WIDTH: usize = 6;
-
-/// Copies the picture with our own frames in place of the numbered ones; `None` if it is not as expected.
-fn replace_frames(out: &mut dyn Write, picture: &str, frames: &[Frame], mut naming: Naming) -> Option<io::Result<()>> {
-    let mut pieces = picture.split("<g><title>");
-    let (before, container) = pieces.next()?.split_once("<svg id=\"frames\"")?;
-    let mut result = write!(
+    out.write_all(canvas.before.as_bytes())?;
+    write!(
         out,
-        "{before}{STYLE}<script type=\"text/ecmascript\"><![CDATA[{SCRIPT}]]></script>"
-    )
-    .and_then(|()| write!(out, "<svg id=\"frames\"{container}"));
-    for piece in pieces {
-        let (group, after) = piece.split_once("</g>")?;
-        let number = match group.split_once(" (")?.0 {
-            "all" => 0,
-            number => usize::from_str_radix(number, 16).ok()?,
-        };
-        let frame = replacement(group, frames.get(number)?, &frames[0], &mut naming)?;
-        result = result.and_then(|()| write!(out, "{frame}{after}"));
+        "{STYLE}<script type=\"text/ecmascript\"><![CDATA[{SCRIPT}]]></script>{}",
+        canvas.container
+    )?;
+    let mut text = String::new();
+    for place in &places {
+        let frame = &drawing.frames[place.frame];
+        let name = names.of(frame.what);
+        let group = group(place, frame, &drawing.frames[0], &name, canvas.top);
+        text.clear();
+        group.render_into(&mut text).map_err(io::Error::other)?;
+        out.write_all(text.as_bytes())?;
     }
-    Some(result)
+    out.write_all(canvas.after.as_bytes())
 }
 
-fn replacement(group: &str, frame: &Frame, all: &Frame, naming: &mut Naming) -> Option<FrameGroup> {
-    let attribute = |name: &str| {
-        let (_, rest) = group.split_once(&format!(" {name}=\""))?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    };
-    let percent = |name| attribute(name)?.trim_end_matches('%').parse::<f64>().ok();
-    let (left, width) = (percent("x")?, percent("width")?);
-    let top: usize = attribute("y")?.parse().ok()?;
-    let room = ((width / 100.0 * (WIDTH - 20.0) - 6.0) / (FONT_SIZE as f64 * FONT_WIDTH)).max(0.0) as usize;
+/// What inferno draws around the frames.
+struct Canvas<'a> {
+    before: &'a str,
+    /// The beginning of what the frames are in.
+    container: &'a str,
+    /// Where the frame of everything is, in pixels.
+    top: usize,
+    after: &'a str,
+}
 
-    let (label, code) = match frame.what {
-        What::All => ("all".to_owned(), None),
-        What::Small => ("(small)".to_owned(), None),
-        What::Deeper => ("(deeper)".to_owned(), None),
-        What::Call { function, line } => {
-            let call = naming.tree.called(function, line);
-            (call.short(naming.directory), naming.sources.line(call.file, line))
-        }
-    };
-    let code = code.unwrap_or_default();
+impl<'a> Canvas<'a> {
+    /// `None` if the picture is not as expected.
+    fn of(picture: &'a str) -> Option<Canvas<'a>> {
+        let (before, rest) = picture.split_at(picture.find("<svg id=\"frames\"")?);
+        let (container, frames) = rest.split_at(rest.find("<g>")?);
+        let (_, top) = frames.split_once(" y=\"")?;
+        let (_, after) = frames.rsplit_once("</g>")?;
+        Some(Canvas {
+            before,
+            container,
+            top: top.split_once('"')?.0.parse().ok()?,
+            after,
+        })
+    }
+}
+
+fn group<'a>(place: &Place, frame: &'a Frame, all: &Frame, name: &'a Name, top: usize) -> FrameGroup<'a> {
     let share = Share::of(frame.total.bytes, all.total.bytes);
-    let error = match frame.total.error() {
-        0 => String::new(),
-        error => format!(" ± {}", Bytes(error)),
-    };
-    Some(FrameGroup {
-        held: format!("{}{error}, {share}", Bytes(frame.total.bytes)),
-        x: format!("{left:.4}%"),
-        y: top,
-        width: format!("{width:.4}%"),
-        height: attribute("height")?,
+    let width = place.width.percent() / 100.0 * (WIDTH - 20.0);
+    let room = ((width - 6.0) / (FONT_SIZE as f64 * FONT_WIDTH)).max(0.0) as usize;
+    let y = top + frame.depth as usize * FRAME_HEIGHT;
+    FrameGroup {
+        label: &name.label,
+        held: Held { frame, share },
+        code: &name.code,
+        x: place.x,
+        y,
+        width: place.width,
+        height: FRAME_HEIGHT - 1,
         fill: match frame.what {
             What::Call { .. } => heat(share),
-            What::All | What::Small | What::Deeper => "rgb(228,228,228)".to_owned(),
+            What::All | What::Small | What::Deeper => Colour(228, 228, 228),
         },
-        first: attribute("fg:x")?,
-        count: attribute("fg:w")?,
-        text_x: format!("{:.4}%", left + 300.0 / WIDTH),
-        label_y: top + if code.is_empty() { 20 } else { 13 },
-        code_y: top + 27,
-        label_shown: fit::end(&label, room),
-        code_shown: fit::start(&code, room),
-        label,
-        code,
-    })
+        first: place.first,
+        count: place.count,
+        text_x: place.x.and_a_quarter(),
+        label_y: y + if name.code.is_empty() { 20 } else { 13 },
+        code_y: y + 27,
+        label_shown: fit::end(&name.label, room),
+        code_shown: fit::start(&name.code, room),
+    }
+}
+
+/// `1.2 GiB ± 4.0 MiB, 63.1 %`
+struct Held<'a> {
+    frame: &'a Frame,
+    share: Share,
+}
+
+impl fmt::Display for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.frame.total;
+        Bytes(total.bytes).fmt(f)?;
+        match total.error() {
+            0 => {}
+            error => write!(f, " ± {}", Bytes(error))?,
+        }
+        write!(f, ", {}", self.share)
+    }
+}
+
+struct Colour(u8, u8, u8);
+
+// Digits and a few signs, which mean nothing in XML.
+impl HtmlSafe for Colour {}
+impl HtmlSafe for Percent {}
+impl HtmlSafe for Held<'_> {}
+
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rgb({},{},{})", self.0, self.1, self.2)
+    }
 }
 
 /// The more, the redder; by the square root, so that what is worth looking at is told apart from what is not.
-fn heat(share: Share) -> String {
+fn heat(share: Share) -> Colour {
     let heat = share.fraction().clamp(0.0, 1.0).sqrt();
     let channel = |cold: f64, hot: f64| (cold + (hot - cold) * heat).round() as u8;
-    format!(
-        "rgb({},{},{})",
-        channel(255.0, 238.0),
-        channel(246.0, 88.0),
-        channel(214.0, 60.0)
-    )
+    Colour(channel(255.0, 238.0), channel(246.0, 88.0), channel(214.0, 60.0))
 }
 
 #[derive(Template)]
 #[template(path = "frame.svg", escape = "html")]
-struct FrameGroup {
-    label: String,
-    held: String,
-    code: String,
-    x: String,
+struct FrameGroup<'a> {
+    label: &'a str,
+    held: Held<'a>,
+    code: &'a str,
+    x: Percent,
     y: usize,
-    width: String,
-    height: String,
-    fill: String,
-    first: String,
-    count: String,
-    text_x: String,
+    width: Percent,
+    height: usize,
+    fill: Colour,
+    first: u64,
+    count: u64,
+    text_x: Percent,
     label_y: usize,
     code_y: usize,
-    label_shown: String,
-    code_shown: String,
+    label_shown: Cow<'a, str>,
+    code_shown: Cow<'a, str>,
 }
 
 #[derive(Template)]

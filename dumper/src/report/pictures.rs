@@ -1,16 +1,16 @@
 //! The files that show one moment: two flame graphs and the callstacks as text.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::account::Shown;
 use super::drawing::Drawing;
-use super::flamegraph::{self, Caption, Naming};
+use super::flamegraph::{self, Caption, Names};
 use super::{folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::label::cut;
 use crate::run::Run;
-use crate::save::Files;
+use crate::save::save;
 use crate::source::Sources;
 use crate::units::{Bytes, Share};
 
@@ -18,17 +18,17 @@ use crate::units::{Bytes, Share};
 const SUBTITLE: usize = 150;
 
 /// Where pictures are drawn, and what with.
-pub(super) struct Pictures {
-    pub(super) files: Files,
+pub(super) struct Pictures<'a> {
+    pub(super) folder: &'a Path,
     pub(super) sources: Sources,
 }
 
-impl Pictures {
+impl Pictures<'_> {
     /// Draws a moment, and returns the path of the flame graph.
     pub(super) fn draw(&mut self, run: &Run, shown: &Shown, tree: CallTree) -> Result<PathBuf, Error> {
         let stem = shown.stem();
         let write = |out: &mut dyn std::io::Write| folded::write(out, &tree);
-        self.files.save_for_now(&format!("{stem}.prof"), write)?;
+        save(self.folder, &format!("{stem}.prof"), write)?;
 
         let drawn = tree.condensed();
         let title = title(shown, run);
@@ -46,14 +46,11 @@ impl Pictures {
             None => by_callee.to_owned(),
         };
         let directory = run.directory.to_str().unwrap_or("");
+        let mut names = Names::new(&drawn, &mut self.sources, directory);
         let mut draw = |name: String, drawing: Drawing, caption: Caption| {
-            let naming = Naming {
-                tree: &drawn,
-                sources: &mut self.sources,
-                directory,
-            };
-            self.files
-                .save(&name, |out| flamegraph::write(out, &drawing, naming, caption))
+            save(self.folder, &name, |out| {
+                flamegraph::write(out, &drawing, &mut names, caption)
+            })
         };
         let caption = Caption {
             title: title.clone(),

@@ -8,4 +8,5 @@ mod json;
 mod many;
 mod moments;
 mod pictures;
+mod stacks;
 mod verdicts;

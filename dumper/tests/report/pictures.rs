@@ -177,6 +177,25 @@ fn what_is_too_deep_to_draw_is_one_frame_with_the_right_bytes() {
 }
 
 #[test]
+fn of_more_frames_than_anybody_looks_at_the_largest_are_drawn() {
+    let mut job = Builder::new(1, &["a"]);
+    let names: Vec<String> = (0..900).map(|number| format!("f{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let stack: Vec<_> = (1..=5).map(|line| ("a.py", line, name.as_str())).collect();
+        let node = job.stack(&stack);
+        job.holds(node, 1_000_000 - number as u64);
+    }
+    let total = (0..900).map(|number| 1_000_000 - number).sum::<u64>();
+    for frames in draw(job) {
+        let (folded, own): (Vec<&Frame>, _) = frames.iter().partition(|frame| frame.title[0] == "(small)");
+        assert_eq!(own.len(), 2001);
+        assert!(folded.len() <= 900, "{}", folded.len());
+        assert_eq!(bytes_of(&frames, "all"), [total]);
+        assert_eq!(bytes_of(&frames, "a.py:3 (f0)"), [1_000_000]);
+    }
+}
+
+#[test]
 fn absurd_totals_are_drawn_in_proportion() {
     let mut job = Builder::new(1, &["a"]);
     for line in 1..=100 {

@@ -102,6 +102,7 @@ fn a_cgroup_that_runs_out_rings_and_then_rests() {
     let bounds = cgroup.bounds(0);
     let bound = bounds.iter().find(|bound| bound.bytes == LIMIT).unwrap();
     let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &bounds);
+    alarms.add_late();
     let of_cgroup = |note: &&String| note.contains("filprofile-test") && !note.contains("memory.pressure");
     assert_eq!(alarms.notes().iter().find(of_cgroup), None);
     match cgroup.version {
@@ -160,6 +161,7 @@ fn where_no_alarm_can_be_set_we_look_all_the_more_often() {
         let cgroup = Cgroup::of(&root, Pid::from_raw(7)).unwrap();
         let bounds = cgroup.bounds(0);
         let mut alarms = Alarms::set(&root, Some(&cgroup), &bounds);
+        alarms.add_late();
         assert!(alarms.source().is_none());
         assert!(alarms.notes().len() >= 3, "{:?}", alarms.notes());
         assert_eq!(alarms.pause(&bounds), bounds[0].pause());

@@ -1,26 +1,28 @@
 //! Cutting text to the width of a frame, as `templates/frames.js` does it once a browser runs it.
 
+use std::borrow::Cow;
+
 /// A piece of fewer columns than this says nothing.
 const LEAST: usize = 8;
 
 /// The text if it fits into `room` columns, else its beginning and `..`; nothing where that would say nothing.
-pub(super) fn start(text: &str, room: usize) -> String {
+pub(super) fn start(text: &str, room: usize) -> Cow<'_, str> {
     match kept(text.chars(), room) {
-        None => text.to_owned(),
-        Some(_) if room < LEAST => String::new(),
-        Some(kept) => format!("{}..", text.chars().take(kept).collect::<String>()),
+        None => Cow::Borrowed(text),
+        Some(_) if room < LEAST => Cow::Borrowed(""),
+        Some(kept) => Cow::Owned(format!("{}..", text.chars().take(kept).collect::<String>())),
     }
 }
 
 /// As [`start`], but what is kept is the end of the text.
-pub(super) fn end(text: &str, room: usize) -> String {
+pub(super) fn end(text: &str, room: usize) -> Cow<'_, str> {
     match kept(text.chars().rev(), room) {
-        None => text.to_owned(),
-        Some(_) if room < LEAST => String::new(),
-        Some(kept) => format!(
+        None => Cow::Borrowed(text),
+        Some(_) if room < LEAST => Cow::Borrowed(""),
+        Some(kept) => Cow::Owned(format!(
             "..{}",
             text.chars().skip(text.chars().count() - kept).collect::<String>()
-        ),
+        )),
     }
 }
 

@@ -1,0 +1,50 @@
+//! The time of day here, by TZ or /etc/localtime as the C library reads them: one file at most. A library with a database of
+//! all the world's time zones would first look through all of it, between the user and the start of the job.
+#![expect(unsafe_code, reason = "localtime_r has no safe form")]
+
+use std::mem::MaybeUninit;
+
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
+
+/// The time now, with the offset from UTC that is in force here; UTC where that cannot be told.
+pub fn now() -> Zoned {
+    let now = Timestamp::now();
+    now.to_zoned(TimeZone::fixed(offset(now).unwrap_or(Offset::UTC)))
+}
+
+fn offset(time: Timestamp) -> Option<Offset> {
+    let seconds: libc::time_t = time.as_second();
+    let mut parts = MaybeUninit::<libc::tm>::uninit();
+    // SAFETY: localtime_r reads one time and fills in one tm, for which both pointers have room. It also reads TZ, which
+    // nobody sets while we run: Rust calls setting it unsafe, and we never do.
+    let filled = unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) };
+    if filled.is_null() {
+        return None;
+    }
+    // SAFETY: where it does not return null, localtime_r has filled in the tm.
+    let parts = unsafe { parts.assume_init() };
+    Offset::from_seconds(i32::try_from(parts.tm_gmtoff).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_time_is_that_of_date() {
+        let output = Command::new("date").arg("+%:z").output().unwrap();
+        let shown = now().strftime("%:z").to_string();
+        assert_eq!(shown, String::from_utf8(output.stdout).unwrap().trim());
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_no_trouble() {
+        assert!(offset(Timestamp::UNIX_EPOCH).is_some());
+        assert_eq!(
+            now().timestamp().as_second() / 1000,
+            Timestamp::now().as_second() / 1000
+        );
+    }
+}
