@@ -11,10 +11,10 @@ use crate::tree::Tree;
 
 /// Frames that a callstack keeps, from the innermost on.
 const DEPTH: usize = 2048;
-/// Places of the cache of lines.
-const LINES: usize = 4096;
 /// Places of the cache of functions.
 const FUNCTIONS: usize = 1024;
+/// Lines that the cache keeps of the functions that share a place.
+const LINES_EACH: usize = 8;
 
 /// A code object looked up: its address and the function's id.
 type Code = (u64, u32);
@@ -51,7 +51,7 @@ pub struct Callstacks {
     /// The frames of the last sample, outermost first.
     trail: [Step; DEPTH],
     trail_length: usize,
-    lines: [Line; LINES],
+    lines: [[Line; LINES_EACH]; FUNCTIONS],
     functions: [Code; FUNCTIONS],
     file: Name,
     name: Name,
@@ -70,7 +70,7 @@ impl Callstacks {
                 node: 0,
             }; DEPTH],
             trail_length: 0,
-            lines: [NO_LINE; LINES],
+            lines: [[NO_LINE; LINES_EACH]; FUNCTIONS],
             functions: [NO_CODE; FUNCTIONS],
             file: Name::new(),
             name: Name::new(),
@@ -81,23 +81,24 @@ impl Callstacks {
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
         self.trail_length = 0;
-        self.lines.fill(NO_LINE);
+        self.lines.fill([NO_LINE; LINES_EACH]);
         self.functions.fill(NO_CODE);
         self.no_python = 0;
     }
 
     /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
     pub fn forget(&mut self, address: u64) {
-        let gone = |code: u64| code == address || code == address + DEBUG_HEAD;
         self.trail_length = 0;
-        self.lines
-            .iter_mut()
-            .filter(|line| gone(line.frame.code))
-            .for_each(|line| *line = NO_LINE);
-        self.functions
-            .iter_mut()
-            .filter(|known| gone(known.0))
-            .for_each(|known| *known = NO_CODE);
+        for code in [address, address + DEBUG_HEAD] {
+            let place = place_of(code);
+            if let Some(lines) = self.lines.get_mut(place) {
+                let gone = |line: &&mut Line| line.frame.code == code;
+                lines.iter_mut().filter(gone).for_each(|line| *line = NO_LINE);
+            }
+            if let Some(known) = self.functions.get_mut(place).filter(|known| known.0 == code) {
+                *known = NO_CODE;
+            }
+        }
     }
 
     /// The node of the current thread's callstack, and what is wrong with this Python if that has just turned out.
@@ -183,14 +184,15 @@ impl Callstacks {
         generation: u16,
         frame: Frame,
     ) -> (u32, u32) {
-        let hash = (frame.code >> 4) ^ (frame.at as u64).wrapping_mul(0x9E37_79B9);
-        let (line_place, function_place) = (hash as usize % LINES, (frame.code >> 4) as usize % FUNCTIONS);
-        if let Some(cached) = self.lines.get(line_place).filter(|cached| cached.frame == frame) {
+        let place = place_of(frame.code);
+        let line_place = (frame.at as u32).wrapping_mul(0x9E37_79B9) as usize >> 20 & (LINES_EACH - 1);
+        let cached = self.lines.get(place).and_then(|lines| lines.get(line_place));
+        if let Some(cached) = cached.filter(|cached| cached.frame == frame) {
             return (cached.function, cached.line);
         }
         let Some(python) = self.python else { return (0, 0) };
         let line = python.line(frame);
-        let known = self.functions.get(function_place).filter(|known| known.0 == frame.code);
+        let known = self.functions.get(place).filter(|known| known.0 == frame.code);
         let function = match known {
             Some((_, function)) => *function,
             None => {
@@ -203,11 +205,16 @@ impl Callstacks {
             }
         };
         if watch(live, generation, frame.code) {
-            self.lines[line_place] = Line { frame, function, line };
-            self.functions[function_place] = (frame.code, function);
+            self.lines[place][line_place] = Line { frame, function, line };
+            self.functions[place] = (frame.code, function);
         }
         (function, line)
     }
+}
+
+/// Where the caches keep what they know of a code object.
+fn place_of(code: u64) -> usize {
+    ((code >> 4) as u32).wrapping_mul(0x9E37_79B9) as usize >> 16 & (FUNCTIONS - 1)
 }
 
 /// Bytes that Python's debug hooks put in front of an object: where they lie right above malloc, its free shows another address
