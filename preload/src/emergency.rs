@@ -62,6 +62,7 @@ fn note(failure: Failure) {
     let (header, node) = match &mut state {
         Some(state) => {
             let node = state.callstack();
+            state.keep();
             (state.recording(), node)
         }
         None => (file::header(), 0),

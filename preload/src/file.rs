@@ -1,4 +1,5 @@
-//! The recording as a mapped file: created at the first sample, grown chunk by chunk, reserved on disk before it is mapped.
+//! The recording: begun in private memory at the first sample, in a mapped file as soon as it is worth one, grown chunk by chunk,
+//! reserved on disk before it is mapped.
 #![expect(unsafe_code, reason = "makes references to mapped memory")]
 
 use core::fmt::Write;
@@ -24,8 +25,10 @@ pub fn disown() {
     HEADER.store(null_mut(), Release);
 }
 
-/// Chunks that a new file has: one of each table.
-const FIRST_CHUNKS: usize = Table::ALL.len();
+/// Bytes at the beginning: the header and one chunk of each table.
+const FIRST_BYTES: usize = HEADER_BYTES + Table::ALL.len() * CHUNK_BYTES;
+/// Bytes of a page.
+const PAGE: usize = 4096;
 
 /// The chunks of one table, in order.
 struct Chunks {
@@ -35,7 +38,11 @@ struct Chunks {
 
 /// The file of this process.
 pub struct Recording {
+    /// Where a file of it would be.
+    folder: Path,
+    /// Its file, once there is one.
     path: Path,
+    is_kept: bool,
     tables: [Chunks; Table::ALL.len()],
     /// Set when it cannot grow any more.
     stuck: Option<(Trouble, u64)>,
@@ -87,32 +94,22 @@ impl Recording {
             }
         }; Table::ALL.len()];
         Self {
+            folder: Path::new(),
             path: Path::new(),
+            is_kept: false,
             tables,
             stuck: None,
         }
     }
 
-    /// Creates `<folder>/<pid>-<n>.recording` with the first free `n`.
-    pub fn create(&mut self, folder: &[u8]) -> Result<&'static Header, Errno> {
-        let mut attempt = 0;
-        let file = loop {
-            self.path.clear();
-            self.path.push(folder);
-            let _ = write!(self.path, "/{}-{attempt}.recording\0", sys::pid());
-            let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG))?;
-            match File::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) {
-                Err(Errno(libc::EEXIST)) if attempt < 10_000 => attempt += 1,
-                other => break other?,
-            }
-        };
-        let bytes = HEADER_BYTES + FIRST_CHUNKS * CHUNK_BYTES;
-        allowed(bytes)?;
-        file.reserve(0, bytes)?;
-        let start = sys::map_file(&file, 0, bytes)?;
+    /// Begins one in private memory, to be kept in this folder once it is worth a file.
+    pub fn begin(&mut self, folder: &[u8]) -> Result<&'static Header, Errno> {
+        let start = sys::map_anonymous(FIRST_BYTES)?;
         // SAFETY: the mapping is zeroed, page-aligned, longer than a header, and never unmapped; zeros are a valid header.
         let header: &'static Header = unsafe { start.cast::<Header>().as_ref() };
-        self.stuck = None;
+        self.folder.clear();
+        self.folder.push(folder);
+        (self.is_kept, self.stuck) = (false, None);
         for (number, table) in Table::ALL.into_iter().enumerate() {
             self.tables[number].count = 0;
             self.append(
@@ -131,7 +128,66 @@ impl Recording {
         Ok(header)
     }
 
-    /// Makes a created file a recording, and this process's own.
+    /// Is it in a file?
+    #[inline]
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Puts what has begun in private memory into the file `<folder>/<pid>-<n>.recording`, with the first free `n`, and maps that
+    /// in the memory's place: every reference stays good. What another thread notes without the lock just now may be lost.
+    pub fn keep(&mut self, header: &'static Header) -> Result<(), Errno> {
+        if self.is_kept {
+            return Ok(());
+        }
+        let file = self.create()?;
+        let kept = self.fill(&file, header);
+        if kept.is_err() {
+            // An empty file would be taken for a damaged recording.
+            if let Some(path) = self.path.as_c_str() {
+                sys::remove(path);
+            }
+        }
+        self.is_kept = kept.is_ok();
+        kept
+    }
+
+    fn create(&mut self) -> Result<File, Errno> {
+        let mut attempt = 0;
+        loop {
+            self.path.clear();
+            self.path.push(self.folder.bytes());
+            let _ = write!(self.path, "/{}-{attempt}.recording\0", sys::pid());
+            let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG))?;
+            match File::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) {
+                Err(Errno(libc::EEXIST)) if attempt < 10_000 => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn fill(&self, file: &File, header: &'static Header) -> Result<(), Errno> {
+        allowed(FIRST_BYTES)?;
+        file.reserve(0, FIRST_BYTES)?;
+        let start = NonNull::from(header).cast::<u8>();
+        // The header last: until then this is no recording.
+        let pages = (HEADER_BYTES..FIRST_BYTES)
+            .step_by(PAGE)
+            .chain((0..HEADER_BYTES).step_by(PAGE));
+        for offset in pages {
+            let page = start.as_ptr().wrapping_add(offset).cast::<[u64; PAGE / 8]>();
+            // SAFETY: inside the mapping that begins at the header, aligned to a page; integers, for which any bytes are a value.
+            // Where another thread changes a counter meanwhile, the old or the new one is written.
+            let page = unsafe { &*page };
+            if page.iter().any(|word| *word != 0) {
+                file.write_at(page, offset)?;
+            }
+        }
+        // SAFETY: the mapping is ours, and what takes its place has the same contents.
+        unsafe { sys::map_file_over(start, file, FIRST_BYTES) }
+    }
+
+    /// Makes what has begun a recording, and this process's own.
     pub fn publish(&self, header: &'static Header) {
         header.magic.store(u64::from_le_bytes(recording::MAGIC), Release);
         HEADER.store((header as *const Header).cast_mut(), Release);
@@ -154,7 +210,7 @@ impl Recording {
     }
 
     /// Makes sure that record `index` has a place, growing the file if it must; `false` if it cannot.
-    pub fn make_room(&mut self, header: &Header, table: Table, index: usize) -> bool {
+    pub fn make_room(&mut self, header: &'static Header, table: Table, index: usize) -> bool {
         let chunks = &self.tables[table as usize - 1];
         if index / table.records_per_chunk() < chunks.count {
             return true;
@@ -174,7 +230,9 @@ impl Recording {
         }
     }
 
-    fn map_next(&self, header: &Header) -> Result<NonNull<u8>, (Trouble, u64)> {
+    fn map_next(&mut self, header: &'static Header) -> Result<NonNull<u8>, (Trouble, u64)> {
+        self.keep(header)
+            .map_err(|Errno(number)| (Trouble::CannotGrow, number as u64))?;
         let number = header.chunk_count.load(Relaxed) as usize;
         if number >= MAX_CHUNKS {
             return Err((Trouble::Full, recording::MAX_FILE_BYTES as u64));

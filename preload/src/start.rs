@@ -85,8 +85,13 @@ fn handle_report_signal() {
 }
 
 extern "C" fn end() {
-    if let Some(header) = file::header() {
-        header.state.store(recording::STATE_ENDED, Release);
+    let Some(header) = file::header() else { return };
+    header.state.store(recording::STATE_ENDED, Release);
+    // The job itself is worth a report, however small it is.
+    if let (Some(_inside), Some(mut state)) = (thread::Inside::enter(), STATE.try_for_a_while())
+        && state.settings.is_first
+    {
+        state.keep();
     }
 }
 
@@ -106,8 +111,12 @@ extern "C" fn after_fork_in_parent() {
     }
 }
 
+/// Bytes of small blocks that a forked child may allocate before it is sampled: most children end before.
+const GRACE_BYTES: u64 = 256 << 10;
+
 extern "C" fn after_fork_in_child() {
     file::disown();
+    thread::words().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
         STATE.after_fork(|state| state.after_fork());
     }

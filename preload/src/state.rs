@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::tally::{Change, change};
 use crate::text::Text;
 use crate::tree::Tree;
-use crate::{events, say, stash, sys};
+use crate::{events, file, say, stash, sys};
 
 /// The state of this process.
 pub static STATE: Lock<State> = Lock::new(State::new());
@@ -31,6 +31,9 @@ pub static INTERVAL_LOG2: AtomicU32 = AtomicU32::new(sampler::FINEST_LOG2);
 pub static LARGE_BYTES: AtomicU64 = AtomicU64::new(1 << 16);
 /// Has the program mapped any memory that is counted?
 pub static ANY_MAPPING: AtomicBool = AtomicBool::new(false);
+
+/// A process that never holds as much as this at once leaves no recording, unless an allocation failed or it is the job itself.
+const WORTH_A_FILE: u64 = 1 << 20;
 
 /// See the module's page.
 pub struct State {
@@ -79,29 +82,48 @@ impl State {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// The recording, created at the first call. `None` if that failed; it has then been said, and the job goes on without us.
+    /// The recording, begun at the first call. `None` if that failed; it has then been said, and the job goes on without us.
     pub fn recording(&mut self) -> Option<&'static Header> {
         if self.header.is_some() || self.gave_up {
             return self.header;
         }
         let folder = self.settings.run.as_ref()?.bytes();
-        match self.tree.file.create(folder) {
+        match self.tree.file.begin(folder) {
             Ok(header) => {
                 self.header = Some(header);
                 self.introduce(header);
                 self.tree.file.publish(header);
             }
-            Err(sys::Errno(number)) => {
-                self.gave_up = true;
-                RECORDING.store(false, Relaxed);
-                let folder = core::str::from_utf8(folder).unwrap_or("the run folder");
-                say::line(format_args!(
-                    "Process {} is not recorded: cannot create a recording in {folder} (errno {number}).",
-                    sys::pid()
-                ));
-            }
+            Err(error) => self.give_up(error),
         }
         self.header
+    }
+
+    /// Sees to it that what is recorded outlives the process; a shell script starts hundreds that are not worth it.
+    pub fn keep(&mut self) {
+        let Some(header) = self.recording() else { return };
+        if let Err(error) = self.tree.file.keep(header) {
+            self.give_up(error);
+        }
+    }
+
+    fn keep_if_worth_it(&mut self, header: &Header) {
+        if !self.tree.file.is_kept() && header.live_bytes.load(Relaxed) >= WORTH_A_FILE {
+            self.keep();
+        }
+    }
+
+    fn give_up(&mut self, sys::Errno(number): sys::Errno) {
+        self.gave_up = true;
+        self.header = None;
+        file::disown();
+        RECORDING.store(false, Relaxed);
+        let folder = self.settings.run.as_ref().map_or(&[][..], |run| run.bytes());
+        let folder = core::str::from_utf8(folder).unwrap_or("the run folder");
+        say::line(format_args!(
+            "Process {} is not recorded: cannot create a recording in {folder} (errno {number}).",
+            sys::pid()
+        ));
     }
 
     /// A Python was found: its version, `major << 8 | minor`, and what is wrong with it.
@@ -189,6 +211,7 @@ impl State {
                 generation,
             },
         );
+        self.keep_if_worth_it(header);
         let samples = header.samples.load(Relaxed) + 1;
         header.samples.store(samples, Relaxed);
         if samples.is_multiple_of(SAMPLES_PER_LOOK) {
@@ -345,6 +368,7 @@ impl State {
         if let Some(site) = self.tree.file.record::<Site>(site) {
             change(header, site, sampler::weight(bytes, Chance::Certain), Change::Add);
         }
+        self.keep_if_worth_it(header);
     }
 
     /// Takes out whatever of the program's mappings lies in this range; the site of the first.

@@ -58,6 +58,26 @@ pub fn map_file(file: &File, offset: usize, bytes: usize) -> Result<NonNull<u8>,
     answer(raw).and_then(|address| NonNull::new(address as *mut u8).ok_or(Errno(libc::ENOMEM)))
 }
 
+/// Maps the beginning of a file, shared, in place of what is mapped at an address.
+///
+/// # Safety
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Result<(), Errno> {
+    let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as usize;
+    let address = start.as_ptr() as usize;
+    // SAFETY: the caller's promise.
+    let raw = unsafe { call(libc::SYS_mmap, address, bytes, access, flags, file.0 as usize, 0) };
+    answer(raw).map(|_| ())
+}
+
+/// Removes a file.
+pub fn remove(path: &CStr) {
+    let at = libc::AT_FDCWD as usize;
+    // SAFETY: `path` ends in a zero byte and lives through the call.
+    let _ = unsafe { call(libc::SYS_unlinkat, at, path.as_ptr() as usize, 0, 0, 0, 0) };
+}
+
 /// # Safety
 /// Nothing may use the memory any more.
 pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
@@ -105,6 +125,20 @@ impl File {
             match answer(raw)? {
                 0 => return Err(Errno(libc::ENOSPC)),
                 written => (offset, bytes) = (offset + written, bytes - written),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `words` at `offset`.
+    pub fn write_at(&self, words: &[u64], offset: usize) -> Result<(), Errno> {
+        let (mut from, mut offset, mut bytes) = (words.as_ptr() as usize, offset, size_of_val(words));
+        while bytes > 0 {
+            // SAFETY: `from` points to at least `bytes` readable bytes of `words`.
+            let raw = unsafe { call(libc::SYS_pwrite64, self.0 as usize, from, bytes, offset, 0, 0) };
+            match answer(raw)? {
+                0 => return Err(Errno(libc::ENOSPC)),
+                written => (from, offset, bytes) = (from + written, offset + written, bytes - written),
             }
         }
         Ok(())

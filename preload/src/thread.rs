@@ -112,6 +112,13 @@ impl Words {
         self.beyond.set(distance - countdown);
     }
 
+    /// Leaves so many more bytes of blocks that are not large unsampled, unless every block is recorded.
+    pub fn spare(&self, bytes: u64) {
+        if self.random.get() != 0 {
+            self.beyond.set(self.beyond.get() + bytes);
+        }
+    }
+
     /// Is this thread inside our own code or under a hook that counts by itself?
     pub fn is_inside(&self) -> bool {
         self.inside.get() > 0
