@@ -1,11 +1,13 @@
 //! The callstack of the current thread as a node of the tree. Frames that the last sample saw too are taken from there; lines
 //! already looked up, from a cache.
 
+use core::cell::Cell;
+
 use recording::{Header, Trouble};
 
 use crate::live::{Entry, Live, WATCHED};
 use crate::python::names::Name;
-use crate::python::walk::Frame;
+use crate::python::walk::{Frame, Link};
 use crate::python::{Look, Python};
 use crate::tree::Tree;
 
@@ -35,6 +37,7 @@ struct Step {
 }
 
 const NO_FRAME: Frame = Frame { code: 0, at: 0 };
+const NO_LINK: Link = Link::none();
 const NO_LINE: Line = Line {
     frame: NO_FRAME,
     function: 0,
@@ -48,6 +51,10 @@ pub struct Callstacks {
     pub python: Option<Python>,
     /// The frames now, innermost first.
     frames: [Frame; DEPTH],
+    /// The links of the last sample, innermost first, and the node they led to; no links where it was not worth remembering.
+    links: [Link; DEPTH],
+    links_length: usize,
+    last_node: u32,
     /// The frames of the last sample, outermost first.
     trail: [Step; DEPTH],
     trail_length: usize,
@@ -65,6 +72,9 @@ impl Callstacks {
         Self {
             python: None,
             frames: [NO_FRAME; DEPTH],
+            links: [NO_LINK; DEPTH],
+            links_length: 0,
+            last_node: 0,
             trail: [Step {
                 frame: NO_FRAME,
                 node: 0,
@@ -80,7 +90,7 @@ impl Callstacks {
 
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
-        self.trail_length = 0;
+        (self.trail_length, self.links_length) = (0, 0);
         self.lines.fill([NO_LINE; LINES_EACH]);
         self.functions.fill(NO_CODE);
         self.no_python = 0;
@@ -88,7 +98,7 @@ impl Callstacks {
 
     /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
     pub fn forget(&mut self, address: u64) {
-        self.trail_length = 0;
+        (self.trail_length, self.links_length) = (0, 0);
         for code in [address, address + DEBUG_HEAD] {
             let place = place_of(code);
             if let Some(lines) = self.lines.get_mut(place) {
@@ -109,21 +119,40 @@ impl Callstacks {
         live: &mut Live,
         generation: u16,
     ) -> (u32, Option<Trouble>) {
-        let mut depth = 0;
+        let (mut depth, mut links) = (0, 0);
         let mut deeper = false;
-        let frames = &mut self.frames;
-        let look = self.python.as_mut().map_or(Look::Nothing, |python| {
-            python.look(|frame| match frames.get_mut(depth) {
-                Some(place) => {
-                    (*place, depth) = (frame, depth + 1);
-                    true
+        let Self {
+            frames,
+            links: places,
+            links_length,
+            python,
+            ..
+        } = self;
+        // The links that are known are overwritten only once they turn out to be others.
+        let known = Cell::from_mut(&mut places[..]).as_slice_of_cells();
+        let look = python.as_mut().map_or(Look::Nothing, |python| {
+            python.look(known.get(..*links_length).unwrap_or_default(), |link, frame| {
+                if let Some(place) = known.get(links) {
+                    place.set(link);
                 }
-                None => {
-                    deeper = true;
-                    false
+                links += 1;
+                let Some(frame) = frame else { return true };
+                match frames.get_mut(depth) {
+                    Some(place) => {
+                        (*place, depth) = (frame, depth + 1);
+                        true
+                    }
+                    None => {
+                        deeper = true;
+                        false
+                    }
                 }
             })
         });
+        if look == Look::Unchanged {
+            return (self.last_node, None);
+        }
+        self.links_length = 0;
         if look == Look::Misfit {
             self.python = None;
             return (self.no_python(header, tree), Some(Trouble::PythonSelfCheck));
@@ -131,7 +160,11 @@ impl Callstacks {
         if depth == 0 {
             return (self.no_python(header, tree), None);
         }
-        (self.node(header, tree, live, generation, depth, deeper), None)
+        let node = self.node(header, tree, live, generation, depth, deeper);
+        if links <= DEPTH && !deeper {
+            (self.links_length, self.last_node) = (links, node);
+        }
+        (node, None)
     }
 
     fn no_python(&mut self, header: &'static Header, tree: &mut Tree) -> u32 {

@@ -1,6 +1,7 @@
 //! The Python in this process: found by its symbols, checked once, read at every sample.
 #![expect(unsafe_code, reason = "calls functions of the interpreter")]
 
+use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::transmute;
 
@@ -17,7 +18,7 @@ pub mod walk;
 use layout::{BYTES_LENGTH, BYTES_TEXT, Layout, OBJECT_TYPE};
 use memory::{Checked, Direct};
 use names::Name;
-use walk::{End, Frame, Memory};
+use walk::{End, Frame, Link, Memory};
 
 /// What a look at the current thread gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Look {
     Nothing,
     /// Frames were shown.
     Frames,
+    /// The frames are those that were known, in the same state.
+    Unchanged,
     /// The offsets don't fit this build.
     Misfit,
 }
@@ -133,9 +136,9 @@ fn parse_version(text: &[u8]) -> (u8, u8) {
 }
 
 impl Python {
-    /// Shows `visit` the current thread's frames, innermost first, until it says `false`.
+    /// Shows `visit` the current thread's links and frames, innermost first, until it says `false`; unless its links are `known`.
     #[inline]
-    pub fn look(&mut self, visit: impl FnMut(Frame) -> bool) -> Look {
+    pub fn look(&mut self, known: &[Cell<Link>], visit: impl FnMut(Link, Option<Frame>) -> bool) -> Look {
         let state = self.current_thread_state();
         if state == 0 {
             return Look::Nothing;
@@ -145,6 +148,9 @@ impl Python {
                 Look::Frames => self.checked = true,
                 other => return other,
             }
+        }
+        if walk::is_unchanged(&Direct, self.layout, state, known) {
+            return Look::Unchanged;
         }
         walk::frames(&Direct, self.layout, self.code_type, state, MOST_STEPS, visit);
         Look::Frames
@@ -171,16 +177,24 @@ impl Python {
         let memory = Checked::default();
         let mut frames = 0;
         let mut fits = true;
-        let end = walk::frames(&memory, self.layout, self.code_type, state, STEPS_TO_CHECK, |frame| {
-            frames += 1;
-            let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
-            fits &= part(self.layout.code_filename) == self.str_type
-                && part(self.layout.code_name) == self.str_type
-                && part(self.layout.code_line_table) == self.bytes_type
-                && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
-                && (-2..1 << 28).contains(&frame.at);
-            fits && frames < FRAMES_TO_CHECK
-        });
+        let end = walk::frames(
+            &memory,
+            self.layout,
+            self.code_type,
+            state,
+            STEPS_TO_CHECK,
+            |_, frame| {
+                let Some(frame) = frame else { return true };
+                frames += 1;
+                let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
+                fits &= part(self.layout.code_filename) == self.str_type
+                    && part(self.layout.code_name) == self.str_type
+                    && part(self.layout.code_line_table) == self.bytes_type
+                    && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
+                    && (-2..1 << 28).contains(&frame.at);
+                fits && frames < FRAMES_TO_CHECK
+            },
+        );
         if !fits || memory.has_failed() {
             return Look::Misfit;
         }

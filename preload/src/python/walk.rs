@@ -1,6 +1,8 @@
 //! The callstack of a thread, innermost frame first, read from the interpreter's own structures. Pure: memory comes in as an
 //! argument, so the test's interpreter is a map.
 
+use core::cell::Cell;
+
 use super::layout::{Instruction, Layout, OBJECT_TYPE, OWNED_BY_C_STACK, OWNED_BY_GENERATOR};
 
 /// How to read the memory of the process.
@@ -22,6 +24,61 @@ pub struct Frame {
     pub at: i32,
 }
 
+/// A link of the chain of frames as it lies in memory: equal links at equal places are the same frame in the same state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    frame: u64,
+    code: u64,
+    instruction: u64,
+}
+
+impl Link {
+    /// No link of any chain.
+    pub const fn none() -> Self {
+        Self {
+            frame: 0,
+            code: 0,
+            instruction: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn read(memory: &impl Memory, layout: &Layout, frame: u64) -> Self {
+        let instruction = frame.wrapping_add(layout.frame_instruction as u64);
+        Self {
+            frame,
+            code: memory.word(frame.wrapping_add(layout.frame_code as u64)),
+            instruction: match layout.instruction {
+                Instruction::Bytes | Instruction::Units => memory.half(instruction) as u64,
+                Instruction::Pointer => memory.word(instruction),
+            },
+        }
+    }
+}
+
+/// The innermost frame of the thread with this state; 0 if there is none.
+#[inline(always)]
+fn innermost(memory: &impl Memory, layout: &Layout, thread_state: u64) -> u64 {
+    let frame = memory.word(thread_state + layout.thread_frame as u64);
+    match layout.through_cframe {
+        Some(offset) if frame != 0 => memory.word(frame + offset as u64),
+        _ => frame,
+    }
+}
+
+/// Has the thread with this state exactly these frames, all where they were? Programs allocate again and again at one place.
+#[inline(always)]
+pub fn is_unchanged(memory: &impl Memory, layout: &Layout, thread_state: u64, known: &[Cell<Link>]) -> bool {
+    let mut frame = innermost(memory, layout, thread_state);
+    for link in known.iter().map(Cell::get) {
+        if frame != link.frame || Link::read(memory, layout, frame) != link {
+            return false;
+        }
+        frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+    }
+    frame == 0 && !known.is_empty()
+}
+
 /// Where a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -33,7 +90,8 @@ pub enum End {
     Lost,
 }
 
-/// Shows `visit` each frame of the thread with this state until it says `false`, following no more than `steps` links.
+/// Shows `visit` each link of the thread with this state, with its frame if it stands for one, until it says `false`; follows no
+/// more than `steps` links.
 #[inline(always)]
 pub fn frames(
     memory: &impl Memory,
@@ -41,19 +99,15 @@ pub fn frames(
     code_type: u64,
     thread_state: u64,
     steps: u32,
-    mut visit: impl FnMut(Frame) -> bool,
+    mut visit: impl FnMut(Link, Option<Frame>) -> bool,
 ) -> End {
-    let mut frame = memory.word(thread_state + layout.thread_frame as u64);
-    if let (Some(offset), true) = (layout.through_cframe, frame != 0) {
-        frame = memory.word(frame + offset as u64);
-    }
+    let mut frame = innermost(memory, layout, thread_state);
     if frame == 0 {
         return End::Empty;
     }
     for _ in 0..steps {
-        if let Some(found) = read(memory, layout, code_type, frame)
-            && !visit(found)
-        {
+        let link = Link::read(memory, layout, frame);
+        if !visit(link, read(memory, layout, code_type, link)) {
             return End::Done;
         }
         frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
@@ -65,24 +119,25 @@ pub fn frames(
 }
 
 #[inline(always)]
-fn read(memory: &impl Memory, layout: &Layout, code_type: u64, frame: u64) -> Option<Frame> {
+fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -> Option<Frame> {
+    let Link {
+        frame,
+        code,
+        instruction,
+    } = link;
     let owner = layout.frame_owner.map(|offset| memory.byte(frame + offset as u64));
     // Before 3.12 nothing owns a frame under this number.
     if owner == Some(OWNED_BY_C_STACK) {
         return None;
     }
-    let code = memory.word(frame + layout.frame_code as u64);
     if code == 0 || memory.word(code + OBJECT_TYPE) != code_type {
         return None;
     }
-    let instruction = frame + layout.frame_instruction as u64;
     let at = match layout.instruction {
-        Instruction::Bytes => memory.half(instruction) as i32,
-        Instruction::Units => (memory.half(instruction) as i32).saturating_mul(2),
+        Instruction::Bytes => instruction as u32 as i32,
+        Instruction::Units => (instruction as u32 as i32).saturating_mul(2),
         Instruction::Pointer => {
-            let at = memory
-                .word(instruction)
-                .wrapping_sub(code + layout.code_bytecode as u64) as i64 as i32;
+            let at = instruction.wrapping_sub(code + layout.code_bytecode as u64) as i64 as i32;
             // A frame being built, or a shim: CPython's own `_PyFrame_IsIncomplete`.
             let first_traceable = memory.half(code + layout.code_first_traceable as u64) as i32;
             if owner != Some(OWNED_BY_GENERATOR) && at < first_traceable.saturating_mul(2) {
@@ -178,8 +233,10 @@ mod tests {
                 }
             }
             let mut seen = Vec::new();
-            let end = frames(&words, layout, CODE_TYPE, thread, 10, |frame| {
-                seen.push((frame.code, frame.at));
+            let mut links = Vec::new();
+            let end = frames(&words, layout, CODE_TYPE, thread, 10, |link, frame| {
+                links.push(link);
+                seen.extend(frame.map(|frame| (frame.code, frame.at)));
                 true
             });
             assert_eq!(end, End::Done);
@@ -189,6 +246,13 @@ mod tests {
                 &[(0x6000, 10), (0x7000, 12), (0x8000, 14)]
             };
             assert_eq!(seen, expected, "3.{minor}");
+            let links: Vec<_> = links.into_iter().map(Cell::new).collect();
+            let is_unchanged = |words: &Words, links: &[Cell<Link>]| is_unchanged(words, layout, thread, links);
+            assert!(is_unchanged(&words, &links), "3.{minor}");
+            assert!(!is_unchanged(&words, &links[..2]) && !is_unchanged(&words, &[]));
+            let moved = frames_at[1] + layout.frame_instruction as u64;
+            words.set(moved, words.half(moved) as u64 + 2, 4);
+            assert!(!is_unchanged(&words, &links), "3.{minor}");
         }
     }
 
@@ -198,7 +262,7 @@ mod tests {
         let mut words = Words::default();
         words.set(0x1000 + layout.thread_frame as u64, 0, 8);
         assert_eq!(
-            frames(&words, layout, CODE_TYPE, 0x1000, 10, |_| panic!(
+            frames(&words, layout, CODE_TYPE, 0x1000, 10, |_, _| panic!(
                 "a frame from nowhere"
             )),
             End::Empty
@@ -212,6 +276,7 @@ mod tests {
         words.set(0x1000 + layout.thread_frame as u64, 0x2000, 8);
         words.set(0x2000 + layout.frame_back as u64, 0x2000, 8);
         words.set(0x2000 + layout.frame_code as u64, 0, 8);
-        assert_eq!(frames(&words, layout, CODE_TYPE, 0x1000, 1000, |_| true), End::Lost);
+        words.set(0x2000 + layout.frame_instruction as u64, 0, 4);
+        assert_eq!(frames(&words, layout, CODE_TYPE, 0x1000, 1000, |_, _| true), End::Lost);
     }
 }
