@@ -20,6 +20,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cgroup::{Cgroup, Level, Version};
+use crate::gauge::FILES;
 use crate::headroom::{Bound, LONGEST_PAUSE};
 use crate::kernel_file::number;
 
@@ -99,10 +100,7 @@ impl Alarms {
         };
         match level.version {
             Version::V1 => {
-                for (limit, usage) in [
-                    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-                    ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
-                ] {
+                for (_, limit, usage) in FILES.into_iter().filter(|(version, ..)| *version == Version::V1) {
                     if let Some(bound) = number(&level.file(limit)).and_then(of_level) {
                         self.add(threshold(level, usage, bound), &level.file(usage));
                     }
@@ -142,9 +140,13 @@ impl Alarms {
 
     /// To be polled for input. After a ring there is a rest, for which it is none; [`Alarms::pause`] is no longer than that.
     pub fn source(&self) -> Option<BorrowedFd<'_>> {
-        let is_resting = self.resting_until.is_some_and(|end| Instant::now() < end);
-        let all = self.all.as_ref().filter(|_| !is_resting && !self.alarms.is_empty());
+        let all = self.all.as_ref();
+        let all = all.filter(|_| !self.is_resting() && !self.alarms.is_empty());
         all.map(|all| all.0.as_fd())
+    }
+
+    fn is_resting(&self) -> bool {
+        self.resting_until.is_some_and(|end| Instant::now() < end)
     }
 
     /// To be called when the source is readable: makes it ready to ring again.
@@ -184,8 +186,12 @@ impl Alarms {
         each.fold(longest, Duration::min)
     }
 
-    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short.
+    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short. During a rest
+    /// it is not heard.
     fn will_ring(&self, bound: &Bound) -> bool {
+        if self.is_resting() {
+            return false;
+        }
         let mut states = self.alarms.iter().filter_map(|alarm| match alarm {
             Alarm::Threshold { limit, usage, at, .. } if limit.path == bound.path && limit.bytes == bound.bytes => {
                 Some(number(usage).is_some_and(|usage| usage < *at))
