@@ -13,7 +13,7 @@ use crate::gauge::Gauge;
 use crate::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::limits::Limits;
 use crate::procfs::{self, Machine, Usage};
-use crate::watch::Alarms;
+use crate::watch::{Alarms, Rings};
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
 const RECENT: Duration = LONGEST_PAUSE;
@@ -295,6 +295,11 @@ impl Lookout {
     /// Whether the cgroup has told of a limit that could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.alarms.out_of_memory()
+    }
+
+    /// The kernel's alarms that have rung.
+    pub fn rings(&self) -> Vec<Rings> {
+        self.alarms.rings()
     }
 
     fn recent(&self) -> Option<&Short> {

@@ -194,6 +194,7 @@ impl Duties<'_> {
             counted: evidence.after(),
             own_kills,
             alarmed: self.lookout.out_of_memory(),
+            rings: self.lookout.rings(),
             is_shared: evidence.is_shared,
             is_killed_as_group: evidence.is_killed_as_group,
             bounds: self.lookout.bounds().to_vec(),
