@@ -252,6 +252,7 @@ impl Record {
 
     fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
         let mut run = self.run.clone();
+        let had_no_room = tidy::remove_unbegun(&self.workplace.path);
         let material = Material::load(&self.workplace.path)?;
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
         observed.killers = procfs::killers(Path::new("/"));
@@ -263,7 +264,9 @@ impl Record {
         let _ = termination::set(&termination::file(), &last_message(&run, &material));
         let mut page = None;
         if material.is_empty() && !is_worth_a_report(&run) {
-            self.say_nothing_was_recorded(&material);
+            if !had_no_room {
+                self.say_nothing_was_recorded(&material);
+            }
         } else {
             let written = material.write(&self.folder.path, &run, Occasion::Ended)?;
             tell(&written);
