@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dumper::outcome::LimitKind;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
-use crate::headroom::{Bound, LONGEST_PAUSE, tightest};
+use crate::gauge::Gauge;
+use crate::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::limits::Limits;
-use crate::procfs::{self, Machine};
-use crate::watch::Alarms;
+use crate::procfs::{self, Machine, Usage};
+use crate::watch::{Alarms, Rings};
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
 const RECENT: Duration = LONGEST_PAUSE;
@@ -19,16 +21,30 @@ const RECENT: Duration = LONGEST_PAUSE;
 /// So long a look holds for requests that have room enough.
 const FRESH: Duration = Duration::from_millis(50);
 
+/// The time from one whole look to the next is at least so many times what one costs the processor.
+const COST: u32 = 100;
+
+/// From seeing that memory runs out until the job has been stopped from using more: a few scheduler ticks on a busy machine.
+const REACTION: Duration = Duration::from_millis(20);
+
 /// Watches the limits of one job.
+///
+/// Most looks are at the gauges alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
+/// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
 pub struct Lookout {
     root: PathBuf,
     job: Pid,
     limits: Limits,
     cgroup: Option<Cgroup>,
     alarms: Alarms,
+    gauges: Vec<Gauge>,
     is_ringing: bool,
+    /// The last whole look, and when one is due whatever the gauges say.
     looked: Instant,
+    whole_look_due: Instant,
     look_again: Instant,
+    /// The last block that was larger than what was left, and who has it.
+    outstanding: Option<Request>,
     now: Vec<Bound>,
     short: Option<Short>,
     told: Told,
@@ -72,9 +88,12 @@ impl Lookout {
             limits,
             cgroup,
             alarms,
+            gauges: Vec::new(),
             is_ringing: false,
             looked: Instant::now(),
+            whole_look_due: Instant::now(),
             look_again: Instant::now(),
+            outstanding: None,
             now: Vec::new(),
             short: None,
             told,
@@ -105,7 +124,7 @@ impl Lookout {
 
     /// Makes a look due: somebody wants to know how things are now.
     pub fn hurry(&mut self) {
-        self.look_again = Instant::now();
+        self.is_ringing = true;
     }
 
     /// Looks, if that is due, and tells of a limit that has come near.
@@ -114,7 +133,67 @@ impl Lookout {
         if self.pause() > Duration::ZERO {
             return None;
         }
+        if let Some(room) = self.room_by_gauges() {
+            // An alarm that will ring is worth nothing against a block that is just being filled.
+            let alarmed = self.alarms.pause(&self.now);
+            let filled = time_to_fill(room);
+            let pause = if self.outstanding.is_some() {
+                filled
+            } else {
+                filled.max(alarmed)
+            };
+            self.look_again = Instant::now() + pause;
+            return None;
+        }
         self.look_at_once(None)
+    }
+
+    /// The least that is left above the margin of any cgroup, if that much can be told without a whole look.
+    fn room_by_gauges(&mut self) -> Option<u64> {
+        let rooms = self.gauges.iter_mut().map(|gauge| {
+            let used = gauge.read()?;
+            gauge.room(used)
+        });
+        // Each must be read, to know the pace.
+        let rooms: Vec<_> = rooms.collect();
+        let least = rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()?;
+        let is_enough = !self.is_ringing && Instant::now() < self.whole_look_due;
+        is_enough.then_some(least)
+    }
+
+    /// Whether a block that is larger than what was left is being filled so fast that the kernel will have killed before the
+    /// margin can be seen to be passed.
+    pub fn is_running_out(&mut self) -> bool {
+        let Some(request) = self.outstanding else { return false };
+        let will_be_met = |gauge: &&Gauge| gauge.will_be_met(REACTION);
+        let Some(gauge) = self.gauges.iter().find(will_be_met) else {
+            return false;
+        };
+        let growth = gauge.growth(REACTION);
+        let limit = gauge.limit().clone();
+        if !self.is_held(request) {
+            self.outstanding = None;
+            return false;
+        }
+        self.read();
+        // Without what the kernel can take back it may be another matter.
+        let is_it = |bound: &&Bound| bound.path == limit.path && bound.bytes == limit.bytes && bound.left() < growth;
+        let Some(nearest) = self.now.iter().find(is_it).cloned() else {
+            return false;
+        };
+        self.short = Some(Short {
+            when: Instant::now(),
+            nearest,
+            bounds: self.now.clone(),
+        });
+        true
+    }
+
+    /// Whether that process still has as much data as it once asked for at one go.
+    fn is_held(&self, request: Request) -> bool {
+        // In a container's own namespace of processes, ours is the job's.
+        let pid = Pid::from_raw(request.pid.cast_signed());
+        Usage::of(&self.root, pid).is_some_and(|usage| usage.data >= request.bytes)
     }
 
     /// Looks because of a large block. A job may allocate and free thousands of them in a second: one that had more than
@@ -138,6 +217,11 @@ impl Lookout {
         let asked = request.map_or(0, |request| request.bytes);
         let near = self.now.iter().filter(|bound| kills(bound) && bound.is_near(asked));
         let bound = tightest(near.cloned())?;
+        if request.is_some() && !bound.is_near(0) {
+            self.outstanding = request;
+            // To see it grow, the gauges must be followed from here on.
+            self.look_again = Instant::now();
+        }
         self.told.is_news(&bound, asked).then(|| Near {
             request: request.filter(|_| !bound.is_near(0)),
             bound,
@@ -146,10 +230,14 @@ impl Lookout {
 
     fn read(&mut self) {
         self.is_ringing = false;
+        let began = processor_time();
         let before = std::mem::replace(&mut self.now, deadly_bounds(&self.root, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
+        self.follow_gauges();
         self.looked = Instant::now();
-        self.look_again = self.looked + self.alarms.pause(&self.now);
+        let of_machine = self.now.iter().filter(|bound| bound.path.is_empty());
+        let machine = of_machine.map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
+        self.whole_look_due = self.looked + machine;
         let own = procfs::bounds(&self.root, self.job);
         // A process that has ended uses nothing; what it used when it was seen last says more.
         let is_alive = own.iter().any(|bound| bound.used > 0);
@@ -157,6 +245,8 @@ impl Lookout {
             true => own.into_iter().map(|bound| self.limits.of_the_user(bound)).collect(),
             false => before.into_iter().filter(|bound| !kills(bound)).collect(),
         };
+        let cost = processor_time().saturating_sub(began).saturating_mul(COST);
+        self.look_again = self.looked + self.alarms.pause(&self.now).max(cost.min(LONGEST_PAUSE));
         self.now.extend(own);
         if let Some(nearest) = nearest {
             self.short = Some(Short {
@@ -164,6 +254,22 @@ impl Lookout {
                 nearest,
                 bounds: self.now.clone(),
             });
+        }
+    }
+
+    /// Limits may be changed while the job runs.
+    fn follow_gauges(&mut self) {
+        let Some(cgroup) = &self.cgroup else { return };
+        let of_cgroup = || self.now.iter().filter(|bound| !bound.path.is_empty());
+        let has_gauge = |bound: &Bound| self.gauges.iter().any(|gauge| gauge.is_of(bound));
+        let is_limit = |gauge: &Gauge| of_cgroup().any(|bound| gauge.is_of(bound));
+        if of_cgroup().all(has_gauge) && self.gauges.iter().all(is_limit) {
+            return;
+        }
+        self.gauges = Gauge::all(cgroup, &self.now);
+        // One that cannot be read, such as that of a cgroup out of sight, leaves only whole looks.
+        if !of_cgroup().all(|bound| self.gauges.iter().any(|gauge| gauge.is_of(bound))) {
+            self.gauges.clear();
         }
     }
 
@@ -192,9 +298,19 @@ impl Lookout {
         self.alarms.out_of_memory()
     }
 
+    /// The kernel's alarms that have rung.
+    pub fn rings(&self) -> Vec<Rings> {
+        self.alarms.rings()
+    }
+
     fn recent(&self) -> Option<&Short> {
         self.short.as_ref().filter(|short| short.when.elapsed() <= RECENT)
     }
+}
+
+/// What this thread has cost the processor so far.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Every limit by which the kernel kills.

@@ -12,6 +12,7 @@ mod expendable;
 mod facts;
 mod filesystem;
 mod folder;
+mod gauge;
 mod glass;
 mod headroom;
 mod identity;

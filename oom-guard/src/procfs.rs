@@ -150,6 +150,11 @@ fn pid_of(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
+/// Whether there is such a process, if only one that has not been waited for.
+pub fn is_running(root: &Path, pid: i32) -> bool {
+    root.join(format!("proc/{pid}")).exists()
+}
+
 /// What to call a process: its command line, else its short name in brackets as ps has it; `None` if it has ended.
 pub fn command(root: &Path, pid: Pid) -> Option<String> {
     let read = |file: &str| text(&root.join(format!("proc/{pid}/{file}")), COMMAND_BYTES);

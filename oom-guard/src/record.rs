@@ -257,6 +257,7 @@ impl Record {
 
     fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
         let mut run = self.run.clone();
+        let had_no_room = tidy::remove_unbegun(&self.workplace.path);
         let material = Material::load(&self.workplace.path).inspect_err(|_| save(&run, &self.folder))?;
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
         // All of /proc is looked through for them, and only where memory was short is that worth it.
@@ -279,7 +280,9 @@ impl Record {
         }
         let mut page = None;
         if material.is_empty() && !is_worth_a_report(&run) {
-            self.say_nothing_was_recorded(&material);
+            if !had_no_room {
+                self.say_nothing_was_recorded(&material);
+            }
         } else {
             let written = material.write(&self.folder.path, &run, Occasion::Ended);
             let written = written.inspect_err(|_| save(&run, &self.folder))?;

@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dumper::outcome::ProcessName;
 use nix::libc::{SIGALRM, SIGCHLD, SIGCONT, SIGTERM, SIGTSTP, SIGURG, SIGUSR2, SIGWINCH, signalfd_siginfo};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::doorbell::{Doorbell, Ring};
@@ -29,6 +30,9 @@ use crate::verdict::observed::{Ending, Observed, Sent};
 
 /// Signals that are remembered for the verdict: the last ones say the most.
 const MOST_SIGNALS: usize = 16;
+
+/// No clock is due later than this; more may not fit the kernel's own.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What the supervisor wakes for.
 #[derive(Debug)]
@@ -100,15 +104,13 @@ impl Events {
         if let Some(event) = self.waiting.pop_front() {
             return event;
         }
-        // Rounded up: waking early would only mean to wait again.
-        let pause = duties.pause().as_millis().saturating_add(1);
-        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::NONE);
+        let pause = duties.pause().min(LONGEST_WAIT);
         let sources = std::iter::once(self.signals.as_fd()).chain(self.doorbell.iter().map(AsFd::as_fd));
         let sources = sources.chain(duties.lookout.source());
         let mut sources: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
         let alarm = 1 + usize::from(self.doorbell.is_some());
         // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
-        let _ = poll(&mut sources, pause);
+        let _ = ppoll(&mut sources, Some(TimeSpec::from_duration(pause)), None);
         if sources.get(alarm).and_then(PollFd::any).unwrap_or(false) {
             duties.lookout.ring();
         }
@@ -192,6 +194,7 @@ impl Duties<'_> {
             counted: evidence.after(),
             own_kills,
             alarmed: self.lookout.out_of_memory(),
+            rings: self.lookout.rings(),
             is_shared: evidence.is_shared,
             is_killed_as_group: evidence.is_killed_as_group,
             bounds: self.lookout.bounds().to_vec(),
@@ -245,6 +248,8 @@ impl Duties<'_> {
         }
         if let Some(near) = self.lookout.look() {
             self.is_near(job, near);
+        } else if self.exits_on_oom && self.lookout.is_running_out() {
+            self.end(job);
         }
         self.glass.look(job);
         self.sampling.take(|| self.lookout.tightest());
@@ -254,12 +259,22 @@ impl Duties<'_> {
     /// A request alone ends no job: what is never touched fills no memory.
     fn is_near(&mut self, job: Pid, near: Near) {
         if self.exits_on_oom && near.request.is_none() {
-            self.sampling.mark("too close to the limit: ended");
-            self.glass.break_now(job);
+            self.end(job);
         } else {
-            self.sampling.mark("close to the limit");
+            let is_request = near.request.is_some();
+            let mark = if is_request {
+                "a block larger than what is left"
+            } else {
+                "close to the limit"
+            };
+            self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
         }
+    }
+
+    fn end(&mut self, job: Pid) {
+        self.glass.break_now(job);
+        self.sampling.mark("too close to the limit: ended");
     }
 }
 

@@ -1,17 +1,26 @@
 //! What a finished run leaves behind: a shell script starts hundreds of commands that ended well and held next to nothing,
 //! and once they stand in the report, nobody misses their recordings.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use dumper::process::Process;
 use dumper::recording::State;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use crate::facts::is_replaced;
+use crate::procfs;
+use crate::sampling;
 
 /// A smaller peak than this is not worth a file, unless there is no larger one.
 const SMALL_BYTES: u64 = 1 << 20;
 /// Neither is a peak below this part of the largest.
 const SMALL_PART: u64 = 100;
+
+/// A recording begins with so many bytes that are not zero.
+const MAGIC_BYTES: u64 = 8;
 
 /// Removes the recordings that have nothing to add to the report that has been written of them.
 pub fn remove_small(processes: &[Process]) {
@@ -19,6 +28,30 @@ pub fn remove_small(processes: &[Process]) {
         // A file more is no trouble.
         let _ = fs::remove_file(&process.path);
     }
+}
+
+/// Removes recordings that were never begun for want of room on the disk, as their processes have said themselves. Returns
+/// whether there was any.
+pub fn remove_unbegun(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let unbegun = entries.map(|entry| entry.path()).filter(|path| {
+        // One that runs may just be about to begin it.
+        let has_ended = |(pid, _)| !procfs::is_running(Path::new("/"), pid);
+        sampling::numbers(path).is_some_and(has_ended) && is_unbegun(path)
+    });
+    let removed = unbegun.filter(|path| fs::remove_file(path).is_ok());
+    removed.count() > 0
+}
+
+/// What makes a file a recording is written last: until then it begins with zeros.
+fn is_unbegun(path: &Path) -> bool {
+    let mut first = Vec::new();
+    let options = File::options()
+        .read(true)
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(path);
+    let read = options.and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
+    read.is_ok() && first.iter().all(|byte| *byte == 0)
 }
 
 fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
@@ -86,6 +119,26 @@ mod tests {
             process(7, MIB / 2, State::Left),
         ];
         assert_eq!(removed(&processes), [1, 3]);
+    }
+
+    #[test]
+    fn a_recording_that_was_never_begun_goes_once_its_process_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: String| folder.path().join(name);
+        let gone = file(format!("{}-0.recording", i32::MAX));
+        let ours = file(format!("{}-0.recording", std::process::id()));
+        let full = file(format!("{}-1.recording", i32::MAX));
+        let lock = file("lock".to_owned());
+        let zeros = file(format!("{}-2.recording", i32::MAX));
+        fs::write(&zeros, [0; 10_000]).unwrap();
+        for empty in [&gone, &ours, &lock] {
+            fs::write(empty, "").unwrap();
+        }
+        fs::write(&full, "bytes").unwrap();
+        assert!(remove_unbegun(folder.path()));
+        assert!(!gone.exists() && !zeros.exists());
+        assert!(ours.exists() && full.exists() && lock.exists());
+        assert!(!remove_unbegun(folder.path()));
     }
 
     #[test]

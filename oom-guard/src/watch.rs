@@ -20,6 +20,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cgroup::{Cgroup, Level, Version};
+use crate::gauge::FILES;
 use crate::headroom::{Bound, LONGEST_PAUSE};
 use crate::kernel_file::number;
 
@@ -40,13 +41,32 @@ const EVENTS_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Alarms {
     all: Option<Epoll>,
-    alarms: Vec<Alarm>,
+    alarms: Vec<Hung>,
     /// Pressure files whose triggers are still to be set.
     late: Vec<PathBuf>,
     began: Instant,
     notes: Vec<String>,
     resting_until: Option<Instant>,
     out_of_memory: bool,
+}
+
+/// An alarm that has been set.
+#[derive(Debug)]
+struct Hung {
+    alarm: Alarm,
+    file: PathBuf,
+    rings: u64,
+}
+
+/// How often an alarm has rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// The kernel's file that it was set at.
+    pub file: PathBuf,
+    /// What it means.
+    pub says: &'static str,
+    /// At least once.
+    pub times: u64,
 }
 
 #[derive(Debug)]
@@ -121,10 +141,7 @@ impl Alarms {
         };
         match level.version {
             Version::V1 => {
-                for (limit, usage) in [
-                    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-                    ("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"),
-                ] {
+                for (_, limit, usage) in FILES.into_iter().filter(|(version, ..)| *version == Version::V1) {
                     if let Some(bound) = number(&level.file(limit)).and_then(of_level) {
                         self.add(threshold(level, usage, bound), &level.file(usage));
                     }
@@ -153,16 +170,24 @@ impl Alarms {
             Ok(alarm)
         });
         match added {
-            Ok(alarm) => self.alarms.push(alarm),
+            Ok(alarm) => self.alarms.push(Hung {
+                alarm,
+                file: file.to_owned(),
+                rings: 0,
+            }),
             Err(error) => self.notes.push(format!("no alarm at {}: {error}", file.display())),
         }
     }
 
     /// To be polled for input. After a ring there is a rest, for which it is none; [`Alarms::pause`] is no longer than that.
     pub fn source(&self) -> Option<BorrowedFd<'_>> {
-        let is_resting = self.resting_until.is_some_and(|end| Instant::now() < end);
-        let all = self.all.as_ref().filter(|_| !is_resting && !self.alarms.is_empty());
+        let all = self.all.as_ref();
+        let all = all.filter(|_| !self.is_resting() && !self.alarms.is_empty());
         all.map(|all| all.0.as_fd())
+    }
+
+    fn is_resting(&self) -> bool {
+        self.resting_until.is_some_and(|end| Instant::now() < end)
     }
 
     /// To be called when the source is readable: makes it ready to ring again.
@@ -173,10 +198,13 @@ impl Alarms {
             .as_ref()
             .map_or(0, |all| all.wait(&mut rung, EpollTimeout::ZERO).unwrap_or(0));
         for event in &rung[..count] {
-            let alarm = usize::try_from(event.data())
-                .ok()
-                .and_then(|index| self.alarms.get_mut(index));
-            self.out_of_memory |= alarm.is_some_and(Alarm::hear);
+            let index = usize::try_from(event.data()).ok();
+            let Some(hung) = index.and_then(|index| self.alarms.get_mut(index)) else {
+                continue;
+            };
+            let is_ring = hung.alarm.hear();
+            hung.rings += u64::from(is_ring);
+            self.out_of_memory |= is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
         }
         self.resting_until = Some(Instant::now() + REST);
     }
@@ -184,6 +212,17 @@ impl Alarms {
     /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
+    }
+
+    /// Those that have rung.
+    pub fn rings(&self) -> Vec<Rings> {
+        let rung = self.alarms.iter().filter(|hung| hung.rings > 0);
+        let rings = rung.map(|hung| Rings {
+            file: hung.file.clone(),
+            says: hung.alarm.says(),
+            times: hung.rings,
+        });
+        rings.collect()
     }
 
     /// How long to wait at most before the bounds are looked at again, given what they are now.
@@ -202,9 +241,13 @@ impl Alarms {
         each.fold(longest, Duration::min)
     }
 
-    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short.
+    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short. During a rest
+    /// it is not heard.
     fn will_ring(&self, bound: &Bound) -> bool {
-        let mut states = self.alarms.iter().filter_map(|alarm| match alarm {
+        if self.is_resting() {
+            return false;
+        }
+        let mut states = self.alarms.iter().filter_map(|hung| match &hung.alarm {
             Alarm::Threshold { limit, usage, at, .. } if limit.path == bound.path && limit.bytes == bound.bytes => {
                 Some(number(usage).is_some_and(|usage| usage < *at))
             }
@@ -222,19 +265,25 @@ impl Alarms {
 }
 
 impl Alarm {
-    /// Makes it ready to ring again, and tells whether it is the one that rings when memory has run out.
+    /// Makes it ready to ring again, and tells whether it has rung for what it is for.
     fn hear(&mut self) -> bool {
         match self {
-            Self::Threshold { ring, .. } => {
-                let _ = ring.read();
-                false
-            }
+            Self::Threshold { ring, .. } => ring.read().is_ok(),
             Self::OutOfMemory { ring, folder } => ring.read().is_ok() && folder.is_dir(),
             Self::Events(file) => {
-                let _ = file.rewind().and_then(|()| file.read(&mut [0; EVENTS_BYTES]));
-                false
+                let read = file.rewind().and_then(|()| file.read(&mut [0; EVENTS_BYTES]));
+                read.is_ok()
             }
-            Self::Pressure(_) => false,
+            Self::Pressure(_) => true,
+        }
+    }
+
+    fn says(&self) -> &'static str {
+        match self {
+            Self::Threshold { .. } => "the usage, page cache and all, came close to the limit or left it again",
+            Self::OutOfMemory { .. } => "a limit could not be kept",
+            Self::Events(_) => "the limit was met, or the cgroup was made to wait",
+            Self::Pressure(_) => "processes waited for memory for 50 ms within two seconds",
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::units::{self, Bytes};
 
 /// Lines of evidence in the log; the page has all.
 const EVIDENCE: usize = 3;
+/// The source of what is known of the job's end.
+const ENDING: &str = "wait4";
+const SIGKILL: i32 = 9;
 /// Columns of a terminal that the log's prefix leaves.
 const COLUMNS: usize = 80 - "=fil-profile= ".len();
 
@@ -21,10 +24,19 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
     if let Some(limit) = &outcome.limit {
         lines.extend(wrapped(&format!("Limit: {}", limited(limit)), "  "));
     }
-    for evidence in outcome.evidence.iter().take(EVIDENCE) {
+    let evidence = outcome.evidence.iter().filter(|evidence| is_news(outcome, evidence));
+    for evidence in evidence.take(EVIDENCE) {
         lines.extend(wrapped(&format!("- {}", observed(evidence)), "  "));
     }
     lines
+}
+
+/// Is it worth a line of the log? How the job ended is in the sentence already; a counter at rest says something only where it
+/// could have been the kernel's SIGKILL, and elsewhere that nothing has happened.
+fn is_news(outcome: &Outcome, evidence: &Evidence) -> bool {
+    let is_at_rest = evidence.before.is_some() && evidence.before == evidence.after;
+    let is_about_kill = outcome.signal == Some(SIGKILL);
+    evidence.source != ENDING && (!is_at_rest || is_about_kill)
 }
 
 /// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.

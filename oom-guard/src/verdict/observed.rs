@@ -5,6 +5,7 @@ use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::evidence::Counted;
 use crate::headroom::Bound;
+use crate::watch::Rings;
 
 /// The signals by which a process is asked to end.
 const REQUESTS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -28,6 +29,8 @@ pub struct Observed {
     pub own_kills: u64,
     /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::Alarms::out_of_memory`]).
     pub alarmed: bool,
+    /// The kernel's alarms that have rung.
+    pub rings: Vec<Rings>,
     /// Whether others than the job and its supervisor were in its cgroup.
     pub is_shared: bool,
     /// Whether `memory.oom.group` is set: the kernel then kills everybody in the cgroup at once.

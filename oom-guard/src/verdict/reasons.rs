@@ -25,17 +25,22 @@ pub fn list(observed: &Observed) -> Vec<Evidence> {
     list.extend(machine(observed));
     if observed.own_kills > 0 {
         list.push(said(
-            "wait4",
+            "our own reports",
             format!("{} of these kills are of our own reports", observed.own_kills),
         ));
-    }
-    if observed.alarmed {
-        list.push(said("memory.oom_control", "a limit could not be kept".to_owned()));
     }
     if let Some(near) = &observed.near {
         let (left, bytes) = (Bytes(near.left()), Bytes(near.bytes));
         let whose = if near.path.is_empty() { "limits" } else { &near.path };
         list.push(said(whose, format!("when last looked at, {left} of {bytes} were left")));
+    }
+    for rings in &observed.rings {
+        let times = match rings.times {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let says = format!("the kernel's alarm rang {times}: {}", rings.says);
+        list.push(said(&rings.file.display().to_string(), says));
     }
     for facts in &observed.processes {
         if let Some(failure) = &facts.last_failure {

@@ -125,12 +125,19 @@ fn a_cgroup_that_runs_out_rings_and_then_rests() {
         wait_until(&mut alarms, |alarms, _| alarms.source().is_some()),
         "it never ceases to rest"
     );
-    if cgroup.version == Version::V1 {
-        assert!(
-            wait_until(&mut alarms, |alarms, _| alarms.out_of_memory()),
-            "nobody said why"
-        );
+    let must = match cgroup.version {
+        Version::V1 => vec![
+            doomed.folder.join("memory.usage_in_bytes"),
+            doomed.folder.join("step/memory.oom_control"),
+        ],
+        Version::V2 => vec![doomed.folder.join("memory.events")],
+    };
+    let has_rung = |alarms: &Alarms, file: &Path| alarms.rings().iter().any(|rings| rings.file == file);
+    for file in &must {
+        let rung = wait_until(&mut alarms, |alarms, _| has_rung(alarms, file));
+        assert!(rung, "{} has not rung: {:?}", file.display(), alarms.rings());
     }
+    assert_eq!(alarms.out_of_memory(), cgroup.version == Version::V1);
 }
 
 #[test]

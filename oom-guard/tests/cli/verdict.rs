@@ -39,6 +39,20 @@ fn a_job_killed_by_somebody_was_not_killed_for_memory() {
 }
 
 #[test]
+fn a_job_that_merely_fails_is_told_without_counters_that_did_not_move() {
+    let place = Place::with_library();
+    let outcome = place.run(&["run", "sh", "-c", "exit 7"]);
+    assert_eq!(outcome.status, Some(7));
+    let said = outcome.said().join(" ");
+    for noise in ["oom_kill", "wait4", "/proc/vmstat"] {
+        assert!(!said.contains(noise), "{said}");
+    }
+    // The report has them all the same.
+    let run = place.run_json();
+    assert!(run.contains("oom_kill: the OOM killer killed nobody"), "{run}");
+}
+
+#[test]
 fn whoever_sent_the_signal_is_named() {
     let place = Place::with_library();
     let mut running = place.start(&["run", "sh", "-c", "echo ready; read line"]);

@@ -160,6 +160,22 @@ fn on_oom_exit_ends_the_job_before_the_kernel_does() {
 }
 
 #[test]
+fn on_oom_exit_ends_a_block_that_is_filled_at_once_before_the_kernel_does() {
+    let Some(cgroup) = Cgroup::limited(LIMIT) else { return };
+    let job = Job::python(Python::any(), "fills_at_once.py").arg("1000");
+    let outcome = job.on_oom(OnOom::Exit).within(&cgroup).run();
+    assert_eq!((outcome.status, cgroup.kills()), (Some(53), 0), "{outcome}");
+    let report = Report::of(&outcome);
+    assert_eq!(report.kind(), "allocation_failed_fatal", "{outcome}{report}");
+    assert_eq!(report.text("/outcome/limit/path"), cgroup.name(), "{report}");
+    let held = outcome.out_of_memory().at(&place("fills_at_once.py", "HERE"));
+    assert_close(held, 1000 * MIB, 1.0, &outcome);
+    // A block that is too large is told as what it is.
+    assert!(outcome.stderr.contains("asked for 1000.0 MiB, and only "), "{outcome}");
+    assert!(!outcome.stderr.contains("Close to the limit"), "{outcome}");
+}
+
+#[test]
 fn what_comes_close_to_the_limit_is_told_and_left_alone() {
     let Some(cgroup) = Cgroup::limited(LIMIT) else { return };
     let usage = cgroup.folder().join("memory.usage_in_bytes");

@@ -38,6 +38,12 @@ fn untouched_memory_beyond_the_limit() {
     ends_as_without_us(100 * MIB, &["untouched"]);
 }
 
+/// What is touched of it, and how fast, is no reason as long as it stays within the limit.
+#[test]
+fn untouched_memory_beyond_the_limit_beside_quick_growth_within_it() {
+    ends_as_without_us(300 * MIB, &["sparse"]);
+}
+
 #[test]
 fn a_modest_job_under_a_small_limit() {
     ends_as_without_us(64 * MIB, &["little"]);

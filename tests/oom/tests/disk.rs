@@ -41,6 +41,18 @@ fn a_job_ends_as_without_us_however_little_room_the_disk_has() {
         is_unharmed(&outcome, 4, "holding\ndone\n");
         assert_eq!(outcome.job_stderr(), "", "{room} bytes left: {outcome}");
         let picture = disk.path().join("out/latest/peak-memory.svg");
+        let left = Command::new("find")
+            .arg(disk.path().join("out"))
+            .args(["-name", "*.recording", "-size", "0"])
+            .output();
+        assert_eq!(
+            left.expect("find can be run").stdout,
+            b"",
+            "{room} bytes left: {outcome}"
+        );
+        for noise in ["not a recording", "no recording can be read", "nothing was recorded"] {
+            assert!(!outcome.stderr.contains(noise), "{room} bytes left: {outcome}");
+        }
         // What is there is whole; what is not there is spoken of.
         if picture.exists() {
             oom::Svg::load(&picture);

@@ -1,4 +1,5 @@
-"""Uses much that no limit on memory counts: page cache (`cache FILE`), untouched memory (`untouched`), or little (`little`)."""
+"""Uses much that no limit on memory counts: page cache (`cache FILE`), untouched memory (`untouched`, and with quick growth
+beside it `sparse`), or little (`little`)."""
 import mmap
 import sys
 
@@ -13,7 +14,7 @@ if sys.argv[1] == "cache":
                 break
     print("read", total)
     kept = [bytearray(1 << 20) for _ in range(20)]
-elif sys.argv[1] == "untouched":
+elif sys.argv[1] in ("untouched", "sparse"):
     import ctypes
 
     zeros = ctypes.CDLL(None).calloc
@@ -21,5 +22,7 @@ elif sys.argv[1] == "untouched":
     zeros.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
     assert zeros(1 << 27, 8)
     also = mmap.mmap(-1, 1 << 30)
+    if sys.argv[1] == "sparse":
+        kept = bytearray(180 << 20)
 print("end")
 sys.exit(6)
