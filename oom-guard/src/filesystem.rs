@@ -1,8 +1,12 @@
 //! What kind of file system a folder is on: a mapped file on a network's is slow at best, and one in memory counts as the
 //! job's own and is gone with the machine.
 
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::sys::stat::{major, minor};
 use nix::sys::statfs::{FsType, statfs};
 
 /// Kinds of file system, as far as a recording has to do with them.
@@ -45,7 +49,30 @@ const MEMORY: [u32; 2] = [
 
 /// The kind of file system that a folder is on; local where that is not known.
 pub fn kind(folder: &Path) -> Kind {
-    statfs(folder).map_or(Kind::Local, |about| of_type(about.filesystem_type()))
+    let kind = statfs(folder).map_or(Kind::Local, |about| of_type(about.filesystem_type()));
+    if kind == Kind::Local && is_handed_through(folder) {
+        return Kind::Network;
+    }
+    kind
+}
+
+/// Whether it is on 9p, which in some kernels tells the number of the file system that is at its other end.
+fn is_handed_through(folder: &Path) -> bool {
+    let Ok(device) = fs::metadata(folder).map(|about| about.dev()) else {
+        return false;
+    };
+    let mounts = File::open("/proc/self/mountinfo").map(BufReader::new);
+    let mut lines = mounts
+        .into_iter()
+        .flat_map(|mounts| mounts.lines().map_while(Result::ok));
+    let device = format!("{}:{}", major(device), minor(device));
+    lines.any(|line| is_9p_mount(&line, &device))
+}
+
+/// `36 35 0:32 / /mnt/out rw,relatime - 9p out rw,…`: between the options and the dash there may be more.
+fn is_9p_mount(line: &str, device: &str) -> bool {
+    let kind = line.split_once(" - ").map(|(_, about)| about);
+    line.split(' ').nth(2) == Some(device) && kind.is_some_and(|kind| kind.starts_with("9p "))
 }
 
 fn of_type(file_system: FsType) -> Kind {
@@ -75,6 +102,14 @@ mod tests {
         ] {
             assert_eq!(of_type(FsType(number)), kind, "{number:x}");
         }
+    }
+
+    #[test]
+    fn a_mount_of_9p_is_known_by_its_device() {
+        let line = "36 35 0:32 / /mnt/out rw,relatime shared:1 - 9p out rw,access=client";
+        assert!(is_9p_mount(line, "0:32"));
+        assert!(!is_9p_mount(line, "0:3"));
+        assert!(!is_9p_mount("36 35 0:32 / /mnt/9p rw - ext4 /dev/vda rw", "0:32"));
     }
 
     #[test]

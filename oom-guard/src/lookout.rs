@@ -1,10 +1,10 @@
 //! Keeping an eye on the limits while the job runs: how near it is to the nearest, and when that is news.
 
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dumper::outcome::LimitKind;
+use nix::poll::PollFd;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
@@ -102,14 +102,14 @@ impl Lookout {
         lookout
     }
 
-    /// To be polled for input; see [`Lookout::ring`].
-    pub fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.alarms.source()
+    /// To be polled; see [`Lookout::ring`].
+    pub fn sources(&self) -> Vec<PollFd<'_>> {
+        self.alarms.sources()
     }
 
-    /// To be called when the source is readable.
-    pub fn ring(&mut self) {
-        self.alarms.answer();
+    /// To be called when something has come from some of the sources, with which it were.
+    pub fn ring(&mut self, rung: &[bool]) {
+        self.alarms.answer(rung);
         self.is_ringing = true;
     }
 
@@ -296,6 +296,11 @@ impl Lookout {
     /// Whether the cgroup has told of a limit that could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.alarms.out_of_memory()
+    }
+
+    /// To be called when the job has ended.
+    pub fn hear_the_last(&mut self) {
+        self.alarms.hear_the_last();
     }
 
     /// The kernel's alarms that have rung.

@@ -105,14 +105,16 @@ impl Events {
             return event;
         }
         let pause = duties.pause().min(LONGEST_WAIT);
-        let sources = std::iter::once(self.signals.as_fd()).chain(self.doorbell.iter().map(AsFd::as_fd));
-        let sources = sources.chain(duties.lookout.source());
-        let mut sources: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
-        let alarm = 1 + usize::from(self.doorbell.is_some());
+        let own = std::iter::once(self.signals.as_fd()).chain(self.doorbell.iter().map(AsFd::as_fd));
+        let mut sources: Vec<_> = own.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        let count = sources.len();
+        sources.extend(duties.lookout.sources());
         // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
         let _ = ppoll(&mut sources, Some(TimeSpec::from_duration(pause)), None);
-        if sources.get(alarm).and_then(PollFd::any).unwrap_or(false) {
-            duties.lookout.ring();
+        let alarms = sources.iter().skip(count);
+        let rung: Vec<_> = alarms.map(|source| source.any().unwrap_or(false)).collect();
+        if rung.contains(&true) {
+            duties.lookout.ring(&rung);
         }
         while let Ok(Some(signal)) = self.signals.read_signal() {
             self.sort(&signal, job);
@@ -166,8 +168,9 @@ impl Duties<'_> {
     }
 
     /// What is known of the job now that it has ended, what is recorded apart.
-    pub fn observed(self, end: End, job: ProcessName, evidence: &Evidence) -> Observed {
+    pub fn observed(mut self, end: End, job: ProcessName, evidence: &Evidence) -> Observed {
         let root = Path::new("/");
+        self.lookout.hear_the_last();
         let ending = match end {
             End::Status(status) => Ending::Status(status),
             End::Signal(signal) => Ending::Signal(signal),

@@ -11,12 +11,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::cgroup::{Cgroup, Level, Version};
@@ -40,7 +40,6 @@ const EVENTS_BYTES: usize = 512;
 /// The alarms of one job.
 #[derive(Debug)]
 pub struct Alarms {
-    all: Option<Epoll>,
     alarms: Vec<Hung>,
     /// Pressure files whose triggers are still to be set.
     late: Vec<PathBuf>,
@@ -90,7 +89,6 @@ impl Alarms {
     /// Sets all alarms that can be had, but for those that [`Alarms::complete`] sets. `bounds` are those of the cgroup.
     pub fn set(root: &Path, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
         let mut set = Self {
-            all: None,
             alarms: Vec::new(),
             late: Vec::new(),
             began: Instant::now(),
@@ -98,13 +96,6 @@ impl Alarms {
             resting_until: None,
             out_of_memory: false,
         };
-        match Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC) {
-            Ok(all) => set.all = Some(all),
-            Err(error) => {
-                set.notes.push(format!("no alarms: {error}"));
-                return set;
-            }
-        }
         for level in cgroup.iter().flat_map(|cgroup| &cgroup.levels) {
             set.watch(level, bounds);
         }
@@ -157,56 +148,49 @@ impl Alarms {
     }
 
     fn add(&mut self, alarm: io::Result<Alarm>, file: &Path) {
-        let index = self.alarms.len() as u64;
-        let added = alarm.and_then(|mut alarm| {
-            alarm.hear();
-            let (fd, flags) = match &alarm {
-                Alarm::Threshold { ring, .. } | Alarm::OutOfMemory { ring, .. } => (ring.as_fd(), EpollFlags::EPOLLIN),
-                Alarm::Events(file) | Alarm::Pressure(file) => (file.as_fd(), EpollFlags::EPOLLPRI),
-            };
-            if let Some(all) = &self.all {
-                all.add(fd, EpollEvent::new(flags, index))?;
+        match alarm {
+            Ok(mut alarm) => {
+                alarm.hear();
+                self.alarms.push(Hung {
+                    alarm,
+                    file: file.to_owned(),
+                    rings: 0,
+                });
             }
-            Ok(alarm)
-        });
-        match added {
-            Ok(alarm) => self.alarms.push(Hung {
-                alarm,
-                file: file.to_owned(),
-                rings: 0,
-            }),
             Err(error) => self.notes.push(format!("no alarm at {}: {error}", file.display())),
         }
     }
 
-    /// To be polled for input. After a ring there is a rest, for which it is none; [`Alarms::pause`] is no longer than that.
-    pub fn source(&self) -> Option<BorrowedFd<'_>> {
-        let all = self.all.as_ref();
-        let all = all.filter(|_| !self.is_resting() && !self.alarms.is_empty());
-        all.map(|all| all.0.as_fd())
+    /// To be polled. After a ring there is a rest, for which there are none; [`Alarms::pause`] is no longer than that.
+    ///
+    /// Each on its own and not through one epoll: the kernel tells of pressure once, and polling the epoll would be that once.
+    pub fn sources(&self) -> Vec<PollFd<'_>> {
+        let hung = self.alarms.iter().filter(|_| !self.is_resting());
+        hung.map(|hung| hung.alarm.source()).collect()
     }
 
     fn is_resting(&self) -> bool {
         self.resting_until.is_some_and(|end| Instant::now() < end)
     }
 
-    /// To be called when the source is readable: makes it ready to ring again.
-    pub fn answer(&mut self) {
-        let mut rung = [EpollEvent::empty(); 16];
-        let count = self
-            .all
-            .as_ref()
-            .map_or(0, |all| all.wait(&mut rung, EpollTimeout::ZERO).unwrap_or(0));
-        for event in &rung[..count] {
-            let index = usize::try_from(event.data()).ok();
-            let Some(hung) = index.and_then(|index| self.alarms.get_mut(index)) else {
-                continue;
-            };
+    /// To be called when there have been rings, with which of the sources it were: makes those ready to ring again.
+    pub fn answer(&mut self, rung: &[bool]) {
+        for (hung, _) in self.alarms.iter_mut().zip(rung).filter(|(_, rung)| **rung) {
             let is_ring = hung.alarm.hear();
             hung.rings += u64::from(is_ring);
             self.out_of_memory |= is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
         }
         self.resting_until = Some(Instant::now() + REST);
+    }
+
+    /// Hears what has rung during a rest: the job has ended, and that may have been why.
+    pub fn hear_the_last(&mut self) {
+        self.resting_until = None;
+        let mut sources = self.sources();
+        // Interrupted or not, what it has not told is not there.
+        let _ = poll(&mut sources, PollTimeout::ZERO);
+        let rung: Vec<_> = sources.iter().map(|source| source.any().unwrap_or(false)).collect();
+        self.answer(&rung);
     }
 
     /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
@@ -265,6 +249,15 @@ impl Alarms {
 }
 
 impl Alarm {
+    fn source(&self) -> PollFd<'_> {
+        match self {
+            Self::Threshold { ring, .. } | Self::OutOfMemory { ring, .. } => {
+                PollFd::new(ring.as_fd(), PollFlags::POLLIN)
+            }
+            Self::Events(file) | Self::Pressure(file) => PollFd::new(file.as_fd(), PollFlags::POLLPRI),
+        }
+    }
+
     /// Makes it ready to ring again, and tells whether it has rung for what it is for.
     fn hear(&mut self) -> bool {
         match self {

@@ -120,10 +120,16 @@ impl State {
         RECORDING.store(false, Relaxed);
         let folder = self.settings.run.as_ref().map_or(&[][..], |run| run.bytes());
         let folder = core::str::from_utf8(folder).unwrap_or("the run folder");
-        say::line(format_args!(
-            "Process {} is not recorded: cannot create a recording in {folder} (errno {number}).",
-            sys::pid()
-        ));
+        let pid = sys::pid();
+        if number == libc::ENOSPC {
+            say::line(format_args!(
+                "Process {pid} is not recorded: No space left on the disk of {folder}."
+            ));
+        } else {
+            say::line(format_args!(
+                "Process {pid} is not recorded: cannot create a recording in {folder} (errno {number})."
+            ));
+        }
     }
 
     /// A Python was found: its version, `major << 8 | minor`, and what is wrong with it.

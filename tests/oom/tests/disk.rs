@@ -103,7 +103,11 @@ fn a_job_that_runs_out_of_memory_on_a_full_disk_still_says_where() {
 fn a_disk_that_gets_full_while_the_job_runs_makes_the_report_incomplete_and_says_so() {
     let Some(disk) = Disk::new(8 * MIB) else { return };
     let job = Job::python(Python::any(), "fills_disk.py").arg(disk.path());
-    let job = job.option("-o").option(disk.path().join("out"));
+    // Finely sampled, so that what there is to record needs more than the disk has.
+    let job = job
+        .option("--sample-interval=4096")
+        .option("-o")
+        .option(disk.path().join("out"));
     let outcome = job.run();
     is_unharmed(&outcome, 6, "full\nend\n");
     let said = outcome.stderr.contains("No space left") || outcome.stderr.contains("INCOMPLETE");
