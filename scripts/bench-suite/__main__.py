@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def show_list():
 
 def main():
     options = parse(sys.argv[1:])
+    # An end by SIGTERM is as orderly as by Ctrl-C: the command that is being measured ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.list:
         return show_list()
     target = Path(os.environ.get("CARGO_TARGET_DIR", environment.ROOT / "target")).resolve()
@@ -79,12 +82,19 @@ def main():
     chosen = options.workloads or [w.name for w in WORKLOADS if w.quick or not options.quick] + list(KILLED)
 
     file = folder / "results.json"
-    results = {"workloads": {}, "killed": {}}
+    results = {
+        "machine": environment.machine(python, bench.ours),
+        "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
+        "rounds": options.rounds,
+        "workloads": {},
+        "killed": {},
+    }
     if options.again and file.exists():
-        results = json.loads(file.read_text())
-    results["machine"] = environment.machine(python, bench.ours)
-    results["command"] = shlex.join(["scripts/bench", *sys.argv[1:]])
-    results["rounds"] = options.rounds
+        earlier = json.loads(file.read_text())
+        for what in ("machine", "rounds"):
+            if earlier[what] != results[what]:
+                sys.exit(f"cannot continue {file}: its {what} is {earlier[what]}, now it is {results[what]}")
+        results.update(workloads=earlier["workloads"], killed=earlier["killed"])
 
     def write():
         """After each workload, so that what breaks off later loses nothing."""

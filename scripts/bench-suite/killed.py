@@ -1,12 +1,15 @@
 """What is left of a job that was killed: how far it came, and what the report costs afterwards."""
 
 import shutil
+import signal
 import struct
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import cgroup
-from measure import Failed, environment, run
+from measure import Failed, environment, last_words, run
 from tools import OURS, PLAIN, TOOLS, Tool, ours
 from workloads import FOLDER
 
@@ -29,19 +32,18 @@ def rows_reached(chosen, bench, rounds, bound, say):
     tools = [tool for tool in TOOLS if tool.name in chosen]
     if OURS in chosen:
         tools.insert(2, NO_STASH)
-    reached = {tool.name: {"rows": [], "reports": []} for tool in tools}
+    reached = {tool.name: {"rounds": []} for tool in tools}
     for number in range(1, rounds + 1):
         for tool in tools:
             entry = reached[tool.name]
-            entry_failed = entry.get("failed") or tool.missing(bench)
-            if entry_failed:
-                entry["failed"] = entry_failed
+            if "failed" in entry:
                 continue
             try:
-                rows, out = fill(tool, bench, bound)
-                entry["rows"].append(rows)
-                if number == 1:
-                    entry["reports"].append(report_of(with_report(tool), bench, out, bound))
+                tool.check()
+                end, out = fill(tool, bench, bound)
+                entry["rounds"].append(end)
+                if number == 1 and tool.name != PLAIN:
+                    entry["report"] = report_of(with_report(tool), bench, out, bound)
             except Failed as failed:
                 entry["failed"] = str(failed)
         say(f"rows until the kill {number}/{rounds}: " + ", ".join(f"{name} {said(e)}" for name, e in reached.items()))
@@ -49,7 +51,11 @@ def rows_reached(chosen, bench, rounds, bound, say):
 
 
 def said(entry):
-    return f"FAILED: {entry['failed']}" if "failed" in entry else f"{median(entry['rows']):.0f}"
+    return f"FAILED: {entry['failed']}" if "failed" in entry else f"{median_rows(entry):.0f}"
+
+
+def median_rows(entry):
+    return median(end["rows"] for end in entry["rounds"])
 
 
 def fill(tool, bench, bound):
@@ -62,8 +68,8 @@ def fill(tool, bench, bound):
         cost = run(tool.command(bench, out, script), bench.scratch, bound, environment(), cgroup=procs)
     (rows,) = struct.unpack("<Q", counter.read_bytes())
     if rows == 0 or cost["status"] == 0:
-        raise Failed(f"it was not killed: status {cost['status']} after {rows} rows")
-    return rows, out
+        raise Failed(f"status {cost['status']} after {rows} rows: {last_words(bench.scratch / 'stderr')}")
+    return {"rows": rows, "status": cost["status"]}, out
 
 
 def many_stacks(chosen, bench, bound, say):
@@ -74,20 +80,38 @@ def many_stacks(chosen, bench, bound, say):
         out = fresh(bench)
         script = [str(FOLDER / "many_stacks.py"), str(STACKS)]
         try:
-            run(tool.command(bench, out, script), bench.scratch, bound, environment())
-            reports[tool.name] = report_of(with_report(tool), bench, out, bound)
+            cost = run(tool.command(bench, out, script), bench.scratch, bound, environment())
+            if cost["status"] != -signal.SIGKILL:
+                raise Failed(f"status {cost['status']}: {last_words(bench.scratch / 'stderr')}")
+            report = report_of(with_report(tool), bench, out, bound)
+            reports[tool.name] = {**report, "stacks": stacks_in(tool, bench, out)}
         except Failed as failed:
             reports[tool.name] = {"failed": str(failed)}
         say(f"report of {STACKS:,} stacks: {tool.name} {reports[tool.name]}")
     return reports
 
 
+def stacks_in(tool, bench, out):
+    """How many different stacks the tool knows of at the peak, by what it offers to other programs."""
+    if tool.name.startswith(OURS):
+        return len((out / "latest" / "peak-memory.prof").read_text().splitlines())
+    counted = subprocess.run(
+        [bench.python, Path(__file__).with_name("count_stacks.py"), out / "memray.bin"], stdout=subprocess.PIPE, text=True
+    )
+    return int(counted.stdout) if counted.returncode == 0 else None
+
+
 def report_of(tool, bench, out, bound):
     if tool.report is None or not any(out.glob(tool.data)):
-        return {"failed": "no report of a killed program"}
+        return {"failed": "none of a killed program"}
+    # Of ours there is one already: that a new one is made must show.
+    for page in out.glob("*/index.html"):
+        page.unlink()
     cost = run(tool.report(bench, out), bench.scratch, bound, environment())
     if cost["status"] != 0:
-        return {"failed": f"status {cost['status']}"}
+        return {"failed": f"status {cost['status']}: {last_words(bench.scratch / 'stderr')}"}
+    if tool.name.startswith(OURS) and not any(out.glob("*/index.html")):
+        return {"failed": "no page was written"}
     return {"wall": cost["wall"], "max_rss": cost["max_rss"]}
 
 

@@ -109,3 +109,8 @@ def work_line(stdout):
 def bytes_on_disk(paths):
     """The blocks that files take, not their lengths: a file may have holes."""
     return sum(path.lstat().st_blocks * 512 for path in paths if path.is_file() and not path.is_symlink())
+
+def last_words(stderr):
+    """The last line, without our own path in it."""
+    lines = [line.strip() for line in stderr.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].replace(str(stderr.parent), "…")[:160] if lines else "nothing on stderr"

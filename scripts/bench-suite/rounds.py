@@ -2,7 +2,7 @@
 
 import shutil
 
-from measure import Failed, bytes_on_disk, environment, run, work_line
+from measure import Failed, bytes_on_disk, environment, last_words, run, work_line
 from tools import PLAIN
 
 
@@ -14,8 +14,10 @@ def run_workload(workload, tools, bench, rounds, bound, say):
     """
     measured = {tool.name: {"rounds": []} for tool in tools}
     for tool in tools:
-        if reason := tool.missing(bench):
-            measured[tool.name] = {"failed": reason}
+        try:
+            tool.check()
+        except Failed as failed:
+            measured[tool.name] = {"failed": str(failed)}
     trial = rounds > 1
     for number in range(0 if trial else 1, rounds + 1):
         said = []
@@ -81,8 +83,3 @@ def compared(measured):
             if any(cost["result"] != expected for cost in entry.get("rounds", [])):
                 entry["failed"] = "the program's result is another one"
     return measured
-
-
-def last_words(stderr):
-    lines = [line.strip() for line in stderr.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "nothing on stderr"

@@ -1,17 +1,35 @@
-"""Runs a program under tracemalloc and writes what a report would need when it has ended: its ten largest tracebacks.
+"""tracemalloc as a tool: runs a program and keeps a snapshot of its end, or makes a report of such a snapshot.
 
-Usage: python -X tracemalloc=FRAMES snapshot.py FILE SCRIPT ARGUMENTS…
+Usage: python -X tracemalloc=FRAMES snapshot.py run SNAPSHOT SCRIPT ARGUMENTS…
+       python snapshot.py report SNAPSHOT REPORT
 """
 
-import runpy
+import os
 import sys
 import tracemalloc
-from pathlib import Path
 
-target, *sys.argv = sys.argv[1:]
-sys.path[0] = str(Path(sys.argv[0]).parent)
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    largest = tracemalloc.take_snapshot().statistics("traceback")[:10]
-    Path(target).write_text("\n".join("\n".join([str(entry), *entry.traceback.format()]) for entry in largest))
+
+def run(snapshot, script):
+    import runpy
+
+    sys.argv = script
+    sys.path[0] = os.path.dirname(script[0])
+    try:
+        runpy.run_path(script[0], run_name="__main__")
+    finally:
+        tracemalloc.take_snapshot().dump(snapshot)
+
+
+def report(snapshot, target):
+    """The ten largest call stacks, with their lines."""
+    largest = tracemalloc.Snapshot.load(snapshot).statistics("traceback")[:10]
+    with open(target, "w") as file:
+        for entry in largest:
+            print(entry, *entry.traceback.format(), sep="\n", file=file)
+
+
+mode, snapshot, *rest = sys.argv[1:]
+if mode == "run":
+    run(snapshot, rest)
+else:
+    report(snapshot, *rest)

@@ -1,8 +1,7 @@
 """The results as Markdown."""
 
-from statistics import median
-
 import figures
+from killed import median_rows
 from ratios import median_and_worst
 from tools import PLAIN
 
@@ -112,7 +111,7 @@ def failures(results):
             report = {} if "failed" in entry else figures.report_of(entry) or {}
             if reason := entry.get("failed") or report.get("failed"):
                 what = "" if "failed" in entry else " its report"
-                lines.append(f"- {name}, {tool}{what}: {reason}".replace("|", "\\|"))
+                lines.append(f"- {name}, {tool}{what}: {reason}")
     return ["## What failed", "\n".join(lines)] if lines else []
 
 
@@ -122,26 +121,41 @@ def killed(measured):
         parts.append("## A job that was killed: the rows that it reached in a memory cgroup of 300 MB")
         parts.append(f"Not measured: {reached['failed']}." if "failed" in reached else rows_grid(reached))
     if reports := measured.get("many_stacks"):
-        parts.append("## The report of a killed job with 100,000 call stacks")
-        rows = [[tool, *report_cells(report)] for tool, report in reports.items()]
-        parts.append(grid(["", "seconds", "MiB"], rows))
+        parts.append("## The report of a killed job that held blocks from 100,000 call stacks")
+        rows = [[tool, count(report.get("stacks")), *report_cells(report)] for tool, report in reports.items()]
+        parts.append(grid(["", "stacks recorded", "seconds", "MiB"], rows))
     return parts
 
 
 def rows_grid(reached):
-    plain = median(reached[PLAIN]["rows"]) if reached.get(PLAIN, {}).get("rows") else None
+    plain = median_rows(reached[PLAIN]) if reached.get(PLAIN, {}).get("rounds") else None
     rows = []
     for tool, entry in reached.items():
         if "failed" in entry:
-            rows.append([tool, "failed: " + entry["failed"], "–", "–", "–"])
+            rows.append([tool, "failed: " + in_a_cell(entry["failed"]), *["–"] * 4])
             continue
-        reports = report_cells(entry["reports"][0]) if entry["reports"] else ["–", "–"]
-        share = f"{median(entry['rows']) / plain:.1%}" if plain else "–"
-        rows.append([tool, f"{median(entry['rows']):,.0f}", share, *reports])
-    return grid(["", "rows", "of plain", "report, seconds", "report, MiB"], rows)
+        share = f"{median_rows(entry) / plain:.1%}" if plain else "–"
+        rows.append([tool, count(median_rows(entry)), share, ended_by(entry), *report_cells(entry.get("report"))])
+    return grid(["", "rows", "of plain", "ended by", "report, seconds", "report, MiB"], rows)
+
+
+def ended_by(entry):
+    """A tool may end the program before the kernel does."""
+    statuses = sorted({end["status"] for end in entry["rounds"]})
+    return ", ".join(f"signal {-status}" if status < 0 else f"status {status}" for status in statuses)
+
+
+def count(number):
+    return "–" if number is None else f"{number:,.0f}"
 
 
 def report_cells(report):
+    if report is None:
+        return ["–", "–"]
     if "failed" in report:
-        return ["failed: " + report["failed"].replace("|", "\\|"), "–"]
+        return ["failed: " + in_a_cell(report["failed"]), "–"]
     return [f"{report['wall']:.2f}", f"{report['max_rss'] / figures.MIB:.0f}"]
+
+
+def in_a_cell(words):
+    return words.replace("|", "\\|")

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
+from measure import Failed
+
+
+SNAPSHOT = Path(__file__).with_name("snapshot.py")
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -25,15 +30,13 @@ class Tool:
     report: Optional[Callable] = None
     # What the report is made from, in the folder.
     data: str = "**/*"
-    package: Optional[str] = None
     colour: str = "#000"
     quick: bool = False
 
-    def missing(self, bench):
-        """Why it cannot be run, if it cannot."""
+    def check(self):
+        """Raises Failed where it cannot be run."""
         if self.name == "heaptrack" and not shutil.which("heaptrack"):
-            return "heaptrack is not installed"
-        return None
+            raise Failed("it is not installed")
 
 
 def ours(*options):
@@ -66,7 +69,11 @@ def scalene(bench, out, script):
 
 
 def tracemalloc(bench, out, script):
-    return [bench.python, "-X", "tracemalloc=25", Path(__file__).with_name("snapshot.py"), out / "snapshot.txt", *script]
+    return [bench.python, "-X", "tracemalloc=25", SNAPSHOT, "run", out / "snapshot", *script]
+
+
+def tracemalloc_report(bench, out):
+    return [bench.python, SNAPSHOT, "report", out / "snapshot", out / "report.txt"]
 
 
 def heaptrack(bench, out, script):
@@ -84,11 +91,11 @@ TOOLS = [
     Tool(PLAIN, python_with(), quick=True),
     Tool(OURS, ours(), data="**/*.recording", colour="#c1121f", quick=True),
     Tool(f"{OURS}-exact", ours("--exact"), data="**/*.recording", colour="#f4845f", quick=True),
-    Tool("fil", fil, package="filprofiler", colour="#2a9d8f"),
-    Tool("memray", memray(), memray_report, "*.bin", "memray", "#1d3557", quick=True),
-    Tool("memray-python", memray("--trace-python-allocators"), memray_report, "*.bin", "memray", "#457b9d"),
-    Tool("memray-native", memray("--native"), memray_report, "*.bin", "memray", "#8ecae6"),
-    Tool("scalene", scalene, package="scalene", colour="#6a4c93"),
-    Tool("tracemalloc", tracemalloc, colour="#e9c46a"),
+    Tool("fil", fil, colour="#2a9d8f"),
+    Tool("memray", memray(), memray_report, "*.bin", "#1d3557", quick=True),
+    Tool("memray-python", memray("--trace-python-allocators"), memray_report, "*.bin", "#457b9d"),
+    Tool("memray-native", memray("--native"), memray_report, "*.bin", "#8ecae6"),
+    Tool("scalene", scalene, colour="#6a4c93"),
+    Tool("tracemalloc", tracemalloc, tracemalloc_report, "snapshot", colour="#e9c46a"),
     Tool("heaptrack", heaptrack, heaptrack_report, "heaptrack.*", colour="#8d8d8d"),
 ]
