@@ -22,8 +22,9 @@ def svg(results, figure):
         if tool.name in workload["tools"]
     }
     found = [each for each in ratios.values() if each]
+    shown = [name for name in workloads if any(ratios.get((name, tool.name)) for tool in tools)]
     axis = Axis(min([0.85, *(r.low for r in found)]), max([2.0, *(r.high for r in found)]))
-    height = TOP + STEP * len(workloads) + BOTTOM
+    height = TOP + STEP * len(shown) + BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" font-size="13">',
@@ -33,7 +34,7 @@ def svg(results, figure):
         *legend(tools),
         *axis.lines(height - BOTTOM),
     ]
-    for row, name in enumerate(workloads):
+    for row, name in enumerate(shown):
         y = TOP + STEP * row + STEP / 2
         if row % 2 == 0:
             parts.append(f'<rect x="0" y="{y - STEP / 2}" width="{WIDTH}" height="{STEP}" fill="#000" opacity="0.04"/>')
