@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 LAUNCH = Path(__file__).parent / "launch.py"
@@ -51,23 +52,27 @@ def run(command, folder, bound, env, cgroup=None, whole_tree=False):
 
 
 def session_of(session):
-    """The processes of a session: what a command has started, whatever groups they have made since."""
+    """The processes of a session that have not ended: what a command has started, whatever groups they have made since."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+                state, _, _, its_session = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:4]
             except OSError:
                 continue
-            if int(fields[3]) == session:
+            if int(its_session) == session and state not in "ZX":
                 yield int(entry)
 
 
 def end_session(session):
-    for pid in session_of(session):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    """Waits until they are gone: the next command must have the machine for itself."""
+    deadline = time.monotonic() + 10
+    while (left := list(session_of(session))) and time.monotonic() < deadline:
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
 
 
 class Tree(threading.Thread):
