@@ -50,12 +50,12 @@ def pyperformance(name, loops, *options, quick=False):
 
 WORKLOADS = [
     own("empty", "start-up", quick=True),
-    own("import_large", "start-up", quick=True),
+    own("import_large", "start-up"),
     own("fib", "calls", quick=True),
     own("nbody", "calls"),
     own("json_text", "allocations", quick=True),
     own("dict_rows", "allocations", quick=True),
-    own("split_strings", "allocations", quick=True),
+    own("split_strings", "allocations"),
     own("list_churn", "allocations"),
     pyperformance("deltablue", 150, quick=True),
     own("numpy_temporaries", "numpy and tables"),
