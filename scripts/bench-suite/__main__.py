@@ -91,9 +91,10 @@ def main():
     }
     if options.again and file.exists():
         earlier = json.loads(file.read_text())
-        for what in ("machine", "rounds"):
-            if earlier[what] != results[what]:
-                sys.exit(f"cannot continue {file}: its {what} is {earlier[what]}, now it is {results[what]}")
+        for what, now in {**results["machine"], "rounds": options.rounds}.items():
+            before = earlier["rounds"] if what == "rounds" else earlier["machine"].get(what)
+            if before != now:
+                sys.exit(f"cannot continue {file}: {what} was {before}, and is {now} now")
         results.update(workloads=earlier["workloads"], killed=earlier["killed"])
 
     def write():
