@@ -1,0 +1,1 @@
+"""Start-up: a program that does nothing."""

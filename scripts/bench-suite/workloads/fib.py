@@ -1,0 +1,10 @@
+"""Calls and nothing else: Fibonacci by recursion."""
+
+from work import work
+
+
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+work(fib, 35)

@@ -1,0 +1,9 @@
+"""C++: containers made and dropped (see containers.cc)."""
+
+import ctypes
+
+from work import INPUTS, work
+
+containers = ctypes.CDLL(str(INPUTS / "containers.so")).containers
+containers.restype = ctypes.c_ulong
+work(containers, ctypes.c_ulong(1600))
