@@ -20,6 +20,7 @@ mod report;
 mod running;
 mod slurm;
 mod svg;
+mod truth;
 mod venv;
 mod victim;
 
@@ -38,6 +39,7 @@ pub use report::Report;
 pub use running::Running;
 pub use slurm::Slurm;
 pub use svg::Svg;
+pub use truth::Held;
 pub use venv::numpy_python;
 pub use victim::{Place, place, victim};
 
