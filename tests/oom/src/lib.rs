@@ -44,7 +44,7 @@ pub use slurm::Slurm;
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::numpy_python;
+pub use venv::{memray_python, numpy_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

@@ -44,3 +44,22 @@ fn one_large_block_for_less_than_a_millisecond_is_the_peak() {
 fn small_blocks_for_a_few_milliseconds_are_the_peak() {
     is_seen("burst", "BURST");
 }
+
+/// The highest of many estimates is too high, the more so the longer a heap stays the same: what is reported must not be.
+#[test]
+#[ignore = "the preload takes the highest estimate for the peak: 20 % above what is held after 200 rounds"]
+fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
+    let here = place("steady.py", "HERE");
+    let outcome = Job::python(Python::any(), "steady.py").arg("20").arg("200").run();
+    let lines = report_of(&outcome).lines_of("steady.py");
+    let (held, truth) = (lines[&here.line], outcome.truths()["HELD"]);
+    let error = held.error() / truth as f64;
+    let off = held.bytes as f64 / truth as f64 - 1.0;
+    oom::announce(&format!(
+        "replaced 200 times: {:.2} % off, ± {:.2} %",
+        100.0 * off,
+        100.0 * error
+    ));
+    assert!(error < 0.0165, "{outcome}");
+    assert!(held.normal_score(truth).abs() < 5.0 && off.abs() < 0.05, "{outcome}");
+}
