@@ -11,6 +11,7 @@ mod container;
 mod disk;
 mod document;
 mod folded;
+mod footprint;
 mod job;
 mod machine;
 mod outcome;
@@ -19,7 +20,9 @@ mod python;
 mod report;
 mod running;
 mod slurm;
+mod spread;
 mod svg;
+mod truth;
 mod venv;
 mod victim;
 
@@ -30,6 +33,7 @@ pub use container::{Contained, Container};
 pub use disk::Disk;
 pub use document::example;
 pub use folded::{Folded, Frame, Stack};
+pub use footprint::Footprint;
 pub use job::{Job, OnOom};
 pub use machine::Boot;
 pub use outcome::Outcome;
@@ -37,8 +41,10 @@ pub use python::Python;
 pub use report::Report;
 pub use running::Running;
 pub use slurm::Slurm;
+pub use spread::Spread;
 pub use svg::Svg;
-pub use venv::numpy_python;
+pub use truth::Held;
+pub use venv::{memray_python, numpy_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

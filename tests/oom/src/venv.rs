@@ -1,6 +1,6 @@
-//! A virtual environment with numpy, made once and kept below cargo's target folder.
+//! Virtual environments with packages from PyPI, made once and kept below cargo's target folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -9,23 +9,37 @@ use crate::{Python, built};
 /// The python of a virtual environment that has numpy. It stays a link: its path is what makes it that environment's.
 pub fn numpy_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
-    READY.get_or_init(|| {
-        let base = Python::any();
-        let (major, minor, micro) = base.version;
-        let folder = built::target().join(format!("numpy-{major}.{minor}.{micro}"));
-        let path = folder.join("bin/python");
-        if !imports_numpy(&path) {
-            built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
-            built::run(Command::new(&path).args(["-m", "pip", "install", "--quiet", "numpy"]));
-        }
-        Python {
-            path,
-            version: base.version,
-        }
-    })
+    READY.get_or_init(|| with("numpy", &["numpy"], &["numpy"]))
 }
 
-fn imports_numpy(python: &PathBuf) -> bool {
-    let output = Command::new(python).args(["-c", "import numpy"]).output();
+/// One that has memray, a peer that records every allocation, and the packages of real programs.
+pub fn memray_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    let packages = ["memray", "numpy", "pandas", "scikit-learn"];
+    READY.get_or_init(|| with("memray", &packages, &["memray", "numpy", "pandas", "sklearn"]))
+}
+
+fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
+    let base = Python::any();
+    let (major, minor, micro) = base.version;
+    let folder: PathBuf = built::target().join(format!("{name}-{major}.{minor}.{micro}"));
+    let path = folder.join("bin/python");
+    if !imports(&path, modules) {
+        built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
+        built::run(
+            Command::new(&path)
+                .args(["-m", "pip", "install", "--quiet"])
+                .args(packages),
+        );
+    }
+    Python {
+        path,
+        version: base.version,
+    }
+}
+
+fn imports(python: &Path, modules: &[&str]) -> bool {
+    let code = format!("import {}", modules.join(", "));
+    let output = Command::new(python).args(["-c", &code]).output();
     output.is_ok_and(|output| output.status.success())
 }
