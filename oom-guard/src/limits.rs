@@ -77,14 +77,13 @@ impl Limits {
         }
     }
 
-    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have. `deadly` is the smallest limit by
-    /// which the kernel kills, in bytes: the stash is resident, and nobody can raise that one for us.
-    pub fn for_job(self, stash: u64, deadly: Option<u64>) -> (Self, u64) {
+    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have. A limit by which the kernel kills does
+    /// not count: it is met by touching memory, and nobody touches the stash.
+    pub fn for_job(self, stash: u64) -> (Self, u64) {
         let stash = [self.address_space, self.data]
             .into_iter()
             .filter(|limit| !limit.can_grant(stash.saturating_add(OVERHEAD_BYTES)))
             .filter_map(Limit::bytes)
-            .chain(deadly)
             .map(|bytes| bytes / STASH_SHARE)
             .fold(stash, u64::min);
         let ours = stash.saturating_add(OVERHEAD_BYTES);
@@ -157,40 +156,29 @@ mod tests {
             address_space: NONE,
             data: NONE,
         }
-        .for_job(STASH, None);
+        .for_job(STASH);
         assert_eq!((limits.address_space, limits.data, stash), (NONE, NONE, STASH));
     }
 
     #[test]
     fn a_soft_limit_is_raised_by_what_we_use() {
-        let (limits, stash) = address_space(100 << 20, RLIM_INFINITY).for_job(STASH, None);
+        let (limits, stash) = address_space(100 << 20, RLIM_INFINITY).for_job(STASH);
         assert_eq!(limits.address_space.soft, (100 << 20) + STASH + OVERHEAD_BYTES);
         assert_eq!((limits.address_space.hard, stash), (RLIM_INFINITY, STASH));
     }
 
     #[test]
     fn where_the_hard_limit_forbids_it_the_stash_is_scaled_down() {
-        let (limits, stash) = address_space(64 << 20, 64 << 20).for_job(STASH, None);
+        let (limits, stash) = address_space(64 << 20, 64 << 20).for_job(STASH);
         assert_eq!((limits.address_space.soft, stash), (64 << 20, 4 << 20));
-        let (limits, stash) = address_space(4 << 30, 4 << 30).for_job(STASH, None);
+        let (limits, stash) = address_space(4 << 30, 4 << 30).for_job(STASH);
         assert_eq!((limits.address_space.soft, stash), (4 << 30, STASH));
-    }
-
-    #[test]
-    fn in_a_small_cgroup_the_stash_is_small() {
-        let (limits, stash) = address_space(1 << 30, RLIM_INFINITY).for_job(STASH, Some(64 << 20));
-        assert_eq!(stash, 4 << 20);
-        assert_eq!(limits.address_space.soft, (1 << 30) + (4 << 20) + OVERHEAD_BYTES);
-        assert_eq!(
-            address_space(1 << 30, RLIM_INFINITY).for_job(STASH, Some(1 << 30)).1,
-            STASH
-        );
     }
 
     #[test]
     fn the_user_sees_the_limit_that_the_user_set() {
         let limits = address_space(100 << 20, RLIM_INFINITY);
-        let (granted, _) = limits.for_job(STASH, None);
+        let (granted, _) = limits.for_job(STASH);
         let bound = Bound {
             kind: LimitKind::AddressSpace,
             path: String::new(),
@@ -204,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_grant_never_passes_the_hard_limit() {
-        let (limits, _) = address_space(u64::MAX - 2, u64::MAX - 1).for_job(u64::MAX, None);
+        let (limits, _) = address_space(u64::MAX - 2, u64::MAX - 1).for_job(u64::MAX);
         assert_eq!(limits.address_space.soft, u64::MAX - 1);
     }
 }

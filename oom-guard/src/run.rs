@@ -163,7 +163,7 @@ impl<'a> Start<'a> {
         let events = Events::new(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
-        let (limits, stash) = self.limits.for_job(self.settings.stash, deadly);
+        let (limits, stash) = self.limits.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
         command.env("FIL_PROFILE_RUN", workplace);
