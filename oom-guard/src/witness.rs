@@ -32,11 +32,13 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Every signal must be held by now. Without a process to be had, no signal is taken for a group's.
+    /// Every signal must be held by now. Without a process to be had, no signal is taken for a group's. Neither is one to process
+    /// 1 of a container: whoever signals that means it, and its children shall be the job's.
     pub fn call() -> Self {
         let parent = Pid::this();
+        let is_first = parent.as_raw() == 1;
         Self {
-            pid: process::apart(|| stand_by(parent)).ok(),
+            pid: (!is_first).then(|| process::apart(|| stand_by(parent)).ok()).flatten(),
             refreshed: Instant::now(),
         }
     }
@@ -51,6 +53,9 @@ impl Witness {
     /// Calls another if this one has a signal already; to be called after signals, and now and then.
     pub fn refresh(&mut self) {
         self.refreshed = Instant::now();
+        if Pid::this().as_raw() == 1 {
+            return;
+        }
         if self.pid.and_then(pending) != Some(0) {
             self.dismiss();
             *self = Self::call();
