@@ -38,7 +38,7 @@ pub use report::Report;
 pub use running::Running;
 pub use slurm::Slurm;
 pub use svg::Svg;
-pub use venv::numpy_python;
+pub use venv::{memray_python, numpy_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

@@ -1,4 +1,4 @@
-//! A virtual environment with numpy, made once and kept below cargo's target folder.
+//! Virtual environments with a package, made once and kept below cargo's target folder.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,23 +9,31 @@ use crate::{Python, built};
 /// The python of a virtual environment that has numpy. It stays a link: its path is what makes it that environment's.
 pub fn numpy_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
-    READY.get_or_init(|| {
-        let base = Python::any();
-        let (major, minor, micro) = base.version;
-        let folder = built::target().join(format!("numpy-{major}.{minor}.{micro}"));
-        let path = folder.join("bin/python");
-        if !imports_numpy(&path) {
-            built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
-            built::run(Command::new(&path).args(["-m", "pip", "install", "--quiet", "numpy"]));
-        }
-        Python {
-            path,
-            version: base.version,
-        }
-    })
+    READY.get_or_init(|| python_with("numpy"))
 }
 
-fn imports_numpy(python: &PathBuf) -> bool {
-    let output = Command::new(python).args(["-c", "import numpy"]).output();
+/// The python of one that has memray, to compare with.
+pub fn memray_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| python_with("memray"))
+}
+
+fn python_with(package: &str) -> Python {
+    let base = Python::any();
+    let (major, minor, micro) = base.version;
+    let folder = built::target().join(format!("{package}-{major}.{minor}.{micro}"));
+    let path = folder.join("bin/python");
+    if !imports(&path, package) {
+        built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
+        built::run(Command::new(&path).args(["-m", "pip", "install", "--quiet", package]));
+    }
+    Python {
+        path,
+        version: base.version,
+    }
+}
+
+fn imports(python: &PathBuf, package: &str) -> bool {
+    let output = Command::new(python).args(["-c", &format!("import {package}")]).output();
     output.is_ok_and(|output| output.status.success())
 }
