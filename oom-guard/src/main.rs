@@ -42,6 +42,7 @@ mod tidy;
 mod unsupervised;
 mod verdict;
 mod watch;
+mod witness;
 mod workplace;
 
 use std::io::{Write, stdout};

@@ -29,6 +29,7 @@ use crate::settings::Settings;
 use crate::supervise::{Duties, Events};
 use crate::target::{self, Surroundings, Target};
 use crate::verdict::observed::Observed;
+use crate::witness::Witness;
 use crate::workplace::Workplace;
 use crate::{identity, library, local_time, lock, orphans};
 
@@ -210,13 +211,16 @@ impl Prepared {
     fn spawn(mut self) -> Result<Running, Unspawned> {
         let began = Instant::now();
         // No sooner: what the terminal sends from here on is taken to have reached the job too.
-        let spawned = process::hold_signals()
-            .map_err(io::Error::from)
-            .and_then(|()| self.command.spawn());
+        let spawned = process::hold_signals().map_err(io::Error::from).and_then(|()| {
+            // Before the job, so that what has reached the job has reached it too.
+            let witness = Witness::call();
+            Ok((self.command.spawn()?, witness))
+        });
         match spawned {
-            Ok(child) => {
+            Ok((child, witness)) => {
                 self.record.started();
                 Ok(Running {
+                    witness,
                     job: Pid::from_raw(child.id() as i32),
                     began,
                     prepared: self,
@@ -236,6 +240,7 @@ impl Prepared {
 /// A job that runs.
 struct Running {
     job: Pid,
+    witness: Witness,
     began: Instant,
     prepared: Prepared,
 }
@@ -257,6 +262,7 @@ impl Running {
             lookout: Lookout::new(root, job, evidence.cgroup.clone(), limits),
             sampling: Sampling::new(&record.folder.path, &record.workplace.path, job),
             glass: Glass::default(),
+            witness: self.witness,
             exits_on_oom,
             signals: Vec::new(),
         };

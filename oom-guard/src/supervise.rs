@@ -27,6 +27,7 @@ use crate::procfs;
 use crate::reports::{Reports, Wanted};
 use crate::sampling::Sampling;
 use crate::verdict::observed::{Ending, Observed, Sent};
+use crate::witness::Witness;
 
 /// Signals that are remembered for the verdict: the last ones say the most.
 const MOST_SIGNALS: usize = 16;
@@ -45,6 +46,8 @@ enum Event {
     Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
     ForTheJob { number: i32, sender: Pid },
+    /// Somebody has sent a signal to the whole process group.
+    ToTheGroup { number: i32, sender: Pid },
     /// A report is wanted, or something has happened in the job.
     Rung(Ring),
     /// Something may be due.
@@ -68,6 +71,8 @@ pub struct Duties<'a> {
     pub sampling: Sampling,
     /// Ends the job before a limit does.
     pub glass: Glass,
+    /// Tells our signals from those of our process group.
+    pub witness: Witness,
     /// `--on-oom=exit`.
     pub exits_on_oom: bool,
     /// Signals that were passed on, in their order.
@@ -93,7 +98,11 @@ impl Events {
                 Event::Ended(end) => return duties.glass.end(end),
                 Event::Stopped(signal) => stop_as_the_job(signal),
                 Event::Reaped(pid, end) => duties.reports.reaped(pid, end),
-                Event::ForTheJob { number, sender } => duties.pass_on(job, number, sender),
+                Event::ForTheJob { number, sender } => {
+                    process::send(job, number);
+                    duties.note(number, sender);
+                }
+                Event::ToTheGroup { number, sender } => duties.note(number, sender),
                 Event::Rung(ring) => duties.answer(job, ring),
                 Event::Clock => duties.look(job),
             }
@@ -116,8 +125,13 @@ impl Events {
         if rung.contains(&true) {
             duties.lookout.ring(&rung);
         }
+        let mut has_signals = false;
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            self.sort(&signal, job);
+            self.sort(&signal, job, &duties.witness);
+            has_signals = true;
+        }
+        if has_signals {
+            duties.witness.refresh();
         }
         let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
         self.waiting.extend(rings.into_iter().map(Event::Rung));
@@ -125,7 +139,7 @@ impl Events {
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
-    fn sort(&mut self, signal: &signalfd_siginfo, job: Pid) {
+    fn sort(&mut self, signal: &signalfd_siginfo, job: Pid, witness: &Witness) {
         let number = signal.ssi_signo as i32;
         // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
         // executed is the kernel's too, but ours alone.
@@ -137,6 +151,7 @@ impl Events {
             // What the job sends to its process group has reached it.
             _ if sender == job || sender == Pid::this() => {}
             SIGUSR2 => self.waiting.push_back(Event::Rung(Ring::Report)),
+            _ if witness.has_reached(number, job) => self.waiting.push_back(Event::ToTheGroup { number, sender }),
             number => self.waiting.push_back(Event::ForTheJob { number, sender }),
         }
     }
@@ -183,6 +198,7 @@ impl Duties<'_> {
             let members = cgroup.leaf().file("cgroup.procs");
             let mut starters = procfs::ancestors(root, Pid::this());
             starters.push(Pid::this());
+            starters.extend(self.witness.pid());
             procfs::others(root, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
@@ -209,8 +225,8 @@ impl Duties<'_> {
         }
     }
 
-    fn pass_on(&mut self, job: Pid, number: i32, sender: Pid) {
-        process::send(job, number);
+    /// A signal has reached the job.
+    fn note(&mut self, number: i32, sender: Pid) {
         if [SIGCONT, SIGTSTP, SIGURG, SIGWINCH].contains(&number) {
             return;
         }
@@ -248,6 +264,7 @@ impl Duties<'_> {
     fn look(&mut self, job: Pid) {
         if self.sampling.pause().is_zero() {
             self.lookout.hurry();
+            self.witness.refresh_if_due();
         }
         if let Some(near) = self.lookout.look() {
             self.is_near(job, near);

@@ -71,13 +71,6 @@ pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Re
     answer(raw).map(|_| ())
 }
 
-/// Removes a file.
-pub fn remove(path: &CStr) {
-    let at = libc::AT_FDCWD as usize;
-    // SAFETY: `path` ends in a zero byte and lives through the call.
-    let _ = unsafe { call(libc::SYS_unlinkat, at, path.as_ptr() as usize, 0, 0, 0, 0) };
-}
-
 /// # Safety
 /// Nothing may use the memory any more.
 pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {

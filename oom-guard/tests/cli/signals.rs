@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::place::{Place, Running};
 
@@ -44,6 +45,45 @@ fn a_signal_is_passed_on_once() {
     running.type_line("end");
     let outcome = running.end();
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(4), ""));
+}
+
+#[test]
+fn a_signal_to_the_process_group_is_not_passed_on_a_second_time() {
+    let place = Place::with_library();
+    let mut running = listener(&place);
+    let group = Pid::from_raw(running.pid().as_raw());
+    for _ in 0..20 {
+        for (signal, name) in [
+            (Signal::SIGTERM, "TERM"),
+            (Signal::SIGINT, "INT"),
+            (Signal::SIGHUP, "HUP"),
+        ] {
+            killpg(group, signal).unwrap();
+            assert_eq!(running.line(), name);
+            // It has had its time to come again before what is sent to us alone, which still arrives.
+            running.signal(Signal::SIGUSR1);
+            assert_eq!(running.line(), "USR1", "after {name}");
+        }
+    }
+    running.type_line("end");
+    let outcome = running.end();
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(4), ""));
+    // Who asked the job to end is known all the same.
+    let sender = format!("SIGHUP from process {}", std::process::id());
+    let run = place.run_json();
+    assert!(run.contains(&sender), "{run}");
+}
+
+#[test]
+fn a_signal_to_a_group_that_the_job_has_left_is_passed_on() {
+    let place = Place::with_library();
+    let script = "exec setsid sh -c \"$0\"";
+    let mut running = place.start(&["run", "sh", "-c", script, LISTENER]);
+    assert_eq!(running.line(), "ready");
+    killpg(running.pid(), Signal::SIGTERM).unwrap();
+    assert_eq!(running.line(), "TERM");
+    running.type_line("end");
+    assert_eq!(running.end().status, Some(4));
 }
 
 #[test]

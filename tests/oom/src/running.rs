@@ -42,8 +42,12 @@ impl Running {
     #[track_caller]
     pub fn job(&mut self) -> Pid {
         let supervisor = self.pid();
+        let program = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         self.wait_for("the job's process", |_| {
-            processes::children(supervisor).first().copied()
+            // The witness, and a job that has not been executed yet, are of the same program as the supervisor.
+            let ours = program(supervisor)?;
+            let is_job = |pid: &Pid| program(*pid).is_some_and(|program| program != ours);
+            processes::children(supervisor).into_iter().find(is_job)
         })
     }
 

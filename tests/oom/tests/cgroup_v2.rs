@@ -1,5 +1,7 @@
 //! "On cgroups of version 2: kills, kills of everything at once, and throttling, by a real kernel in a virtual machine."
 
+use std::path::Path;
+
 use oom::{Boot, Folded, MIB, Python, Report, Svg, assert_close, fil_profile, place, victim};
 
 const LIMIT: u64 = 150 * MIB;
@@ -20,21 +22,26 @@ cgroup() {
     done
 }
 
-# run NAME CGROUP WORDS…: the job and its supervisor in a cgroup, to their end.
+# run NAME CGROUP WORDS…: the job and its supervisor in a cgroup, to their end, with $options and in $output, once.
 run() {
     name=$1
+    echo "$(cut -d' ' -f1 /proc/uptime): $name"
     folder="$cgroups/$2"
     shift 2
     sh -c 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"' sh "$folder" \
-        "$fil" -o "/mnt/$name" run "$@" > "/mnt/out/$name.stdout" 2> "/mnt/out/$name.stderr"
+        "$fil" $options -o "${output:-/mnt/$name}" run "$@" > "/mnt/out/$name.stdout" 2> "/mnt/out/$name.stderr"
     echo $? > "/mnt/out/$name.status"
     cat "$folder/memory.events" > "/mnt/out/$name.events"
-    cp -r "/mnt/$name" "/mnt/out/$name"
+    [ -n "$output" ] || cp -r "/mnt/$name" "/mnt/out/$name"
+    options= output=
 }
+options= output=
 "#;
 
 const CHECKS: &str = r#"
 echo +memory > $cgroups/cgroup.subtree_control
+# What is larger than so little memory shall not be refused.
+echo 1 > /proc/sys/vm/overcommit_memory
 
 cgroup parent memory.max=$limit
 echo +memory > $cgroups/parent/cgroup.subtree_control
@@ -42,13 +49,22 @@ cgroup parent/leaf
 run killed parent/leaf $python $victims/steady_arrays.py
 
 cgroup group memory.max=$limit memory.oom.group=1
-run group group $python $victims/steady_arrays.py
+run group group $python $victims/grows_slowly.py 110 0.1
 "$fil" -o /mnt/group run $python -c 'print("end")' > /mnt/out/next.stdout 2> /mnt/out/next.stderr
+ls /mnt/out/group/latest/ > /mnt/out/group.before
 rm -r /mnt/out/group
 cp -r /mnt/group /mnt/out/group
 
 cgroup high memory.high=$limit
-run high high $python $victims/is_throttled.py $cgroups/high/memory.events
+run high high $python $victims/is_throttled.py $cgroups/high/memory.events $cgroups/high/memory.pressure
+
+cgroup whole memory.max=$limit
+options=--on-oom=exit
+run whole whole $python $victims/fills_at_once.py 500
+
+cgroup untouched memory.max=$limit
+options=--on-oom=exit
+run untouched untouched $python $victims/lives_within.py untouched
 
 cgroup close memory.max=$limit
 (
@@ -59,6 +75,35 @@ waiting=$!
 (sleep 60; touch /mnt/go-on) &
 run close close $python $victims/comes_close.py $cgroups/close/memory.current $((limit - 5000000)) /mnt/go-on
 kill $waiting 2>/dev/null
+
+# On a network's file system.
+cgroup nine
+(
+    until [ -n "$(cat /mnt/out/nine.stdout 2>/dev/null)" ]; do sleep 0.1; done
+    readlink /mnt/out/nine/latest/recordings > /mnt/out/nine.link
+    ls "$(readlink /mnt/out/nine/latest/recordings)" > /mnt/out/nine.away
+    ls /mnt/out/nine/latest/ > /mnt/out/nine.home
+    touch /mnt/go-on-nine
+) &
+output=/mnt/out/nine
+run nine nine $python $victims/waits.py /mnt/go-on-nine
+cgroup cut
+output=/mnt/out/cut
+run cut cut $python $victims/waits.py /mnt/never &
+until [ -n "$(cat /mnt/out/cut.stdout 2>/dev/null)" ]; do sleep 0.1; done
+echo 1 > $cgroups/cut/cgroup.kill
+wait $!
+output=
+ls "$(readlink /mnt/out/cut/latest/recordings)" > /mnt/out/cut.away
+"$fil" --no-browser report /mnt/out/cut > /mnt/out/cut.report 2>&1
+ls /mnt/out/cut/latest/ > /mnt/out/cut.home
+
+# The machine itself: little is left of it.
+mount -o remount,size=90% /mnt
+dd if=/dev/zero of=/mnt/filler bs=1M count=650 2>/dev/null
+cgroup machine
+run machine machine $python $victims/steady_arrays.py
+rm /mnt/filler
 "#;
 
 struct Check<'a> {
@@ -108,13 +153,25 @@ impl Check<'_> {
     }
 
     /// The growing job's line, with what it says it held.
-    fn names_the_line(&self) {
+    fn names_the_line(&self, victim: &str) {
         let run = self.run();
         Svg::load(&run.join("out-of-memory.svg"));
         let folded = Folded::load(&run.join("out-of-memory.prof"));
         let truth = self.file("stdout").lines().last().and_then(|line| line.parse().ok());
         let truth = truth.unwrap_or_else(|| panic!("it does not say how much: {self}"));
-        assert_close(folded.at(&place("steady_arrays.py", "HERE")), truth, 5.0, self);
+        assert_close(folded.at(&place(victim, "HERE")), truth, 5.0, self);
+    }
+
+    /// Whether the evidence has an item from such a source that says so.
+    fn is_evident(&self, source: &str, says: &str) -> bool {
+        let report = self.report();
+        let evidence = report.at("/outcome/evidence").as_array().cloned().unwrap_or_default();
+        let has = |item: &serde_json::Value, key: &str, text: &str| {
+            item[key].as_str().is_some_and(|said| said.contains(text))
+        };
+        evidence
+            .iter()
+            .any(|item| has(item, "source", source) && has(item, "says", says))
     }
 }
 
@@ -155,7 +212,11 @@ fn kills_throttling_and_pressure_are_told_apart() {
     assert_eq!(report.text("/outcome/limit/kind"), "cgroup_v2", "{report}");
     assert_eq!(report.text("/outcome/limit/path"), "/parent", "{report}");
     assert_eq!(report.number("/outcome/limit/bytes"), Some(LIMIT), "{report}");
-    killed.names_the_line();
+    killed.names_the_line("steady_arrays.py");
+    assert!(
+        killed.is_evident("/parent/memory.events", "alarm rang"),
+        "{killed}{report}"
+    );
 
     // It kills everything in the cgroup at once: the next run tells of it.
     let group = check("group");
@@ -166,12 +227,21 @@ fn kills_throttling_and_pressure_are_told_apart() {
     assert!(told.contains("found a run that ended without a report"), "{told}");
     let report = group.report();
     assert_eq!(report.kind(), "everything_killed", "{group}{report}");
-    group.names_the_line();
+    group.names_the_line("grows_slowly.py");
+    // Before that it was told what held the memory, and in the folder the report as of then.
+    let stderr = group.file("stderr");
+    assert!(stderr.contains("Close to the limit"), "{group}");
+    assert!(
+        stderr.contains(&place("grows_slowly.py", "HERE").to_string()),
+        "{group}"
+    );
+    assert!(boot.text("group.before").contains("index.html"), "{group}");
 
     // memory.high makes it wait, and kills nobody.
     let high = check("high");
     assert!(high.counter("high") >= 3, "it was not throttled: {high}");
     high.is_not_an_oom();
+    assert!(high.is_evident("memory.pressure", "alarm rang"), "{high}");
 
     // Close to the limit it is told, with the line.
     let close = check("close");
@@ -179,4 +249,69 @@ fn kills_throttling_and_pressure_are_told_apart() {
     let stderr = close.file("stderr");
     assert!(stderr.contains("Close to the limit"), "{close}");
     assert!(stderr.contains(&place("comes_close.py", "HERE").to_string()), "{close}");
+
+    // Under --on-oom=exit a block filled at once ends the job, and one that is not filled does not.
+    let whole = check("whole");
+    assert_eq!((whole.status(), whole.counter("oom_kill")), (53, 0), "{whole}");
+    let report = whole.report();
+    assert_eq!(report.kind(), "allocation_failed_fatal", "{whole}{report}");
+    let folded = Folded::load(&whole.run().join("out-of-memory.prof"));
+    assert_close(folded.at(&place("fills_at_once.py", "HERE")), 500 * MIB, 1.0, &whole);
+    let untouched = check("untouched");
+    assert_eq!(
+        (untouched.status(), untouched.counter("oom_kill")),
+        (6, 0),
+        "{untouched}"
+    );
+    assert!(!untouched.run().join("out-of-memory.svg").exists(), "{untouched}");
+
+    // On a network's file system the recordings are elsewhere meanwhile, and come home.
+    let nine = check("nine");
+    assert_eq!(nine.status(), 4, "{nine}");
+    let (away, home) = (boot.text("nine.away"), boot.text("nine.home"));
+    assert!(boot.text("nine.link").starts_with("/mnt/fil-profile-"), "{nine}");
+    assert!(
+        away.contains(".recording") && !home.contains(".recording"),
+        "{away}\n{home}"
+    );
+    let folded = Folded::load(&nine.run().join("peak-memory.prof"));
+    assert_close(folded.at(&place("waits.py", "HERE")), 40 * MIB, 1.0, &nine);
+    let at_the_end = files(&nine.run());
+    assert!(
+        at_the_end.iter().any(|name| name.ends_with(".recording")),
+        "{at_the_end:?}"
+    );
+    assert!(!at_the_end.iter().any(|name| name == "recordings"), "{at_the_end:?}");
+
+    // Also when everything was killed: the link has said where they were.
+    let cut = check("cut");
+    assert_eq!(cut.status(), 137, "{cut}");
+    assert!(boot.text("cut.away").contains(".recording"), "{cut}");
+    assert_eq!(
+        cut.report().kind(),
+        "everything_killed",
+        "{cut}{}",
+        boot.text("cut.report")
+    );
+    let home = boot.text("cut.home");
+    assert!(home.contains(".recording") && home.contains("index.html"), "{home}");
+
+    // Without a limit on a cgroup, the machine's memory is one.
+    let machine = check("machine");
+    assert_eq!((machine.status(), machine.counter("oom")), (137, 0), "{machine}");
+    let report = machine.report();
+    assert_eq!(report.kind(), "oom_killed_by_machine", "{machine}{report}");
+    assert_eq!(report.text("/outcome/limit/kind"), "machine", "{machine}{report}");
+    assert!(
+        machine.is_evident("/proc/vmstat", "oom_kill: the OOM killer killed on this machine"),
+        "{report}"
+    );
+    machine.names_the_line("steady_arrays.py");
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("it is there").flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

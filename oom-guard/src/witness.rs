@@ -1,0 +1,181 @@
+//! Was a signal sent to us, or to our whole process group, and so to the job too? kill(2) leaves no trace of that but who else got
+//! it. The witness is a process in our group that does nothing, and for which every signal waits.
+//!
+//! The kernel signals the members of a group from the youngest to the oldest, all in one system call: what was sent to the group
+//! is waiting for the witness before it comes to us. The witness has no name by which anybody would look for us or the job,
+//! holds no file and dies with us. It can tell each signal once, and is replaced when it has one.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgid, getpgrp, getppid};
+
+use crate::kernel_file::text;
+use crate::process;
+
+/// As top and ps show it.
+const NAME: &core::ffi::CStr = c"signal-witness";
+/// More than /proc/PID/status has.
+const STATUS_BYTES: usize = 8 << 10;
+/// What somebody has sent to each process on its own must not be taken for a group's signal later on.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Stands in our process group.
+#[derive(Debug)]
+pub struct Witness {
+    pid: Option<Pid>,
+    refreshed: Instant,
+}
+
+impl Witness {
+    /// Every signal must be held by now. Without a process to be had, no signal is taken for a group's. Neither is one to process
+    /// 1 of a container: whoever signals that means it, and its children shall be the job's.
+    pub fn call() -> Self {
+        let parent = Pid::this();
+        let is_first = parent.as_raw() == 1;
+        Self {
+            pid: (!is_first).then(|| process::apart(|| stand_by(parent)).ok()).flatten(),
+            refreshed: Instant::now(),
+        }
+    }
+
+    /// Whether this signal, which has come to us, has come to the job without us.
+    pub fn has_reached(&self, number: i32, job: Pid) -> bool {
+        let pending = self.pid.and_then(pending).unwrap_or(0);
+        let has_it = number > 0 && pending >> (number - 1) & 1 == 1;
+        has_it && getpgid(Some(job)) == Ok(getpgrp())
+    }
+
+    /// Calls another if this one has a signal already; to be called after signals, and now and then.
+    pub fn refresh(&mut self) {
+        self.refreshed = Instant::now();
+        if Pid::this().as_raw() == 1 {
+            return;
+        }
+        if self.pid.and_then(pending) != Some(0) {
+            self.dismiss();
+            *self = Self::call();
+        }
+    }
+
+    /// As [`Witness::refresh`], if that has not been for a while.
+    pub fn refresh_if_due(&mut self) {
+        if self.refreshed.elapsed() >= FRESH {
+            self.refresh();
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
+    fn dismiss(&mut self) {
+        if let Some(pid) = self.pid.take() {
+            process::send(pid, Signal::SIGKILL as i32);
+            process::wait_for(pid);
+        }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.dismiss();
+    }
+}
+
+/// The signals that wait for a process, as a set of bits; `None` if it is gone.
+fn pending(pid: Pid) -> Option<u64> {
+    let status = text(Path::new(&format!("/proc/{pid}/status")), STATUS_BYTES)?;
+    let set = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    Some(set("SigPnd:")? | set("ShdPnd:")?)
+}
+
+fn stand_by(parent: Pid) -> i32 {
+    let is_ready = prctl::set_pdeathsig(Signal::SIGKILL).is_ok()
+        && prctl::set_name(NAME).is_ok()
+        && std::env::set_current_dir("/").is_ok()
+        && forget_command_line().is_some()
+        && getppid() == parent;
+    if is_ready {
+        process::close_everything();
+        process::sleep_for_ever();
+    }
+    1
+}
+
+/// Whoever ends processes by their command line means us or the job.
+fn forget_command_line() -> Option<()> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in brackets, which may have blanks; the command line is at the 48th up to the 49th.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut ends = fields.split(' ').skip(45);
+    let (start, end): (u64, u64) = (ends.next()?.parse().ok()?, ends.next()?.parse().ok()?);
+    let length = usize::try_from(end.checked_sub(start)?).ok()?;
+    let memory = File::options().write(true).open("/proc/self/mem").ok()?;
+    memory.write_all_at(&vec![0; length], start).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_until(mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    }
+
+    /// In a process of its own, in which every signal is held as in a supervisor.
+    fn held(work: impl FnOnce()) {
+        let pid = process::apart(|| {
+            process::hold_signals().unwrap();
+            work();
+            0
+        });
+        assert_eq!(process::wait_for(pid.unwrap()), Some(crate::exit::End::Status(0)));
+    }
+
+    #[test]
+    fn a_witness_has_what_it_was_sent_until_another_is_called() {
+        held(|| {
+            let job = Pid::this();
+            let mut witness = Witness::call();
+            let pid = witness.pid().unwrap();
+            wait_until(|| {
+                fs::read_to_string(format!("/proc/{pid}/comm"))
+                    .unwrap()
+                    .starts_with("signal-witness")
+            });
+            assert!(!witness.has_reached(15, job));
+            process::send(pid, 15);
+            assert!(witness.has_reached(15, job) && !witness.has_reached(2, job));
+            witness.refresh();
+            assert!(!witness.has_reached(15, job));
+            assert_eq!(pending(pid), None);
+        });
+    }
+
+    #[test]
+    fn a_witness_has_no_command_line_and_no_files_and_goes_with_us() {
+        held(|| {
+            let witness = Witness::call();
+            let pid = witness.pid().unwrap();
+            let files = || fs::read_dir(format!("/proc/{pid}/fd")).map_or(usize::MAX, Iterator::count);
+            wait_until(|| files() == 0);
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+            assert!(line.iter().all(|byte| *byte == 0), "{line:?}");
+            drop(witness);
+            assert_eq!(pending(pid), None);
+        });
+    }
+}
