@@ -45,6 +45,9 @@ def run(command, folder, bound, env, cgroup=None, whole_tree=False):
         # Also what an ended command has left running, and all of it where we are interrupted.
         end_session(launched.pid)
         launched.wait()
+    # Something else on the machine may have ended it: then there is no figure, and the others go on.
+    if launched.returncode != 0:
+        raise Failed(f"what measures it ended with status {launched.returncode}")
     cost = json.loads(result.read_text())
     if watcher:
         cost["tree_pss"] = watcher.most
