@@ -5,6 +5,7 @@
 //! report is compared with.
 
 mod built;
+mod callgrind;
 mod cgroup;
 mod chance;
 mod container;

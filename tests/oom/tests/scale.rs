@@ -139,3 +139,44 @@ fn a_heap_that_stays_the_same_for_a_week() {
         assert_ordinary(&footprint);
     }
 }
+
+/// Instructions that one more block of a victim's last argument costs when it is recorded, beyond those without us.
+fn of_one_more(victim: &str, arguments: impl Fn(u64) -> [u64; 2]) -> f64 {
+    const MORE: u64 = 10_000;
+    let count = |blocks, watched: bool| {
+        let job = Job::python_under_callgrind(Python::any(), victim, &arguments(blocks));
+        let job = if watched { job.exact() } else { job.unwatched() };
+        job.run().instructions() as f64
+    };
+    let round = |watched| (count(2 * MORE, watched) - count(MORE, watched)) / MORE as f64;
+    round(true) - round(false)
+}
+
+/// Each of the blocks is a sample and a new peak.
+#[test]
+fn a_sample_and_a_new_peak_cost_the_same_in_a_recording_of_any_size_and_no_more_than_the_frames_deeper_down() {
+    if !is_long() {
+        announce("what a sample costs is not counted: that takes minutes, and needs OOM_TESTS_LONG=1");
+        return;
+    }
+    let by_size = |stacks| {
+        let cost = of_one_more("distinct_stacks.py", |blocks| [stacks, blocks]);
+        announce(&format!(
+            "a sample, a new peak, and a sample that ends, among {stacks} callstacks: {cost:.0} instructions"
+        ));
+        cost
+    };
+    let (small, large) = (by_size(100), by_size(50_000));
+    assert!(large < 1.5 * small, "{small:.0} instructions have become {large:.0}");
+    let by_depth = |depth| {
+        let cost = of_one_more("deep.py", |blocks| [depth, blocks]);
+        announce(&format!(
+            "two samples and their ends below {depth} frames: {cost:.0} instructions"
+        ));
+        cost
+    };
+    let (shallow, deep) = (by_depth(10), by_depth(1000));
+    // Two samples each: the block, and the number of the round.
+    let per_frame = (deep - shallow) / 990.0 / 2.0;
+    assert!(per_frame < 120.0, "{per_frame:.1} instructions for each frame");
+}
