@@ -53,12 +53,15 @@ fn the_printed_error_is_honest() {
         in_error_bars.extend(lines.iter().map(|(_, held, truth)| held.errors_off(*truth)));
     }
     oom::announce(&format!("off by, in printed errors: {in_error_bars}"));
-    // Of 900 samples, the printed error is smaller where the estimate is: 1/(2·√900).
-    in_error_bars.assert_mean_is_zero(0.02);
+    // A sample stands for a whole number of bytes: for 553 instead of 552.5, which is 0.03 errors of a thousand samples. At intervals that
+    // are not so small it is nothing.
+    let rounding = 0.03;
+    // The printed error is smaller where the estimate is: 1/(2·√1000).
+    in_error_bars.assert_mean_is_zero(0.016 + rounding);
     // In one run of two hundred a line holds 128 KiB more than it knows: Python's own map of the arenas had to grow. That is nine errors.
     let rarely = 0.1;
     in_error_bars.assert_variance_is_one(0.02 + rarely);
-    spread.assert_mean_is_zero(0.0);
+    spread.assert_mean_is_zero(rounding);
     spread.assert_variance_is_one(rarely);
     spread.assert_within_three();
 }
