@@ -201,6 +201,8 @@ fn kills_throttling_and_pressure_are_told_apart() {
     let Some(boot) = Boot::run(&(names + OFFERS + CHECKS)) else {
         return;
     };
+    // When each began, in seconds since the boot.
+    println!("{}", boot.text("log"));
     let check = |name| Check { boot: &boot, name };
 
     // The kernel kills the job; the limit is the parent's.
