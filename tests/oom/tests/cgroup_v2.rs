@@ -102,7 +102,7 @@ ls /mnt/out/cut/latest/ > /mnt/out/cut.home
 mount -o remount,size=90% /mnt
 dd if=/dev/zero of=/mnt/filler bs=1M count=650 2>/dev/null
 cgroup machine
-run machine machine $python $victims/steady_arrays.py
+run machine machine $python $victims/steady_arrays.py 8
 rm /mnt/filler
 "#;
 
