@@ -21,8 +21,11 @@ const RECENT: Duration = LONGEST_PAUSE;
 /// So long a look holds for requests that have room enough.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// The time from one whole look to the next is at least so many times what one costs the processor.
+/// The time from one whole look to the next is at least so many times what one costs the processor, as long as memory does not grow.
 const COST: u32 = 100;
+
+/// Growth that matters, in bytes within [`REACTION`].
+const LEAST_GROWTH: u64 = 1 << 20;
 
 /// From seeing that memory runs out until the job has been stopped from using more: a few scheduler ticks on a busy machine.
 const REACTION: Duration = Duration::from_millis(20);
@@ -133,22 +136,28 @@ impl Lookout {
         if self.pause() > Duration::ZERO {
             return None;
         }
-        if let Some(room) = self.room_by_gauges() {
-            // An alarm that will ring is worth nothing against a block that is just being filled.
-            let alarmed = self.alarms.pause(&self.now);
-            let filled = time_to_fill(room);
-            let pause = if self.outstanding.is_some() {
-                filled
+        let room = self.room_by_gauges();
+        let is_whole_due = self.is_ringing || Instant::now() >= self.whole_look_due;
+        if let (Some(room), false) = (room, is_whole_due) {
+            let pause = if self.is_alarmed() {
+                LONGEST_PAUSE
             } else {
-                filled.max(alarmed)
+                time_to_fill(room)
             };
             self.look_again = Instant::now() + pause;
             return None;
         }
-        self.look_at_once(None)
+        let is_growing = self.gauges.iter().any(|gauge| gauge.growth(REACTION) >= LEAST_GROWTH);
+        let began = processor_time();
+        let near = self.look_at_once(None);
+        if room.is_none() && !is_growing {
+            let cost = processor_time().saturating_sub(began).saturating_mul(COST);
+            self.look_again = self.look_again.max(self.looked + cost.min(LONGEST_PAUSE));
+        }
+        near
     }
 
-    /// The least that is left above the margin of any cgroup, if that much can be told without a whole look.
+    /// The least that is left above the margin of any cgroup, if there can be said to be any without a whole look.
     fn room_by_gauges(&mut self) -> Option<u64> {
         let rooms = self.gauges.iter_mut().map(|gauge| {
             let used = gauge.read()?;
@@ -156,9 +165,14 @@ impl Lookout {
         });
         // Each must be read, to know the pace.
         let rooms: Vec<_> = rooms.collect();
-        let least = rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()?;
-        let is_enough = !self.is_ringing && Instant::now() < self.whole_look_due;
-        is_enough.then_some(least)
+        rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    /// Whether the kernel will wake us in time. An alarm is worth nothing against a block that is just being filled: by its pace
+    /// alone it can be stopped in time.
+    fn is_alarmed(&self) -> bool {
+        let mut of_cgroup = self.now.iter().filter(|bound| !bound.path.is_empty());
+        self.outstanding.is_none() && of_cgroup.all(|bound| self.alarms.will_ring(bound))
     }
 
     /// Whether a block that is larger than what was left is being filled so fast that the kernel will have killed before the
@@ -230,7 +244,6 @@ impl Lookout {
 
     fn read(&mut self) {
         self.is_ringing = false;
-        let began = processor_time();
         let before = std::mem::replace(&mut self.now, deadly_bounds(&self.root, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
         self.follow_gauges();
@@ -245,8 +258,10 @@ impl Lookout {
             true => own.into_iter().map(|bound| self.limits.of_the_user(bound)).collect(),
             false => before.into_iter().filter(|bound| !kills(bound)).collect(),
         };
-        let cost = processor_time().saturating_sub(began).saturating_mul(COST);
-        self.look_again = self.looked + self.alarms.pause(&self.now).max(cost.min(LONGEST_PAUSE));
+        let unalarmed = self.now.iter().map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
+        let alarmed = self.alarms.pause(&self.now);
+        let pause = if self.outstanding.is_some() { unalarmed } else { alarmed };
+        self.look_again = self.looked + pause;
         self.now.extend(own);
         if let Some(nearest) = nearest {
             self.short = Some(Short {

@@ -227,7 +227,7 @@ impl Alarms {
 
     /// A threshold is of use until it has been passed; with page cache that may be long before memory is short. During a rest
     /// it is not heard.
-    fn will_ring(&self, bound: &Bound) -> bool {
+    pub fn will_ring(&self, bound: &Bound) -> bool {
         if self.is_resting() {
             return false;
         }

@@ -56,9 +56,12 @@ class Axis:
         return round(LEFT + (math.log(ratio) - self.low) / self.span * (WIDTH - LEFT - RIGHT), 1)
 
     def lines(self, bottom):
-        for label in LABELS:
+        drawn = []
+        # Those that matter most first; where one would lie on another, it is left out.
+        for label in sorted(LABELS, key=lambda label: (label != 1, label % 1 != 0, label)):
             x = self.x(label)
-            if LEFT <= x <= WIDTH - RIGHT:
+            if LEFT <= x <= WIDTH - RIGHT and all(abs(x - other) > 34 for other in drawn):
+                drawn.append(x)
                 strong = 'stroke="#000"' if label == 1 else 'stroke="#ccc"'
                 yield f'<line x1="{x}" x2="{x}" y1="{TOP}" y2="{bottom}" {strong}/>'
                 yield text(x, TOP - 6, f"{label:g}×", "#555", anchor="middle", size=11)
@@ -66,11 +69,11 @@ class Axis:
 
 
 def legend(tools):
-    x = LEFT
+    x = 40
     for tool in tools:
         yield f'<circle cx="{x}" cy="70" r="5" fill="{tool.colour}"/>'
         yield text(x + 9, 75, tool.name, size=12)
-        x += 26 + 6.6 * len(tool.name)
+        x += 30 + 7 * len(tool.name)
 
 
 def dot(axis, y, ratio, tool):

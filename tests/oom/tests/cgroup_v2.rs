@@ -102,7 +102,7 @@ ls /mnt/out/cut/latest/ > /mnt/out/cut.home
 mount -o remount,size=90% /mnt
 dd if=/dev/zero of=/mnt/filler bs=1M count=650 2>/dev/null
 cgroup machine
-run machine machine $python $victims/steady_arrays.py
+run machine machine $python $victims/steady_arrays.py 8
 rm /mnt/filler
 "#;
 
@@ -201,6 +201,8 @@ fn kills_throttling_and_pressure_are_told_apart() {
     let Some(boot) = Boot::run(&(names + OFFERS + CHECKS)) else {
         return;
     };
+    // When each began, in seconds since the boot.
+    println!("{}", boot.text("log"));
     let check = |name| Check { boot: &boot, name };
 
     // The kernel kills the job; the limit is the parent's.

@@ -1,14 +1,17 @@
-"""Keeps one block of 1 MiB after another, as a job that keeps every batch."""
+"""Keeps one block after another, of 1 MiB or of as many as its argument says, as a job that keeps every batch."""
+import sys
+
+SIZE = int(sys.argv[1]) << 20 if len(sys.argv) > 1 else 1 << 20
 
 
 def read_batch():
-    return bytearray(1 << 20)  # HERE
+    return bytearray(SIZE)  # HERE
 
 
 def main():
     batches = []
     while True:
-        print(len(batches) << 20, flush=True)
+        print(len(batches) * SIZE, flush=True)
         batches.append(read_batch())  # CALLER
 
 
