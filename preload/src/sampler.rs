@@ -19,11 +19,11 @@ const FEWEST_INTERVALS_LOG2: u32 = 12;
 const CHEAP_LOG2: u32 = 16;
 /// Samples after which the interval is thought over.
 pub const SAMPLES_PER_LOOK: u64 = 64;
-/// The shortest time for so many samples, in nanoseconds: 32,768 samples in a second. One costs about 0.3 µs, freeing included
-/// (tests/oom/tests/cost.rs counts it), so this keeps sampling near 1 % of one processor.
-const HURRY_NS: u64 = 64 * 1_000_000_000 / 32_768;
-/// A program this many times slower than that may be sampled more finely again.
-const LEISURE: u64 = 8;
+/// What so many samples take from the [`Budget`], in nanoseconds: 32,768 samples in a second. One costs about 0.3 µs, freeing
+/// included (tests/oom/tests/cost.rs counts it), so this keeps sampling near 1 % of one processor.
+const LOOK_NS: u64 = SAMPLES_PER_LOOK * 1_000_000_000 / 32_768;
+/// What can be saved up: 16,384 samples, with which a program that fills its memory at once is sampled as finely as any other.
+const MOST_NS: u64 = 256 * LOOK_NS;
 
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,20 +116,31 @@ pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
     distance as u64
 }
 
+/// The time that samples may still take, in nanoseconds of the program's own at [`LOOK_NS`] a look; filled by time going by.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget(u64);
+
+impl Budget {
+    /// Full, as at the beginning.
+    pub const FULL: Self = Self(MOST_NS);
+
+    /// Another [`SAMPLES_PER_LOOK`] samples have been taken, in this time.
+    pub fn spend(&mut self, took_ns: u64) {
+        self.0 = self.0.saturating_add(took_ns).saturating_sub(LOOK_NS).min(MOST_NS);
+    }
+}
+
 /// log2 of the interval to use from now on. It grows with the heap, which keeps the error relative to the heap constant and the
-/// table of samples bounded; and while samples come in a hurry, which bounds what they cost. `took_ns` is how long the last
-/// [`SAMPLES_PER_LOOK`] samples took.
-pub fn interval_log2(now: u32, peak_bytes: u64, took_ns: u64) -> u32 {
+/// table of samples bounded; and while the budget is used up, which bounds what samples cost.
+pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
     let heap_log2 = u64::BITS - peak_bytes.leading_zeros();
     let intervals = |log2: u32| heap_log2.saturating_sub(log2);
     let finest = intervals(INTERVALS_PER_HEAP_LOG2).clamp(FINEST_LOG2, COARSEST_LOG2);
     let coarsest = intervals(FEWEST_INTERVALS_LOG2).clamp(CHEAP_LOG2, COARSEST_LOG2);
-    let paced = if took_ns < HURRY_NS {
-        now + 1
-    } else if took_ns > HURRY_NS * LEISURE {
-        now.saturating_sub(1)
-    } else {
-        now
+    let paced = match budget.0 {
+        0 => now + 1,
+        left if left > MOST_NS / 2 => now.saturating_sub(1),
+        _ => now,
     };
     paced.clamp(finest, coarsest)
 }
@@ -173,16 +184,29 @@ mod tests {
 
     #[test]
     fn the_interval_follows_the_heap_and_the_hurry() {
-        let at_leisure = |now, heap| interval_log2(now, heap, u64::MAX);
+        let at_leisure = |now, heap| interval_log2(now, heap, Budget::FULL);
         assert_eq!(at_leisure(FINEST_LOG2, 0), FINEST_LOG2);
         assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 17);
         // A hurry goes step by step to 64 KiB or a 4096th of the heap, and back.
-        let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, 1));
+        let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, Budget(0)));
         assert_eq!(hurried(2, 1 << 20), FINEST_LOG2 + 2);
         assert_eq!(hurried(99, 1 << 20), CHEAP_LOG2);
         assert_eq!(hurried(99, 1 << 32), 21);
         assert_eq!(at_leisure(CHEAP_LOG2, 1 << 20), CHEAP_LOG2 - 1);
-        assert_eq!(interval_log2(14, 1 << 20, HURRY_NS), 14);
+        assert_eq!(interval_log2(14, 1 << 20, Budget(MOST_NS / 2)), 14);
+    }
+
+    #[test]
+    fn a_program_in_a_hurry_has_16384_samples_before_it_is_sampled_more_coarsely() {
+        let mut budget = Budget::FULL;
+        let mut samples = 0;
+        while interval_log2(FINEST_LOG2, 1 << 20, budget) == FINEST_LOG2 {
+            budget.spend(0);
+            samples += SAMPLES_PER_LOOK;
+        }
+        assert_eq!(samples, 16_384);
+        (0..256).for_each(|_| budget.spend(2 * LOOK_NS));
+        assert_eq!(interval_log2(CHEAP_LOG2, 1 << 20, budget), CHEAP_LOG2 - 1);
     }
 
     #[test]

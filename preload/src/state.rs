@@ -11,7 +11,7 @@ use crate::live::{COUNTED, Entry, Live, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::{Mapping, Mappings};
 use crate::python::Python;
-use crate::sampler::{self, Chance, SAMPLES_PER_LOOK, Weights};
+use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
 use crate::tally::{Change, change};
 use crate::text::Text;
@@ -48,6 +48,7 @@ pub struct State {
     python_version: u32,
     python_trouble: Option<Trouble>,
     weights: Weights,
+    budget: Budget,
     /// When the sampling was last thought over, by the monotonic clock.
     tuned_ns: u64,
     generation: u16,
@@ -69,6 +70,7 @@ impl State {
             python_version: 0,
             python_trouble: None,
             weights: Weights::new(),
+            budget: Budget::FULL,
             tuned_ns: 0,
             generation: 0,
             free_slot: 0,
@@ -342,7 +344,12 @@ impl State {
         }
         let now = sys::monotonic_ns();
         let took = now.saturating_sub(core::mem::replace(&mut self.tuned_ns, now));
-        let log2 = sampler::interval_log2(INTERVAL_LOG2.load(Relaxed), header.peak_bytes.load(Relaxed), took);
+        self.budget.spend(took);
+        let log2 = sampler::interval_log2(
+            INTERVAL_LOG2.load(Relaxed),
+            header.peak_bytes.load(Relaxed),
+            self.budget,
+        );
         set_interval(log2);
         header.sample_interval.store(1 << log2, Relaxed);
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
