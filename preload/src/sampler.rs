@@ -19,11 +19,11 @@ const FEWEST_INTERVALS_LOG2: u32 = 12;
 const CHEAP_LOG2: u32 = 16;
 /// Samples after which the interval is thought over.
 pub const SAMPLES_PER_LOOK: u64 = 64;
-/// What so many samples take from the [`Budget`], in nanoseconds: 32,768 samples in a second. One costs about 0.3 µs, freeing
-/// included (tests/oom/tests/cost.rs counts it), so this keeps sampling near 1 % of one processor.
-const LOOK_NS: u64 = SAMPLES_PER_LOOK * 1_000_000_000 / 32_768;
-/// What can be saved up: 16,384 samples, with which a program that fills its memory at once is sampled as finely as any other.
-const MOST_NS: u64 = 256 * LOOK_NS;
+/// What so many samples take from the [`Budget`], in nanoseconds: 16,384 samples in a second. One costs 0.5 to 1 µs, freeing and
+/// what it displaces from the caches included, so this keeps sampling near 1 % of one processor.
+const LOOK_NS: u64 = SAMPLES_PER_LOOK * 1_000_000_000 / 16_384;
+/// What can be saved up: 8,192 samples, with which a program that fills its memory at once is sampled as finely as any other.
+const MOST_NS: u64 = 128 * LOOK_NS;
 
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn a_program_in_a_hurry_has_16384_samples_before_it_is_sampled_more_coarsely() {
+    fn a_program_in_a_hurry_has_8192_samples_before_it_is_sampled_more_coarsely() {
         let mut budget = Budget::FULL;
         let mut samples = 0;
         while interval_log2(FINEST_LOG2, 1 << 20, budget) == FINEST_LOG2 {
             budget.spend(0);
             samples += SAMPLES_PER_LOOK;
         }
-        assert_eq!(samples, 16_384);
-        (0..256).for_each(|_| budget.spend(2 * LOOK_NS));
+        assert_eq!(samples, 8192);
+        (0..128).for_each(|_| budget.spend(2 * LOOK_NS));
         assert_eq!(interval_log2(CHEAP_LOG2, 1 << 20, budget), CHEAP_LOG2 - 1);
     }
 
