@@ -1,4 +1,5 @@
-//! "In the very cgroup whose limit has just been hit, the report of an ordinary job takes little time and memory."
+//! "While it waits, the supervisor is small; in the very cgroup whose limit has just been hit, the report of an ordinary job takes
+//! little time and memory."
 //!
 //! `OOM_TESTS_LONG=1 cargo test -p oom --test post_mortem -- --nocapture` prints both, beside memray's on the same job.
 
@@ -25,6 +26,13 @@ impl std::fmt::Display for Cost {
     }
 }
 
+/// By the text of /proc/PID/status.
+fn most_resident(status: &str) -> u64 {
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = most.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
 /// Runs a command in a cgroup with the limit that the job had.
 #[track_caller]
 fn cost(cgroup: &Cgroup, command: &[&str]) -> Cost {
@@ -42,9 +50,7 @@ fn cost(cgroup: &Cgroup, command: &[&str]) -> Cost {
     loop {
         let ended = child.try_wait().expect("it is our child");
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let most = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = most.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        resident = resident.max(kib.unwrap_or(0) << 10);
+        resident = resident.max(most_resident(&text));
         if let Some(status) = ended {
             assert!(status.success(), "{command:?}: {status}");
             let time = began.elapsed();
@@ -52,6 +58,19 @@ fn cost(cgroup: &Cgroup, command: &[&str]) -> Cost {
         }
         std::thread::sleep(Duration::from_micros(200));
     }
+}
+
+#[test]
+fn a_supervisor_that_waits_takes_little_memory() {
+    let job = Job::python(Python::any(), "waits.py").arg("go-on");
+    let mut running = job.start();
+    running.wait_for_stdout("holding");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("it runs");
+    let most = most_resident(&status);
+    assert!(most > 0 && most < 6 * MIB, "{status}");
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    assert_eq!(running.finish().status, Some(4));
+    println!("supervisor: {} KiB", most >> 10);
 }
 
 #[test]
