@@ -10,11 +10,13 @@ use recording::{BLOCK_UNIT, VARIANCE_UNIT};
 pub const FINEST_LOG2: u32 = 12;
 /// Coarsest sampling interval, log2 of bytes.
 pub const COARSEST_LOG2: u32 = 34;
-/// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√16384 = 0.8 %
-/// and 1.1 % if all of it is small blocks.
-const INTERVALS_PER_HEAP_LOG2: u32 = 14;
-/// A program that allocates so fast that sampling would be felt may be sampled this coarsely, log2 of bytes, however small its heap.
+/// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√32768 = 0.55 %
+/// and 0.8 % if all of it is small blocks.
+const INTERVALS_PER_HEAP_LOG2: u32 = 15;
+/// A small heap of a program that allocates so fast that sampling would be felt may be sampled this coarsely, log2 of bytes.
 const CHEAP_LOG2: u32 = 15;
+/// A heap that has ever been larger than this, log2 of bytes, is no longer small: its size is what the report is about.
+const SMALL_HEAP_LOG2: u32 = 26;
 /// Samples after which the interval is thought over.
 pub const SAMPLES_PER_LOOK: u64 = 64;
 /// What so many samples take from the [`Budget`], in nanoseconds: 16,384 samples in a second. One costs 0.5 to 1 µs, freeing and
@@ -129,13 +131,16 @@ impl Budget {
 }
 
 /// log2 of the interval to use from now on. It grows with the heap, which keeps the error relative to the heap constant and the
-/// table of samples bounded; and while the budget is used up, which bounds what samples cost.
+/// table of samples bounded; and for a small heap while the budget is used up, which bounds what samples cost.
 pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
     let heap_log2 = u64::BITS - peak_bytes.leading_zeros();
     let finest = heap_log2
         .saturating_sub(INTERVALS_PER_HEAP_LOG2)
         .clamp(FINEST_LOG2, COARSEST_LOG2);
-    let coarsest = finest.max(CHEAP_LOG2);
+    let coarsest = match heap_log2 {
+        ..=SMALL_HEAP_LOG2 => finest.max(CHEAP_LOG2),
+        _ => finest,
+    };
     let paced = match budget.0 {
         0 => now + 1,
         left if left > MOST_NS / 2 => now.saturating_sub(1),
@@ -185,12 +190,12 @@ mod tests {
     fn the_interval_follows_the_heap_and_the_hurry() {
         let at_leisure = |now, heap| interval_log2(now, heap, Budget::FULL);
         assert_eq!(at_leisure(FINEST_LOG2, 0), FINEST_LOG2);
-        assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 17);
-        // A hurry goes step by step to 32 KiB, and back.
+        assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 16);
+        // A hurry goes step by step to 32 KiB while the heap is small, and back.
         let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, Budget(0)));
         assert_eq!(hurried(2, 1 << 20), FINEST_LOG2 + 2);
         assert_eq!(hurried(99, 1 << 20), CHEAP_LOG2);
-        assert_eq!(hurried(99, 1 << 32), 19);
+        assert_eq!(hurried(99, 1 << 32), 18);
         assert_eq!(at_leisure(CHEAP_LOG2, 1 << 20), CHEAP_LOG2 - 1);
         assert_eq!(interval_log2(14, 1 << 20, Budget(MOST_NS / 2)), 14);
     }
