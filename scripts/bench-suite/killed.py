@@ -92,7 +92,7 @@ def many_stacks(chosen, bench, bound, say):
 
 
 def stacks_in(tool, bench, out):
-    """How many different stacks the tool knows of at the peak, by what it offers to other programs."""
+    """How many different stacks it tells of at the peak: ours by its lines of text, which may be folded, memray by its data."""
     if tool.name.startswith(OURS):
         return len((out / "latest" / "peak-memory.prof").read_text().splitlines())
     counted = subprocess.run(

@@ -18,8 +18,8 @@ def run_workload(workload, tools, bench, rounds, bound, say):
             tool.check()
         except Failed as failed:
             measured[tool.name] = {"failed": str(failed)}
-    trial = rounds > 1
-    for number in range(0 if trial else 1, rounds + 1):
+    first = 0 if rounds > 1 else 1
+    for number in range(first, rounds + 1):
         said = []
         # Who follows whom changes from round to round.
         start = number % len(tools)
@@ -27,12 +27,12 @@ def run_workload(workload, tools, bench, rounds, bound, say):
             entry = measured[tool.name]
             if "failed" in entry:
                 continue
-            last = number == rounds
+            watched, last = workload.processes and number == first, number == rounds
             try:
-                cost = run_once(workload, tool, bench, bound, whole_tree=number <= 1 and workload.processes, report=last)
-                if number == 0:
-                    entry["tree_pss"] = cost.get("tree_pss")
-                else:
+                cost = run_once(workload, tool, bench, bound, whole_tree=watched, report=last)
+                if watched:
+                    entry["tree_pss"] = cost["tree_pss"]
+                if number > 0:
                     entry["rounds"].append(cost)
                 said.append(f"{tool.name} {cost['wall']:.2f}")
             except Failed as failed:

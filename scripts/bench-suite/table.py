@@ -123,7 +123,7 @@ def killed(measured):
     if reports := measured.get("many_stacks"):
         parts.append("## The report of a killed job that held blocks from 100,000 call stacks")
         rows = [[tool, count(report.get("stacks")), *report_cells(report)] for tool, report in reports.items()]
-        parts.append(grid(["", "stacks recorded", "seconds", "MiB"], rows))
+        parts.append(grid(["", "call stacks in it", "seconds", "MiB"], rows))
     return parts
 
 

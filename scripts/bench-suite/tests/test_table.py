@@ -60,6 +60,13 @@ class Table(unittest.TestCase):
             "| calls | 1.50 / 1.50 | –, 1 failed | –, 1 failed |",
         )
 
+    def test_the_memory_of_all_processes_has_a_table_where_it_was_watched(self):
+        watched = results()
+        heading = "All processes together, MiB"
+        self.assertNotIn(heading, table.markdown(watched))
+        watched["workloads"]["fib"]["tools"]["fil-profile"]["tree_pss"] = 5 << 20
+        self.assertEqual(after(table.markdown(watched), heading), "| fib | – | 5.0 | failed | failed |")
+
     def test_where_no_cgroup_can_be_made_the_table_says_so(self):
         self.assertIn("Not measured: no cgroup can be made: Permission denied.", table.markdown(results()))
 
