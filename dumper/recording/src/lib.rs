@@ -1,7 +1,8 @@
 //! The layout of a *recording*: one memory-mapped file per process that always holds the live answer to "which call
 //! stacks hold how much memory, now, at the peak, and when an allocation failed". This page is the specification.
 //!
-//! Writer and reader share nothing but this crate. The writer (the preload) maps the file and updates it in place; the
+//! Writer and reader share nothing but this crate. The writer (the preload) begins it in private memory, puts it into the
+//! file once it is worth one, the header last, and from then on updates the mapped file in place; the
 //! reader (the dumper) takes the bytes as they are, at any moment, also after a SIGKILL in the middle of an update.
 //!
 //! # File
