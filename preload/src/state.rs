@@ -13,7 +13,7 @@ use crate::mappings::{Mapping, Mappings};
 use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
-use crate::tally::{Change, change};
+use crate::tally::{Change, Doubt, change};
 use crate::text::Text;
 use crate::tree::Tree;
 use crate::{events, file, say, stash, sys};
@@ -48,6 +48,7 @@ pub struct State {
     python_version: u32,
     python_trouble: Option<Trouble>,
     weights: Weights,
+    doubt: Doubt,
     budget: Budget,
     /// When the sampling was last thought over, by the monotonic clock.
     tuned_ns: u64,
@@ -70,6 +71,7 @@ impl State {
             python_version: 0,
             python_trouble: None,
             weights: Weights::new(),
+            doubt: Doubt::NONE,
             budget: Budget::FULL,
             tuned_ns: 0,
             generation: 0,
@@ -155,6 +157,7 @@ impl State {
 
     fn introduce(&mut self, header: &'static Header) {
         self.free_slot = 0;
+        self.doubt = Doubt::NONE;
         self.callstacks.start_over();
         self.tree.start_over(header);
         let mut command = Text::<{ recording::MAX_STRING_BYTES }>::new();
@@ -214,6 +217,7 @@ impl State {
                 bytes,
                 site,
                 slot,
+                epoch: header.peak_epoch.load(Relaxed),
                 interval_log2,
                 flags: COUNTED,
                 generation,
@@ -252,7 +256,8 @@ impl State {
         if entry.flags & COUNTED != 0
             && let Some(site) = self.tree.file.record::<Site>(entry.site)
         {
-            change(header, site, self.weights.of(entry.bytes, entry.chance()), Change::Add);
+            let weight = self.weights.of(entry.bytes, entry.chance());
+            change(header, &mut self.doubt, site, weight, Change::Add, entry.epoch);
         }
         if let Some((trouble, number)) = self.tree.file.take_trouble() {
             events::note(header, EventKind::Trouble, trouble as u32, number);
@@ -272,12 +277,8 @@ impl State {
         let header = self.header?;
         self.free_slot_of(&entry);
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
-            change(
-                header,
-                site,
-                self.weights.of(entry.bytes, entry.chance()),
-                Change::Remove,
-            );
+            let weight = self.weights.of(entry.bytes, entry.chance());
+            change(header, &mut self.doubt, site, weight, Change::Remove, entry.epoch);
         }
         Some(entry)
     }
@@ -379,7 +380,8 @@ impl State {
         }
         ANY_MAPPING.store(true, Relaxed);
         if let Some(site) = self.tree.file.record::<Site>(site) {
-            change(header, site, sampler::weight(bytes, Chance::Certain), Change::Add);
+            let weight = sampler::weight(bytes, Chance::Certain);
+            change(header, &mut self.doubt, site, weight, Change::Add, 0);
         }
         self.keep_if_worth_it(header);
     }
@@ -391,6 +393,7 @@ impl State {
         }
         let mut first = None;
         let (header, generation, file) = (self.header, self.generation as u32, &self.tree.file);
+        let doubt = &mut self.doubt;
         let all_kept = self
             .mappings
             .remove(start, start.saturating_add(bytes), |piece, whole| {
@@ -400,7 +403,7 @@ impl State {
                 {
                     let mut weight = sampler::weight(piece.end - piece.start, Chance::Certain);
                     weight.blocks *= whole as u64;
-                    change(header, site, weight, Change::Remove);
+                    change(header, doubt, site, weight, Change::Remove, 0);
                 }
             });
         if let (Some(header), false) = (header, all_kept) {

@@ -37,8 +37,8 @@
 //!
 //! # Snapshots without copying
 //!
-//! `header.peak_epoch` goes up by one at every new highest total, and `header.oom_epoch` at every failed allocation that
-//! defines "the moment it ran out". Before a site's `live` changes, each of its [`Snapshot`]s whose `epoch` differs from
+//! `header.peak_epoch` goes up by one at every new highest total (a total that sampling alone may have made higher is none),
+//! and `header.oom_epoch` at every failed allocation that defines "the moment it ran out". Before a site's `live` changes, each of its [`Snapshot`]s whose `epoch` differs from
 //! the header's takes a copy of `live` and the header's epoch. So the tally at the snapshot is `saved` where the epochs
 //! agree and `live` elsewhere. Epoch 0 means that there has been no such moment.
 //!

@@ -47,7 +47,6 @@ fn small_blocks_for_a_few_milliseconds_are_the_peak() {
 
 /// The highest of many estimates is too high, the more so the longer a heap stays the same: what is reported must not be.
 #[test]
-#[ignore = "the preload takes the highest estimate for the peak: 20 % above what is held after 200 rounds"]
 fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
     let here = place("steady.py", "HERE");
     let outcome = Job::python(Python::any(), "steady.py").arg("20").arg("200").run();
