@@ -49,6 +49,28 @@ impl<T: Plain> Array<T> {
         OWN_BYTES.fetch_add(bytes, Relaxed);
         Some(Self { start, length })
     }
+
+    /// Makes it longer, with zeros at the end; `false`, and nothing has changed, if the system has no memory for it.
+    pub fn grow(&mut self, length: usize) -> bool {
+        if self.length == 0 {
+            let Some(new) = Self::zeroed(length) else { return false };
+            *self = new;
+            return true;
+        }
+        let (Some(bytes), old) = (length.checked_mul(size_of::<T>()), self.length * size_of::<T>()) else {
+            return false;
+        };
+        if bytes <= old {
+            return true;
+        }
+        // SAFETY: the mapping is ours alone, and the only pointer to it is replaced.
+        let Ok(start) = (unsafe { sys::extend(self.start.cast(), old, bytes) }) else {
+            return false;
+        };
+        OWN_BYTES.fetch_add(bytes - old, Relaxed);
+        (self.start, self.length) = (start.cast(), length);
+        true
+    }
 }
 
 impl<T: Plain> Deref for Array<T> {

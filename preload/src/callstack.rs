@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use recording::{Header, Trouble};
 
-use crate::live::{Entry, Live, WATCHED};
+use crate::live::Live;
 use crate::python::names::Name;
 use crate::python::walk::{Frame, Link};
 use crate::python::{Look, Python};
@@ -17,16 +17,20 @@ const DEPTH: usize = 2048;
 const FUNCTIONS: usize = 1024;
 /// Lines that the cache keeps of the functions that share a place.
 const LINES_EACH: usize = 8;
+/// How many of them a line can be in.
+const PLACES_OF_A_LINE: usize = 4;
 
 /// A code object looked up: its address and the function's id.
 type Code = (u64, u32);
 
-/// A frame looked up.
+/// A frame looked up, and the node that it was last under which other.
 #[derive(Clone, Copy)]
 struct Line {
     frame: Frame,
     function: u32,
     line: u32,
+    parent: u32,
+    node: u32,
 }
 
 /// A frame of the last sample and the node it led to.
@@ -42,6 +46,8 @@ const NO_LINE: Line = Line {
     frame: NO_FRAME,
     function: 0,
     line: 0,
+    parent: 0,
+    node: 0,
 };
 const NO_CODE: Code = (0, 0);
 
@@ -54,6 +60,7 @@ pub struct Callstacks {
     /// The links of the last sample, innermost first, and the node they led to; no links where it was not worth remembering.
     links: [Link; DEPTH],
     links_length: usize,
+    is_innermost_a_frame: bool,
     last_node: u32,
     /// The frames of the last sample, outermost first.
     trail: [Step; DEPTH],
@@ -74,6 +81,7 @@ impl Callstacks {
             frames: [NO_FRAME; DEPTH],
             links: [NO_LINK; DEPTH],
             links_length: 0,
+            is_innermost_a_frame: false,
             last_node: 0,
             trail: [Step {
                 frame: NO_FRAME,
@@ -112,15 +120,9 @@ impl Callstacks {
     }
 
     /// The node of the current thread's callstack, and what is wrong with this Python if that has just turned out.
-    pub fn current(
-        &mut self,
-        header: &'static Header,
-        tree: &mut Tree,
-        live: &mut Live,
-        generation: u16,
-    ) -> (u32, Option<Trouble>) {
+    pub fn current(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> (u32, Option<Trouble>) {
         let (mut depth, mut links) = (0, 0);
-        let mut deeper = false;
+        let (mut deeper, mut is_innermost_a_frame) = (false, false);
         let Self {
             frames,
             links: places,
@@ -135,6 +137,7 @@ impl Callstacks {
                 if let Some(place) = known.get(links) {
                     place.set(link);
                 }
+                is_innermost_a_frame |= links == 0 && frame.is_some();
                 links += 1;
                 let Some(frame) = frame else { return true };
                 match frames.get_mut(depth) {
@@ -149,8 +152,24 @@ impl Callstacks {
                 }
             })
         });
-        if look == Look::Unchanged {
-            return (self.last_node, None);
+        match look {
+            Look::Unchanged => return (self.last_node, None),
+            Look::WentOn(link, frame) if self.is_innermost_a_frame => {
+                if let Some(first) = self.links.first_mut() {
+                    *first = link;
+                }
+                let position = self.trail_length.saturating_sub(1);
+                let before = position.checked_sub(1).and_then(|before| self.trail.get(before));
+                let parent = before.map_or(0, |step| step.node);
+                self.last_node = self.step(header, tree, live, frame, parent, position);
+                return (self.last_node, None);
+            }
+            Look::WentOn(..) => {
+                // It has begun just now: once more from the beginning.
+                self.links_length = 0;
+                return self.current(header, tree, live);
+            }
+            _ => {}
         }
         self.links_length = 0;
         if look == Look::Misfit {
@@ -160,9 +179,10 @@ impl Callstacks {
         if depth == 0 {
             return (self.no_python(header, tree), None);
         }
-        let node = self.node(header, tree, live, generation, depth, deeper);
+        let node = self.node(header, tree, live, depth, deeper);
         if links <= DEPTH && !deeper {
             (self.links_length, self.last_node) = (links, node);
+            self.is_innermost_a_frame = is_innermost_a_frame;
         }
         (node, None)
     }
@@ -175,15 +195,7 @@ impl Callstacks {
         self.no_python
     }
 
-    fn node(
-        &mut self,
-        header: &'static Header,
-        tree: &mut Tree,
-        live: &mut Live,
-        generation: u16,
-        depth: usize,
-        deeper: bool,
-    ) -> u32 {
+    fn node(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, depth: usize, deeper: bool) -> u32 {
         let (shared, mut node);
         if deeper {
             let function = tree.made_up_function(header, b"[callers beyond 2048 frames]");
@@ -198,33 +210,69 @@ impl Callstacks {
             let Some(frame) = self.frames.get(depth - 1 - position).copied() else {
                 break;
             };
-            let (function, line) = self.look_up(header, tree, live, generation, frame);
-            node = tree.node(header, node, function, line);
-            if let Some(step) = self.trail.get_mut(position) {
-                *step = Step { frame, node };
-            }
+            node = self.step(header, tree, live, frame, node, position);
         }
         self.trail_length = if deeper { 0 } else { depth };
         node
     }
 
-    /// The function and the line of a frame.
-    fn look_up(
+    /// The node of a frame under `parent`, so far from the outermost; the trail goes on with it.
+    fn step(
         &mut self,
         header: &'static Header,
         tree: &mut Tree,
         live: &mut Live,
-        generation: u16,
         frame: Frame,
-    ) -> (u32, u32) {
-        let place = place_of(frame.code);
-        let line_place = (frame.at as u32).wrapping_mul(0x9E37_79B9) as usize >> 20 & (LINES_EACH - 1);
-        let cached = self.lines.get(place).and_then(|lines| lines.get(line_place));
-        if let Some(cached) = cached.filter(|cached| cached.frame == frame) {
-            return (cached.function, cached.line);
+        parent: u32,
+        position: usize,
+    ) -> u32 {
+        let known = self.line_at(frame).map_or(NO_LINE, |line| *line);
+        let node = if known.frame == frame && known.parent == parent && known.node > 0 {
+            known.node
+        } else {
+            let (function, line) = match known.frame == frame {
+                true => (known.function, known.line),
+                false => self.look_up(header, tree, live, frame),
+            };
+            let node = tree.node(header, parent, function, line);
+            if let Some(known) = self.line_at(frame).filter(|known| known.frame == frame) {
+                (known.parent, known.node) = (parent, node);
+            }
+            node
+        };
+        if let Some(step) = self.trail.get_mut(position) {
+            *step = Step { frame, node };
         }
+        node
+    }
+
+    /// The place of a frame in the cache: where it is, else one of another function, else the one that it would be in first.
+    #[inline]
+    fn line_at(&mut self, frame: Frame) -> Option<&mut Line> {
+        let lines = self.lines.get_mut(place_of(frame.code))?;
+        // An instruction has two bytes at least.
+        let first = (frame.at >> 1) as usize;
+        let mut others = None;
+        for step in 0..PLACES_OF_A_LINE {
+            let at = first.wrapping_add(step) % LINES_EACH;
+            let known = lines.get(at)?.frame;
+            if known == frame {
+                return lines.get_mut(at);
+            }
+            if known.code != frame.code {
+                others = others.or(Some(at));
+            }
+        }
+        lines.get_mut(others.unwrap_or(first % LINES_EACH))
+    }
+
+    /// The function and the line of a frame that the cache does not know.
+    #[cold]
+    #[inline(never)]
+    fn look_up(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, frame: Frame) -> (u32, u32) {
         let Some(python) = self.python else { return (0, 0) };
         let line = python.line(frame);
+        let place = place_of(frame.code);
         let known = self.functions.get(place).filter(|known| known.0 == frame.code);
         let function = match known {
             Some((_, function)) => *function,
@@ -237,8 +285,15 @@ impl Callstacks {
                 tree.function(header, file, name, first_line)
             }
         };
-        if watch(live, generation, frame.code) {
-            self.lines[place][line_place] = Line { frame, function, line };
+        if watch(live, frame.code) {
+            if let Some(place) = self.line_at(frame) {
+                *place = Line {
+                    frame,
+                    function,
+                    line,
+                    ..NO_LINE
+                };
+            }
             self.functions[place] = (frame.code, function);
         }
         (function, line)
@@ -255,17 +310,6 @@ fn place_of(code: u64) -> usize {
 const DEBUG_HEAD: u64 = 16;
 
 /// Makes sure that a free of this code object is noticed; `false` if there is no memory to remember it.
-fn watch(live: &mut Live, generation: u16, code: u64) -> bool {
-    [code, code - DEBUG_HEAD].into_iter().all(|address| {
-        if let Some(entry) = live.get_mut(address) {
-            entry.flags |= WATCHED;
-            return true;
-        }
-        live.insert(Entry {
-            address,
-            flags: WATCHED,
-            generation,
-            ..Entry::default()
-        })
-    })
+fn watch(live: &mut Live, code: u64) -> bool {
+    live.watch(code) && live.watch(code - DEBUG_HEAD)
 }

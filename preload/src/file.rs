@@ -30,11 +30,16 @@ const FIRST_BYTES: usize = HEADER_BYTES + Table::ALL.len() * CHUNK_BYTES;
 /// Bytes of a page.
 const PAGE: usize = 4096;
 
-/// The chunks of one table, in order.
+/// The chunks of one table, in order; null from `count` on.
 struct Chunks {
     starts: [*mut u8; MAX_CHUNKS],
     count: usize,
 }
+
+const NO_CHUNKS: Chunks = Chunks {
+    starts: [null_mut(); MAX_CHUNKS],
+    count: 0,
+};
 
 /// The file of this process.
 pub struct Recording {
@@ -87,17 +92,11 @@ impl Record for recording::Block {
 impl Recording {
     /// No file yet.
     pub const fn new() -> Self {
-        let tables = [const {
-            Chunks {
-                starts: [null_mut(); MAX_CHUNKS],
-                count: 0,
-            }
-        }; Table::ALL.len()];
         Self {
             folder: Path::new(),
             path: Path::new(),
             is_kept: false,
-            tables,
+            tables: [NO_CHUNKS; Table::ALL.len()],
             stuck: None,
         }
     }
@@ -111,7 +110,7 @@ impl Recording {
         self.folder.push(folder);
         (self.is_kept, self.stuck) = (false, None);
         for (number, table) in Table::ALL.into_iter().enumerate() {
-            self.tables[number].count = 0;
+            self.tables[number] = NO_CHUNKS;
             self.append(
                 header,
                 table,
@@ -255,20 +254,19 @@ impl Recording {
         }
     }
 
-    fn address(&self, table: Table, index: usize) -> Option<*mut u8> {
-        let per_chunk = table.records_per_chunk();
-        let chunks = &self.tables[table as usize - 1];
-        let start = chunks.starts.get(..chunks.count)?.get(index / per_chunk)?;
-        Some(start.wrapping_add(index % per_chunk * table.record_bytes()))
-    }
-
     /// The record with this index, if there is a place for it.
     #[inline]
     pub fn record<R: Record>(&self, index: u32) -> Option<&'static R> {
-        let address = self.address(R::TABLE, index as usize)?.cast::<R>();
+        let per_chunk = const { R::TABLE.records_per_chunk() };
+        let chunks = &self.tables[const { R::TABLE as usize - 1 }];
+        let start = *chunks.starts.get(index as usize / per_chunk)?;
+        if start.is_null() {
+            return None;
+        }
+        let address = start.wrapping_add(index as usize % per_chunk * const { R::TABLE.record_bytes() });
         // SAFETY: inside a mapped chunk, aligned by the record's size, never unmapped; a record is atomic integers, for which any
         // bytes are a value.
-        Some(unsafe { &*address })
+        Some(unsafe { &*address.cast::<R>() })
     }
 
     /// `length` bytes of the string table from `offset` on; they must not straddle two chunks.
@@ -286,8 +284,9 @@ impl Recording {
     }
 
     fn string_place(&self, offset: usize, length: usize) -> Option<*mut u8> {
-        (offset % CHUNK_BYTES + length <= CHUNK_BYTES)
-            .then(|| self.address(Table::Strings, offset))
-            .flatten()
+        let chunks = &self.tables[Table::Strings as usize - 1];
+        let start = *chunks.starts.get(offset / CHUNK_BYTES)?;
+        let fits = !start.is_null() && offset % CHUNK_BYTES + length <= CHUNK_BYTES;
+        fits.then(|| start.wrapping_add(offset % CHUNK_BYTES))
     }
 }

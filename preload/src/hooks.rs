@@ -128,7 +128,7 @@ fn record(block: Pointer, bytes: usize, chance: Chance) {
 #[inline(never)]
 pub fn freed(block: Pointer) {
     if let Some(_inside) = Inside::enter() {
-        STATE.lock().remove(block as u64);
+        STATE.lock().free(block as u64);
     }
 }
 

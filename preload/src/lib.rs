@@ -8,7 +8,7 @@
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`mappings`], [`tree`], [`tally`], [`callstack`], [`python::walk`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`callstack`], [`python::walk`],
 //!   [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -38,6 +38,7 @@ mod real;
 mod sampler;
 mod say;
 mod settings;
+mod shadow;
 mod start;
 mod stash;
 mod state;

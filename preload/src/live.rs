@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::array::{Array, Plain};
 use crate::sampler::Chance;
+use crate::shadow::{self, Shadow, Word};
 
 /// log2 of the filter's bytes. Blocks are 16-byte aligned, so the filter covers 8 MiB of neighbouring heap before it repeats.
 const FILTER_LOG2: u32 = 19;
@@ -11,12 +12,6 @@ const FILTER_BYTES: usize = 1 << FILTER_LOG2;
 /// A filter byte that stands for more than one block.
 const SEVERAL: u8 = 255;
 const FIRST_ENTRIES: usize = 4096;
-/// log2 of the bytes of a page, whose blocks lie together in the table where every block is recorded, and of the places for them:
-/// one for every 16 bytes.
-const PAGE_LOG2: u32 = 12;
-const PLACES_LOG2: u32 = PAGE_LOG2 - 4;
-const PLACES: usize = 1 << PLACES_LOG2;
-
 /// For each place that addresses map to: 0 for no recorded block, an 8-bit tag of the only one's address, or [`SEVERAL`].
 static FILTER: [AtomicU8; FILTER_BYTES] = [const { AtomicU8::new(0) }; FILTER_BYTES];
 
@@ -87,12 +82,19 @@ impl Entry {
 // SAFETY: integers.
 unsafe impl Plain for Entry {}
 
+/// There is no memory for another block.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
 /// The table of recorded blocks: open addressing with linear probing and deletion by shifting back. Blocks that share a byte of
-/// the filter share their home place here, so that the filter can be kept exact.
+/// the filter share their home place here, so that the filter can be kept exact. Where every block is recorded, the small ones are
+/// in the shadow instead.
 pub struct Live {
     entries: Array<Entry>,
     used: usize,
     every_block: bool,
+    shadow: Shadow,
+    generation: u16,
 }
 
 impl Live {
@@ -102,6 +104,8 @@ impl Live {
             entries: Array::empty(),
             used: 0,
             every_block: false,
+            shadow: Shadow::new(),
+            generation: 0,
         }
     }
 
@@ -109,6 +113,12 @@ impl Live {
     pub fn expect_every_block(&mut self) {
         self.every_block = true;
         FILTER.iter().for_each(|byte| byte.store(SEVERAL, Relaxed));
+    }
+
+    /// In a forked child: nothing that is here is its own.
+    pub fn after_fork(&mut self, generation: u16) {
+        self.generation = generation;
+        self.shadow.clear();
     }
 
     /// Blocks in the table.
@@ -119,14 +129,7 @@ impl Live {
 
     #[inline]
     fn home(&self, address: u64, mask: usize) -> usize {
-        let scatter = |key: u64| (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize;
-        if self.every_block {
-            // Neighbours stay neighbours, so that a program that walks its heap walks the table: the pages are scattered, and
-            // each block keeps its place in its page.
-            (scatter(address >> PAGE_LOG2) << PLACES_LOG2 | (address as usize >> 4) & (PLACES - 1)) & mask
-        } else {
-            scatter(place(address) as u64) & mask
-        }
+        ((place(address) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask
     }
 
     fn position(&self, address: u64) -> Option<usize> {
@@ -141,26 +144,92 @@ impl Live {
         }
     }
 
-    /// The block at this address.
-    pub fn get_mut(&mut self, address: u64) -> Option<&mut Entry> {
-        let at = self.position(address)?;
-        self.entries.get_mut(at)
+    /// Is a block of so many bytes at this address kept in the shadow?
+    #[inline]
+    pub fn has_shadow(&self, address: u64, bytes: u64) -> bool {
+        self.every_block && shadow::has_place_for(address, bytes)
     }
 
-    /// Adds a block whose address is not in the table; `false` if there is no memory.
-    pub fn insert(&mut self, entry: Entry) -> bool {
+    /// Adds a block that [`Live::has_shadow`], and gives what was known of its address. A watch stays.
+    #[inline]
+    pub fn insert_small(&mut self, address: u64, block: Word) -> Result<Word, NoMemory> {
+        let word = self.shadow.word_or_new(address).ok_or(NoMemory)?;
+        let watched = word.flags() & WATCHED;
+        Ok(core::mem::replace(word, block.with(watched)))
+    }
+
+    /// Takes out what the shadow has at this address.
+    #[inline]
+    pub fn remove_small(&mut self, address: u64) -> Option<Word> {
+        if !self.has_shadow(address, 0) {
+            return None;
+        }
+        Some(core::mem::take(self.shadow.word(address)?)).filter(|word| *word != Word::default())
+    }
+
+    fn of_shadow(&self, address: u64, word: Word) -> Entry {
+        Entry {
+            address,
+            bytes: word.bytes(),
+            site: word.site(),
+            flags: word.flags(),
+            generation: self.generation,
+            ..Entry::default()
+        }
+    }
+
+    /// Adds a block, and gives what was known of its address if anything was; `Err` if there is no memory. A watch stays.
+    #[inline]
+    pub fn insert(&mut self, entry: Entry) -> Result<Option<Entry>, NoMemory> {
+        if entry.slot == 0 && self.has_shadow(entry.address, entry.bytes) {
+            let block = Word::new(entry.site, entry.bytes, entry.flags);
+            let old = self.insert_small(entry.address, block)?;
+            return Ok((old != Word::default()).then(|| self.of_shadow(entry.address, old)));
+        }
+        self.insert_sampled(entry)
+    }
+
+    fn insert_sampled(&mut self, mut entry: Entry) -> Result<Option<Entry>, NoMemory> {
+        if let Some(at) = self.position(entry.address)
+            && let Some(known) = self.entries.get_mut(at)
+        {
+            entry.flags |= known.flags & WATCHED;
+            return Ok(Some(core::mem::replace(known, entry)));
+        }
         if self.used * 2 >= self.entries.len() && !self.grow() {
-            return false;
+            return Err(NoMemory);
         }
         self.put(entry);
         self.used += 1;
-        if self.every_block {
+        if !self.every_block {
+            let byte = &FILTER[place(entry.address)];
+            let alone = byte.load(Relaxed) == 0;
+            byte.store(if alone { tag(entry.address) } else { SEVERAL }, Relaxed);
+        }
+        Ok(None)
+    }
+
+    /// Makes sure that the free of a code object at this address is noticed; `false` if there is no memory to remember it.
+    pub fn watch(&mut self, address: u64) -> bool {
+        if self.has_shadow(address, 0)
+            && let Some(word) = self.shadow.word_or_new(address)
+        {
+            *word = word.with(WATCHED);
             return true;
         }
-        let byte = &FILTER[place(entry.address)];
-        let alone = byte.load(Relaxed) == 0;
-        byte.store(if alone { tag(entry.address) } else { SEVERAL }, Relaxed);
-        true
+        if let Some(at) = self.position(address)
+            && let Some(known) = self.entries.get_mut(at)
+        {
+            known.flags |= WATCHED;
+            return true;
+        }
+        let watched = Entry {
+            address,
+            flags: WATCHED,
+            generation: self.generation,
+            ..Entry::default()
+        };
+        self.insert_sampled(watched).is_ok()
     }
 
     fn grow(&mut self) -> bool {
@@ -190,7 +259,15 @@ impl Live {
     }
 
     /// Takes the block at this address out.
+    #[inline]
     pub fn remove(&mut self, address: u64) -> Option<Entry> {
+        if let Some(word) = self.remove_small(address) {
+            return Some(self.of_shadow(address, word));
+        }
+        self.remove_sampled(address)
+    }
+
+    fn remove_sampled(&mut self, address: u64) -> Option<Entry> {
         let mut hole = self.position(address)?;
         let mask = self.entries.len() - 1;
         let removed = *self.entries.get(hole)?;
@@ -265,13 +342,13 @@ pub mod tests {
                 let address = 0x7000_0000_0000 + (number % 20) * 16 + ((number / 20) << (4 + FILTER_LOG2));
                 if insert && !model.contains_key(&address) {
                     let entry = Entry { address, bytes: number, flags: COUNTED, ..Entry::default() };
-                    prop_assert!(live.insert(entry));
+                    prop_assert_eq!(live.insert(entry), Ok(None));
                     model.insert(address, entry);
                 } else if !insert {
                     prop_assert_eq!(live.remove(address), model.remove(&address));
                 }
                 prop_assert!(model.keys().all(|address| may_be_recorded(*address)));
-                prop_assert_eq!(live.len(), model.len());
+                prop_assert!(every_block || live.len() == model.len());
             }
             for (address, entry) in model {
                 prop_assert_eq!(live.remove(address), Some(entry));

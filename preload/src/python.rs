@@ -18,7 +18,7 @@ pub mod walk;
 use layout::{BYTES_LENGTH, BYTES_TEXT, Layout, OBJECT_TYPE};
 use memory::{Checked, Direct};
 use names::Name;
-use walk::{End, Frame, Link, Memory};
+use walk::{Change, End, Frame, Link, Memory};
 
 /// What a look at the current thread gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Look {
     Frames,
     /// The frames are those that were known, in the same state.
     Unchanged,
+    /// They are those that were known, but the innermost has gone on: it is at this link now.
+    WentOn(Link, Frame),
     /// The offsets don't fit this build.
     Misfit,
 }
@@ -149,8 +151,14 @@ impl Python {
                 other => return other,
             }
         }
-        if walk::is_unchanged(&Direct, self.layout, state, known) {
-            return Look::Unchanged;
+        match walk::change(&Direct, self.layout, state, known) {
+            Change::None => return Look::Unchanged,
+            Change::Innermost(link) => {
+                if let Some(frame) = walk::read(&Direct, self.layout, self.code_type, link) {
+                    return Look::WentOn(link, frame);
+                }
+            }
+            Change::Frames => {}
         }
         walk::frames(&Direct, self.layout, self.code_type, state, MOST_STEPS, visit);
         Look::Frames

@@ -36,6 +36,18 @@ pub struct Weight {
     pub variance: u64,
 }
 
+impl Weight {
+    /// Of a block that was recorded for certain.
+    #[inline]
+    pub const fn exact(bytes: u64) -> Self {
+        Self {
+            bytes,
+            blocks: BLOCK_UNIT,
+            variance: 0,
+        }
+    }
+}
+
 /// The probability with which an allocation was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chance {
@@ -47,11 +59,7 @@ pub enum Chance {
 
 /// The weight of a recorded allocation. The same arguments give the same weight, so a free takes back what was added.
 pub fn weight(bytes: u64, chance: Chance) -> Weight {
-    let certain = Weight {
-        bytes,
-        blocks: BLOCK_UNIT,
-        variance: 0,
-    };
+    let certain = Weight::exact(bytes);
     let Chance::Interval(log2) = chance else { return certain };
     let size = bytes as f64;
     let probability = -libm::expm1(-size / (1u64 << log2) as f64);

@@ -7,13 +7,14 @@ use recording::{Block, EventKind, Header, Site, Table, Trouble};
 
 use crate::array::OWN_BYTES;
 use crate::callstack::Callstacks;
-use crate::live::{COUNTED, Entry, Live, WATCHED};
+use crate::live::{COUNTED, Entry, Live, NoMemory, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::{Mapping, Mappings};
 use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
-use crate::tally::{Change, Doubt, change};
+use crate::shadow::Word;
+use crate::tally::{Change, Doubt, change, change_exactly};
 use crate::text::Text;
 use crate::tree::Tree;
 use crate::{events, file, say, stash, sys};
@@ -84,6 +85,7 @@ impl State {
     pub fn after_fork(&mut self) {
         self.header = None;
         self.generation = self.generation.wrapping_add(1);
+        self.live.after_fork(self.generation);
     }
 
     /// The recording, begun at the first call. `None` if that failed; it has then been said, and the job goes on without us.
@@ -187,9 +189,7 @@ impl State {
     /// The node of the current thread's callstack; 0 if nothing is recorded.
     pub fn callstack(&mut self) -> u32 {
         let Some(header) = self.recording() else { return 0 };
-        let (node, trouble) = self
-            .callstacks
-            .current(header, &mut self.tree, &mut self.live, self.generation);
+        let (node, trouble) = self.callstacks.current(header, &mut self.tree, &mut self.live);
         if let Some(trouble) = trouble {
             self.python_trouble = Some(trouble);
             events::note(header, EventKind::Trouble, trouble as u32, self.python_version as u64);
@@ -198,10 +198,25 @@ impl State {
     }
 
     /// Records an allocation under the current callstack.
+    #[inline]
     pub fn add(&mut self, address: u64, bytes: u64, chance: Chance) {
         let Some(header) = self.recording() else { return };
         let node = self.callstack();
         let site = self.tree.site(header, node);
+        if bytes < LARGE_BYTES.load(Relaxed) && self.live.has_shadow(address, bytes) {
+            self.insert_small(header, address, bytes, site);
+        } else {
+            self.add_entry(header, address, bytes, chance, site);
+        }
+        self.keep_if_worth_it(header);
+        let samples = header.samples.load(Relaxed) + 1;
+        header.samples.store(samples, Relaxed);
+        if samples.is_multiple_of(SAMPLES_PER_LOOK) {
+            self.tune(header);
+        }
+    }
+
+    fn add_entry(&mut self, header: &'static Header, address: u64, bytes: u64, chance: Chance, site: u32) {
         let (interval_log2, slot) = match chance {
             Chance::Interval(log2) => (log2 as u8, 0),
             Chance::Certain if bytes >= LARGE_BYTES.load(Relaxed) => {
@@ -223,11 +238,28 @@ impl State {
                 generation,
             },
         );
-        self.keep_if_worth_it(header);
-        let samples = header.samples.load(Relaxed) + 1;
-        header.samples.store(samples, Relaxed);
-        if samples.is_multiple_of(SAMPLES_PER_LOOK) {
-            self.tune(header);
+    }
+
+    /// Where every block is recorded, one that is not large.
+    #[inline]
+    fn insert_small(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32) {
+        match self.live.insert_small(address, Word::new(site, bytes, COUNTED)) {
+            Ok(old) => self.uncount_small(header, address, old),
+            Err(NoMemory) => return self.no_memory(header),
+        }
+        if let Some(site) = self.tree.file.record::<Site>(site) {
+            change_exactly(header, site, bytes, Change::Add);
+        }
+        self.tell_trouble(header);
+    }
+
+    fn no_memory(&self, header: &Header) {
+        events::note_once(header, Trouble::NoMemory, OWN_BYTES.load(Relaxed) as u64);
+    }
+
+    fn tell_trouble(&mut self, header: &Header) {
+        if let Some((trouble, number)) = self.tree.file.take_trouble() {
+            events::note(header, EventKind::Trouble, trouble as u32, number);
         }
     }
 
@@ -242,45 +274,70 @@ impl State {
     }
 
     fn insert(&mut self, header: &'static Header, entry: Entry) {
-        // Without a recorded free in between, a block at a known address means that its free was not seen. A watch stays.
-        let mut entry = entry;
-        if self.live.get_mut(entry.address).is_some() {
-            let old = self.remove(entry.address);
-            entry.flags |= old.map_or(0, |old| old.flags & WATCHED);
+        match self.live.insert(entry) {
+            Ok(None) => {}
+            // Without a recorded free in between, a block at a known address means that its free was not seen.
+            Ok(Some(old)) => {
+                self.uncount(header, &old);
+            }
+            Err(NoMemory) => {
+                self.no_memory(header);
+                self.free_slot_of(&entry);
+                return;
+            }
         }
-        if !self.live.insert(entry) {
-            events::note_once(header, Trouble::NoMemory, OWN_BYTES.load(Relaxed) as u64);
-            self.free_slot_of(&entry);
-            return;
-        }
-        if entry.flags & COUNTED != 0
-            && let Some(site) = self.tree.file.record::<Site>(entry.site)
-        {
+        if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             change(header, &mut self.doubt, site, weight, Change::Add, entry.epoch);
         }
-        if let Some((trouble, number)) = self.tree.file.take_trouble() {
-            events::note(header, EventKind::Trouble, trouble as u32, number);
+        self.tell_trouble(header);
+    }
+
+    /// A block goes, whether it is recorded or not.
+    #[inline]
+    pub fn free(&mut self, address: u64) {
+        match (self.live.remove_small(address), self.header) {
+            (Some(block), Some(header)) => self.uncount_small(header, address, block),
+            (Some(_), None) => {}
+            (None, _) => {
+                self.remove(address);
+            }
+        }
+    }
+
+    #[inline]
+    fn uncount_small(&mut self, header: &'static Header, address: u64, block: Word) {
+        if block.flags() & WATCHED != 0 {
+            self.callstacks.forget(address);
+        }
+        if block.flags() & COUNTED != 0
+            && let Some(site) = self.tree.file.record::<Site>(block.site())
+        {
+            change_exactly(header, site, block.bytes(), Change::Remove);
         }
     }
 
     /// Takes out the block at this address, if it is recorded.
     pub fn remove(&mut self, address: u64) -> Option<Entry> {
         let entry = self.live.remove(address)?;
-        if entry.flags & WATCHED != 0 {
-            self.callstacks.forget(address);
-        }
-        // What a parent recorded is in the parent's recording.
-        if entry.flags & COUNTED == 0 || entry.generation != self.generation {
-            return None;
-        }
         let header = self.header?;
-        self.free_slot_of(&entry);
+        self.uncount(header, &entry).then_some(entry)
+    }
+
+    /// Takes what a block weighs from its site, if it is there: what a parent recorded is in the parent's recording.
+    fn uncount(&mut self, header: &'static Header, entry: &Entry) -> bool {
+        if entry.flags & WATCHED != 0 {
+            self.callstacks.forget(entry.address);
+        }
+        if entry.flags & COUNTED == 0 || entry.generation != self.generation {
+            return false;
+        }
+        self.free_slot_of(entry);
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             change(header, &mut self.doubt, site, weight, Change::Remove, entry.epoch);
         }
-        Some(entry)
+        true
     }
 
     /// Enters a large block; its slot plus one, or 0 if there is no room.

@@ -78,6 +78,27 @@ pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
     let _ = unsafe { call(libc::SYS_munmap, address.as_ptr() as usize, bytes, 0, 0, 0, 0) };
 }
 
+/// Makes a private anonymous mapping longer, at another address if need be; what is new is zeros.
+///
+/// # Safety
+/// As for [`unmap`]: afterwards nobody may use the old address.
+pub unsafe fn extend(address: NonNull<u8>, bytes: usize, new_bytes: usize) -> Result<NonNull<u8>, Errno> {
+    let flags = libc::MREMAP_MAYMOVE as usize;
+    // SAFETY: the caller's promise.
+    let raw = unsafe {
+        call(
+            libc::SYS_mremap,
+            address.as_ptr() as usize,
+            bytes,
+            new_bytes,
+            flags,
+            0,
+            0,
+        )
+    };
+    answer(raw).and_then(|address| NonNull::new(address as *mut u8).ok_or(Errno(libc::ENOMEM)))
+}
+
 /// # Safety
 /// The caller must want what the advice does to the contents.
 pub unsafe fn advise(address: usize, bytes: usize, advice: i32) -> Result<(), Errno> {

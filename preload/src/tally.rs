@@ -59,29 +59,72 @@ impl Doubt {
 
 /// Changes a site and the totals; the caller holds the lock. `epoch` is the peak's when the block was allocated.
 pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, direction: Change, epoch: u32) {
+    let sequence = begin(header);
+    shift_all(header, site, weight, direction);
+    doubt.follow(weight, direction, epoch != header.peak_epoch.load(Relaxed));
+    if direction == Change::Add
+        && let Some(higher_by @ 1..) = higher_by(header)
+        && doubt.allows(higher_by)
+    {
+        *doubt = Doubt::NONE;
+        take_peak(header, true);
+    }
+    end(header, sequence);
+}
+
+/// As [`change`], for a small block where every one is recorded, so that there is no doubt.
+#[inline]
+pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Change) {
+    let sequence = begin(header);
+    shift_all(header, site, Weight::exact(bytes), direction);
+    if direction == Change::Add && higher_by(header).is_some_and(|bytes| bytes > 0) {
+        // A heap that grows has a peak at each block: the clock is read for every sixteenth.
+        take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
+    }
+    end(header, sequence);
+}
+
+#[inline(always)]
+fn begin(header: &Header) -> u64 {
     let sequence = header.sequence.load(Relaxed);
     header.sequence.store(sequence.wrapping_add(1), Relaxed);
     fence(Release);
+    sequence
+}
+
+#[inline(always)]
+fn end(header: &Header, sequence: u64) {
+    header.sequence.store(sequence.wrapping_add(2), Release);
+}
+
+#[inline(always)]
+fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
     keep(&site.peak, header.peak_epoch.load(Relaxed), &site.live);
     keep(&site.oom, header.oom_epoch.load(Relaxed), &site.live);
     shift(&site.live.bytes, weight.bytes, direction);
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
-    let total = shift(&header.live_bytes, weight.bytes, direction);
-    let now = header.peak_epoch.load(Relaxed);
-    doubt.follow(weight, direction, epoch != now);
-    if direction == Change::Add
-        && let Some(higher_by @ 1..) = total.checked_sub(header.peak_bytes.load(Relaxed))
-        && doubt.allows(higher_by)
-    {
-        *doubt = Doubt::NONE;
-        header.peak_bytes.store(total, Relaxed);
-        header.peak_time_ns.store(sys::now_ns(true), Relaxed);
-        header.peak_epoch.store(now.wrapping_add(1).max(1), Relaxed);
-    }
-    header.sequence.store(sequence.wrapping_add(2), Release);
+    shift(&header.live_bytes, weight.bytes, direction);
 }
 
+/// By how much the total is above the peak's, unless it is below.
+#[inline(always)]
+fn higher_by(header: &Header) -> Option<u64> {
+    let total = header.live_bytes.load(Relaxed);
+    total.checked_sub(header.peak_bytes.load(Relaxed))
+}
+
+#[inline(always)]
+fn take_peak(header: &Header, read_clock: bool) {
+    header.peak_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
+    if read_clock {
+        header.peak_time_ns.store(sys::now_ns(true), Relaxed);
+    }
+    let epoch = header.peak_epoch.load(Relaxed).wrapping_add(1).max(1);
+    header.peak_epoch.store(epoch, Relaxed);
+}
+
+#[inline(always)]
 fn keep(snapshot: &Snapshot, epoch: u32, live: &Tally) {
     if snapshot.epoch.load(Relaxed) != epoch {
         snapshot.saved.bytes.store(live.bytes.load(Relaxed), Relaxed);
@@ -92,7 +135,8 @@ fn keep(snapshot: &Snapshot, epoch: u32, live: &Tally) {
 }
 
 /// One writer at a time, so a load and a store will do where an atomic addition would lock the bus.
-fn shift(counter: &AtomicU64, by: u64, direction: Change) -> u64 {
+#[inline(always)]
+fn shift(counter: &AtomicU64, by: u64, direction: Change) {
     let old = counter.load(Relaxed);
     let new = if direction == Change::Add {
         old.wrapping_add(by)
@@ -100,7 +144,6 @@ fn shift(counter: &AtomicU64, by: u64, direction: Change) -> u64 {
         old.saturating_sub(by)
     };
     counter.store(new, Relaxed);
-    new
 }
 
 #[cfg(test)]

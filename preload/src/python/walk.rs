@@ -66,17 +66,45 @@ fn innermost(memory: &impl Memory, layout: &Layout, thread_state: u64) -> u64 {
     }
 }
 
-/// Has the thread with this state exactly these frames, all where they were? Programs allocate again and again at one place.
+/// What a thread's frames are, beside those that were known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Exactly these, all where they were.
+    None,
+    /// These, but the innermost has gone on to another instruction.
+    Innermost(Link),
+    /// Others.
+    Frames,
+}
+
+/// What has changed since these were the frames of the thread with this state? Programs allocate again and again at one place, or
+/// at a few of one function.
 #[inline(always)]
-pub fn is_unchanged(memory: &impl Memory, layout: &Layout, thread_state: u64, known: &[Cell<Link>]) -> bool {
+pub fn change(memory: &impl Memory, layout: &Layout, thread_state: u64, known: &[Cell<Link>]) -> Change {
     let mut frame = innermost(memory, layout, thread_state);
-    for link in known.iter().map(Cell::get) {
+    let mut known = known.iter().map(Cell::get);
+    let Some(first) = known.next() else {
+        return Change::Frames;
+    };
+    if frame != first.frame {
+        return Change::Frames;
+    }
+    let now = Link::read(memory, layout, frame);
+    if now.code != first.code {
+        return Change::Frames;
+    }
+    frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+    for link in known {
         if frame != link.frame || Link::read(memory, layout, frame) != link {
-            return false;
+            return Change::Frames;
         }
         frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
     }
-    frame == 0 && !known.is_empty()
+    match frame {
+        0 if now == first => Change::None,
+        0 => Change::Innermost(now),
+        _ => Change::Frames,
+    }
 }
 
 /// Where a walk ended.
@@ -118,8 +146,9 @@ pub fn frames(
     End::Lost
 }
 
+/// The frame that a link stands for, if it does for one.
 #[inline(always)]
-fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -> Option<Frame> {
+pub fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -> Option<Frame> {
     let Link {
         frame,
         code,
@@ -247,12 +276,31 @@ mod tests {
             };
             assert_eq!(seen, expected, "3.{minor}");
             let links: Vec<_> = links.into_iter().map(Cell::new).collect();
-            let is_unchanged = |words: &Words, links: &[Cell<Link>]| is_unchanged(words, layout, thread, links);
-            assert!(is_unchanged(&words, &links), "3.{minor}");
-            assert!(!is_unchanged(&words, &links[..2]) && !is_unchanged(&words, &[]));
-            let moved = frames_at[1] + layout.frame_instruction as u64;
-            words.set(moved, words.half(moved) as u64 + 2, 4);
-            assert!(!is_unchanged(&words, &links), "3.{minor}");
+            let change = |words: &Words, links: &[Cell<Link>]| change(words, layout, thread, links);
+            assert_eq!(change(&words, &links), Change::None, "3.{minor}");
+            assert_eq!(change(&words, &links[..2]), Change::Frames);
+            assert_eq!(change(&words, &[]), Change::Frames);
+            let go_on = |words: &mut Words, frame: u64| {
+                let instruction = frame + layout.frame_instruction as u64;
+                words.set(instruction, words.half(instruction) as u64 + 2, 4);
+            };
+            go_on(&mut words, frames_at[0]);
+            let Change::Innermost(link) = change(&words, &links) else {
+                panic!("3.{minor}: {:?}", change(&words, &links));
+            };
+            let at = if layout.instruction == Instruction::Units {
+                14
+            } else {
+                12
+            };
+            let frame = read(&words, layout, CODE_TYPE, link);
+            assert_eq!(
+                frame.map(|frame| (frame.code, frame.at)),
+                Some((0x6000, at)),
+                "3.{minor}"
+            );
+            go_on(&mut words, frames_at[1]);
+            assert_eq!(change(&words, &links), Change::Frames, "3.{minor}");
         }
     }
 
