@@ -13,8 +13,10 @@ pub const COARSEST_LOG2: u32 = 34;
 /// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√32768 = 0.55 %
 /// and 0.8 % if all of it is small blocks.
 const INTERVALS_PER_HEAP_LOG2: u32 = 15;
-/// A small heap of a program that allocates so fast that sampling would be felt may be sampled this coarsely, log2 of bytes.
+/// A small heap of a program that allocates so fast that sampling would be felt may be sampled this coarsely, log2 of bytes; a heap
+/// of a 16th of [`SMALL_HEAP_LOG2`] four times as coarsely.
 const CHEAP_LOG2: u32 = 15;
+const CHEAPEST_LOG2: u32 = CHEAP_LOG2 + 2;
 /// A heap that has ever been larger than this, log2 of bytes, is no longer small: its size is what the report is about.
 const SMALL_HEAP_LOG2: u32 = 26;
 /// Samples after which the interval is thought over.
@@ -146,7 +148,7 @@ pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
         .saturating_sub(INTERVALS_PER_HEAP_LOG2)
         .clamp(FINEST_LOG2, COARSEST_LOG2);
     let coarsest = match heap_log2 {
-        ..=SMALL_HEAP_LOG2 => finest.max(CHEAP_LOG2),
+        ..=SMALL_HEAP_LOG2 => finest.max((CHEAP_LOG2 + (SMALL_HEAP_LOG2 - heap_log2) / 2).min(CHEAPEST_LOG2)),
         _ => finest,
     };
     let paced = match budget.0 {
@@ -199,10 +201,12 @@ mod tests {
         let at_leisure = |now, heap| interval_log2(now, heap, Budget::FULL);
         assert_eq!(at_leisure(FINEST_LOG2, 0), FINEST_LOG2);
         assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 16);
-        // A hurry goes step by step to 32 KiB while the heap is small, and back.
+        // A hurry goes step by step to 32 KiB while the heap is small, to 128 KiB while it is tiny, and back.
         let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, Budget(0)));
         assert_eq!(hurried(2, 1 << 20), FINEST_LOG2 + 2);
-        assert_eq!(hurried(99, 1 << 20), CHEAP_LOG2);
+        assert_eq!(hurried(99, 1 << 20), 17);
+        assert_eq!(hurried(99, 1 << 25), 15);
+        assert_eq!(hurried(99, (1 << 26) - 1), 15);
         assert_eq!(hurried(99, 1 << 32), 18);
         assert_eq!(at_leisure(CHEAP_LOG2, 1 << 20), CHEAP_LOG2 - 1);
         assert_eq!(interval_log2(14, 1 << 20, Budget(MOST_NS / 2)), 14);
