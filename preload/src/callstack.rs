@@ -1,8 +1,6 @@
 //! The callstack of the current thread as a node of the tree. Frames that the last sample saw too are taken from there; lines
 //! already looked up, from a cache.
 
-use core::cell::Cell;
-
 use recording::{Header, Trouble};
 
 use crate::live::Live;
@@ -11,7 +9,7 @@ use crate::python::walk::{Frame, Link};
 use crate::python::{Look, Python};
 use crate::tree::Tree;
 
-/// Frames that a callstack keeps, from the innermost on.
+/// Links of the chain of frames that a callstack keeps, from the innermost on.
 const DEPTH: usize = 2048;
 /// Places of the cache of functions.
 const FUNCTIONS: usize = 1024;
@@ -33,15 +31,18 @@ struct Line {
     node: u32,
 }
 
-/// A frame of the last sample and the node it led to.
+/// A link of the last sample's chain of frames and the node it led to.
 #[derive(Clone, Copy)]
 struct Step {
-    frame: Frame,
+    link: Link,
     node: u32,
 }
 
 const NO_FRAME: Frame = Frame { code: 0, at: 0 };
-const NO_LINK: Link = Link::none();
+const NO_STEP: Step = Step {
+    link: Link::none(),
+    node: 0,
+};
 const NO_LINE: Line = Line {
     frame: NO_FRAME,
     function: 0,
@@ -55,16 +56,12 @@ const NO_CODE: Code = (0, 0);
 pub struct Callstacks {
     /// The interpreter, if there is one that can be read.
     pub python: Option<Python>,
-    /// The frames now, innermost first.
-    frames: [Frame; DEPTH],
-    /// The links of the last sample, innermost first, and the node they led to; no links where it was not worth remembering.
+    /// The links now, innermost first.
     links: [Link; DEPTH],
-    links_length: usize,
-    is_innermost_a_frame: bool,
-    last_node: u32,
-    /// The frames of the last sample, outermost first.
+    /// The links of the last sample, outermost first; of a deeper callstack, those that it keeps.
     trail: [Step; DEPTH],
     trail_length: usize,
+    trail_is_deeper: bool,
     lines: [[Line; LINES_EACH]; FUNCTIONS],
     functions: [Code; FUNCTIONS],
     file: Name,
@@ -78,16 +75,10 @@ impl Callstacks {
     pub const fn new() -> Self {
         Self {
             python: None,
-            frames: [NO_FRAME; DEPTH],
-            links: [NO_LINK; DEPTH],
-            links_length: 0,
-            is_innermost_a_frame: false,
-            last_node: 0,
-            trail: [Step {
-                frame: NO_FRAME,
-                node: 0,
-            }; DEPTH],
+            links: [Link::none(); DEPTH],
+            trail: [NO_STEP; DEPTH],
             trail_length: 0,
+            trail_is_deeper: false,
             lines: [[NO_LINE; LINES_EACH]; FUNCTIONS],
             functions: [NO_CODE; FUNCTIONS],
             file: Name::new(),
@@ -98,7 +89,7 @@ impl Callstacks {
 
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
-        (self.trail_length, self.links_length) = (0, 0);
+        self.trail_length = 0;
         self.lines.fill([NO_LINE; LINES_EACH]);
         self.functions.fill(NO_CODE);
         self.no_python = 0;
@@ -106,7 +97,7 @@ impl Callstacks {
 
     /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
     pub fn forget(&mut self, address: u64) {
-        (self.trail_length, self.links_length) = (0, 0);
+        self.trail_length = 0;
         for code in [address, address + DEBUG_HEAD] {
             let place = place_of(code);
             if let Some(lines) = self.lines.get_mut(place) {
@@ -121,70 +112,49 @@ impl Callstacks {
 
     /// The node of the current thread's callstack, and what is wrong with this Python if that has just turned out.
     pub fn current(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> (u32, Option<Trouble>) {
-        let (mut depth, mut links) = (0, 0);
-        let (mut deeper, mut is_innermost_a_frame) = (false, false);
         let Self {
-            frames,
-            links: places,
-            links_length,
+            links,
+            trail,
+            trail_length,
             python,
             ..
         } = self;
-        // The links that are known are overwritten only once they turn out to be others.
-        let known = Cell::from_mut(&mut places[..]).as_slice_of_cells();
+        let (mut length, mut deeper) = (0, false);
+        let known = trail.get(..*trail_length).unwrap_or_default();
         let look = python.as_mut().map_or(Look::Nothing, |python| {
-            python.look(known.get(..*links_length).unwrap_or_default(), |link, frame| {
-                if let Some(place) = known.get(links) {
-                    place.set(link);
+            python.look(known.iter().rev().map(|step| step.link), |link| {
+                match links.get_mut(length) {
+                    Some(place) => (*place, length) = (link, length + 1),
+                    None => deeper = true,
                 }
-                is_innermost_a_frame |= links == 0 && frame.is_some();
-                links += 1;
-                let Some(frame) = frame else { return true };
-                match frames.get_mut(depth) {
-                    Some(place) => {
-                        (*place, depth) = (frame, depth + 1);
-                        true
-                    }
-                    None => {
-                        deeper = true;
-                        false
-                    }
-                }
+                !deeper
             })
         });
-        match look {
-            Look::Unchanged => return (self.last_node, None),
-            Look::WentOn(link, frame) if self.is_innermost_a_frame => {
-                if let Some(first) = self.links.first_mut() {
-                    *first = link;
-                }
-                let position = self.trail_length.saturating_sub(1);
-                let before = position.checked_sub(1).and_then(|before| self.trail.get(before));
-                let parent = before.map_or(0, |step| step.node);
-                self.last_node = self.step(header, tree, live, frame, parent, position);
-                return (self.last_node, None);
+        let node = match look {
+            Look::Unchanged => known.last().map_or(0, |step| step.node),
+            Look::WentOn(link) => self.go_on(header, tree, live, link),
+            Look::Frames => self.node(header, tree, live, length, deeper),
+            Look::Nothing | Look::Misfit => {
+                self.trail_length = 0;
+                0
             }
-            Look::WentOn(..) => {
-                // It has begun just now: once more from the beginning.
-                self.links_length = 0;
-                return self.current(header, tree, live);
-            }
-            _ => {}
-        }
-        self.links_length = 0;
+        };
+        let mut trouble = None;
         if look == Look::Misfit {
-            self.python = None;
-            return (self.no_python(header, tree), Some(Trouble::PythonSelfCheck));
+            (self.python, trouble) = (None, Some(Trouble::PythonSelfCheck));
         }
-        if depth == 0 {
-            return (self.no_python(header, tree), None);
-        }
-        let node = self.node(header, tree, live, depth, deeper);
-        if links <= DEPTH && !deeper {
-            (self.links_length, self.last_node) = (links, node);
-            self.is_innermost_a_frame = is_innermost_a_frame;
+        if node == 0 {
+            return (self.no_python(header, tree), trouble);
         }
         (node, None)
+    }
+
+    /// The innermost frame alone has gone on, to this link.
+    fn go_on(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, link: Link) -> u32 {
+        let position = self.trail_length.saturating_sub(1);
+        let before = position.checked_sub(1).and_then(|before| self.trail.get(before));
+        let parent = before.map_or(0, |step| step.node);
+        self.step(header, tree, live, link, parent, position)
     }
 
     fn no_python(&mut self, header: &'static Header, tree: &mut Tree) -> u32 {
@@ -195,53 +165,63 @@ impl Callstacks {
         self.no_python
     }
 
-    fn node(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, depth: usize, deeper: bool) -> u32 {
-        let (shared, mut node);
-        if deeper {
-            let function = tree.made_up_function(header, b"[callers beyond 2048 frames]");
-            (shared, node) = (0, tree.node(header, 0, function, 0));
+    fn node(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, length: usize, deeper: bool) -> u32 {
+        let root = match deeper {
+            false => 0,
+            true => {
+                let function = tree.made_up_function(header, b"[callers beyond 2048 frames]");
+                tree.node(header, 0, function, 0)
+            }
+        };
+        let known = if self.trail_is_deeper == deeper {
+            self.trail_length
         } else {
-            let known = self.trail.iter().take(self.trail_length);
-            let now = self.frames.iter().take(depth).rev();
-            let same = known.zip(now).take_while(|(step, frame)| step.frame == **frame);
-            (shared, node) = same.fold((0, 0), |(count, _), (step, _)| (count + 1, step.node));
-        }
-        for position in shared..depth {
-            let Some(frame) = self.frames.get(depth - 1 - position).copied() else {
+            0
+        };
+        let known = self.trail.iter().take(known);
+        let now = self.links.iter().take(length).rev();
+        let same = known.zip(now).take_while(|(step, link)| step.link == **link);
+        let (shared, mut node) = same.fold((0, root), |(count, _), (step, _)| (count + 1, step.node));
+        (self.trail_length, self.trail_is_deeper) = (length, deeper);
+        for position in shared..length {
+            let Some(link) = self.links.get(length - 1 - position).copied() else {
                 break;
             };
-            node = self.step(header, tree, live, frame, node, position);
+            node = self.step(header, tree, live, link, node, position);
         }
-        self.trail_length = if deeper { 0 } else { depth };
         node
     }
 
-    /// The node of a frame under `parent`, so far from the outermost; the trail goes on with it.
+    /// The node of a link under `parent`, so far from the outermost; the trail goes on with it.
     fn step(
         &mut self,
         header: &'static Header,
         tree: &mut Tree,
         live: &mut Live,
-        frame: Frame,
+        link: Link,
         parent: u32,
         position: usize,
     ) -> u32 {
-        let known = self.line_at(frame).map_or(NO_LINE, |line| *line);
-        let node = if known.frame == frame && known.parent == parent && known.node > 0 {
-            known.node
-        } else {
-            let (function, line) = match known.frame == frame {
-                true => (known.function, known.line),
-                false => self.look_up(header, tree, live, frame),
-            };
-            let node = tree.node(header, parent, function, line);
-            if let Some(known) = self.line_at(frame).filter(|known| known.frame == frame) {
-                (known.parent, known.node) = (parent, node);
-            }
-            node
-        };
+        let frame = self.python.as_ref().and_then(|python| python.frame(link));
+        let node = frame.map_or(parent, |frame| self.node_of(header, tree, live, frame, parent));
         if let Some(step) = self.trail.get_mut(position) {
-            *step = Step { frame, node };
+            *step = Step { link, node };
+        }
+        node
+    }
+
+    fn node_of(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, frame: Frame, parent: u32) -> u32 {
+        let known = self.line_at(frame).map_or(NO_LINE, |line| *line);
+        if known.frame == frame && known.parent == parent && known.node > 0 {
+            return known.node;
+        }
+        let (function, line) = match known.frame == frame {
+            true => (known.function, known.line),
+            false => self.look_up(header, tree, live, frame),
+        };
+        let node = tree.node(header, parent, function, line);
+        if let Some(known) = self.line_at(frame).filter(|known| known.frame == frame) {
+            (known.parent, known.node) = (parent, node);
         }
         node
     }

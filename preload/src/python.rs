@@ -1,7 +1,6 @@
 //! The Python in this process: found by its symbols, checked once, read at every sample.
 #![expect(unsafe_code, reason = "calls functions of the interpreter")]
 
-use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::transmute;
 
@@ -25,12 +24,12 @@ use walk::{Change, End, Frame, Link, Memory};
 pub enum Look {
     /// Not a thread that Python knows, or no frame.
     Nothing,
-    /// Frames were shown.
+    /// Links were shown.
     Frames,
     /// The frames are those that were known, in the same state.
     Unchanged,
     /// They are those that were known, but the innermost has gone on: it is at this link now.
-    WentOn(Link, Frame),
+    WentOn(Link),
     /// The offsets don't fit this build.
     Misfit,
 }
@@ -138,9 +137,9 @@ fn parse_version(text: &[u8]) -> (u8, u8) {
 }
 
 impl Python {
-    /// Shows `visit` the current thread's links and frames, innermost first, until it says `false`; unless its links are `known`.
+    /// Shows `visit` the current thread's links, innermost first, until it says `false`; unless they are `known`.
     #[inline]
-    pub fn look(&mut self, known: &[Cell<Link>], visit: impl FnMut(Link, Option<Frame>) -> bool) -> Look {
+    pub fn look(&mut self, known: impl Iterator<Item = Link>, visit: impl FnMut(Link) -> bool) -> Look {
         let state = self.current_thread_state();
         if state == 0 {
             return Look::Nothing;
@@ -153,15 +152,19 @@ impl Python {
         }
         match walk::change(&Direct, self.layout, state, known) {
             Change::None => return Look::Unchanged,
-            Change::Innermost(link) => {
-                if let Some(frame) = walk::read(&Direct, self.layout, self.code_type, link) {
-                    return Look::WentOn(link, frame);
-                }
-            }
+            Change::Innermost(link) => return Look::WentOn(link),
             Change::Frames => {}
         }
-        walk::frames(&Direct, self.layout, self.code_type, state, MOST_STEPS, visit);
-        Look::Frames
+        match walk::links(&Direct, self.layout, state, MOST_STEPS, visit) {
+            End::Empty => Look::Nothing,
+            End::Done | End::Lost => Look::Frames,
+        }
+    }
+
+    /// The frame that a link of the current thread stands for, if it does for one.
+    #[inline]
+    pub fn frame(&self, link: Link) -> Option<Frame> {
+        walk::read(&Direct, self.layout, self.code_type, link)
     }
 
     /// 0 where there is none, and while the interpreter shuts down, when thread states go away under their threads.
@@ -185,24 +188,19 @@ impl Python {
         let memory = Checked::default();
         let mut frames = 0;
         let mut fits = true;
-        let end = walk::frames(
-            &memory,
-            self.layout,
-            self.code_type,
-            state,
-            STEPS_TO_CHECK,
-            |_, frame| {
-                let Some(frame) = frame else { return true };
-                frames += 1;
-                let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
-                fits &= part(self.layout.code_filename) == self.str_type
-                    && part(self.layout.code_name) == self.str_type
-                    && part(self.layout.code_line_table) == self.bytes_type
-                    && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
-                    && (-2..1 << 28).contains(&frame.at);
-                fits && frames < FRAMES_TO_CHECK
-            },
-        );
+        let end = walk::links(&memory, self.layout, state, STEPS_TO_CHECK, |link| {
+            let Some(frame) = walk::read(&memory, self.layout, self.code_type, link) else {
+                return true;
+            };
+            frames += 1;
+            let part = |offset: u16| memory.word(memory.word(frame.code + offset as u64) + OBJECT_TYPE);
+            fits &= part(self.layout.code_filename) == self.str_type
+                && part(self.layout.code_name) == self.str_type
+                && part(self.layout.code_line_table) == self.bytes_type
+                && memory.half(frame.code + self.layout.code_first_line as u64) < 1 << 30
+                && (-2..1 << 28).contains(&frame.at);
+            fits && frames < FRAMES_TO_CHECK
+        });
         if !fits || memory.has_failed() {
             return Look::Misfit;
         }

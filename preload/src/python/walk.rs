@@ -1,8 +1,6 @@
 //! The callstack of a thread, innermost frame first, read from the interpreter's own structures. Pure: memory comes in as an
 //! argument, so the test's interpreter is a map.
 
-use core::cell::Cell;
-
 use super::layout::{Instruction, Layout, OBJECT_TYPE, OWNED_BY_C_STACK, OWNED_BY_GENERATOR};
 
 /// How to read the memory of the process.
@@ -66,7 +64,7 @@ fn innermost(memory: &impl Memory, layout: &Layout, thread_state: u64) -> u64 {
     }
 }
 
-/// What a thread's frames are, beside those that were known.
+/// What a thread's frames are, beside those that were known, innermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Exactly these, all where they were.
@@ -80,9 +78,13 @@ pub enum Change {
 /// What has changed since these were the frames of the thread with this state? Programs allocate again and again at one place, or
 /// at a few of one function.
 #[inline(always)]
-pub fn change(memory: &impl Memory, layout: &Layout, thread_state: u64, known: &[Cell<Link>]) -> Change {
+pub fn change(
+    memory: &impl Memory,
+    layout: &Layout,
+    thread_state: u64,
+    mut known: impl Iterator<Item = Link>,
+) -> Change {
     let mut frame = innermost(memory, layout, thread_state);
-    let mut known = known.iter().map(Cell::get);
     let Some(first) = known.next() else {
         return Change::Frames;
     };
@@ -118,24 +120,21 @@ pub enum End {
     Lost,
 }
 
-/// Shows `visit` each link of the thread with this state, with its frame if it stands for one, until it says `false`; follows no
-/// more than `steps` links.
+/// Shows `visit` each link of the thread with this state until it says `false`; follows no more than `steps` links.
 #[inline(always)]
-pub fn frames(
+pub fn links(
     memory: &impl Memory,
     layout: &Layout,
-    code_type: u64,
     thread_state: u64,
     steps: u32,
-    mut visit: impl FnMut(Link, Option<Frame>) -> bool,
+    mut visit: impl FnMut(Link) -> bool,
 ) -> End {
     let mut frame = innermost(memory, layout, thread_state);
     if frame == 0 {
         return End::Empty;
     }
     for _ in 0..steps {
-        let link = Link::read(memory, layout, frame);
-        if !visit(link, read(memory, layout, code_type, link)) {
+        if !visit(Link::read(memory, layout, frame)) {
             return End::Done;
         }
         frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
@@ -262,10 +261,10 @@ mod tests {
                 }
             }
             let mut seen = Vec::new();
-            let mut links = Vec::new();
-            let end = frames(&words, layout, CODE_TYPE, thread, 10, |link, frame| {
-                links.push(link);
-                seen.extend(frame.map(|frame| (frame.code, frame.at)));
+            let mut known = Vec::new();
+            let end = links(&words, layout, thread, 10, |link| {
+                known.push(link);
+                seen.extend(read(&words, layout, CODE_TYPE, link).map(|frame| (frame.code, frame.at)));
                 true
             });
             assert_eq!(end, End::Done);
@@ -275,18 +274,17 @@ mod tests {
                 &[(0x6000, 10), (0x7000, 12), (0x8000, 14)]
             };
             assert_eq!(seen, expected, "3.{minor}");
-            let links: Vec<_> = links.into_iter().map(Cell::new).collect();
-            let change = |words: &Words, links: &[Cell<Link>]| change(words, layout, thread, links);
-            assert_eq!(change(&words, &links), Change::None, "3.{minor}");
-            assert_eq!(change(&words, &links[..2]), Change::Frames);
+            let change = |words: &Words, known: &[Link]| change(words, layout, thread, known.iter().copied());
+            assert_eq!(change(&words, &known), Change::None, "3.{minor}");
+            assert_eq!(change(&words, &known[..2]), Change::Frames);
             assert_eq!(change(&words, &[]), Change::Frames);
             let go_on = |words: &mut Words, frame: u64| {
                 let instruction = frame + layout.frame_instruction as u64;
                 words.set(instruction, words.half(instruction) as u64 + 2, 4);
             };
             go_on(&mut words, frames_at[0]);
-            let Change::Innermost(link) = change(&words, &links) else {
-                panic!("3.{minor}: {:?}", change(&words, &links));
+            let Change::Innermost(link) = change(&words, &known) else {
+                panic!("3.{minor}: {:?}", change(&words, &known));
             };
             let at = if layout.instruction == Instruction::Units {
                 14
@@ -300,7 +298,7 @@ mod tests {
                 "3.{minor}"
             );
             go_on(&mut words, frames_at[1]);
-            assert_eq!(change(&words, &links), Change::Frames, "3.{minor}");
+            assert_eq!(change(&words, &known), Change::Frames, "3.{minor}");
         }
     }
 
@@ -310,9 +308,7 @@ mod tests {
         let mut words = Words::default();
         words.set(0x1000 + layout.thread_frame as u64, 0, 8);
         assert_eq!(
-            frames(&words, layout, CODE_TYPE, 0x1000, 10, |_, _| panic!(
-                "a frame from nowhere"
-            )),
+            links(&words, layout, 0x1000, 10, |_| panic!("a frame from nowhere")),
             End::Empty
         );
     }
@@ -325,6 +321,6 @@ mod tests {
         words.set(0x2000 + layout.frame_back as u64, 0x2000, 8);
         words.set(0x2000 + layout.frame_code as u64, 0, 8);
         words.set(0x2000 + layout.frame_instruction as u64, 0, 4);
-        assert_eq!(frames(&words, layout, CODE_TYPE, 0x1000, 1000, |_, _| true), End::Lost);
+        assert_eq!(links(&words, layout, 0x1000, 1000, |_| true), End::Lost);
     }
 }

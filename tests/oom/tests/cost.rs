@@ -14,11 +14,12 @@ fn instructions(job: &Outcome) -> u64 {
     counted.unwrap_or_else(|| panic!("callgrind has counted nothing: {job}"))
 }
 
+const ROUNDS: u64 = 100_000;
+
 /// Instructions of one more round of a loop: the difference between two lengths, so that starting and ending fall out.
-fn per_round(run: impl Fn(u64) -> Outcome) -> f64 {
-    const ROUNDS: u64 = 100_000;
-    let (short, long) = (instructions(&run(ROUNDS)), instructions(&run(3 * ROUNDS)));
-    (long as f64 - short as f64) / (2 * ROUNDS) as f64
+fn per_round(rounds: u64, run: impl Fn(u64) -> Outcome) -> f64 {
+    let (short, long) = (instructions(&run(rounds)), instructions(&run(3 * rounds)));
+    (long as f64 - short as f64) / (2 * rounds) as f64
 }
 
 fn under_callgrind(program: &[&OsStr], rounds: u64) -> Job {
@@ -29,9 +30,9 @@ fn under_callgrind(program: &[&OsStr], rounds: u64) -> Job {
 }
 
 /// What one round costs more under us than alone; the report shows that the rounds were really watched.
-fn extra(what: &str, options: &[&str], program: &[&OsStr]) -> f64 {
-    let alone = per_round(|rounds| under_callgrind(program, rounds).unwatched().run());
-    let watched = per_round(|rounds| {
+fn extra(what: &str, rounds: u64, options: &[&str], program: &[&OsStr]) -> f64 {
+    let alone = per_round(rounds, |rounds| under_callgrind(program, rounds).unwatched().run());
+    let watched = per_round(rounds, |rounds| {
         let job = under_callgrind(program, rounds);
         let outcome = options.iter().fold(job, |job, option| job.option(option)).run();
         assert!(outcome.peak().total() >= 50 * MIB, "{outcome}");
@@ -47,11 +48,12 @@ fn a_pair_of_malloc_and_free_costs_few_instructions_more() {
     let program = [program.as_os_str()];
     let hooks = extra(
         "a pair of malloc and free, hooks only",
+        ROUNDS,
         &["--sample-interval=1GiB"],
         &program,
     );
-    assert!(hooks < 23.0, "{hooks:.1} instructions");
-    let sampled = extra("a pair of malloc and free, sampled", &[], &program);
+    assert!(hooks < 22.5, "{hooks:.1} instructions");
+    let sampled = extra("a pair of malloc and free, sampled", ROUNDS, &[], &program);
     assert!(sampled < 40.0, "{sampled:.1} instructions");
 }
 
@@ -60,7 +62,26 @@ fn a_python_object_costs_few_instructions_more() {
     let script = oom::victim("objects.py");
     Python::each(|python| {
         let program = [python.path.as_os_str(), "-sS".as_ref(), script.as_os_str()];
-        let extra = extra(&format!("an object of {python}"), &[], &program);
+        let extra = extra(&format!("an object of {python}"), ROUNDS, &[], &program);
         assert!(extra < 100.0, "{extra:.1} instructions");
     });
+}
+
+/// A sample that begins anew at the bottom of the callstack, which no cache of the frames makes shorter.
+#[test]
+fn a_sample_at_depth_30_and_the_free_of_a_sampled_block_cost_so_many_instructions() {
+    let (python, script) = (Python::any(), oom::victim("samples.py"));
+    let cost = |what: &str| {
+        let program = [
+            python.path.as_os_str(),
+            "-sS".as_ref(),
+            script.as_os_str(),
+            what.as_ref(),
+        ];
+        let what = format!("a sample at depth 30 that is {what}, of {python}");
+        extra(&what, 4000, &["--sample-interval=64"], &program)
+    };
+    let (held, freed) = (cost("held"), cost("freed"));
+    assert!(held < 9000.0, "{held:.0} instructions");
+    assert!(freed < 8900.0, "{freed:.0} instructions");
 }
