@@ -160,7 +160,7 @@ impl Tree {
         id
     }
 
-    /// The site of a node; the overflow site 0 if there is no room.
+    /// The site of a node; if there is no room, its nearest caller's that has one, else the overflow site 0.
     pub fn site(&mut self, header: &'static Header, node: u32) -> u32 {
         let Some(of) = self.file.record::<Node>(node).filter(|_| node != ROOT) else {
             return 0;
@@ -170,12 +170,26 @@ impl Tree {
             return known;
         }
         let Some((id, site)) = next::<Site>(&mut self.file, header, Table::Sites) else {
-            return 0;
+            return self.site_of_a_caller(of);
         };
         site.node.store(node, Relaxed);
         self.file.count(header, Table::Sites).store(id + 1, Release);
         of.site.store(id, Release);
         id
+    }
+
+    #[cold]
+    fn site_of_a_caller(&self, of: &Node) -> u32 {
+        // Parents have smaller numbers than their children, so this ends.
+        let mut parent = of.parent.load(Relaxed);
+        while let Some(node) = self.file.record::<Node>(parent).filter(|_| parent != ROOT) {
+            let known = node.site.load(Relaxed);
+            if known != 0 {
+                return known;
+            }
+            parent = node.parent.load(Relaxed);
+        }
+        0
     }
 }
 

@@ -21,7 +21,7 @@
 //! |-----------|--------------|------|-----------------------------------------------------------------|
 //! | nodes     | [`Node`]     | 16   | the root; its parent is itself                                  |
 //! | functions | [`Function`] | 16   | none; the root's function                                       |
-//! | sites     | [`Site`]     | 96   | the overflow site: what no longer found a place of its own      |
+//! | sites     | [`Site`]     | 96   | the overflow site: what no longer found a place, nor its callers  |
 //! | blocks    | [`Block`]    | 24   | an ordinary slot                                                |
 //! | strings   | bytes        | 1    | offset 0 is the empty string                                    |
 //!
@@ -360,9 +360,9 @@ pub enum Trouble {
     UnknownPython = 1,
     /// The offsets for this Python failed the self-check (a debug or patched build).
     PythonSelfCheck = 2,
-    /// The file could not grow: disk full or quota; `bytes` is the errno. New sites go to the overflow site.
+    /// The file could not grow: disk full or quota; `bytes` is the errno. New sites go to their nearest caller, else to the overflow site.
     CannotGrow = 3,
-    /// The file reached [`MAX_FILE_BYTES`]. New sites go to the overflow site.
+    /// The file reached [`MAX_FILE_BYTES`]. New sites go to their nearest caller, else to the overflow site.
     Full = 4,
     /// Private memory for the table of live samples was refused; samples are lost.
     NoMemory = 5,

@@ -162,11 +162,13 @@ fn trouble(event: &Event) -> String {
         Trouble::PythonSelfCheck => "No Python lines: this Python is a debug or patched build.".into(),
         Trouble::CannotGrow => {
             format!(
-                "INCOMPLETE: no space to record in (errno {}): later call sites are put together.",
+                "INCOMPLETE: no space to record in (errno {}): later call sites are put together with their callers.",
                 event.bytes
             )
         }
-        Trouble::Full => "INCOMPLETE: the recording is full: later call sites are put together.".into(),
+        Trouble::Full => {
+            "INCOMPLETE: the recording is full: later call sites are put together with their callers.".into()
+        }
         Trouble::NoMemory => "INCOMPLETE: no memory was left to record in: some samples are missing.".into(),
         Trouble::Busy => "A failed allocation's callstack is missing: recording was busy.".into(),
         Trouble::NoPythonAllocator => "Python's small objects are seen only as mallocs (no pymalloc).".into(),

@@ -11,6 +11,6 @@ except OSError:
     print("full", flush=True)
 kept = []
 for number in range(20000):
-    exec("def f%d():\n    kept.append(bytearray(2000 + %d))\nf%d()" % (number, number % 7, number))
+    exec("def f%d():\n    kept.append(bytearray(2000 + %d))\nf%d()" % (number, number % 7, number))  # CALLER
 print("end")
 sys.exit(6)
