@@ -27,6 +27,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/settings.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
+    "preload/src/shadow.rs",
     "preload/src/sys.rs",
     "preload/src/thread.rs",
 ];
