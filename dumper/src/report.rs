@@ -3,13 +3,18 @@
 mod account;
 mod choice;
 mod drawing;
+mod export;
 mod flamegraph;
 mod folded;
 mod index;
 mod json;
 mod near_limit;
 mod pictures;
+mod pprof;
+mod speedscope;
+mod stacks;
 mod summary;
+mod table;
 mod verdict;
 mod words;
 
@@ -25,6 +30,7 @@ use crate::timeline;
 use account::Account;
 use pictures::Pictures;
 
+pub use export::{Format, Subject, export};
 pub use near_limit::near_limit;
 
 /// Why a report is written.
@@ -74,7 +80,7 @@ pub fn write(
     let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
     let mut pictures = Pictures {
         folder,
-        sources: Sources::new(&run.directory),
+        sources: Sources::of(run, processes),
     };
     let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
     let mut sources = pictures.sources;

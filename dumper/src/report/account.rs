@@ -186,7 +186,7 @@ impl Listed {
 }
 
 impl<'a> Shown<'a> {
-    fn of(
+    pub(super) fn of(
         run: &Run,
         process: &'a Process,
         recording: &Recording,
