@@ -34,4 +34,4 @@ pub use outcome::Outcome;
 pub use process::Process;
 pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};
-pub use save::keep;
+pub use save::{keep, save_as};

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::process::Process;
-use crate::run::Run;
+use crate::run::{Headline, Run};
 use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
@@ -57,6 +57,8 @@ pub struct Written {
     pub index: PathBuf,
     /// Lines for the job's log.
     pub summary: Vec<String>,
+    /// The most that fits a line; none if nothing was recorded.
+    pub headline: Option<Headline>,
 }
 
 /// Longest message that Kubernetes takes, in bytes.
@@ -89,12 +91,14 @@ pub fn write(
     save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
     let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
     let summary = summary::lines(&account);
+    let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {
         out_of_memory: path(account.out_of_memory),
         peak: path(account.peak),
         index,
         summary,
+        headline,
     })
 }
 

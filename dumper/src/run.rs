@@ -45,8 +45,24 @@ pub struct Run {
     pub identity: BTreeMap<String, String>,
     /// The limits in force at the start, the smallest first.
     pub limits: Vec<Limit>,
+    /// Whether the recordings stay where they are when the bundle has been written.
+    pub keep_recording: bool,
+    /// What its report says, in short; none until there is one.
+    pub headline: Option<Headline>,
     /// Whether the last report is on disk. A run whose supervisor is gone and that says no ended without one.
     pub report_written: bool,
+}
+
+/// The most of a report that fits a line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Headline {
+    /// Bytes at the highest total of any process.
+    pub peak_bytes: u64,
+    /// The line that held the most, for a reader: the user's own if there is one.
+    pub culprit: Option<String>,
+    /// What it held of the memory of its process, as a fraction.
+    pub share: f64,
 }
 
 /// How a job ended.

@@ -51,6 +51,15 @@ pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
     }
 }
 
+/// Writes the timeline of a run that has ended, in place of one that there may be.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn save_all(folder: &Path, samples: &[Sample]) -> Result<(), Error> {
+    rewrite(folder, samples).map(drop)
+}
+
 /// The timeline of a run as it is written. A row is in the file as soon as it is kept; when there are too many, every
 /// other one is dropped, and from then on rows are kept half as often.
 #[derive(Debug)]

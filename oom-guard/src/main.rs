@@ -9,6 +9,7 @@ mod error;
 mod evidence;
 mod exit;
 mod expendable;
+mod export;
 mod facts;
 mod filesystem;
 mod folder;
@@ -35,6 +36,7 @@ mod say;
 mod settings;
 mod size;
 mod snapshot;
+mod subject;
 mod supervise;
 mod target;
 mod termination;
@@ -70,6 +72,9 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
+        Task::Export(path, format, file) => {
+            export::export(path, &settings.output, format, file.as_deref()).map(|()| End::Status(0))
+        }
         Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
     }
 }

@@ -4,13 +4,13 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dumper::process::Process;
 use dumper::recording::State;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
-use crate::facts::is_replaced;
+use crate::facts::{is_in_use, is_replaced};
 use crate::procfs;
 use crate::sampling;
 
@@ -27,6 +27,14 @@ pub fn remove_small(processes: &[Process]) {
     for process in small(processes) {
         // A file more is no trouble.
         let _ = fs::remove_file(&process.path);
+    }
+}
+
+/// Removes recordings that a bundle has, but not those of processes that still write to them.
+pub fn remove_bundled(recordings: &[PathBuf]) {
+    for recording in recordings.iter().filter(|recording| !is_in_use(recording)) {
+        // A file more is no trouble.
+        let _ = fs::remove_file(recording);
     }
 }
 

@@ -74,6 +74,7 @@ impl Place {
             }
         }
         command
+            .env("FIL_PROFILE_KEEP_RECORDING", "1")
             .env_remove("LD_PRELOAD")
             .args(args)
             .current_dir(self.folder.path());
