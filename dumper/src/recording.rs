@@ -4,6 +4,7 @@ mod bytes;
 mod coded;
 mod events;
 mod facts;
+mod made_up;
 mod names;
 mod rows;
 mod sites;

@@ -2,6 +2,7 @@
 
 mod account;
 mod choice;
+mod diff;
 mod drawing;
 mod export;
 mod flamegraph;
@@ -30,6 +31,7 @@ use crate::timeline;
 use account::Account;
 use pictures::Pictures;
 
+pub use diff::{Diff, Side};
 pub use export::{Format, Subject, export};
 pub use near_limit::near_limit;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::diff::Allowance;
 use crate::error::Error;
 use crate::size;
 
@@ -33,7 +34,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
   53   the job ran out of memory under --on-oom=exit
   126  cannot be executed    127  no such program
-  1    `report` or `snapshot` found nothing to report";
+  1    `report`, `diff`, `ls` or `snapshot` found nothing to report
+  3    `diff --fail-above` found more growth than that";
 
 /// Runs a job unchanged and shows which lines of code held its memory when it ran out.
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
     override_usage = "fil-profile [OPTIONS] run SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]\n       \
                       fil-profile [OPTIONS] python [ARGS...]\n       \
                       fil-profile [OPTIONS] report [WHAT] [--format FORMAT] [-o FILE]\n       \
+                      fil-profile [OPTIONS] ls [DIR]\n       \
+                      fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
                       fil-profile snapshot PID|DIR",
     after_help = EXAMPLES
 )]
@@ -138,6 +142,29 @@ pub enum Command {
         /// Where to; `-` is stdout, as is nothing
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,
+    },
+    /// List the runs in a folder, the newest first: when, what, how it ended, its peak, and what held most of it
+    Ls {
+        /// A folder of runs [default: the output folder]
+        #[arg(value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// As many of them; 0 for all
+        #[arg(short = 'n', long, value_name = "COUNT", default_value = "20")]
+        last: usize,
+    },
+    /// Show what grew and what shrank from one run to another
+    #[command(override_usage = "fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]")]
+    Diff {
+        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs, of which the newest is meant
+        old: PathBuf,
+        /// The same
+        new: PathBuf,
+        /// Where to draw a flame graph of the difference: red grew, blue shrank
+        #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
+        file: Option<PathBuf>,
+        /// End with status 3 if the peak grew by more than this, e.g. 10% or 100MiB
+        #[arg(long, value_name = "MOST", value_parser = Allowance::parse)]
+        fail_above: Option<Allowance>,
     },
     /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
     Snapshot {

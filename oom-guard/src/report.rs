@@ -6,9 +6,6 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use dumper::process::{self, Process};
 use dumper::report::{self, Occasion, Written};
@@ -18,12 +15,11 @@ use dumper::{bundle, timeline};
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
 use crate::lock::Supervisor;
-use crate::say::say;
+use crate::paint::Tone;
+use crate::progress::Progress;
+use crate::say::{say, say_in};
 use crate::subject::{Origin, Subject};
 use crate::{tidy, unsupervised};
-
-/// Whoever waits longer than this is told what for.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -103,7 +99,7 @@ impl Material {
 
     /// Writes the report into `folder`.
     pub fn write(&self, folder: &Path, run: &Run, occasion: Occasion) -> Result<Written, String> {
-        let _progress = Progress::new();
+        let _progress = Progress::of("writing the report");
         let written = report::write(folder, run, &self.processes, &self.unreadable, occasion);
         written.map_err(|error| {
             if occasion == Occasion::Ended {
@@ -121,7 +117,25 @@ fn name(process: &Process) -> Option<&OsStr> {
 
 /// Says what a report has to say.
 pub fn tell(written: &Written) {
-    written.summary.iter().for_each(say);
+    let first = match written.out_of_memory {
+        Some(_) => Tone::Bad,
+        None => Tone::Strong,
+    };
+    let culprit = written.summary.iter().position(|line| is_share(line));
+    for (index, line) in written.summary.iter().enumerate() {
+        match index {
+            0 => say_in(first, line),
+            index if Some(index) == culprit => say_in(Tone::Strong, line),
+            _ if line.starts_with("Wrote ") => say_in(Tone::Quiet, line),
+            _ => say(line),
+        }
+    }
+}
+
+/// Whether a line begins with a share, as that of a call site.
+fn is_share(line: &str) -> bool {
+    let share = line.trim_start().split_once(" % ");
+    share.is_some_and(|(share, _)| share.parse::<f64>().is_ok())
 }
 
 /// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
@@ -194,23 +208,4 @@ pub fn find_run(path: &Path) -> Result<RunFolder, String> {
     };
     let run = run.ok_or("no run in this folder")?;
     RunFolder::open(&run).map_err(|error| error.to_string())
-}
-
-/// Says after a while that we are still busy.
-pub struct Progress {
-    _done: mpsc::Sender<()>,
-}
-
-impl Progress {
-    /// For as long as this lives.
-    pub fn new() -> Self {
-        let (done, wait) = mpsc::channel();
-        // A small stack: there may be little address space. Without the thread there is only no such line.
-        let _ = thread::Builder::new().stack_size(64 << 10).spawn(move || {
-            if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                say("writing the report …");
-            }
-        });
-        Self { _done: done }
-    }
 }

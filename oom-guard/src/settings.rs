@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Command, Format, OnOom};
+use crate::diff::Allowance;
 use crate::error::Error;
 
 /// How a job is to be run and reported on.
@@ -43,6 +44,10 @@ pub enum Task {
     Report(Option<PathBuf>),
     /// Write one document about it, to a file or stdout.
     Export(Option<PathBuf>, Format, Option<PathBuf>),
+    /// List this many runs in a folder; 0 for all.
+    List(Option<PathBuf>, usize),
+    /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.
+    Diff(PathBuf, PathBuf, Option<PathBuf>, Option<Allowance>),
     /// Report on a job that runs: by a process id or a folder.
     Snapshot(OsString),
 }
@@ -72,6 +77,13 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             }
             None => Task::Report(path),
         },
+        Some(Command::Ls { path, last }) => Task::List(path, last),
+        Some(Command::Diff {
+            old,
+            new,
+            file,
+            fail_above,
+        }) => Task::Diff(old, new, file, fail_above),
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };

@@ -72,6 +72,15 @@ pub struct Site {
 }
 
 impl Site {
+    /// One that holds this much now, and of which no more is known.
+    pub(super) fn live(node: u32, live: Tally) -> Site {
+        Site {
+            node,
+            live,
+            ..Site::default()
+        }
+    }
+
     /// Whether it held nothing at any moment.
     pub(super) fn is_empty(&self) -> bool {
         [self.live, self.peak, self.oom].iter().all(|held| held.bytes == 0)

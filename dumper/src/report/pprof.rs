@@ -20,7 +20,7 @@ use crate::run::Run;
 use messages::{Function, Line, Location, Mapping, Profile, Sample, ValueType};
 
 /// Frames that are written in all: as many bytes, or a few times as many, before they are compressed.
-const MOST_FRAMES: u64 = 8 << 20;
+const MOST_FRAMES: u64 = 4 << 20;
 
 /// Something that each callstack has a value of.
 struct Measure {

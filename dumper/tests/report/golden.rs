@@ -29,6 +29,12 @@ fn the_report_of_a_job_that_was_killed_is_as_it_was() {
     check("killed", folder.path(), &run, job::killed());
 }
 
+/// Compares texts with what they were.
+pub fn check_texts(texts: &[(&str, &str)]) {
+    let differences: Vec<String> = texts.iter().filter_map(|(name, text)| difference(name, text)).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 /// Compares all of a report with what it was.
 fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
     let written = job::report(folder, run, &[recording], Occasion::Ended);
@@ -74,7 +80,7 @@ fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
 }
 
 /// What a picture shows, a frame to a line, without styles and scripts.
-fn frames(svg: &str) -> String {
+pub fn frames(svg: &str) -> String {
     let mut picture = svg.to_owned();
     for element in ["style", "script"] {
         while let Some((before, rest)) = picture.split_once(&format!("<{element}")) {

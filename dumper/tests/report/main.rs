@@ -3,6 +3,7 @@
 mod builder;
 mod bundle;
 mod damage;
+mod diff;
 mod formats;
 mod golden;
 mod job;
