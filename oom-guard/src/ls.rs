@@ -93,7 +93,10 @@ impl Row {
         });
         Self {
             time: run.started.get(..TIME).unwrap_or(&run.started).replace('T', " "),
-            command: command(&run.command),
+            command: match run.command.is_empty() {
+                true => "-".to_owned(),
+                false => run.short_command(),
+            },
             outcome,
             tone,
             peak: headline.map_or_else(|| "-".to_owned(), |headline| Bytes(headline.peak_bytes).to_string()),
@@ -155,25 +158,6 @@ fn cut_before(text: &str, columns: usize) -> String {
 fn place(culprit: &str) -> String {
     let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
     printable(place.map_or(culprit, |(place, _)| place)).into_owned()
-}
-
-/// The script and its arguments, without the interpreter before it and the folders that they are in.
-fn command(words: &[String]) -> String {
-    let base = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
-    let mut words = words.iter();
-    let Some(program) = words.next().map(|program| base(program)) else {
-        return "-".to_owned();
-    };
-    let mut shown: Vec<String> = Vec::new();
-    match words.as_slice().first() {
-        Some(script) if program.starts_with("python") && !script.starts_with('-') => {
-            shown.push(base(script));
-            words.next();
-        }
-        _ => shown.push(program),
-    }
-    shown.extend(words.cloned());
-    printable(&shown.join(" ")).into_owned()
 }
 
 fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {

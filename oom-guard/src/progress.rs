@@ -2,11 +2,11 @@
 //! done. Ctrl-C ends it, as it ends any program.
 
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::say::{PREFIX, say};
+use crate::say::PREFIX;
 
 /// Whoever waits longer than this is told what for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,22 +26,7 @@ impl Progress {
     pub fn of(what: &'static str) -> Self {
         let (done, wait) = mpsc::channel();
         let is_seen = stderr().is_terminal();
-        let tell = move || {
-            let begin = Instant::now();
-            let mut pause = PATIENCE;
-            while wait.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                if !is_seen {
-                    say(format!("{what} …"));
-                    return;
-                }
-                let seconds = begin.elapsed().as_secs();
-                let _ = write!(stderr(), "{CLEAR}{PREFIX}{what} … {seconds} s (Ctrl-C ends it)");
-                pause = TICK;
-            }
-            if pause == TICK {
-                let _ = write!(stderr(), "{CLEAR}");
-            }
-        };
+        let tell = move || tell(what, &wait, PATIENCE, is_seen, &mut stderr());
         // A small stack: there may be little address space. Without the thread there is only no such line.
         let thread = thread::Builder::new().stack_size(64 << 10).spawn(tell).ok();
         Self {
@@ -58,5 +43,75 @@ impl Drop for Progress {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn tell(what: &str, wait: &Receiver<()>, patience: Duration, is_seen: bool, out: &mut dyn Write) {
+    let begin = Instant::now();
+    let mut is_told = false;
+    let pause = |is_told| if is_told { TICK } else { patience };
+    while wait.recv_timeout(pause(is_told)) == Err(RecvTimeoutError::Timeout) {
+        is_told = true;
+        // A closed stderr is no reason to fail.
+        if !is_seen {
+            let _ = out.write_all(format!("{PREFIX}{what} …\n").as_bytes());
+            return;
+        }
+        let seconds = begin.elapsed().as_secs();
+        let line = format!("{CLEAR}{PREFIX}{what} … {seconds} s (Ctrl-C ends it)");
+        let _ = out.write_all(line.as_bytes());
+    }
+    if is_told {
+        let _ = out.write_all(CLEAR.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells each piece that is written.
+    struct Pieces(Sender<String>);
+
+    impl Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is told of work that is done once something has been told of it.
+    fn told(is_seen: bool) -> Vec<String> {
+        let (done, wait) = mpsc::channel();
+        let (said, pieces) = mpsc::channel();
+        let teller = thread::spawn(move || tell("working", &wait, Duration::ZERO, is_seen, &mut Pieces(said)));
+        let first = pieces.recv().unwrap();
+        drop(done);
+        teller.join().unwrap();
+        [first].into_iter().chain(pieces.try_iter()).collect()
+    }
+
+    #[test]
+    fn a_log_gets_one_line_and_a_terminal_one_that_goes_again() {
+        assert_eq!(told(false), ["=fil-profile= working …\n"]);
+        let told = told(true);
+        assert!(
+            told[0].starts_with("\r\x1b[K=fil-profile= working … ") && !told[0].contains('\n'),
+            "{told:?}"
+        );
+        assert_eq!(told.last().unwrap(), CLEAR);
+    }
+
+    #[test]
+    fn work_that_is_done_soon_is_not_told_of() {
+        let (done, wait) = mpsc::channel();
+        drop(done);
+        let mut out = Vec::new();
+        tell("working", &wait, PATIENCE, true, &mut out);
+        assert_eq!(out, b"");
     }
 }

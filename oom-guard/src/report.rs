@@ -30,17 +30,21 @@ pub struct Material {
 }
 
 impl Material {
-    /// That of `source`, a folder with recordings or a bundle, or one of them. Of a process that has both, the recording
-    /// may be the newer one.
+    /// That of `source`, a folder with recordings or a bundle, or one of them. Of a process that has both, the bundle knows
+    /// more, unless the process has gone on.
     pub fn load(source: &Path) -> Result<Self, String> {
         let bundle = bundle::of(source).filter(|_| source.is_dir());
         let (mut processes, mut unreadable) = process::load(source).map_err(|error| error.to_string())?;
         match bundle.map(|path| bundle::read(&path)) {
             None => {}
             Some(Ok(bundle)) => {
-                let is_new = |bundled: &Process| !processes.iter().any(|known| name(known) == name(bundled));
-                let new: Vec<_> = bundle.processes.into_iter().filter(is_new).collect();
-                processes.extend(new);
+                for bundled in bundle.processes {
+                    match processes.iter_mut().find(|known| name(known) == name(&bundled)) {
+                        None => processes.push(bundled),
+                        Some(known) if is_as_old(known, &bundled) => *known = bundled,
+                        Some(_) => {}
+                    }
+                }
                 processes.sort_by_key(|process| process.facts.started_ns);
             }
             Some(Err(error)) => unreadable.push(error),
@@ -111,6 +115,11 @@ impl Material {
     }
 }
 
+fn is_as_old(recording: &Process, bundled: &Process) -> bool {
+    let age = |process: &Process| (process.facts.samples, process.facts.state, process.facts.live_bytes);
+    age(recording) == age(bundled)
+}
+
 fn name(process: &Process) -> Option<&OsStr> {
     process.path.file_name()
 }
@@ -153,6 +162,7 @@ pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
         subject.folder = unpack(path, &subject).map_err(|error| cannot(&error))?;
     }
     let (folder, material, run) = (&subject.folder, &subject.material, &mut subject.run);
+    tidy::remove_unfinished(&folder.path);
     let occasion = match subject.is_running {
         true => Occasion::Requested,
         false => Occasion::Ended,

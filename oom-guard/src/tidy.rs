@@ -38,6 +38,18 @@ pub fn remove_bundled(recordings: &[PathBuf]) {
     }
 }
 
+/// Removes what reports have left unfinished that somebody ended while they were written.
+pub fn remove_unfinished(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let unfinished = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".unfinished"));
+        let pid = name.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+        pid.is_some_and(|pid| !procfs::is_running(Path::new("/"), pid))
+    });
+    unfinished.for_each(|path| drop(fs::remove_file(path)));
+}
+
 /// Removes recordings that were never begun for want of room on the disk, as their processes have said themselves. Returns
 /// whether there was any.
 pub fn remove_unbegun(folder: &Path) -> bool {
@@ -133,6 +145,19 @@ mod tests {
         assert!(!gone.exists() && !zeros.exists());
         assert!(ours.exists() && full.exists() && lock.exists());
         assert!(!remove_unbegun(folder.path()));
+    }
+
+    #[test]
+    fn what_an_interrupted_report_left_goes_and_what_one_is_writing_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |pid: u32| folder.path().join(format!(".report.json.{pid}.unfinished"));
+        let (gone, ours) = (file(i32::MAX as u32), file(std::process::id()));
+        let others = [".hidden.unfinished", "report.json", ".report.json.7"].map(|name| folder.path().join(name));
+        for path in others.iter().chain([&gone, &ours]) {
+            fs::write(path, "half").unwrap();
+        }
+        remove_unfinished(folder.path());
+        assert!(!gone.exists() && ours.exists() && others.iter().all(|path| path.exists()));
     }
 
     #[test]

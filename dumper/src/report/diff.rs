@@ -19,6 +19,9 @@ use crate::source::Sources;
 use lines::{Line, Pairs};
 use merged::Merged;
 
+/// A change of less than one part in this many of the memory is not told.
+const SMALL: u64 = 1000;
+
 /// One of the two runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'a> {
@@ -63,14 +66,14 @@ impl Change {
         i128::from(self.new.bytes) - i128::from(self.old.bytes)
     }
 
-    /// Whether it is more than sampling explains: two standard deviations.
-    fn is_real(&self) -> bool {
+    /// Whether it is more than sampling explains, which is two standard deviations, and large enough to matter beside `total`.
+    fn is_real(&self, total: u64) -> bool {
         let variance = self.old.variance.saturating_add(self.new.variance);
         let error = Tally {
             variance,
             ..Tally::default()
         };
-        self.bytes().unsigned_abs() > u128::from(error.error()) * 2
+        self.bytes().unsigned_abs() > u128::from((error.error() * 2).max(total / SMALL))
     }
 }
 
@@ -144,7 +147,7 @@ impl About {
     fn of(side: Side, read: &Read, tree: &CallTree) -> About {
         About {
             started: side.run.started.clone(),
-            command: side.run.command.join(" "),
+            command: side.run.short_command(),
             process: read.process.name(),
             total: tree.total(),
         }

@@ -27,6 +27,29 @@ fn runs_are_listed_with_the_newest_first() {
 }
 
 #[test]
+fn colours_are_for_terminals_that_want_them() {
+    let place = Place::with_library();
+    place.run(&["run", "false"]);
+    let shown = |variable: &str| {
+        let terminal = format!("{variable} script -qec '{} ls' /dev/null", place.program().display());
+        let mut command = place.command_after(&terminal, &["--version"]);
+        let output = command.env("TERM", "xterm").env_remove("NO_COLOR").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = place.run(&["ls"]).stdout;
+    let row = plain.lines().nth(1).unwrap();
+    for (variable, has_colours) in [("", true), ("NO_COLOR=1", false), ("TERM=dumb", false)] {
+        let shown = shown(variable);
+        assert_eq!(
+            shown.contains("\u{1b}[31mstatus 1") || shown.contains("\u{1b}[1m\u{1b}[31mstatus 1"),
+            has_colours,
+            "{variable}: {shown:?}"
+        );
+        assert_eq!(shown.contains(row), !has_colours, "{variable}: {shown:?}");
+    }
+}
+
+#[test]
 fn thousands_of_runs_are_a_screenful() {
     let place = Place::without_library();
     for number in 0..3000 {

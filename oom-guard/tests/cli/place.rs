@@ -49,6 +49,10 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub fn library(&self) -> PathBuf {
         self.program.with_file_name("libpreload.so")
     }

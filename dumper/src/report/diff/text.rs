@@ -14,16 +14,18 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
     let mut lines = vec![headline(diff)];
     lines.push(about("old", &diff.old));
     lines.push(about("new", &diff.new));
-    let (real, chance): (Vec<&Change>, Vec<&Change>) = diff.changes.iter().partition(|change| change.is_real());
+    let (old, new) = diff.totals();
+    let (real, rest): (Vec<&Change>, Vec<&Change>) =
+        diff.changes.iter().partition(|change| change.is_real(old.max(new)));
     let (grew, shrank): (Vec<&Change>, Vec<&Change>) = real.iter().partition(|change| change.bytes() > 0);
     list("Grew:", &grew, &mut lines);
     list("Shrank:", &shrank, &mut lines);
     if real.is_empty() {
-        lines.push("No call site changed by more than sampling explains.".to_owned());
-    } else if !chance.is_empty() {
-        let same = chance.len();
+        lines.push("No call site changed by as much as matters.".to_owned());
+    } else if !rest.is_empty() {
+        let same = rest.len();
         lines.push(format!(
-            "{same} more call {} as before, as far as sampling can tell.",
+            "{same} more call {} as before, or so little off that it may be chance.",
             if same == 1 { "site is" } else { "sites are" }
         ));
     }
