@@ -98,6 +98,9 @@ impl Pairs {
     }
 }
 
+/// Whether a line of the old run may be one of the new run.
+type Rule<'a> = &'a dyn Fn(&Line, &Line) -> bool;
+
 /// Matches the lines of one function: first those that say the same at the same place, then those that say the same in the
 /// order in which they stand, then by number where one of them does not say what it says. What is left has no like.
 fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
@@ -106,7 +109,7 @@ fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
     new.sort_by_key(number);
     let says_same = |a: &Line, b: &Line| a.code.is_some() && a.code == b.code;
     let is_unknown = |a: &Line, b: &Line| a.code.is_none() || b.code.is_none();
-    let rules: [&dyn Fn(&Line, &Line) -> bool; 3] = [
+    let rules: [Rule; 3] = [
         &|a, b| says_same(a, b) && number(a) == number(b),
         &says_same,
         &|a, b| is_unknown(a, b) && number(a) == number(b),
