@@ -49,7 +49,7 @@ impl Allowance {
 
 /// Compares two runs: in words on stdout, and as a flame graph in `file`.
 pub fn compare(old: PathBuf, new: PathBuf, file: Option<&Path>, allowed: Option<Allowance>) -> Result<End, Error> {
-    let progress = Progress::of("comparing");
+    let progress = Progress::on_terminal("comparing");
     let [old, new] = [old, new].map(|path| Subject::find(Some(path), Path::new("")));
     let (old, new) = (old?, new?);
     let failed = |error: dumper::Error| Error::Report(error.to_string());

@@ -18,7 +18,7 @@ pub fn export(path: Option<PathBuf>, output: &Path, format: Format, file: Option
             "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
         ));
     }
-    let _progress = Progress::of("writing the report");
+    let _progress = Progress::on_terminal("writing the report");
     let subject = Subject::find(path, output)?;
     if let Some(file) = file {
         let written = dumper::save_as(file, |out| write(out, format, &subject));

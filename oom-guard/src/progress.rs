@@ -22,10 +22,24 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of this work.
+    /// Of this work, to a terminal or a log.
     pub fn of(what: &'static str) -> Self {
+        Self::told(what, stderr().is_terminal())
+    }
+
+    /// Of what somebody has asked for, who is not told in a log that he waits for it.
+    pub fn on_terminal(what: &'static str) -> Self {
+        match stderr().is_terminal() {
+            true => Self::told(what, true),
+            false => Self {
+                done: None,
+                thread: None,
+            },
+        }
+    }
+
+    fn told(what: &'static str, is_seen: bool) -> Self {
         let (done, wait) = mpsc::channel();
-        let is_seen = stderr().is_terminal();
         let tell = move || tell(what, &wait, PATIENCE, is_seen, &mut stderr());
         // A small stack: there may be little address space. Without the thread there is only no such line.
         let thread = thread::Builder::new().stack_size(64 << 10).spawn(tell).ok();
