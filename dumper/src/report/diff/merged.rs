@@ -24,6 +24,8 @@ pub(super) struct Both {
     /// With what they called.
     pub(super) old_total: u64,
     pub(super) new_total: u64,
+    /// Of both totals together, in the units of a tally.
+    pub(super) variance: u64,
 }
 
 impl Merged {
@@ -36,17 +38,20 @@ impl Merged {
         merged.add(new, |id| pairs.of_new(id), |both| &mut both.new);
         for both in &mut merged.nodes {
             (both.old_total, both.new_total) = (both.old.bytes, both.new.bytes);
+            both.variance = both.old.variance.saturating_add(both.new.variance);
         }
         for id in (1..merged.nodes.len()).rev() {
             let Both {
                 parent,
                 old_total,
                 new_total,
+                variance,
                 ..
             } = merged.nodes[id];
             let parent = &mut merged.nodes[parent as usize];
             parent.old_total = parent.old_total.saturating_add(old_total);
             parent.new_total = parent.new_total.saturating_add(new_total);
+            parent.variance = parent.variance.saturating_add(variance);
         }
         merged
     }
