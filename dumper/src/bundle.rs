@@ -64,13 +64,15 @@ pub struct Written {
     pub recordings: Vec<PathBuf>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Head {
     run: Run,
     timeline: Vec<Sample>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct About {
     /// Of its file.
     name: String,
@@ -86,4 +88,35 @@ pub fn of(path: &Path) -> Option<PathBuf> {
         return inside.is_file().then_some(inside);
     }
     is_bundle(path).then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Tally;
+
+    #[test]
+    fn a_field_that_an_older_file_does_not_have_has_its_default() {
+        // In a table by its place, elsewhere by its name.
+        let older = rmp_serde::to_vec(&(5u64, 2u64)).unwrap();
+        let tally: Tally = rmp_serde::from_slice(&older).unwrap();
+        assert_eq!((tally.bytes, tally.blocks, tally.variance), (5, 2, 0));
+        #[derive(Serialize)]
+        struct Older {
+            pid: u32,
+            no_longer_known: u32,
+        }
+        let older = Older {
+            pid: 7,
+            no_longer_known: 1,
+        };
+        let facts: Facts = rmp_serde::from_slice(&rmp_serde::to_vec_named(&older).unwrap()).unwrap();
+        assert_eq!(
+            facts,
+            Facts {
+                pid: 7,
+                ..Facts::default()
+            }
+        );
+    }
 }

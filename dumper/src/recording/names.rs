@@ -10,6 +10,7 @@ use crate::damage::Findings;
 
 /// Names by a number of their own; 0 is the empty name.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Names {
     text: String,
     /// Where each name ends, and the next one begins.

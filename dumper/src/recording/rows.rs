@@ -6,7 +6,8 @@ use super::names::Names;
 use super::{Facts, Function, Node, Recording, Site};
 
 /// All of a recording but its facts.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Rows {
     nodes: Vec<Node>,
     sites: Vec<Site>,
