@@ -1,9 +1,12 @@
 //! A recording, read from whatever bytes there are.
 
 mod bytes;
+mod coded;
 mod events;
 mod facts;
+mod made_up;
 mod names;
+mod rows;
 mod sites;
 mod tables;
 
@@ -11,14 +14,17 @@ use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
 use recording::{Header, MAGIC, Table, VERSION};
+use serde::{Deserialize, Serialize};
 
 use crate::call_tree::Moment;
 use crate::damage::{Damage, Findings, ReadError};
 use crate::label::Call;
 
 pub(crate) use bytes::{Bytes, InFile};
+pub(crate) use coded::table as table_code;
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
+pub(crate) use rows::Rows;
 pub use sites::{Site, Tally};
 
 use bytes::{u32_at, u64_at};
@@ -38,7 +44,8 @@ pub struct Recording {
 }
 
 /// One line of one function under one caller; its parent's id is smaller than its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Node {
     pub(crate) parent: u32,
     /// Equal for equal file and name.
@@ -46,7 +53,8 @@ pub(crate) struct Node {
     pub(crate) line: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 struct Function {
     file: u32,
     name: u32,

@@ -3,12 +3,14 @@
 mod browser;
 mod cgroup;
 mod cli;
+mod diff;
 mod doorbell;
 mod elf;
 mod error;
 mod evidence;
 mod exit;
 mod expendable;
+mod export;
 mod facts;
 mod filesystem;
 mod folder;
@@ -23,9 +25,12 @@ mod limits;
 mod local_time;
 mod lock;
 mod lookout;
+mod ls;
 mod orphans;
+mod paint;
 mod process;
 mod procfs;
+mod progress;
 mod record;
 mod report;
 mod reports;
@@ -35,6 +40,7 @@ mod say;
 mod settings;
 mod size;
 mod snapshot;
+mod subject;
 mod supervise;
 mod target;
 mod termination;
@@ -44,8 +50,6 @@ mod verdict;
 mod watch;
 mod witness;
 mod workplace;
-
-use std::io::{Write, stdout};
 
 use error::Error;
 use exit::End;
@@ -70,12 +74,16 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
+        Task::Export(path, format, file) => {
+            export::export(path, &settings.output, format, file.as_deref()).map(|()| End::Status(0))
+        }
+        Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
+        Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
         Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
     }
 }
 
-/// For a reader who may have seen enough: a closed stdout is no failure.
 fn show(text: &str) -> End {
-    let _ = stdout().write_all(text.as_bytes());
+    say::show(text);
     End::Status(0)
 }

@@ -1,6 +1,6 @@
 //! A few lines for the log of a job that is close to a limit: they may be the last that anybody sees of it.
 
-use super::summary::site_line;
+use super::summary::site_lines;
 use super::{choice, verdict, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::process::Process;
@@ -40,9 +40,10 @@ pub fn near_limit(run: &Run, processes: &[Process]) -> Vec<String> {
         Ok((recording, _)) => {
             let tree = CallTree::of(&recording, Moment::Live);
             let total = tree.total();
-            lines.push(format!("{who} holds {}, most of it at", words::with_error(total)));
+            let holds = format!("{who} holds {}, most of it at", words::with_error(total));
+            lines.extend(verdict::wrapped(&holds, "  "));
             for hot in tree.hottest(LISTED) {
-                lines.push(site_line(&CallSite::of(&hot, directory), total));
+                lines.extend(site_lines(&CallSite::of(&hot, directory), total));
             }
         }
         Err(error) => lines.push(format!(

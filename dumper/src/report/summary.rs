@@ -1,6 +1,7 @@
 //! The report as a few lines for the job's log.
 
 use super::account::{Account, CallSite, Concern, Shown, What};
+use super::verdict::COLUMNS;
 use super::{Occasion, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
@@ -35,10 +36,33 @@ fn sentence(sentence: &str) -> Vec<String> {
     verdict::wrapped(sentence, "  ")
 }
 
-/// `81.8 %    1.2 GiB  load.py:7 (load)`
-pub(super) fn site_line(site: &CallSite, total: Tally) -> String {
+/// Columns before a site's place.
+const BEFORE_PLACE: usize = 20;
+
+/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own what it was for, where there is no room for that. Of a place
+/// that is too long for a line, the end is shown.
+pub(super) fn site_lines(site: &CallSite, total: Tally) -> Vec<String> {
     let share = Share::of(site.held.bytes, total.bytes);
-    format!("{share:>7} {:>10}  {}", Bytes(site.held.bytes), place(site))
+    let before = format!("{share:>7} {:>10}  ", Bytes(site.held.bytes));
+    let whole = place(site);
+    if whole.chars().count() <= COLUMNS - BEFORE_PLACE {
+        return vec![before + &whole];
+    }
+    let mut lines = vec![before + &end_of(&site.place, COLUMNS - BEFORE_PLACE)];
+    if let Some(caller) = &site.caller {
+        let from = "from ";
+        let caller = end_of(caller, COLUMNS - BEFORE_PLACE - from.len());
+        lines.push(format!("{:BEFORE_PLACE$}{from}{caller}", ""));
+    }
+    lines
+}
+
+fn end_of(text: &str, columns: usize) -> String {
+    let length = text.chars().count();
+    match length <= columns {
+        true => text.to_owned(),
+        false => format!("…{}", text.chars().skip(length + 1 - columns).collect::<String>()),
+    }
 }
 
 fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
@@ -50,7 +74,9 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
             }
             if shown.facts.failures > 1 {
                 let failures = shown.facts.failures;
-                lines.push(format!("It was the last of {failures} allocations that failed."));
+                lines.extend(sentence(&format!(
+                    "It was the last of {failures} allocations that failed."
+                )));
             }
         }
         (_, Some(failed)) => lines.extend(sentence(&format!("Before that, {failed}"))),
@@ -66,7 +92,8 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     };
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
     lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
-    lines.extend(shown.sites.iter().take(LISTED).map(|site| site_line(site, shown.total)));
+    let sites = shown.sites.iter().take(LISTED);
+    lines.extend(sites.flat_map(|site| site_lines(site, shown.total)));
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -138,5 +165,45 @@ fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
     match account.processes.len() {
         0 | 1 => sentence.to_owned(),
         _ => format!("process {} ({}): {sentence}", process.facts.pid, process.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(place: &str, caller: Option<&str>) -> CallSite {
+        CallSite {
+            file: String::new(),
+            line: 1,
+            function: String::new(),
+            place: place.to_owned(),
+            caller: caller.map(str::to_owned),
+            held: Tally {
+                bytes: 1 << 30,
+                ..Tally::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_site_takes_a_second_line_rather_than_more_columns_than_there_are() {
+        let lines = |place, caller| site_lines(&site(place, caller), site("", None).held);
+        assert_eq!(
+            lines("load.py:7 (load)", None),
+            ["100.0 %    1.0 GiB  load.py:7 (load)"]
+        );
+        assert_eq!(
+            lines("numpy/_core/numeric.py:235 (ones)", Some("load.py:7 (load)")),
+            [
+                "100.0 %    1.0 GiB  numpy/_core/numeric.py:235 (ones)",
+                "                    from load.py:7 (load)"
+            ]
+        );
+        let deep = format!("{}load.py:7 (load)", "folder/".repeat(20));
+        for line in lines(&deep, Some(&deep)) {
+            assert_eq!(line.chars().count(), COLUMNS, "{line}");
+            assert!(line.ends_with("/load.py:7 (load)"), "{line}");
+        }
     }
 }
