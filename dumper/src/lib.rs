@@ -24,6 +24,7 @@ mod save;
 mod source;
 pub mod timeline;
 pub mod units;
+pub mod unrecorded;
 
 pub use call_tree::{CallTree, Moment};
 pub use damage::{Damage, ReadError};
@@ -33,3 +34,4 @@ pub use process::Process;
 pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};
 pub use save::keep;
+pub use unrecorded::Unrecorded;

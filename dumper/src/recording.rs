@@ -3,6 +3,7 @@
 mod bytes;
 mod events;
 mod facts;
+mod joined;
 mod names;
 mod sites;
 mod tables;
@@ -19,6 +20,7 @@ use crate::label::Call;
 pub(crate) use bytes::{Bytes, InFile};
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
+pub(crate) use joined::Joined;
 pub use sites::{Site, Tally};
 
 use bytes::{u32_at, u64_at};

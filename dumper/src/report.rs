@@ -3,12 +3,14 @@
 mod account;
 mod choice;
 mod drawing;
+mod family;
 mod flamegraph;
 mod folded;
 mod index;
 mod json;
 mod near_limit;
 mod pictures;
+mod process_tree;
 mod summary;
 mod verdict;
 mod words;
@@ -21,6 +23,7 @@ use crate::run::Run;
 use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
+use crate::unrecorded::Unrecorded;
 
 use account::Account;
 use pictures::Pictures;
@@ -76,7 +79,11 @@ pub fn write(
         folder,
         sources: Sources::new(&run.directory),
     };
-    let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
+    let mut account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
+    // Neither are those that are known by a count alone.
+    account.unrecorded = Unrecorded::load(folder).unwrap_or_default();
+    account.find_inheritance();
+    account.process_tree = process_tree::draw(&mut pictures, &account)?;
     let mut sources = pictures.sources;
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();

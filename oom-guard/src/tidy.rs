@@ -75,24 +75,9 @@ mod tests {
     fn process(pid: u32, peak_bytes: u64, state: State) -> Process {
         let facts = Facts {
             pid,
-            ppid: 0,
-            command: Vec::new(),
-            started_ns: 0,
             state,
-            python: None,
-            exact: false,
-            sample_interval: 0,
-            large_bytes: 0,
-            samples: 0,
-            live_bytes: 0,
             peak_bytes,
-            peak_time_ns: 0,
-            failure: None,
-            failures: 0,
-            arena_bytes: 0,
-            stash_bytes: 0,
-            own_bytes: 0,
-            events: Vec::new(),
+            ..Facts::default()
         };
         Process {
             path: format!("{pid}-0.recording").into(),

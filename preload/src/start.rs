@@ -100,7 +100,7 @@ static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn before_fork() {
     if let Some(_inside) = thread::Inside::enter() {
-        STATE.before_fork();
+        STATE.before_fork(|state| state.before_fork());
         FORK_HOLDS_LOCK.store(true, Relaxed);
     }
 }

@@ -479,6 +479,14 @@ pub struct Header {
     pub chunk_kinds: [AtomicU8; MAX_CHUNKS + 1],
     /// The ring of events.
     pub ring: [Event; EVENT_SLOTS],
+
+    /// What was alive in the recordings of the process's parent and its ancestors when this process was forked: memory that it
+    /// shares with them until either changes it, and no part of any sum here. 0 if it is no fork, or of a version without.
+    pub inherited_bytes: AtomicU64,
+    /// The rank that the environment gives the process among those of a parallel program, plus one; 0 for none.
+    pub rank: AtomicU32,
+    /// Zero.
+    pub reserved: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);

@@ -10,7 +10,7 @@ use super::tables::Tables;
 use crate::damage::Findings;
 
 /// One process, as its recording's header describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Process id, in the job's own namespace.
     pub pid: u32,
@@ -48,14 +48,19 @@ pub struct Facts {
     pub stash_bytes: u64,
     /// Private memory of the preload beside the stash and the file.
     pub own_bytes: u64,
+    /// What its parent and ancestors held when it was forked, and it has in common with them; counted in theirs alone.
+    pub inherited_bytes: u64,
+    /// Its rank among the processes of a parallel program.
+    pub rank: Option<u32>,
     /// What happened, oldest first.
     pub events: Vec<Event>,
 }
 
 /// How far a process got, as far as it could still say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// It runs, or something ended it before it came to its exit handlers.
+    #[default]
     Running,
     /// It went through its exit handlers.
     Ended,
@@ -126,6 +131,8 @@ impl Facts {
             arena_bytes: large(offset_of!(Header, arena_bytes)),
             stash_bytes: large(offset_of!(Header, stash_bytes)),
             own_bytes: large(offset_of!(Header, own_bytes)),
+            inherited_bytes: large(offset_of!(Header, inherited_bytes)),
+            rank: small(offset_of!(Header, rank)).checked_sub(1),
             events: events::read(header, nodes, found),
         }
     }

@@ -69,6 +69,15 @@ pub struct Site {
 }
 
 impl Site {
+    /// One that holds this much now, and of which no more is known.
+    pub(super) fn held(node: u32, live: Tally) -> Site {
+        Site {
+            node,
+            live,
+            ..Site::default()
+        }
+    }
+
     /// What it held at a moment.
     pub fn at(&self, moment: Moment) -> Tally {
         match moment {
