@@ -15,6 +15,7 @@ pub mod call_tree;
 pub mod damage;
 pub mod error;
 pub mod label;
+pub mod merge;
 pub mod outcome;
 pub mod process;
 pub mod recording;

@@ -8,6 +8,7 @@ mod flamegraph;
 mod folded;
 mod index;
 mod json;
+pub(crate) mod merged;
 mod near_limit;
 mod pictures;
 mod process_tree;

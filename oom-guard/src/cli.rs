@@ -30,7 +30,7 @@ the same -o reports on it when it has ended, and `fil-profile report` does, on a
 
 Exit status: the job's own, and a job killed by a signal kills fil-profile by the same one.
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
-  53   the job ran out of memory under --on-oom=exit
+  53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
   126  cannot be executed    127  no such program
   1    `report` or `snapshot` found nothing to report";
 
@@ -45,7 +45,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
     override_usage = "fil-profile [OPTIONS] run SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]\n       \
                       fil-profile [OPTIONS] python [ARGS...]\n       \
                       fil-profile [OPTIONS] report [PATH]\n       \
-                      fil-profile snapshot PID|DIR",
+                      fil-profile snapshot PID|DIR\n       \
+                      fil-profile [OPTIONS] merge DIR...",
     after_help = EXAMPLES
 )]
 pub struct Cli {
@@ -90,6 +91,16 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_REQUIRE", hide_env_values = true)]
     pub require: bool,
 
+    /// Watch the job's first process only
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_NO_CHILDREN", hide_env_values = true)]
+    pub no_children: bool,
+
+    /// End with status 53 where the job ends with 0 but a child of it was killed for memory, or left at a failed allocation
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_FAIL_ON_CHILD_OOM", hide_env_values = true)]
+    pub fail_on_child_oom: bool,
+
     /// Print the licences of fil-profile and of all it is built from
     #[arg(long)]
     pub license: bool,
@@ -120,6 +131,12 @@ pub enum Command {
     Report {
         /// A run folder, a recording, or a folder of runs [default: the newest run in the output folder]
         path: Option<PathBuf>,
+    },
+    /// Make one report of many runs, as of an array of tasks
+    Merge {
+        /// Run folders, and folders of runs
+        #[arg(required = true, value_name = "DIR")]
+        paths: Vec<PathBuf>,
     },
     /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
     Snapshot {

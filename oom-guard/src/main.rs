@@ -10,6 +10,7 @@ mod evidence;
 mod exit;
 mod expendable;
 mod facts;
+mod family;
 mod filesystem;
 mod folder;
 mod gauge;
@@ -23,6 +24,7 @@ mod limits;
 mod local_time;
 mod lock;
 mod lookout;
+mod merge;
 mod orphans;
 mod process;
 mod procfs;
@@ -39,6 +41,7 @@ mod supervise;
 mod target;
 mod termination;
 mod tidy;
+mod unseen;
 mod unsupervised;
 mod verdict;
 mod watch;
@@ -70,6 +73,7 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
+        Task::Merge(paths) => merge::merge(&paths, &settings.output).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
     }
 }

@@ -26,6 +26,10 @@ pub struct Settings {
     pub sample_interval: Option<u64>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
+    /// Nobody but the first process is recorded.
+    pub first_only: bool,
+    /// A job that ends well though a child was killed for memory is to count as failed.
+    pub fail_on_child_oom: bool,
 }
 
 /// What is to be done.
@@ -39,6 +43,8 @@ pub enum Task {
     Python(Vec<OsString>),
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
+    /// Report on many runs as one.
+    Merge(Vec<PathBuf>),
     /// Report on a job that runs: by a process id or a folder.
     Snapshot(OsString),
 }
@@ -55,6 +61,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         Some(Command::Run { job }) => Task::Run(job),
         Some(Command::Python { args }) => Task::Python(args),
         Some(Command::Report { path }) => Task::Report(path),
+        Some(Command::Merge { paths }) => Task::Merge(paths),
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
@@ -67,6 +74,8 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         exact: cli.exact,
         sample_interval: cli.sample_interval,
         require: cli.require,
+        first_only: cli.no_children,
+        fail_on_child_oom: cli.fail_on_child_oom,
     };
     Ok((task, settings))
 }
@@ -83,6 +92,7 @@ impl Settings {
             ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
             ("FIL_PROFILE_STASH", Some(self.stash.to_string().into())),
             ("FIL_PROFILE_STASH_AT_MOST", at_most),
+            ("FIL_PROFILE_CHILDREN", self.first_only.then(|| "off".into())),
             ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
             (
                 "FIL_PROFILE_SAMPLE_INTERVAL",

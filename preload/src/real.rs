@@ -103,6 +103,23 @@ next_definitions! {
     fork = c"fork"() -> c_int, meanwhile absent::fork;
 }
 
+// Weak, so that a program of another C library, as a child of the job may be, starts all the same: musl's linker would end it for
+// a symbol that is missing.
+core::arch::global_asm!(
+    ".weak __libc_malloc",
+    ".weak __libc_calloc",
+    ".weak __libc_realloc",
+    ".weak __libc_free",
+    ".weak __libc_memalign",
+    ".weak __libc_valloc",
+    ".weak __libc_pvalloc",
+);
+
+/// Is this glibc? Nothing else of this library is tried with another.
+pub fn is_glibc() -> bool {
+    !find_next(c"__libc_malloc").is_null()
+}
+
 /// glibc's own allocator under the names that cannot be interposed.
 mod glibc {
     use super::*;

@@ -24,6 +24,9 @@ static AT_END: extern "C" fn() = end;
 /// Reads the settings and switches recording on, if it is asked for.
 extern "C" fn start() {
     real::resolve();
+    if !real::is_glibc() {
+        return;
+    }
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else { return };
     doorbell::prepare(run.bytes());

@@ -27,7 +27,7 @@ mod truth;
 mod venv;
 mod victim;
 
-pub use built::{c_library, c_program, fil_profile, preload, workspace};
+pub use built::{c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;
 pub use container::{Contained, Container};
@@ -45,7 +45,7 @@ pub use slurm::Slurm;
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{memray_python, numpy_python};
+pub use venv::{joblib_python, memray_python, numpy_python, torch_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

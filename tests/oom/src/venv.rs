@@ -19,6 +19,25 @@ pub fn memray_python() -> &'static Python {
     READY.get_or_init(|| with("memray", &packages, &["memray", "numpy", "pandas", "sklearn"]))
 }
 
+/// One that has joblib, whose workers loky starts.
+pub fn joblib_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with("joblib", &["joblib"], &["joblib"]))
+}
+
+/// One that has PyTorch, if it can be had: it is large, so it is not installed for a test, but used where it is.
+pub fn torch_python() -> Option<&'static Python> {
+    static READY: OnceLock<Option<Python>> = OnceLock::new();
+    let find = || {
+        let with_torch = |python: &&Python| imports(&python.path, &["torch"]);
+        Python::all().iter().find(with_torch).map(|python| Python {
+            path: python.path.clone(),
+            version: python.version,
+        })
+    };
+    READY.get_or_init(find).as_ref()
+}
+
 fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
     let base = Python::any();
     let (major, minor, micro) = base.version;
