@@ -112,7 +112,7 @@ fn request(enough: Enough, whom: &str) -> String {
     match enough.at_least {
         false => format!("Enough {whom}: {} (--mem={mebibytes}M).", Bytes(enough.bytes)),
         true => format!(
-            "Enough {whom}: more than {} (--mem={mebibytes}M is too little); how much more those need that ran out is not known.",
+            "Enough {whom}: at least {} (--mem={mebibytes}M); how much more those would have used that ran out is not known.",
             Bytes(enough.bytes)
         ),
     }

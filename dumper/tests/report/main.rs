@@ -2,10 +2,12 @@
 
 mod builder;
 mod damage;
+mod family;
 mod golden;
 mod job;
 mod json;
 mod many;
+mod merge;
 mod moments;
 mod pictures;
 mod stacks;

@@ -41,7 +41,7 @@ pub use outcome::Outcome;
 pub use python::Python;
 pub use report::Report;
 pub use running::Running;
-pub use slurm::Slurm;
+pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;

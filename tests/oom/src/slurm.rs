@@ -1,5 +1,6 @@
 //! A Slurm of one node on loopback: its daemons are started for a test and stopped with it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use tempfile::TempDir;
 
-use crate::{announce, built};
+use crate::{Python, announce, built};
 
 /// A running Slurm.
 #[derive(Debug)]
@@ -193,6 +194,16 @@ impl Drop for Slurm {
             );
         }
     }
+}
+
+/// With `fil-profile` and a python3 on PATH, as a user has them.
+pub fn with_path(command: &mut Command) -> &mut Command {
+    let folders =
+        [built::fil_profile(), &Python::any().path].map(|program| program.parent().expect("it has one").to_owned());
+    let all = std::env::var_os("PATH").unwrap_or_default();
+    let all: Vec<PathBuf> = folders.into_iter().chain(std::env::split_paths(&all)).collect();
+    let path: OsString = std::env::join_paths(all).expect("no colons in these");
+    command.env("PATH", path)
 }
 
 fn free_port() -> u16 {

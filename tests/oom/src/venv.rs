@@ -25,17 +25,25 @@ pub fn joblib_python() -> &'static Python {
     READY.get_or_init(|| with("joblib", &["joblib"], &["joblib"]))
 }
 
-/// One that has PyTorch, if it can be had: it is large, so it is not installed for a test, but used where it is.
+/// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below
+/// `target/oom` is used where somebody has made it, else any Python that has it.
 pub fn torch_python() -> Option<&'static Python> {
     static READY: OnceLock<Option<Python>> = OnceLock::new();
-    let find = || {
-        let with_torch = |python: &&Python| imports(&python.path, &["torch"]);
-        Python::all().iter().find(with_torch).map(|python| Python {
-            path: python.path.clone(),
-            version: python.version,
-        })
+    let made = Python {
+        path: built::target().join("torch/bin/python"),
+        version: Python::any().version,
     };
-    READY.get_or_init(find).as_ref()
+    let others = Python::all().iter().map(|python| Python {
+        path: python.path.clone(),
+        version: python.version,
+    });
+    READY
+        .get_or_init(|| {
+            std::iter::once(made)
+                .chain(others)
+                .find(|python| imports(&python.path, &["torch"]))
+        })
+        .as_ref()
 }
 
 fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
