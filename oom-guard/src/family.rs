@@ -196,6 +196,10 @@ impl Family {
         let (processes, _) = process::load(path).ok()?;
         let process = processes.into_iter().next()?;
         let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
+        // The job itself is worth its recording, however small it is.
+        if pid == self.job.as_raw() && number == newest {
+            return None;
+        }
         let parent = i32::try_from(process.facts.ppid).ok()?;
         let is_ours = [pid, parent]
             .iter()

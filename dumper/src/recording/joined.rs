@@ -63,6 +63,16 @@ impl Joined {
         }
     }
 
+    /// Adds bytes of which no more is known, under a frame of this name.
+    pub(crate) fn hold(&mut self, frame: &str, bytes: u64) {
+        let function = self.function("", frame);
+        let node = self.node(0, function, 0);
+        self.own[node as usize] += Tally {
+            bytes,
+            ..Tally::default()
+        };
+    }
+
     /// Lets go of all nodes but those that hold the most, if there are more than `most`; what the others hold is told in one
     /// sum for each that is kept.
     pub(crate) fn shrink(&mut self, most: usize) {

@@ -17,10 +17,10 @@ use crate::units::Bytes;
 
 /// What the files are called.
 const STEM: &str = "process-tree";
-/// Processes that are drawn, those with the most memory.
-const DRAWN: usize = 50;
-/// Nodes of one process that are drawn, and of all.
-const NODES: usize = 4000;
+/// Processes that are drawn with their callstacks, those with the most memory.
+const DRAWN: usize = 20;
+/// Nodes of one process that are drawn: a report may be written where hardly any memory is left.
+const NODES: usize = 2000;
 
 /// Draws it, if there is more than one process to be drawn, and returns the path of the flame graph.
 pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<PathBuf>, Error> {
@@ -29,7 +29,12 @@ pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<
         return Ok(None);
     }
     let mut joined = Joined::new();
-    for (process, moment) in &shown.processes {
+    let (drawn, rest) = shown.processes.split_at(shown.processes.len().min(DRAWN));
+    if !rest.is_empty() {
+        let held = rest.iter().map(held).fold(0, u64::saturating_add);
+        joined.hold(&format!("{} smaller processes", rest.len()), held);
+    }
+    for (process, moment) in drawn {
         // What cannot be read has been said already.
         let Ok((recording, _)) = process.read() else { continue };
         let mut one = Joined::new();
@@ -86,13 +91,8 @@ impl<'a> Choice<'a> {
             .filter(|process| !at_the_end || process.facts.state == State::Running)
             .map(|process| (process, if at_the_end { Moment::Live } else { Moment::Peak }))
             .collect();
-        let held = |(process, moment): &(&Process, Moment)| match moment {
-            Moment::Live => process.facts.live_bytes,
-            _ => process.facts.peak_bytes,
-        };
         processes.retain(|one| held(one) > 0);
         processes.sort_by_key(|one| std::cmp::Reverse(held(one)));
-        processes.truncate(DRAWN);
         let inherits = "What a process inherited is counted in its parent alone.";
         let (when, note) = match at_the_end {
             true => ("at the end", Cow::Borrowed(inherits)),
@@ -102,6 +102,13 @@ impl<'a> Choice<'a> {
             ),
         };
         Choice { processes, when, note }
+    }
+}
+
+fn held((process, moment): &(&Process, Moment)) -> u64 {
+    match moment {
+        Moment::Live => process.facts.live_bytes,
+        Moment::Peak | Moment::OutOfMemory => process.facts.peak_bytes,
     }
 }
 

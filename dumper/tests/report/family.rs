@@ -48,11 +48,11 @@ fn of_a_job_that_ended_each_process_is_drawn_at_its_own_peak() {
     assert_eq!(
         stacks(folder.path()),
         [
+            format!("work.py, process 7;work.py:1 (work) {}", 60 * MIB),
             format!(
                 "work.py, process 8, rank 3, inherited 60.0 MiB of process 7;work.py:2 (work) {}",
                 40 * MIB
             ),
-            format!("work.py, process 7;work.py:1 (work) {}", 60 * MIB),
         ]
     );
     let page = fs::read_to_string(folder.path().join("index.html")).unwrap();

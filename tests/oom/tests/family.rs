@@ -195,6 +195,16 @@ fn a_child_that_left_at_a_failed_allocation_can_make_the_job_fail() {
 }
 
 #[test]
+fn the_users_own_preloaded_libraries_stay_in_their_order_for_children_too() {
+    let code = "import os, subprocess; subprocess.check_call(['sh', '-c', 'echo $LD_PRELOAD'])";
+    let outcome = Job::code(Python::any(), code)
+        .env("LD_PRELOAD", "libutil.so.1 libm.so.6")
+        .run();
+    let expected = format!("{}:libutil.so.1:libm.so.6\n", oom::preload().display());
+    assert_eq!(outcome.text(), expected, "{outcome}");
+}
+
+#[test]
 fn the_timeline_tells_the_processes_apart() {
     let outcome = Job::python(Python::any(), "waits_until_noted.py")
         .arg("clean")
