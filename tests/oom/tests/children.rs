@@ -1,6 +1,6 @@
 //! "Every process of the job is recorded, however it was started."
 
-use oom::{Folded, Job, MIB, Outcome, Python, Report, announce, assert_close, joblib_python, place, torch_python};
+use oom::{Folded, Job, MIB, Outcome, Python, Report, Svg, announce, assert_close, joblib_python, place, torch_python};
 
 const HELD: u64 = 48 * MIB;
 
@@ -21,6 +21,7 @@ fn is_followed(python: &Python, way: &str) {
     let holders: Vec<_> = holders.map(|process| process["pid"].as_u64()).collect();
     assert_eq!(holders.len(), 1, "{way}: {outcome}{report}");
     let tree = Folded::load(&outcome.file("process-tree.prof"));
+    Svg::load(&outcome.file("process-tree.svg"));
     // joblib sends a script's functions to its workers as code, which then has no file.
     let held = match way {
         "joblib" => tree.in_function("hold"),
