@@ -1,12 +1,20 @@
 //! "`fil-profile merge` of a job array and of a step of many tasks under a real Slurm."
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use oom::{Place, Report, Slurm, Svg, place, victim, with_path};
 
+fn runs_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("it is there").flatten();
+    let runs = entries.filter(|entry| entry.path().join("run.json").exists() && !entry.path().is_symlink());
+    runs.map(|entry| entry.path()).collect()
+}
+
 #[test]
 fn an_array_and_a_step_of_many_tasks_are_one_report_each() {
-    let Some(slurm) = Slurm::start() else { return };
+    let Some(slurm) = Slurm::of_nodes(2) else { return };
     let folder = slurm.folder();
     fs::copy(victim("array_task.py"), folder.join("job.py")).expect("the folder is writable");
     let at = |marker| Place {
@@ -55,9 +63,9 @@ fn an_array_and_a_step_of_many_tasks_are_one_report_each() {
     assert_eq!(report.at("/enough_for_all/at_least").as_bool(), Some(true), "{report}");
     assert!(said.contains("1 of 5 tasks ran out of memory: task 2."), "{said}");
 
-    // All four tasks of a step share its memory, and none of them grows.
+    // Of the four tasks of a step, two on each node, none grows.
     let mut command = slurm.tool("srun");
-    command.args(["--mem=900M", "--ntasks=4", "--overcommit", "--time=5"]);
+    command.args(["--mem=900M", "--nodes=2", "--ntasks=4", "--overcommit", "--time=5"]);
     command.args(["fil-profile", "-o", "ranks", "run", "job.py", "rank", "9"]);
     let output = slurm.wait(with_path(&mut command));
     assert!(output.status.success(), "{output:?}\n{}", slurm.log());
@@ -66,6 +74,12 @@ fn an_array_and_a_step_of_many_tasks_are_one_report_each() {
         .map(|rank| report.text(&format!("/runs/{rank}/name")).to_owned())
         .collect();
     assert_eq!(names, ["rank 0", "rank 1", "rank 2", "rank 3"], "{said}");
+    let mut places = BTreeSet::new();
+    for run in runs_in(&folder.join("ranks")) {
+        let run = Report::load(&run.join("run.json"));
+        places.insert(run.text("/identity/SLURMD_NODENAME").to_owned());
+    }
+    assert_eq!(places.len(), 2, "{places:?}");
     assert!(said.contains("None of 4 tasks ran out of memory."), "{said}");
     let enough = report.number("/enough_for_all/bytes").expect("a number");
     assert!((80 << 20..100 << 20).contains(&enough), "{report}");
