@@ -101,6 +101,7 @@ next_definitions! {
     pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
         meanwhile absent::pthread_create;
     fork = c"fork"() -> c_int, meanwhile absent::fork;
+    leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
 
 // Weak, so that a program of another C library, as a child of the job may be, starts all the same: musl's linker would end it for
@@ -157,5 +158,8 @@ mod absent {
     }
     pub unsafe extern "C" fn fork() -> c_int {
         -1
+    }
+    pub unsafe extern "C" fn leave(status: c_int) {
+        crate::sys::exit(status)
     }
 }

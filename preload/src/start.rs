@@ -98,6 +98,16 @@ extern "C" fn end() {
     }
 }
 
+/// The process ends of itself, without exit handlers, as workers do. No more than this: it may be in a signal handler, or after
+/// a vfork, in its parent's memory.
+pub fn leaves() {
+    if let Some(header) = file::header()
+        && header.pid.load(Relaxed) == sys::pid()
+    {
+        header.state.store(recording::STATE_ENDED, Release);
+    }
+}
+
 /// Did this fork take the lock? A signal handler that forks in the middle of a sample must not wait for itself.
 static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
 

@@ -393,7 +393,7 @@ impl Trouble {
 
 /// [`Header::state`]: the process was running when last heard of.
 pub const STATE_RUNNING: u32 = 1;
-/// [`Header::state`]: the process went through its exit handlers.
+/// [`Header::state`]: the process ended of itself: it went through its exit handlers, or called `_exit`.
 pub const STATE_ENDED: u32 = 2;
 /// [`Header::state`]: the process replaced itself or broke the glass (`--on-oom=exit`).
 pub const STATE_OOM_EXIT: u32 = 3;

@@ -59,10 +59,10 @@ pub struct Facts {
 /// How far a process got, as far as it could still say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
-    /// It runs, or something ended it before it came to its exit handlers.
+    /// It runs, or something ended it.
     #[default]
     Running,
-    /// It went through its exit handlers.
+    /// It ended of itself: it went through its exit handlers, or called `_exit`.
     Ended,
     /// It replaced itself by another program, or left at a failed allocation (`--on-oom=exit`).
     Left,

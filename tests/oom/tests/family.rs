@@ -51,6 +51,39 @@ fn a_rank_is_that_of_the_childs_environment() {
     assert!(tree.contains(", rank 0;") && tree.contains(", rank 1;"), "{tree}");
 }
 
+/// A worker that left of itself is nobody's victim, however much it held.
+#[test]
+fn of_two_workers_the_one_that_was_killed_is_named() {
+    let Some(cgroup) = Cgroup::limited(200 * MIB) else {
+        return;
+    };
+    let outcome = Job::python(Python::any(), "one_leaves_one_is_killed.py")
+        .within(&cgroup)
+        .run();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let text = outcome.text();
+    let victim = text
+        .lines()
+        .find_map(|line| line.strip_prefix("killed "))
+        .expect("it says who");
+    let report = Report::of(&outcome);
+    assert_eq!(report.kind(), "oom_killed_by_cgroup", "{outcome}{report}");
+    assert_eq!(
+        report.number("/outcome/process/pid"),
+        victim.parse().ok(),
+        "{outcome}{report}"
+    );
+    let left = processes(&report).iter().filter(|process| process["state"] == "ended");
+    assert_eq!(left.count(), 2, "{report}");
+    assert!(
+        outcome
+            .out_of_memory()
+            .through(&place("one_leaves_one_is_killed.py", "KILLED"))
+            > 0,
+        "{outcome}"
+    );
+}
+
 #[test]
 fn hundreds_of_children_are_bounded_in_files_while_they_come_and_at_the_end() {
     const CHILDREN: u64 = 300;
