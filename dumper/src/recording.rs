@@ -4,6 +4,7 @@ mod bytes;
 mod coded;
 mod events;
 mod facts;
+mod joined;
 mod made_up;
 mod names;
 mod rows;
@@ -24,6 +25,7 @@ pub(crate) use bytes::{Bytes, InFile};
 pub(crate) use coded::table as table_code;
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
+pub(crate) use joined::Joined;
 pub(crate) use rows::Rows;
 pub use sites::{Site, Tally};
 

@@ -12,6 +12,7 @@ mod exit;
 mod expendable;
 mod export;
 mod facts;
+mod family;
 mod filesystem;
 mod folder;
 mod gauge;
@@ -26,6 +27,7 @@ mod local_time;
 mod lock;
 mod lookout;
 mod ls;
+mod merge;
 mod orphans;
 mod paint;
 mod process;
@@ -45,6 +47,7 @@ mod supervise;
 mod target;
 mod termination;
 mod tidy;
+mod unseen;
 mod unsupervised;
 mod verdict;
 mod watch;
@@ -79,6 +82,7 @@ fn act() -> Result<End, Error> {
         }
         Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
         Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
+        Task::Merge(paths) => merge::merge(&paths, &settings.output).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
     }
 }

@@ -25,6 +25,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/python/late.rs",
     "preload/src/real.rs",
     "preload/src/settings.rs",
+    "preload/src/shadow.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
     "preload/src/shadow.rs",
@@ -34,6 +35,8 @@ const UNSAFE: &[&str] = &[
 
 /// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job.
 const SYMBOLS: &[&str] = &[
+    "_Exit",
+    "_exit",
     "aligned_alloc",
     "calloc",
     "fork",
