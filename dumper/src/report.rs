@@ -7,9 +7,10 @@ mod drawing;
 mod export;
 mod flamegraph;
 mod folded;
-mod index;
+mod hints;
 mod json;
 mod near_limit;
+mod page;
 mod pictures;
 mod pprof;
 mod speedscope;
@@ -85,13 +86,16 @@ pub fn write(
     let mut pictures = Pictures {
         folder,
         sources: Sources::of(run, processes),
+        views: Vec::new(),
     };
     let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
-    let mut sources = pictures.sources;
+    let Pictures { mut sources, views, .. } = pictures;
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();
     save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
-    let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
+    let index = save(folder, "index.html", |out| {
+        page::write(out, &account, views, &timeline, &mut sources)
+    })?;
     let summary = summary::lines(&account);
     let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);

@@ -1,0 +1,188 @@
+//! One moment of one process as the page shows it: a graph, a table and the source.
+
+use std::collections::HashMap;
+
+use super::graph::{Graph, Room};
+use super::lines::{self, Line};
+use super::listing::{self, Listing};
+use crate::call_tree::{CallTree, Moment};
+use crate::label::Call;
+use crate::process::Process;
+use crate::recording::{Facts, Tally};
+use crate::report::account::Shown;
+use crate::report::words;
+use crate::run::Run;
+use crate::source::Sources;
+use crate::units::{Bytes, Share};
+
+/// Call sites that are listed for what they allocated themselves, and as many again for all they called.
+const SITES: usize = 100;
+/// Call sites below one part in this many of the total are not listed.
+const SMALL: u64 = 2000;
+
+/// What a graph of the moment that the report is about may take of the page.
+pub(in crate::report) const FULL: Room = Room {
+    nodes: 40_000,
+    names: 3 << 20,
+};
+/// What one of another process may.
+pub(in crate::report) const SPARSE: Room = Room {
+    nodes: 6_000,
+    names: 512 << 10,
+};
+
+/// A moment of a process.
+pub(in crate::report) struct View {
+    pub(in crate::report) pid: u32,
+    pub(in crate::report) name: String,
+    pub(in crate::report) moment: Moment,
+    /// `When it was killed`.
+    pub(in crate::report) when: &'static str,
+    /// What its pictures are called, if it has any.
+    pub(in crate::report) stem: Option<&'static str>,
+    pub(in crate::report) total: Tally,
+    pub(in crate::report) facts: Facts,
+    pub(in crate::report) graph: Graph,
+    pub(in crate::report) sites: Vec<Site>,
+    pub(in crate::report) listings: Vec<Listing>,
+    pub(in crate::report) culprit: Option<Culprit>,
+}
+
+/// A line that holds memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::report) struct Site {
+    pub(in crate::report) place: String,
+    /// For a library's line, the line of the user's own code that it holds the most for.
+    pub(in crate::report) caller: String,
+    pub(in crate::report) code: String,
+    pub(in crate::report) own: Tally,
+    pub(in crate::report) total: Tally,
+    pub(in crate::report) resident: Option<u64>,
+}
+
+/// The line of the user's own code that holds the most, for itself or through libraries.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::report) struct Culprit {
+    pub(in crate::report) place: String,
+    pub(in crate::report) code: String,
+    pub(in crate::report) bytes: u64,
+}
+
+impl View {
+    /// A moment that has pictures. `tree` is all of it, `condensed` the same for drawing.
+    pub(in crate::report) fn of(
+        run: &Run,
+        shown: &Shown,
+        tree: &CallTree,
+        condensed: &CallTree,
+        sources: &mut Sources,
+    ) -> View {
+        let mut view = View::begin(run, shown.process, &shown.facts, shown.moment, tree, sources);
+        view.graph = Graph::of(condensed, FULL, sources, run.directory.to_str().unwrap_or(""));
+        view.stem = Some(shown.stem());
+        view
+    }
+
+    /// A moment of another process; none where its recording cannot be read.
+    pub(in crate::report) fn of_other(
+        run: &Run,
+        process: &Process,
+        moment: Moment,
+        sources: &mut Sources,
+    ) -> Option<View> {
+        let (recording, _) = process.read().ok()?;
+        let tree = CallTree::of(&recording, moment);
+        let mut view = View::begin(run, process, &recording.facts, moment, &tree, sources);
+        let directory = run.directory.to_str().unwrap_or("");
+        view.graph = Graph::of(&tree.condensed(), SPARSE, sources, directory);
+        Some(view)
+    }
+
+    fn begin(
+        run: &Run,
+        process: &Process,
+        facts: &Facts,
+        moment: Moment,
+        tree: &CallTree,
+        sources: &mut Sources,
+    ) -> View {
+        let directory = run.directory.to_str().unwrap_or("");
+        let lines = lines::lines(tree);
+        let all = tree.total();
+        View {
+            pid: facts.pid,
+            name: process.name(),
+            moment,
+            when: words::moment(moment, run),
+            stem: None,
+            total: all,
+            facts: facts.clone(),
+            graph: Graph::default(),
+            sites: sites(tree, &lines, sources, directory),
+            listings: listing::listings(&lines, all.bytes, sources, directory),
+            culprit: lines::culprit(&lines).map(|line| Culprit {
+                place: line.call.short(directory),
+                code: sources.line(line.call.file, line.call.line).unwrap_or_default(),
+                bytes: line.caused,
+            }),
+        }
+    }
+
+    /// `When it was killed: 1.2 GiB ± 1.0 MiB`.
+    pub(in crate::report) fn heading(&self) -> String {
+        format!("{}: {}", self.when, words::with_error(self.total))
+    }
+
+    /// How far its numbers are to be trusted.
+    pub(in crate::report) fn precision(&self) -> String {
+        if self.facts.exact {
+            return "Every allocation was recorded.".to_owned();
+        }
+        format!(
+            "Blocks of {} and more were recorded one by one; of smaller ones a sample was taken every {} on average ({} \
+             samples in all). ± is one standard deviation of what that leaves uncertain: the true number lies within it \
+             two times out of three, and within twice as much 19 times out of 20.",
+            Bytes(self.facts.large_bytes),
+            Bytes(self.facts.sample_interval),
+            self.facts.samples
+        )
+    }
+}
+
+impl Culprit {
+    /// `81.8 %` of a whole.
+    pub(in crate::report) fn share(&self, whole: u64) -> String {
+        Share::of(self.bytes, whole).to_string()
+    }
+}
+
+/// Those that allocated the most themselves, and those that hold the most with all they called.
+fn sites(tree: &CallTree, lines: &[Line], sources: &mut Sources, directory: &str) -> Vec<Site> {
+    let smallest = tree.total().bytes / SMALL;
+    let of_call: HashMap<Call, &Line> = lines.iter().map(|line| (line.call, line)).collect();
+    let mut chosen: Vec<(Call, Option<Call>)> = tree
+        .hottest(SITES)
+        .into_iter()
+        .filter(|hot| hot.held.bytes >= smallest)
+        .map(|hot| (hot.call, hot.on_behalf_of))
+        .collect();
+    let mut with_calls: Vec<&Line> = lines.iter().filter(|line| line.total.bytes >= smallest).collect();
+    with_calls.sort_by(|a, b| b.total.bytes.cmp(&a.total.bytes).then_with(|| a.call.cmp(&b.call)));
+    for line in with_calls.into_iter().take(SITES) {
+        if !chosen.iter().any(|(call, _)| *call == line.call) {
+            chosen.push((line.call, None));
+        }
+    }
+    let sites = chosen.into_iter().map(|(call, caller)| {
+        let line = of_call.get(&call);
+        Site {
+            place: call.short(directory),
+            caller: caller.map(|caller| caller.short(directory)).unwrap_or_default(),
+            code: sources.line(call.file, call.line).unwrap_or_default(),
+            own: line.map(|line| line.own).unwrap_or_default(),
+            total: line.map(|line| line.total).unwrap_or_default(),
+            resident: None,
+        }
+    });
+    sites.collect()
+}
