@@ -9,6 +9,7 @@ mod lines;
 mod listing;
 mod policy;
 mod rows;
+mod together;
 pub(super) mod view;
 
 use std::cmp::Reverse;
@@ -34,7 +35,7 @@ use rows::{EventRow, ProcessRow, ViewPart};
 use view::View;
 
 /// Views of processes beside those that the pictures show.
-const OTHER_VIEWS: usize = 6;
+const OTHER_VIEWS: usize = 8;
 
 /// Writes the page. `views` are the moments that have pictures.
 pub(super) fn write(
@@ -46,14 +47,20 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let run = account.run;
     views.sort_by_key(|view| view.moment == Moment::Peak);
+    if account.occasion == Occasion::Ended {
+        views.extend(others(account, &views, sources));
+    }
+    let at_the_end: Vec<&View> = views.iter().filter(|view| view.moment == Moment::Live).collect();
+    if at_the_end.len() > 1
+        && let Some(all) = View::together(&at_the_end)
+    {
+        views.insert(0, all);
+    }
     let running = running(account);
     let hints = views.first().map(|view| {
         let held: Vec<u64> = running.iter().map(|process| process.facts.live_bytes).collect();
         hints::hints(&Clues::of(view, account.judged(), timeline, &held))
     });
-    if account.occasion == Occasion::Ended {
-        views.extend(others(account, &views, sources));
-    }
     let chart = Chart::of(account, timeline);
     let page = Page {
         policy: policy::POLICY,

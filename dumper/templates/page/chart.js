@@ -104,7 +104,8 @@ class TimeChart {
     const items = this.data.series.map((series) => {
       const line = draw("svg", { viewBox: "0 0 26 8", "aria-hidden": "true" }, draw("path", { class: series.class, d: "M1 4H25" }));
       const value = series.bytes[at] === null ? "–" : bytes(series.bytes[at]);
-      return make("li", {}, line, `${series.name} `, make("b", {}, value));
+      const name = series.class === "limit" && this.isOutside ? `${series.name}, off the chart,` : series.name;
+      return make("li", {}, line, `${name} `, make("b", {}, value));
     });
     this.legend.replaceChildren(make("li", {}, make("b", {}, index === null ? `at the end, ${time(seconds)}` : `after ${time(seconds)}`)), ...items);
     const said = this.data.series.map((series) => `${series.name} ${series.bytes[at] === null ? "unknown" : bytes(series.bytes[at])}`);

@@ -56,7 +56,7 @@ class Flame {
     }
     const search = make("input", { type: "search", placeholder: "Search functions, files, code", "aria-label": "Search the flame graph" });
     search.addEventListener("input", () => this.search(search.value.trim()));
-    const back = make("button", { type: "button", class: "back" }, "Show all");
+    const back = make("button", { type: "button", class: "back" }, "Zoom out");
     back.addEventListener("click", () => this.zoom(this.root));
     this.back = back;
     tools.append(search, back, this.held);
@@ -137,13 +137,13 @@ class Flame {
     element.style.cssText = `left:${(left / width) * 100}%;width:${(wide / width) * 100}%;top:${top}px;--heat:${heat}`;
     element.setAttribute("role", "treeitem");
     element.setAttribute("aria-level", frame.depth + 1);
-    element.setAttribute("aria-label", this.words(frame));
     element.tabIndex = -1;
-    if (wide >= 30) {
-      element.append(this.tree.label(frame.call));
-      const code = this.tree.code(frame.call);
-      if (code && wide >= 200) element.append(make("i", {}, code));
-    }
+    const label = this.tree.label(frame.call);
+    const code = wide >= 200 ? this.tree.code(frame.call) : "";
+    if (wide >= 30) element.append(label);
+    if (code) element.append(" ", make("i", {}, code));
+    element.dataset.place = label;
+    element.setAttribute("aria-label", `${label}${code && ` ${code}`}: ${bytes(frame.value)}, ${percent(frame.value, this.root.value)}`);
     element.frame = frame;
     this.elements.set(frame, element);
     (this.rows[frame.depth] ||= []).push([left, frame]);
@@ -159,11 +159,6 @@ class Flame {
 
   rowHeight() {
     return matchMedia("(max-width: 40rem)").matches ? 29 : 23;
-  }
-
-  words(frame) {
-    const share = percent(frame.value, this.root.value);
-    return `${this.tree.label(frame.call)}: ${bytes(frame.value)}, ${share}`;
   }
 
   tell(frame) {

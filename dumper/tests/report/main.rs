@@ -10,6 +10,7 @@ mod job;
 mod json;
 mod many;
 mod moments;
+mod page;
 mod pictures;
 mod protobuf;
 mod stacks;

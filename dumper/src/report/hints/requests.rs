@@ -74,8 +74,8 @@ pub(super) fn is_for_a_thread(clues: &Clues) -> Option<Hint> {
             "It was a new thread that found no room for its stack under the limit of {}.",
             Bytes(limit.bytes)
         ),
-        advice: "Each thread takes the size of `ulimit -s`, touched or not: start fewer threads (OMP_NUM_THREADS, \
-                 OPENBLAS_NUM_THREADS), or lower `ulimit -s`."
+        advice: "Each thread takes the size of ulimit -s, touched or not: start fewer threads (OMP_NUM_THREADS, \
+                 OPENBLAS_NUM_THREADS), or lower ulimit -s."
             .into(),
     })
 }

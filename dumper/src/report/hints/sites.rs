@@ -51,7 +51,7 @@ pub(super) fn hardly_touched(clues: &Clues) -> Option<Hint> {
             Bytes(resident)
         ),
         advice:
-            "Memory that has not been touched costs address space (`ulimit -v`) and nothing else: under the limit of a \
+            "Memory that has not been touched costs address space (ulimit -v) and nothing else: under the limit of a \
                  cgroup, look at what is resident."
                 .into(),
     })

@@ -18,7 +18,7 @@ pub(super) fn limit_is_on_addresses(clues: &Clues) -> Option<Hint> {
     }
     Some(Hint {
         seen: format!(
-            "The limit of {} is on addresses (`ulimit -v`); no more than {} were seen in memory.",
+            "The limit of {} is on addresses (ulimit -v); no more than {} were seen in memory.",
             Bytes(limit.bytes),
             Bytes(most)
         ),

@@ -37,6 +37,13 @@ pub(super) struct Mark {
     pub(super) what: String,
 }
 
+/// When the job began, in nanoseconds since the Unix epoch; where that is not known, when its first recording did.
+pub(super) fn began(account: &Account) -> Option<u64> {
+    let started: Option<jiff::Timestamp> = account.run.started.parse().ok();
+    let started = started.and_then(|started| u64::try_from(started.as_nanosecond()).ok());
+    started.or_else(|| account.processes.iter().map(|process| process.facts.started_ns).min())
+}
+
 impl Chart {
     /// None where there are not two samples to draw a line between.
     pub(super) fn of(account: &Account, timeline: &[Sample]) -> Option<Chart> {
@@ -67,6 +74,16 @@ impl Chart {
         })
     }
 
+    /// Whether more is resident than the cgroup has in use.
+    fn shares_pages(&self) -> bool {
+        let of = |class| self.series.iter().find(|series| series.class == class);
+        let (Some(resident), Some(cgroup)) = (of("resident"), of("cgroup")) else {
+            return false;
+        };
+        let mut pairs = resident.bytes.iter().zip(&cgroup.bytes);
+        pairs.any(|(resident, cgroup)| cgroup.is_some() && resident > cgroup)
+    }
+
     /// The same for those who cannot see it.
     pub(super) fn words(&self) -> String {
         let mut words = Vec::new();
@@ -85,7 +102,11 @@ impl Chart {
         if let Some(bytes) = limit.and_then(|limit| limit.bytes.iter().flatten().last()) {
             words.push(format!("limit: {}", Bytes(*bytes)));
         }
-        words.join("; ") + "."
+        let words = words.join("; ") + ".";
+        match self.shares_pages() {
+            true => words + " Pages that processes share are counted as resident in each of them.",
+            false => words,
+        }
     }
 }
 
@@ -117,7 +138,7 @@ fn marks(account: &Account, timeline: &[Sample]) -> Vec<Mark> {
     });
     let mut marks: Vec<Mark> = marked.take(MARKS / 2).collect();
     let is_failure_marked = marks.iter().any(|mark| mark.what.contains("allocation failed"));
-    if let Some(begin) = account.processes.iter().map(|process| process.facts.started_ns).min() {
+    if let Some(begin) = began(account) {
         let since = |time_ns: u64| time_ns.saturating_sub(begin) as f64 / 1e9;
         if let Some(peak) = &account.peak {
             marks.push(Mark {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::call_tree::{CallTree, Node};
 use crate::label::{cut, printable};
@@ -44,12 +45,12 @@ pub(in crate::report) struct Frame {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::report) struct CallName {
     /// Empty for what has none.
-    pub(in crate::report) file: String,
-    pub(in crate::report) function: String,
+    pub(in crate::report) file: Rc<str>,
+    pub(in crate::report) function: Rc<str>,
     /// 0 where there is none.
     pub(in crate::report) line: u32,
     /// The line of code; empty where it cannot be had.
-    pub(in crate::report) code: String,
+    pub(in crate::report) code: Rc<str>,
     /// Whether it belongs to Python or to an installed package.
     pub(in crate::report) is_library: bool,
 }
@@ -60,14 +61,19 @@ impl Graph {
         let nodes = tree.nodes();
         let chosen = Chosen::of(tree, room);
         let mut graph = Graph::default();
+        let mut names = Names::default();
         let mut frame_of = vec![0u32; nodes.len()];
         let mut calls: HashMap<(u32, u32), u32> = HashMap::new();
         let folded = chosen.folded(nodes);
         for (id, node) in nodes.iter().enumerate().filter(|(id, _)| chosen.nodes[*id]) {
             let call = (id > 0).then(|| {
                 *calls.entry((node.function, node.line)).or_insert_with(|| {
-                    let looks = node.total.bytes >= tree.total().bytes / WORTH_CODE;
-                    graph.calls.push(name(tree, node, sources, directory, looks));
+                    let mut call = names.of(tree, node, directory);
+                    if node.total.bytes >= tree.total().bytes / WORTH_CODE {
+                        let code = sources.line(tree.call(node).file, node.line);
+                        call.code = code.unwrap_or_default().into();
+                    }
+                    graph.calls.push(call);
                     graph.calls.len() as u32 - 1
                 })
             });
@@ -101,20 +107,38 @@ fn resident(_node: &Node) -> Option<u64> {
     None
 }
 
-fn name(tree: &CallTree, node: &Node, sources: &mut Sources, directory: &str, looks: bool) -> CallName {
-    let call = tree.call(node);
-    CallName {
-        file: cut(&call.short_file(directory), LONGEST_NAME).into_owned(),
-        function: match call.function {
-            "" => "[unnamed]".to_owned(),
-            function => cut(&printable(function), LONGEST_NAME).into_owned(),
-        },
-        line: node.line,
-        code: match looks {
-            true => sources.line(call.file, node.line).unwrap_or_default(),
-            false => String::new(),
-        },
-        is_library: call.is_library(),
+/// What functions are called, each looked up once.
+#[derive(Default)]
+struct Names {
+    functions: HashMap<u32, CallName>,
+    files: HashSet<Rc<str>>,
+}
+
+impl Names {
+    fn of(&mut self, tree: &CallTree, node: &Node, directory: &str) -> CallName {
+        let files = &mut self.files;
+        let known = self.functions.entry(node.function).or_insert_with(|| {
+            let call = tree.call(node);
+            let file = cut(&call.short_file(directory), LONGEST_NAME).into_owned();
+            let file = files.get(file.as_str()).cloned().unwrap_or_else(|| {
+                let file: Rc<str> = file.into();
+                files.insert(Rc::clone(&file));
+                file
+            });
+            CallName {
+                file,
+                function: match call.function {
+                    "" => "[unnamed]".into(),
+                    function => cut(&printable(function), LONGEST_NAME).as_ref().into(),
+                },
+                is_library: call.is_library(),
+                ..CallName::default()
+            }
+        });
+        CallName {
+            line: node.line,
+            ..known.clone()
+        }
     }
 }
 

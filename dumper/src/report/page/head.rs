@@ -90,9 +90,10 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut figure = |name, value: String, note: String| figures.push(Figure { name, value, note });
     if let Some(view) = view {
-        let note = match view.total.error() {
-            0 => String::new(),
-            error => format!("± {}", Bytes(error)),
+        let note = match (view.together, view.total.error()) {
+            (0, 0) => String::new(),
+            (0, error) => format!("± {}", Bytes(error)),
+            _ => view.who(),
         };
         figure(name_of(view.moment), Bytes(view.total.bytes).to_string(), note);
     }
@@ -173,7 +174,11 @@ pub(super) fn story(account: &Account) -> Vec<String> {
             }
             (_, failed) => {
                 let when = words::moment(shown.moment, account.run);
-                story.push(format!("{when}, {held} were in use."));
+                let holder = match account.processes.len() {
+                    0 | 1 => String::new(),
+                    _ => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
+                };
+                story.push(format!("{when}, {held} were in use{holder}."));
                 story.extend(failed.as_ref().map(|failed| format!("Before that, {failed}.")));
             }
         }

@@ -1,15 +1,20 @@
 //! What the memory was made of: parts that add up to a whole.
 
+use std::cmp::Reverse;
+
+use super::chart;
 use crate::call_tree::Moment;
 use crate::outcome::LimitKind;
 use crate::recording::State;
 use crate::report::account::Account;
 use crate::report::choice;
 use crate::timeline::Sample;
-use crate::units::{Bytes, Share};
+use crate::units::Bytes;
 
 /// Width of the bar, in its own units.
 const WIDTH: f64 = 1000.0;
+/// Seconds from a moment within which a sample is of it.
+const NEAR: f64 = 0.5;
 /// What is in no other part, and cannot be told apart.
 const REST: &str =
     "everything else: the interpreter and libraries, stacks, what allocators keep free, the kernel's share";
@@ -44,9 +49,9 @@ impl Part {
         Bytes(self.bytes).to_string()
     }
 
-    /// `81.8 %`
-    pub(super) fn share(&self, whole: &u64) -> String {
-        Share::of(self.bytes, *whole).to_string()
+    /// `81.8 %` of the bar.
+    pub(super) fn share(&self) -> String {
+        format!("{:.1} %", self.width / WIDTH * 100.0)
     }
 }
 
@@ -77,7 +82,7 @@ impl Ledger {
                 // Address space is of one process, and the stash counts.
                 own = own.saturating_add(shown.facts.stash_bytes);
                 parts.push(("fil-profile itself".into(), own, "ours"));
-                let of = "the address space that one process may have (`ulimit -v`)";
+                let of = "the address space that one process may have (ulimit -v)";
                 return Some(Ledger::add_up(of, addresses.bytes, parts, REST_OF_ADDRESSES));
             }
             _ => {
@@ -86,7 +91,11 @@ impl Ledger {
                     Moment::OutOfMemory => shown.facts.failure.as_ref()?.time_ns,
                     Moment::Live => u64::MAX,
                 };
-                let sample = sample_at(account, timeline, time)?;
+                let sample = sample_at(account, timeline, time, shown.total.bytes)?;
+                let others = sample.tracked_bytes.saturating_sub(shown.total.bytes);
+                if account.processes.len() > 1 {
+                    parts.push(("allocated by other processes of the job".into(), others, "child"));
+                }
                 ("what the job had in memory at that time", sample.resident_bytes)
             }
         };
@@ -117,7 +126,7 @@ impl Ledger {
     fn add_up(of: &str, whole: u64, mut parts: Vec<(String, u64, &'static str)>, rest: &str) -> Ledger {
         const NAMED: usize = 8;
         parts.retain(|(_, bytes, _)| *bytes > 0);
-        parts.sort_by(|a, b| b.1.cmp(&a.1));
+        parts.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
         let sum =
             |parts: &[(String, u64, &'static str)]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.1));
         if parts.len() > NAMED {
@@ -159,12 +168,18 @@ impl Ledger {
     }
 }
 
-/// The sample that was taken nearest to a time, in nanoseconds since the Unix epoch.
-fn sample_at<'a>(account: &Account, timeline: &'a [Sample], time_ns: u64) -> Option<&'a Sample> {
-    let begin = account.processes.iter().map(|process| process.facts.started_ns).min()?;
+/// The sample that was taken nearest to a time, in nanoseconds since the Unix epoch; none where that was not near enough to have
+/// seen nearly all of what was held.
+fn sample_at<'a>(account: &Account, timeline: &'a [Sample], time_ns: u64, held: u64) -> Option<&'a Sample> {
+    let begin = chart::began(account)?;
     let seconds = time_ns.saturating_sub(begin) as f64 / 1e9;
-    let alive = timeline.iter().filter(|sample| sample.resident_bytes > 0);
-    alive.min_by(|a, b| (a.seconds - seconds).abs().total_cmp(&(b.seconds - seconds).abs()))
+    let far = timeline.last()?.seconds / 50.0;
+    let distance = |sample: &Sample| (sample.seconds - seconds).abs();
+    let near = timeline.iter().filter(|sample| {
+        let has_seen = sample.tracked_bytes >= held - held / 10 && sample.resident_bytes > 0;
+        has_seen && distance(sample) <= far.max(NEAR)
+    });
+    near.min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(in crate::report) fn lines<'a>(tree: &CallTree<'a>) -> Vec<Line<'a>> {
         let call = lines[line].call;
         let is_own = *is_own
             .entry(node.function)
-            .or_insert_with(|| !call.file.is_empty() && !call.is_library());
+            .or_insert_with(|| !call.file.is_empty() && !call.file.starts_with('[') && !call.is_library());
         let nearest = match is_own {
             true => Some(line),
             false => callers.last().and_then(|(_, nearest)| *nearest),

@@ -7,6 +7,7 @@ use crate::outcome::{Evidence, Other};
 use crate::process::Process;
 use crate::recording::State;
 use crate::report::account::{Account, Concern, Listed};
+use crate::report::words;
 use crate::units::{Bytes, Share};
 
 /// Others in the control group that are listed, the largest.
@@ -79,10 +80,13 @@ pub(super) struct OtherRow {
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
     let held = Bytes(view.total.bytes);
     ViewPart {
-        heading: view.heading(),
+        heading: match account.processes.len() {
+            0 | 1 => format!("{}: {}", view.when, words::with_error(view.total)),
+            _ => format!("{}: {}, {}", view.when, view.who(), words::with_error(view.total)),
+        },
         label: match account.processes.len() {
             0 | 1 => format!("{}, {held}", view.when),
-            _ => format!("{}: process {} ({}), {held}", view.when, view.pid, view.name),
+            _ => format!("{}: {}, {held}", view.when, view.who()),
         },
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
@@ -107,7 +111,10 @@ fn site(site: &Site, all: u64) -> SiteRow {
             0 => String::new(),
             error => format!("± {}", Bytes(error)),
         },
-        share: share.to_string(),
+        share: match site.own.bytes {
+            0 => String::new(),
+            _ => share.to_string(),
+        },
         percent: (share.fraction() * 100.0).round() as u64,
         resident: site.resident.unwrap_or(0),
         resident_shown: site.resident.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default(),

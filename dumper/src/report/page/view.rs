@@ -1,5 +1,6 @@
 //! One moment of one process as the page shows it: a graph, a table and the source.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::graph::{Graph, Room};
@@ -31,7 +32,7 @@ pub(in crate::report) const SPARSE: Room = Room {
     names: 512 << 10,
 };
 
-/// A moment of a process.
+/// A moment of a process, or of several.
 pub(in crate::report) struct View {
     pub(in crate::report) pid: u32,
     pub(in crate::report) name: String,
@@ -46,6 +47,8 @@ pub(in crate::report) struct View {
     pub(in crate::report) sites: Vec<Site>,
     pub(in crate::report) listings: Vec<Listing>,
     pub(in crate::report) culprit: Option<Culprit>,
+    /// How many processes it is of, if not of one.
+    pub(in crate::report) together: usize,
 }
 
 /// A line that holds memory.
@@ -69,16 +72,9 @@ pub(in crate::report) struct Culprit {
 }
 
 impl View {
-    /// A moment that has pictures. `tree` is all of it, `condensed` the same for drawing.
-    pub(in crate::report) fn of(
-        run: &Run,
-        shown: &Shown,
-        tree: &CallTree,
-        condensed: &CallTree,
-        sources: &mut Sources,
-    ) -> View {
+    /// A moment that has pictures, without its graph.
+    pub(in crate::report) fn of(run: &Run, shown: &Shown, tree: &CallTree, sources: &mut Sources) -> View {
         let mut view = View::begin(run, shown.process, &shown.facts, shown.moment, tree, sources);
-        view.graph = Graph::of(condensed, FULL, sources, run.directory.to_str().unwrap_or(""));
         view.stem = Some(shown.stem());
         view
     }
@@ -93,9 +89,13 @@ impl View {
         let (recording, _) = process.read().ok()?;
         let tree = CallTree::of(&recording, moment);
         let mut view = View::begin(run, process, &recording.facts, moment, &tree, sources);
-        let directory = run.directory.to_str().unwrap_or("");
-        view.graph = Graph::of(&tree.condensed(), SPARSE, sources, directory);
+        view.draw(&tree.condensed(), SPARSE, run, sources);
         Some(view)
+    }
+
+    /// Adds the graph, of a condensed tree.
+    pub(in crate::report) fn draw(&mut self, condensed: &CallTree, room: Room, run: &Run, sources: &mut Sources) {
+        self.graph = Graph::of(condensed, room, sources, run.directory.to_str().unwrap_or(""));
     }
 
     fn begin(
@@ -125,12 +125,16 @@ impl View {
                 code: sources.line(line.call.file, line.call.line).unwrap_or_default(),
                 bytes: line.caused,
             }),
+            together: 0,
         }
     }
 
-    /// `When it was killed: 1.2 GiB ± 1.0 MiB`.
-    pub(in crate::report) fn heading(&self) -> String {
-        format!("{}: {}", self.when, words::with_error(self.total))
+    /// `process 12 (load.py)`, or how many processes.
+    pub(in crate::report) fn who(&self) -> String {
+        match self.together {
+            0 => format!("process {} ({})", self.pid, self.name),
+            count => format!("{count} processes together"),
+        }
     }
 
     /// How far its numbers are to be trusted.
@@ -156,33 +160,37 @@ impl Culprit {
     }
 }
 
-/// Those that allocated the most themselves, and those that hold the most with all they called.
+/// Those that allocated the most themselves, and the user's own that hold the most with all they called.
 fn sites(tree: &CallTree, lines: &[Line], sources: &mut Sources, directory: &str) -> Vec<Site> {
     let smallest = tree.total().bytes / SMALL;
     let of_call: HashMap<Call, &Line> = lines.iter().map(|line| (line.call, line)).collect();
-    let mut chosen: Vec<(Call, Option<Call>)> = tree
+    let mut chosen: Vec<(Call, Option<Call>, Tally)> = tree
         .hottest(SITES)
         .into_iter()
         .filter(|hot| hot.held.bytes >= smallest)
-        .map(|hot| (hot.call, hot.on_behalf_of))
+        .map(|hot| (hot.call, hot.on_behalf_of, hot.held))
         .collect();
-    let mut with_calls: Vec<&Line> = lines.iter().filter(|line| line.total.bytes >= smallest).collect();
+    let is_own = |line: &&Line| !line.call.is_library() && !line.call.file.is_empty();
+    let large = lines.iter().filter(|line| line.total.bytes >= smallest);
+    let mut with_calls: Vec<&Line> = large.filter(is_own).collect();
     with_calls.sort_by(|a, b| b.total.bytes.cmp(&a.total.bytes).then_with(|| a.call.cmp(&b.call)));
     for line in with_calls.into_iter().take(SITES) {
-        if !chosen.iter().any(|(call, _)| *call == line.call) {
-            chosen.push((line.call, None));
+        if !chosen.iter().any(|(call, ..)| *call == line.call) {
+            chosen.push((line.call, None, line.own));
         }
     }
-    let sites = chosen.into_iter().map(|(call, caller)| {
+    let sites = chosen.into_iter().map(|(call, caller, own)| {
         let line = of_call.get(&call);
         Site {
             place: call.short(directory),
             caller: caller.map(|caller| caller.short(directory)).unwrap_or_default(),
             code: sources.line(call.file, call.line).unwrap_or_default(),
-            own: line.map(|line| line.own).unwrap_or_default(),
+            own,
             total: line.map(|line| line.total).unwrap_or_default(),
             resident: None,
         }
     });
-    sites.collect()
+    let mut sites: Vec<Site> = sites.collect();
+    sites.sort_by_key(|site| Reverse((site.own.bytes, site.total.bytes)));
+    sites
 }
