@@ -40,6 +40,8 @@ export async function zooms(page) {
 }
 
 export async function usesKeys(page) {
+  // What comes to lie under the pointer when the page scrolls would be told instead.
+  await page.mouse.move(0, 0);
   await frames(page).first().focus();
   const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
   const level = () => page.evaluate(() => Number(document.activeElement.getAttribute("aria-level")));
