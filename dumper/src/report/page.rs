@@ -11,6 +11,7 @@ mod policy;
 mod rows;
 mod together;
 pub(super) mod view;
+mod weight;
 
 use std::cmp::Reverse;
 use std::io::{self, Write};

@@ -8,7 +8,7 @@ class Flame {
   constructor(place, tree) {
     this.place = place;
     this.tree = tree;
-    this.weight = "requested";
+    this.weight = tree.seenFirst;
     this.isReversed = false;
     this.found = null;
     this.frames = make("div", { class: "frames", role: "tree", "aria-label": "Flame graph" });
@@ -28,9 +28,9 @@ class Flame {
   }
 
   tools() {
-    const choice = (label, names, choose) => {
+    const choice = (label, names, chosen, choose) => {
       const buttons = names.map((name) => make("button", { type: "button", "aria-pressed": "false" }, name));
-      buttons[0].setAttribute("aria-pressed", "true");
+      buttons[chosen].setAttribute("aria-pressed", "true");
       for (const button of buttons) {
         button.addEventListener("click", () => {
           for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
@@ -41,14 +41,14 @@ class Flame {
     };
     const tools = make("div", { class: "tools" });
     tools.append(
-      choice("Direction", ["Callers first", "Allocating lines first"], (number) => {
+      choice("Direction", ["Callers first", "Allocating lines first"], 0, (number) => {
         this.isReversed = number === 1;
         this.begin();
       }),
     );
     if (this.tree.weights.resident) {
       tools.append(
-        choice("Bytes", ["Requested", "Resident"], (number) => {
+        choice("Bytes", ["Requested", "Resident"], ["requested", "resident"].indexOf(this.weight), (number) => {
           this.weight = ["requested", "resident"][number];
           this.begin();
         }),

@@ -7,6 +7,7 @@ class Tree {
     this.call = data.call;
     this.weights = { requested: data.own };
     if (data.resident) this.weights.resident = data.resident;
+    this.seenFirst = data.resident && data.by_resident ? "resident" : "requested";
     const count = data.up.length;
     this.parent = new Int32Array(count);
     this.first = new Int32Array(count);

@@ -10,9 +10,13 @@ use super::graph::Graph;
 use super::view::View;
 
 /// Writes the data of a page.
-pub(super) fn write(out: &mut dyn Write, views: &[View], chart: Option<&Chart>) -> io::Result<()> {
+pub(super) fn write<'a>(out: &mut dyn Write, views: &'a [View], chart: Option<&Chart>) -> io::Result<()> {
     let mut names = Names::default();
-    let graphs = views.iter().map(|view| names.graph(&view.graph)).collect();
+    let graph = |view: &'a View| GraphData {
+        by_resident: view.is_by_resident,
+        ..names.graph(&view.graph)
+    };
+    let graphs = views.iter().map(graph).collect();
     let data = Data {
         graphs,
         strings: names.strings,
@@ -39,6 +43,9 @@ struct GraphData {
     own: Vec<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resident: Option<Vec<u64>>,
+    /// Whether that is what is to be seen first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    by_resident: bool,
     calls: Vec<CallData>,
 }
 
@@ -82,6 +89,7 @@ impl<'a> Names<'a> {
             resident: graph
                 .has_resident()
                 .then(|| frames.iter().map(|frame| frame.resident.unwrap_or(0)).collect()),
+            by_resident: false,
             calls,
         }
     }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::weight::{requested, resident};
 use crate::call_tree::{CallTree, Node};
 use crate::label::{cut, printable};
 use crate::source::Sources;
@@ -82,7 +83,7 @@ impl Graph {
             graph.frames.push(Frame {
                 parent: frame_of[node.parent as usize],
                 call,
-                own: node.own.bytes,
+                own: requested(node).bytes,
                 resident: resident(node),
             });
             if let Some(rest) = folded.get(&(id as u32)) {
@@ -100,11 +101,6 @@ impl Graph {
     pub(in crate::report) fn has_resident(&self) -> bool {
         self.frames.iter().any(|frame| frame.resident.is_some())
     }
-}
-
-/// How much of what a node itself holds is in memory, where the recording says so.
-fn resident(_node: &Node) -> Option<u64> {
-    None
 }
 
 /// What functions are called, each looked up once.
@@ -193,7 +189,7 @@ impl Chosen {
                 own: 0,
                 resident: None,
             });
-            rest.own = rest.own.saturating_add(node.own.bytes);
+            rest.own = rest.own.saturating_add(requested(node).bytes);
             if let Some(resident) = resident(node) {
                 rest.resident = Some(rest.resident.unwrap_or(0).saturating_add(resident));
             }

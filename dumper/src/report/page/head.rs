@@ -71,15 +71,15 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 /// `load.py:7 (load)` `held 1.3 GiB of 1.5 GiB, 82.1 %`.
 pub(super) fn culprit(view: &View) -> Option<CulpritLine> {
     let culprit = view.culprit.as_ref()?;
-    let share = Share::of(culprit.bytes, view.total.bytes);
+    let share = Share::of(culprit.bytes, view.ranked);
     Some(CulpritLine {
         place: culprit.place.clone(),
         code: culprit.code.clone(),
         held: format!(
             "{} of {}, {}",
             Bytes(culprit.bytes),
-            Bytes(view.total.bytes),
-            culprit.share(view.total.bytes)
+            Bytes(view.ranked),
+            culprit.share(view.ranked)
         ),
         part: (share.fraction() * 1000.0).round() as u64,
     })

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use super::weight::{requested, requested_totals, resident};
 use crate::call_tree::CallTree;
 use crate::label::Call;
 use crate::recording::Tally;
@@ -15,7 +16,9 @@ pub(in crate::report) struct Line<'a> {
     pub(in crate::report) own: Tally,
     /// What it and everything that it called allocated; what a recursion comes back to is counted once.
     pub(in crate::report) total: Tally,
-    /// What it holds for the user's purposes: what no other line of the user's own code is nearer to.
+    /// How much of what it allocated itself is in memory, where that was measured.
+    pub(in crate::report) resident: Option<u64>,
+    /// What it holds for the user's purposes, by what the tree is ranked by: what no other line of the user's own code is nearer to.
     pub(in crate::report) caused: u64,
 }
 
@@ -27,7 +30,8 @@ pub(in crate::report) fn lines<'a>(tree: &CallTree<'a>) -> Vec<Line<'a>> {
     // How often each line is among the callers of where the walk is, and which these are, with the nearest own line.
     let mut active: Vec<u32> = Vec::new();
     let mut callers: Vec<(usize, Option<usize>)> = Vec::new();
-    for (_, depth, node) in tree.walk() {
+    let totals = requested_totals(tree);
+    for (id, depth, node) in tree.walk() {
         while callers.len() >= depth {
             if let Some((line, _)) = callers.pop() {
                 active[line] -= 1;
@@ -38,6 +42,7 @@ pub(in crate::report) fn lines<'a>(tree: &CallTree<'a>) -> Vec<Line<'a>> {
                 call: tree.call(node),
                 own: Tally::default(),
                 total: Tally::default(),
+                resident: None,
                 caused: 0,
             });
             active.push(0);
@@ -51,9 +56,12 @@ pub(in crate::report) fn lines<'a>(tree: &CallTree<'a>) -> Vec<Line<'a>> {
             true => Some(line),
             false => callers.last().and_then(|(_, nearest)| *nearest),
         };
-        lines[line].own += node.own;
+        lines[line].own += requested(node);
         if active[line] == 0 {
-            lines[line].total += node.total;
+            lines[line].total += totals[id];
+        }
+        if let Some(there) = resident(node) {
+            lines[line].resident = Some(lines[line].resident.unwrap_or(0).saturating_add(there));
         }
         if let Some(nearest) = nearest {
             lines[nearest].caused = lines[nearest].caused.saturating_add(node.own.bytes);

@@ -23,6 +23,8 @@ impl View {
             when: first.when,
             stem: None,
             total,
+            ranked: views.iter().fold(0, |sum, view| sum.saturating_add(view.ranked)),
+            is_by_resident: first.is_by_resident,
             facts: first.facts.clone(),
             graph: graph(views),
             sites: sites(views),

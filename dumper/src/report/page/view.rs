@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::graph::{Graph, Room};
 use super::lines::{self, Line};
 use super::listing::{self, Listing};
+use super::weight;
 use crate::call_tree::{CallTree, Moment};
 use crate::label::Call;
 use crate::process::Process;
@@ -41,7 +42,12 @@ pub(in crate::report) struct View {
     pub(in crate::report) when: &'static str,
     /// What its pictures are called, if it has any.
     pub(in crate::report) stem: Option<&'static str>,
+    /// All that was asked for.
     pub(in crate::report) total: Tally,
+    /// The sum of what lines are ranked by.
+    pub(in crate::report) ranked: u64,
+    /// Whether that is what is in memory.
+    pub(in crate::report) is_by_resident: bool,
     pub(in crate::report) facts: Facts,
     pub(in crate::report) graph: Graph,
     pub(in crate::report) sites: Vec<Site>,
@@ -108,7 +114,7 @@ impl View {
     ) -> View {
         let directory = run.directory.to_str().unwrap_or("");
         let lines = lines::lines(tree);
-        let all = tree.total();
+        let all = weight::requested_totals(tree)[0];
         View {
             pid: facts.pid,
             name: process.name(),
@@ -116,6 +122,8 @@ impl View {
             when: words::moment(moment, run),
             stem: None,
             total: all,
+            ranked: tree.total().bytes,
+            is_by_resident: false,
             facts: facts.clone(),
             graph: Graph::default(),
             sites: sites(tree, &lines, sources, directory),
@@ -187,7 +195,7 @@ fn sites(tree: &CallTree, lines: &[Line], sources: &mut Sources, directory: &str
             code: sources.line(call.file, call.line).unwrap_or_default(),
             own,
             total: line.map(|line| line.total).unwrap_or_default(),
-            resident: None,
+            resident: line.and_then(|line| line.resident),
         }
     });
     let mut sites: Vec<Site> = sites.collect();
