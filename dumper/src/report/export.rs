@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::account::{Account, Shown};
-use super::{Occasion, choice, folded, page, json, pictures, pprof, speedscope, summary, table};
+use super::{Occasion, choice, folded, json, page, pictures, pprof, speedscope, summary, table};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::process::Process;

@@ -38,13 +38,37 @@ use view::View;
 /// Views of processes beside those that the pictures show.
 const OTHER_VIEWS: usize = 8;
 
-/// Writes the page. `views` are the moments that have pictures.
+/// Writes the page that lies beside the other files of a report. `views` are the moments that have pictures.
 pub(super) fn write(
+    out: &mut dyn Write,
+    account: &Account,
+    views: Vec<View>,
+    timeline: &[Sample],
+    sources: &mut Sources,
+) -> io::Result<()> {
+    page(out, account, views, timeline, sources, true)
+}
+
+/// Writes a page that has no other files beside it.
+pub(super) fn alone(
+    out: &mut dyn Write,
+    account: &Account,
+    timeline: &[Sample],
+    sources: &mut Sources,
+) -> io::Result<()> {
+    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
+    let views = shown.filter_map(|shown| View::read(account.run, shown.process, shown.moment, view::FULL, sources));
+    let views = views.collect();
+    page(out, account, views, timeline, sources, false)
+}
+
+fn page(
     out: &mut dyn Write,
     account: &Account,
     mut views: Vec<View>,
     timeline: &[Sample],
     sources: &mut Sources,
+    has_files: bool,
 ) -> io::Result<()> {
     let run = account.run;
     views.sort_by_key(|view| view.moment == Moment::Peak);
@@ -86,6 +110,7 @@ pub(super) fn write(
         duration: run.ending.as_ref().map(|ending| format!("{:.1} s", ending.seconds)),
         python: head::python(account),
         version: run.version.clone(),
+        has_files,
         limits: limits(account),
         identity: run
             .identity
@@ -127,6 +152,8 @@ struct Page<'a> {
     duration: Option<String>,
     python: Option<String>,
     version: String,
+    /// Whether the other files of the report lie beside it.
+    has_files: bool,
     limits: Vec<String>,
     identity: Vec<(&'a String, String)>,
 }
@@ -167,7 +194,7 @@ fn others(account: &Account, shown: &[View], sources: &mut Sources) -> Vec<View>
     let views = others
         .into_iter()
         .take(OTHER_VIEWS)
-        .filter_map(|process| View::of_other(account.run, process, moment, sources));
+        .filter_map(|process| View::read(account.run, process, moment, view::SPARSE, sources));
     views.filter(|view| view.total.bytes > 0).collect()
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dumper::Run;
-use dumper::report::Occasion;
+use dumper::report::{self, Occasion};
 use serde_json::Value;
 
 use crate::builder::{Builder, Held};
@@ -174,4 +174,26 @@ fn a_recursion_is_counted_once_with_its_calls() {
     );
     assert!(page.contains(&format!("data-own=\"0\" data-total=\"{}\"", 64 << 20)));
     assert!(!page.contains(&format!("data-total=\"{}\"", 128 << 20)));
+}
+
+#[test]
+fn a_page_on_its_own_has_the_same_graphs_and_leads_to_no_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = job::run(folder.path());
+    let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
+    let beside = fs::read_to_string(written.index).unwrap();
+    let (processes, unreadable) = dumper::process::load(folder.path()).unwrap();
+    let subject = report::Subject {
+        run: &run,
+        processes: &processes,
+        unreadable: &unreadable,
+        timeline: &[],
+        occasion: Occasion::Ended,
+    };
+    let mut alone = Vec::new();
+    report::export(&mut alone, report::Format::Html, &subject).unwrap();
+    let alone = String::from_utf8(alone).unwrap();
+    assert_eq!(data(&alone)["graphs"], data(&beside)["graphs"]);
+    assert!(beside.contains("href=\"report.json\"") && beside.contains("href=\"peak-memory.svg\""));
+    assert!(!alone.contains(".json\"") && !alone.contains(".svg\""));
 }

@@ -85,17 +85,18 @@ impl View {
         view
     }
 
-    /// A moment of another process; none where its recording cannot be read.
-    pub(in crate::report) fn of_other(
+    /// A moment that has no pictures; none where the recording cannot be read.
+    pub(in crate::report) fn read(
         run: &Run,
         process: &Process,
         moment: Moment,
+        room: Room,
         sources: &mut Sources,
     ) -> Option<View> {
         let (recording, _) = process.read().ok()?;
         let tree = CallTree::of(&recording, moment);
         let mut view = View::begin(run, process, &recording.facts, moment, &tree, sources);
-        view.draw(&tree.condensed(), SPARSE, run, sources);
+        view.draw(&tree.condensed(), room, run, sources);
         Some(view)
     }
 
