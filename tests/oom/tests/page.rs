@@ -44,6 +44,8 @@ fn damage(outcome: &Outcome) {
     let recording = recordings.next().expect("there is a recording");
     let bytes = std::fs::read(&recording).expect("it is readable");
     std::fs::write(&recording, &bytes[..bytes.len() * 3 / 4]).expect("it is writable");
+    // The bundle has all of it.
+    std::fs::remove_file(folder.join("profile.fil")).expect("there is a bundle");
     let report = Command::new(fil_profile()).arg("report").arg(&folder).output();
     let report = report.expect("it can be run");
     assert!(report.status.success(), "{report:?}");
