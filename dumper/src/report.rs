@@ -8,10 +8,11 @@ mod export;
 mod family;
 mod flamegraph;
 mod folded;
-mod index;
+mod hints;
 mod json;
 pub(crate) mod merged;
 mod near_limit;
+mod page;
 mod pictures;
 mod pprof;
 mod process_tree;
@@ -89,17 +90,20 @@ pub fn write(
     let mut pictures = Pictures {
         folder,
         sources: Sources::of(run, processes),
+        views: Vec::new(),
     };
     let mut account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
     // Neither are those that are known by a count alone.
     account.unrecorded = Unrecorded::load(folder).unwrap_or_default();
     account.find_inheritance();
     account.process_tree = process_tree::draw(&mut pictures, &account)?;
-    let mut sources = pictures.sources;
+    let Pictures { mut sources, views, .. } = pictures;
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();
     save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
-    let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
+    let index = save(folder, "index.html", |out| {
+        page::write(out, &account, views, &timeline, &mut sources)
+    })?;
     let summary = summary::lines(&account);
     let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);

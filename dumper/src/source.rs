@@ -23,6 +23,8 @@ const LARGEST_SUM: usize = 4 << 20;
 const LONGEST_LINE: usize = 100;
 /// Lines before and after one of the user's own that a bundle keeps with it.
 const AROUND: u32 = 4;
+/// Columns of indentation that are shown.
+const DEEPEST_INDENTATION: usize = 60;
 
 /// The source files of one report; each is read once, unless they are many.
 pub(crate) struct Sources {
@@ -77,6 +79,15 @@ impl Sources {
                 kept.keep(file, line, text.trim_end());
             }
         }
+    }
+
+    /// A line, counted from 1, with its indentation and fit to be shown; none if it cannot be had.
+    pub(crate) fn row(&mut self, file: &str, line: u32) -> Option<String> {
+        let code = self.raw(file, line)?.trim_end();
+        let begin = code.len() - code.trim_start().len();
+        let (indentation, code) = code.split_at(begin);
+        let columns: usize = indentation.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum();
+        Some(" ".repeat(columns.min(DEEPEST_INDENTATION)) + &shown(code))
     }
 
     fn raw(&mut self, file: &str, line: u32) -> Option<&str> {
@@ -184,6 +195,15 @@ mod tests {
         assert_eq!(sources.line("a.py", 6), None);
         assert_eq!(sources.line("a.py", 0), None);
         assert_eq!(sources.line("a.py", u32::MAX), None);
+    }
+
+    #[test]
+    fn a_row_keeps_its_indentation_and_may_be_blank() {
+        let (_folder, mut sources) = sources(&[("a.py", b"def f():\n\tif x:\n\n\t    y = 1  \n")]);
+        assert_eq!(sources.row("a.py", 2).as_deref(), Some("    if x:"));
+        assert_eq!(sources.row("a.py", 3).as_deref(), Some(""));
+        assert_eq!(sources.row("a.py", 4).as_deref(), Some("        y = 1"));
+        assert_eq!(sources.row("a.py", 6), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::account::{Account, Shown};
-use super::{Occasion, choice, folded, index, json, pictures, pprof, speedscope, summary, table};
+use super::{Occasion, choice, folded, json, page, pictures, pprof, speedscope, summary, table};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::process::Process;
@@ -68,7 +68,7 @@ pub fn export(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Res
     };
     match format {
         Format::Json => json::write(out, &account()?, subject.timeline),
-        Format::Html => index::write(out, &account()?, &mut Sources::of(run, processes)),
+        Format::Html => page::alone(out, &account()?, subject.timeline, &mut Sources::of(run, processes)),
         Format::Text => {
             let lines = summary::lines(&account()?);
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::account::Shown;
 use super::drawing::Drawing;
 use super::flamegraph::{self, Caption, Names};
+use super::page::view::{FULL, View};
 use super::{folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
@@ -22,6 +23,8 @@ const SUBTITLE: usize = 150;
 pub(super) struct Pictures<'a> {
     pub(super) folder: &'a Path,
     pub(super) sources: Sources,
+    /// The same for the page.
+    pub(super) views: Vec<View>,
 }
 
 impl Pictures<'_> {
@@ -31,7 +34,10 @@ impl Pictures<'_> {
         let write = |out: &mut dyn Write| folded::write(out, &tree);
         save(self.folder, &format!("{stem}.prof"), write)?;
 
+        let mut view = View::of(run, shown, &tree, &mut self.sources);
         let drawn = tree.condensed();
+        view.draw(&drawn, FULL, run, &mut self.sources);
+        self.views.push(view);
         let directory = run.directory.to_str().unwrap_or("");
         let mut names = Names::new(&drawn, &mut self.sources, directory);
         let mut draw = |name: String, is_reversed| {

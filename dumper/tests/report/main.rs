@@ -12,6 +12,7 @@ mod json;
 mod many;
 mod merge;
 mod moments;
+mod page;
 mod pictures;
 mod protobuf;
 mod stacks;

@@ -4,6 +4,7 @@
 //! marker at its end (`# HERE`), and the victim itself says on stdout how much it holds: that is the truth that the
 //! report is compared with.
 
+mod browser;
 mod built;
 mod callgrind;
 mod cgroup;
@@ -28,6 +29,7 @@ mod truth;
 mod venv;
 mod victim;
 
+pub use browser::use_pages;
 pub use built::{c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;

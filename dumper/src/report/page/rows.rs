@@ -1,27 +1,49 @@
 //! The rows of the page's tables.
 
+use super::listing::Listing;
+use super::view::{Site, View};
 use crate::label::{cut, printable};
 use crate::outcome::{Evidence, Other};
 use crate::process::Process;
 use crate::recording::State;
-use crate::report::account::{Account, Concern, Listed, Shown};
-use crate::source::Sources;
+use crate::report::account::{Account, Concern, Listed};
+use crate::report::words;
 use crate::units::{Bytes, Share};
 
-/// Call sites that are listed.
-const LISTED_SITES: usize = 20;
-/// Call sites below one part in this many of the total are not listed.
-const SMALL: u64 = 1000;
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
 /// Characters of a command line.
 const COMMAND: usize = 200;
 
+/// One view, in words.
+pub(super) struct ViewPart {
+    pub(super) heading: String,
+    /// What it is called among the others.
+    pub(super) label: String,
+    /// What its pictures are called; empty where there are none.
+    pub(super) stem: &'static str,
+    pub(super) has_resident: bool,
+    pub(super) sites: Vec<SiteRow>,
+    pub(super) listings: Vec<Listing>,
+    pub(super) precision: String,
+}
+
+/// Numbers stand beside the words, to sort by.
 pub(super) struct SiteRow {
-    pub(super) share: String,
-    pub(super) bytes: String,
+    pub(super) own: u64,
+    pub(super) own_shown: String,
     pub(super) error: String,
-    pub(super) blocks: String,
+    pub(super) share: String,
+    /// Width of its bar, of 100.
+    pub(super) percent: u64,
+    pub(super) resident: u64,
+    pub(super) resident_shown: String,
+    pub(super) total: u64,
+    pub(super) total_shown: String,
+    pub(super) blocks: u64,
+    pub(super) blocks_shown: String,
+    pub(super) average: u64,
+    pub(super) average_shown: String,
     pub(super) place: String,
     pub(super) caller: String,
     pub(super) code: String,
@@ -55,24 +77,60 @@ pub(super) struct OtherRow {
     pub(super) command: String,
 }
 
-pub(super) fn sites(shown: &Shown, sources: &mut Sources) -> Vec<SiteRow> {
-    let total = shown.total.bytes;
-    let sites = shown.sites.iter().take(LISTED_SITES);
-    let rows = sites
-        .take_while(|site| site.held.bytes >= total / SMALL)
-        .map(|site| SiteRow {
-            share: Share::of(site.held.bytes, total).to_string(),
-            bytes: Bytes(site.held.bytes).to_string(),
-            error: match site.held.error() {
-                0 => String::new(),
-                error => format!("± {}", Bytes(error)),
-            },
-            blocks: site.held.whole_blocks().to_string(),
-            place: site.place.clone(),
-            caller: site.caller.clone().unwrap_or_default(),
-            code: sources.line(&site.file, site.line).unwrap_or_default(),
-        });
-    rows.collect()
+pub(super) fn view(view: &View, account: &Account) -> ViewPart {
+    let held = Bytes(view.total.bytes);
+    ViewPart {
+        heading: match account.processes.len() {
+            0 | 1 => format!("{}: {}", view.when, words::with_error(view.total)),
+            _ => format!("{}: {}, {}", view.when, view.who(), words::with_error(view.total)),
+        },
+        label: match account.processes.len() {
+            0 | 1 => format!("{}, {held}", view.when),
+            _ => format!("{}: {}, {held}", view.when, view.who()),
+        },
+        stem: view.stem.unwrap_or_default(),
+        has_resident: view.graph.has_resident(),
+        sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
+        listings: view.listings.clone(),
+        precision: view.precision(),
+    }
+}
+
+fn site(site: &Site, all: u64) -> SiteRow {
+    let share = Share::of(site.own.bytes, all);
+    let blocks = site.own.whole_blocks();
+    let average = site.own.bytes.checked_div(blocks).unwrap_or(0);
+    let shown = |bytes: u64| match bytes {
+        0 => String::new(),
+        bytes => Bytes(bytes).to_string(),
+    };
+    SiteRow {
+        own: site.own.bytes,
+        own_shown: shown(site.own.bytes),
+        error: match site.own.error() {
+            0 => String::new(),
+            error => format!("± {}", Bytes(error)),
+        },
+        share: match site.own.bytes {
+            0 => String::new(),
+            _ => share.to_string(),
+        },
+        percent: (share.fraction() * 100.0).round() as u64,
+        resident: site.resident.unwrap_or(0),
+        resident_shown: site.resident.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default(),
+        total: site.total.bytes,
+        total_shown: shown(site.total.bytes),
+        blocks,
+        blocks_shown: match blocks {
+            0 => String::new(),
+            blocks => grouped(blocks),
+        },
+        average,
+        average_shown: shown(average),
+        place: site.place.clone(),
+        caller: site.caller.clone(),
+        code: site.code.clone(),
+    }
 }
 
 pub(super) fn process(listed: &Listed) -> ProcessRow {
@@ -166,6 +224,18 @@ pub(super) fn concerns(account: &Account) -> Vec<String> {
             (Some(_), times) => format!("{times} processes: {sentence}"),
         });
     lines.collect()
+}
+
+/// `1 234 567`, with spaces that do not break.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join("\u{202f}")
 }
 
 fn command(command: &str) -> String {

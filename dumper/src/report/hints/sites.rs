@@ -1,0 +1,128 @@
+//! Hints from what single lines hold.
+
+use super::requests::for_whom;
+use super::{Clues, Hint};
+use crate::units::{Bytes, Share};
+
+/// A block that is at most this large is an object rather than data.
+const SMALL_BLOCK: u64 = 128;
+/// So many of them are worth another layout.
+const MANY: u64 = 1_000_000;
+/// What a number takes in an array.
+const NUMBER: u64 = 8;
+/// Less than one part in this many of everything is not worth a hint.
+const WORTH: u64 = 10;
+
+/// Millions of small blocks from one line.
+pub(super) fn many_small(clues: &Clues) -> Option<Hint> {
+    let site = clues.sites.iter().find(|site| {
+        let blocks = site.own.whole_blocks();
+        blocks >= MANY && site.own.bytes / blocks <= SMALL_BLOCK && site.own.bytes >= clues.total / WORTH
+    })?;
+    let blocks = site.own.whole_blocks();
+    Some(Hint {
+        seen: format!(
+            "{} holds {} in {} blocks of {} on average.",
+            for_whom(site),
+            Bytes(site.own.bytes),
+            in_millions(blocks),
+            Bytes(site.own.bytes / blocks)
+        ),
+        advice: format!(
+            "Many small objects: as many numbers in an array (numpy, array, a column of a table) take {}.",
+            Bytes(blocks.saturating_mul(NUMBER))
+        ),
+    })
+}
+
+/// A block that was asked for and hardly used.
+pub(super) fn hardly_touched(clues: &Clues) -> Option<Hint> {
+    let (site, resident) = clues.sites.iter().find_map(|site| {
+        let resident = site.resident?;
+        let is_hardly = resident < site.own.bytes / 2 && site.own.bytes >= clues.total / WORTH;
+        is_hardly.then_some((site, resident))
+    })?;
+    let share = Share::of(resident, site.own.bytes);
+    Some(Hint {
+        seen: format!(
+            "Of the {} that {} asked for, {} are in memory ({share}).",
+            Bytes(site.own.bytes),
+            for_whom(site),
+            Bytes(resident)
+        ),
+        advice:
+            "Memory that has not been touched costs address space (ulimit -v) and nothing else: under the limit of a \
+                 cgroup, look at what is resident."
+                .into(),
+    })
+}
+
+fn in_millions(blocks: u64) -> String {
+    match blocks {
+        ..10_000_000 => format!("{:.1} million", blocks as f64 / 1e6),
+        _ => format!("{:.0} million", blocks as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Tally;
+    use crate::report::page::view::Site;
+    use recording::BLOCK_UNIT;
+
+    fn site(bytes: u64, blocks: u64, resident: Option<u64>) -> Site {
+        Site {
+            place: "a.py:1 (f)".into(),
+            own: Tally {
+                bytes,
+                blocks: blocks * BLOCK_UNIT,
+                variance: 0,
+            },
+            resident,
+            ..Site::default()
+        }
+    }
+
+    fn clues(sites: &[Site], total: u64) -> Clues<'_> {
+        Clues {
+            sites,
+            total,
+            ..Clues::default()
+        }
+    }
+
+    #[test]
+    fn millions_of_small_blocks_at_one_line_are_told() {
+        let sites = [site(18_000_000 * 56, 18_000_000, None)];
+        let hint = many_small(&clues(&sites, 2_000_000_000)).unwrap();
+        assert_eq!(
+            hint.seen,
+            "a.py:1 (f) holds 961.3 MiB in 18 million blocks of 56 B on average."
+        );
+        assert!(hint.advice.ends_with("take 137.3 MiB."), "{}", hint.advice);
+    }
+
+    #[test]
+    fn few_large_or_unimportant_blocks_are_not() {
+        let none = |site: Site, total| assert_eq!(many_small(&clues(&[site], total)), None);
+        none(site(900_000 * 56, 900_000, None), 1 << 26);
+        none(site(2_000_000 * 500, 2_000_000, None), 1 << 30);
+        none(site(2_000_000 * 56, 2_000_000, None), 1 << 40);
+        none(site(0, 0, None), 0);
+    }
+
+    #[test]
+    fn a_block_that_is_hardly_touched_is_told_where_that_was_measured() {
+        let gib = 1u64 << 30;
+        let told = |resident, total| hardly_touched(&clues(&[site(10 * gib, 1, resident)], total));
+        let hint = told(Some(gib), 12 * gib).unwrap();
+        assert_eq!(
+            hint.seen,
+            "Of the 10.0 GiB that a.py:1 (f) asked for, 1.0 GiB are in memory (10.0 %)."
+        );
+        assert_eq!(told(None, 12 * gib), None);
+        assert_eq!(told(Some(9 * gib), 12 * gib), None);
+        assert_eq!(told(Some(gib), 1000 * gib), None);
+    }
+}

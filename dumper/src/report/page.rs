@@ -1,0 +1,216 @@
+//! The report as a page: one file that needs no other, what happened first.
+
+mod chart;
+mod data;
+mod graph;
+mod head;
+mod ledger;
+mod lines;
+mod listing;
+mod policy;
+mod rows;
+mod together;
+pub(super) mod view;
+mod weight;
+
+use std::cmp::Reverse;
+use std::io::{self, Write};
+
+use askama::Template;
+
+use super::account::Account;
+use super::hints::{self, Clues, Hint};
+use super::{Occasion, choice, family, verdict};
+use crate::call_tree::Moment;
+use crate::label::printable;
+use crate::process::Process;
+use crate::recording::State;
+use crate::source::Sources;
+use crate::timeline::Sample;
+use crate::units::Bytes;
+
+use chart::Chart;
+use head::{CulpritLine, Figure, Verdict};
+use ledger::Ledger;
+use rows::{EventRow, ProcessRow, ViewPart};
+use view::View;
+
+/// Views of processes beside those that the pictures show.
+const OTHER_VIEWS: usize = 8;
+
+/// Writes the page that lies beside the other files of a report. `views` are the moments that have pictures.
+pub(super) fn write(
+    out: &mut dyn Write,
+    account: &Account,
+    views: Vec<View>,
+    timeline: &[Sample],
+    sources: &mut Sources,
+) -> io::Result<()> {
+    page(out, account, views, timeline, sources, true)
+}
+
+/// Writes a page that has no other files beside it.
+pub(super) fn alone(
+    out: &mut dyn Write,
+    account: &Account,
+    timeline: &[Sample],
+    sources: &mut Sources,
+) -> io::Result<()> {
+    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
+    let views = shown.filter_map(|shown| View::read(account.run, shown.process, shown.moment, view::FULL, sources));
+    let views = views.collect();
+    page(out, account, views, timeline, sources, false)
+}
+
+fn page(
+    out: &mut dyn Write,
+    account: &Account,
+    mut views: Vec<View>,
+    timeline: &[Sample],
+    sources: &mut Sources,
+    has_files: bool,
+) -> io::Result<()> {
+    let run = account.run;
+    views.sort_by_key(|view| view.moment == Moment::Peak);
+    if account.occasion == Occasion::Ended {
+        views.extend(others(account, &views, sources));
+    }
+    let at_the_end: Vec<&View> = views.iter().filter(|view| view.moment == Moment::Live).collect();
+    if at_the_end.len() > 1
+        && let Some(all) = View::together(&at_the_end)
+    {
+        views.insert(0, all);
+    }
+    let running = running(account);
+    let hints = views.first().map(|view| {
+        let held: Vec<u64> = running.iter().map(|process| process.facts.live_bytes).collect();
+        hints::hints(&Clues::of(view, account.judged(), timeline, &held))
+    });
+    let chart = Chart::of(account, timeline);
+    let page = Page {
+        policy: policy::POLICY,
+        style: policy::STYLE,
+        title: head::title(account),
+        verdict: account.judged().map(head::verdict),
+        culprit: views.first().and_then(head::culprit),
+        figures: head::figures(account, views.first()),
+        story: head::story(account),
+        hints: hints.unwrap_or_default(),
+        concerns: rows::concerns(account),
+        chart: chart.as_ref().map(Chart::words),
+        ledger: Ledger::of(account, timeline),
+        views: views.iter().map(|view| rows::view(view, account)).collect(),
+        processes: account.listed.iter().map(rows::process).collect(),
+        folded: rows::folded(&account.folded),
+        family: family::sentences(account),
+        process_tree: has_files && account.process_tree.is_some(),
+        events: account.listed.iter().flat_map(rows::events).collect(),
+        command: printable(&run.command.join(" ")).into_owned(),
+        directory: account.directory.to_owned(),
+        host: run.host.clone(),
+        started: run.started.clone(),
+        duration: run.ending.as_ref().map(|ending| format!("{:.1} s", ending.seconds)),
+        python: head::python(account),
+        version: run.version.clone(),
+        has_files,
+        limits: limits(account),
+        identity: run
+            .identity
+            .iter()
+            .map(|(name, value)| (name, printable(value).into_owned()))
+            .collect(),
+    };
+    page.write_into(&mut { &mut *out })?;
+    out.write_all(b"<script type=\"application/json\" id=\"data\">")?;
+    data::write(out, &views, chart.as_ref())?;
+    out.write_all(b"</script>\n<script type=\"module\">")?;
+    out.write_all(policy::SCRIPT.as_bytes())?;
+    out.write_all(b"</script>\n</body>\n</html>\n")
+}
+
+/// Everything is text that the template escapes, but for the style.
+#[derive(Template)]
+#[template(path = "page/page.html")]
+struct Page<'a> {
+    policy: &'static str,
+    style: &'static str,
+    title: String,
+    verdict: Option<Verdict>,
+    culprit: Option<CulpritLine>,
+    figures: Vec<Figure>,
+    story: Vec<String>,
+    hints: Vec<Hint>,
+    concerns: Vec<String>,
+    chart: Option<String>,
+    ledger: Option<Ledger>,
+    views: Vec<ViewPart>,
+    processes: Vec<ProcessRow>,
+    folded: Option<String>,
+    family: Vec<String>,
+    process_tree: bool,
+    events: Vec<EventRow>,
+    command: String,
+    directory: String,
+    host: String,
+    started: String,
+    duration: Option<String>,
+    python: Option<String>,
+    version: String,
+    /// Whether the other files of the report lie beside it.
+    has_files: bool,
+    limits: Vec<String>,
+    identity: Vec<(&'a String, String)>,
+}
+
+/// The processes that ran, or did not come to say that they ended, when the run was over.
+fn running<'a>(account: &Account<'a>) -> Vec<&'a Process> {
+    let replaced = choice::replaced(account.processes);
+    let processes = account.processes.iter().zip(replaced);
+    processes
+        .filter(|(process, is_replaced)| process.facts.state == State::Running && !is_replaced)
+        .map(|(process, _)| process)
+        .collect()
+}
+
+/// What other processes held: when the job was killed, those that ran then; else each at its peak.
+fn others(account: &Account, shown: &[View], sources: &mut Sources) -> Vec<View> {
+    let moment = match shown.first().map(|view| view.moment) {
+        Some(Moment::Live) => Moment::Live,
+        _ => Moment::Peak,
+    };
+    let candidates = match moment {
+        Moment::Live => running(account),
+        _ => account.processes.iter().collect(),
+    };
+    let held = |process: &Process| match moment {
+        Moment::Live => process.facts.live_bytes,
+        _ => process.facts.peak_bytes,
+    };
+    let is_shown = |process: &Process| {
+        let same = |view: &&View| view.pid == process.facts.pid && view.facts.started_ns == process.facts.started_ns;
+        shown.iter().filter(same).any(|view| view.moment == moment)
+    };
+    let mut others: Vec<&Process> = candidates
+        .into_iter()
+        .filter(|process| held(process) > 0 && !is_shown(process))
+        .collect();
+    others.sort_by_key(|process| Reverse(held(process)));
+    let views = others
+        .into_iter()
+        .take(OTHER_VIEWS)
+        .filter_map(|process| View::read(account.run, process, moment, view::SPARSE, sources));
+    views.filter(|view| view.total.bytes > 0).collect()
+}
+
+fn limits(account: &Account) -> Vec<String> {
+    let run = account.run;
+    if !run.limits.is_empty() {
+        return run.limits.iter().map(verdict::limited).collect();
+    }
+    let limit = |limit: Option<u64>, name: &str| limit.map(|bytes| format!("{name} {}", Bytes(bytes)));
+    let limits = [
+        limit(run.address_space_limit, "address space (ulimit -v)"),
+        limit(run.data_limit, "data (ulimit -d)"),
+    ];
+    limits.into_iter().flatten().collect()
+}

@@ -1,0 +1,199 @@
+//! The call tree as the page's flame graph gets it: the largest nodes, as many as a page can carry.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use super::weight::{requested, resident};
+use crate::call_tree::{CallTree, Node};
+use crate::label::{cut, printable};
+use crate::source::Sources;
+
+/// Characters of a path or a name.
+const LONGEST_NAME: usize = 160;
+/// Lines of code are looked up for calls that hold one part in this many.
+const WORTH_CODE: u64 = 2000;
+
+/// How much one graph may take of a page.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct Room {
+    /// Nodes that get a frame of their own, the largest first.
+    pub(in crate::report) nodes: usize,
+    /// Bytes of their names.
+    pub(in crate::report) names: usize,
+}
+
+/// A flame graph that is yet to be laid out. Frame 0 stands for everything; parents come before their children.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::report) struct Graph {
+    pub(in crate::report) frames: Vec<Frame>,
+    pub(in crate::report) calls: Vec<CallName>,
+}
+
+/// One line of one function under one caller.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::report) struct Frame {
+    pub(in crate::report) parent: u32,
+    /// Its place in [`Graph::calls`]; none for what is too small to be told apart.
+    pub(in crate::report) call: Option<u32>,
+    /// What it holds itself, in bytes.
+    pub(in crate::report) own: u64,
+    /// How much of that is in memory, where that was measured.
+    pub(in crate::report) resident: Option<u64>,
+}
+
+/// A line of a function, as a reader gets to see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::report) struct CallName {
+    /// Empty for what has none.
+    pub(in crate::report) file: Rc<str>,
+    pub(in crate::report) function: Rc<str>,
+    /// 0 where there is none.
+    pub(in crate::report) line: u32,
+    /// The line of code; empty where it cannot be had.
+    pub(in crate::report) code: Rc<str>,
+    /// Whether it belongs to Python or to an installed package.
+    pub(in crate::report) is_library: bool,
+}
+
+impl Graph {
+    /// What there is room for of a tree. Paths are shown relative to `directory`.
+    pub(in crate::report) fn of(tree: &CallTree, room: Room, sources: &mut Sources, directory: &str) -> Graph {
+        let nodes = tree.nodes();
+        let chosen = Chosen::of(tree, room);
+        let mut graph = Graph::default();
+        let mut names = Names::default();
+        let mut frame_of = vec![0u32; nodes.len()];
+        let mut calls: HashMap<(u32, u32), u32> = HashMap::new();
+        let folded = chosen.folded(nodes);
+        for (id, node) in nodes.iter().enumerate().filter(|(id, _)| chosen.nodes[*id]) {
+            let call = (id > 0).then(|| {
+                *calls.entry((node.function, node.line)).or_insert_with(|| {
+                    let mut call = names.of(tree, node, directory);
+                    if node.total.bytes >= tree.total().bytes / WORTH_CODE {
+                        let code = sources.line(tree.call(node).file, node.line);
+                        call.code = code.unwrap_or_default().into();
+                    }
+                    graph.calls.push(call);
+                    graph.calls.len() as u32 - 1
+                })
+            });
+            let index = graph.frames.len() as u32;
+            frame_of[id] = index;
+            graph.frames.push(Frame {
+                parent: frame_of[node.parent as usize],
+                call,
+                own: requested(node).bytes,
+                resident: resident(node),
+            });
+            if let Some(rest) = folded.get(&(id as u32)) {
+                graph.frames.push(Frame {
+                    parent: index,
+                    call: None,
+                    ..*rest
+                });
+            }
+        }
+        graph
+    }
+
+    /// Whether it is known how much is in memory.
+    pub(in crate::report) fn has_resident(&self) -> bool {
+        self.frames.iter().any(|frame| frame.resident.is_some())
+    }
+}
+
+/// What functions are called, each looked up once.
+#[derive(Default)]
+struct Names {
+    functions: HashMap<u32, CallName>,
+    files: HashSet<Rc<str>>,
+}
+
+impl Names {
+    fn of(&mut self, tree: &CallTree, node: &Node, directory: &str) -> CallName {
+        let files = &mut self.files;
+        let known = self.functions.entry(node.function).or_insert_with(|| {
+            let call = tree.call(node);
+            let file = cut(&call.short_file(directory), LONGEST_NAME).into_owned();
+            let file = files.get(file.as_str()).cloned().unwrap_or_else(|| {
+                let file: Rc<str> = file.into();
+                files.insert(Rc::clone(&file));
+                file
+            });
+            CallName {
+                file,
+                function: match call.function {
+                    "" => "[unnamed]".into(),
+                    function => cut(&printable(function), LONGEST_NAME).as_ref().into(),
+                },
+                is_library: call.is_library(),
+                ..CallName::default()
+            }
+        });
+        CallName {
+            line: node.line,
+            ..known.clone()
+        }
+    }
+}
+
+/// The nodes that get a frame of their own; with a node, all its callers.
+struct Chosen {
+    nodes: Vec<bool>,
+}
+
+impl Chosen {
+    fn of(tree: &CallTree, room: Room) -> Chosen {
+        let nodes = tree.nodes();
+        // A caller is never smaller than what it calls, and of equals it has the lower index.
+        let order = |id: &u32| (Reverse(nodes[*id as usize].total.bytes), *id);
+        let mut largest: Vec<u32> = (1..nodes.len() as u32).collect();
+        if largest.len() > room.nodes {
+            largest.select_nth_unstable_by_key(room.nodes, order);
+            largest.truncate(room.nodes);
+        }
+        largest.sort_unstable_by_key(order);
+        let mut chosen = vec![false; nodes.len()];
+        chosen[0] = true;
+        let mut named = HashSet::new();
+        let mut names = 0;
+        for id in largest {
+            let node = &nodes[id as usize];
+            if named.insert(node.function) {
+                let call = tree.call(node);
+                names += call.file.len().min(4 * LONGEST_NAME) + call.function.len().min(4 * LONGEST_NAME);
+            }
+            if names > room.names {
+                break;
+            }
+            chosen[id as usize] = true;
+        }
+        Chosen { nodes: chosen }
+    }
+
+    /// For each chosen node that calls others that are not: what those hold.
+    fn folded(&self, nodes: &[Node]) -> HashMap<u32, Frame> {
+        let mut folded: HashMap<u32, Frame> = HashMap::new();
+        // Each node that is not chosen has the nearest caller that is.
+        let mut holder: HashMap<u32, u32> = HashMap::new();
+        for (id, node) in nodes.iter().enumerate().filter(|(id, _)| !self.nodes[*id]) {
+            let above = match self.nodes[node.parent as usize] {
+                true => node.parent,
+                false => holder[&node.parent],
+            };
+            holder.insert(id as u32, above);
+            let rest = folded.entry(above).or_insert(Frame {
+                parent: 0,
+                call: None,
+                own: 0,
+                resident: None,
+            });
+            rest.own = rest.own.saturating_add(requested(node).bytes);
+            if let Some(resident) = resident(node) {
+                rest.resident = Some(rest.resident.unwrap_or(0).saturating_add(resident));
+            }
+        }
+        folded
+    }
+}

@@ -1,0 +1,214 @@
+//! The top of the page: what died and why, which line held the memory, and the figures to know.
+
+use super::rows::{self, EvidenceRow, OtherRow};
+use super::view::View;
+use crate::call_tree::Moment;
+use crate::label::printable;
+use crate::outcome::{Kind, Outcome};
+use crate::report::account::Account;
+use crate::report::{Occasion, verdict, words};
+use crate::units::{Bytes, Share};
+
+/// The verdict and what it rests on.
+pub(super) struct Verdict {
+    pub(super) sentence: String,
+    /// How it looks: something died, something was wrong, or all was well.
+    pub(super) class: &'static str,
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) evidence: Vec<EvidenceRow>,
+    pub(super) others: Vec<OtherRow>,
+}
+
+/// The line that held the most, as a sentence with its place in the middle.
+pub(super) struct CulpritLine {
+    pub(super) place: String,
+    pub(super) code: String,
+    pub(super) held: String,
+    /// Width of the bar, of 1000.
+    pub(super) part: u64,
+}
+
+/// A number to know, with what it is.
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) note: String,
+}
+
+pub(super) fn title(account: &Account) -> String {
+    match (&account.out_of_memory, &account.peak) {
+        (Some(shown), _) => format!("{} ran out of memory", shown.process.name()),
+        (None, Some(shown)) => format!("Memory of {}", shown.process.name()),
+        (None, None) => "No memory was recorded".to_owned(),
+    }
+}
+
+pub(super) fn verdict(outcome: &Outcome) -> Verdict {
+    let facts = [
+        ("process", outcome.process.as_ref().map(verdict::process)),
+        ("signal", outcome.signal.map(words::signal_name)),
+        ("sent by", outcome.sender.as_ref().map(verdict::process)),
+        ("status", outcome.status.map(|status| status.to_string())),
+        ("limit", outcome.limit.as_ref().map(verdict::limited)),
+        ("last failed request", outcome.failed_request.clone()),
+        ("how sure", Some(verdict::certainty(outcome.certainty).to_owned())),
+    ];
+    let facts = facts
+        .into_iter()
+        .filter_map(|(name, fact)| Some((name, printable(&fact?).into_owned())));
+    Verdict {
+        sentence: outcome.sentence.clone(),
+        class: match outcome.kind {
+            Kind::Finished | Kind::Running => "well",
+            _ => "bad",
+        },
+        facts: facts.collect(),
+        evidence: outcome.evidence.iter().map(rows::evidence).collect(),
+        others: rows::others(&outcome.others),
+    }
+}
+
+/// `load.py:7 (load)` `held 1.3 GiB of 1.5 GiB, 82.1 %`.
+pub(super) fn culprit(view: &View) -> Option<CulpritLine> {
+    let culprit = view.culprit.as_ref()?;
+    let share = Share::of(culprit.bytes, view.ranked);
+    Some(CulpritLine {
+        place: culprit.place.clone(),
+        code: culprit.code.clone(),
+        held: format!(
+            "{} of {}, {}",
+            Bytes(culprit.bytes),
+            Bytes(view.ranked),
+            culprit.share(view.ranked)
+        ),
+        part: (share.fraction() * 1000.0).round() as u64,
+    })
+}
+
+/// What was held, what was allowed, what was asked for, and the peak.
+pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut figure = |name, value: String, note: String| figures.push(Figure { name, value, note });
+    if let Some(view) = view {
+        let note = match (view.together, view.total.error()) {
+            (0, 0) => String::new(),
+            (0, error) => format!("± {}", Bytes(error)),
+            _ => view.who(),
+        };
+        figure(name_of(view.moment), Bytes(view.total.bytes).to_string(), note);
+    }
+    let judged = account.judged();
+    let limit = judged.and_then(|outcome| outcome.limit.as_ref());
+    if let Some(limit) = limit.or(account.run.limits.first()) {
+        let note = verdict::name(limit);
+        let note = note
+            .trim_start_matches([',', ' '])
+            .trim_start_matches("for ")
+            .to_owned();
+        figure("limit", Bytes(limit.bytes).to_string(), note);
+    }
+    if let Some(failure) = view.and_then(|view| view.facts.failure.as_ref())
+        && failure.request_bytes > 0
+    {
+        let function = failure.function.map(|function| function.name()).unwrap_or_default();
+        figure(
+            "last request that failed",
+            Bytes(failure.request_bytes).to_string(),
+            function.to_owned(),
+        );
+    }
+    if let (Some(_), Some(peak)) = (&account.out_of_memory, &account.peak) {
+        let note = match account.processes.len() {
+            0 | 1 => String::new(),
+            _ => format!("process {} ({})", peak.facts.pid, peak.process.name()),
+        };
+        figure("highest total", Bytes(peak.total.bytes).to_string(), note);
+    }
+    if let Some(ending) = &account.run.ending {
+        figure("ran for", duration(ending.seconds), String::new());
+    }
+    figures
+}
+
+fn name_of(moment: Moment) -> &'static str {
+    match moment {
+        Moment::OutOfMemory => "held when it ran out",
+        Moment::Live => "held at the end",
+        Moment::Peak => "held at the peak",
+    }
+}
+
+/// `4.9 s`, `2 h 5 min`.
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0) as u64;
+    match minutes {
+        0..2 => format!("{seconds:.1} s"),
+        2..120 => format!("{minutes} min"),
+        120..2880 => format!("{} h {} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {} h", minutes / 1440, minutes / 60 % 24),
+    }
+}
+
+/// The version of the Python that the report is about.
+pub(super) fn python(account: &Account) -> Option<String> {
+    let (major, minor) = account.foremost()?.facts.python?;
+    Some(format!("{major}.{minor}"))
+}
+
+pub(super) fn story(account: &Account) -> Vec<String> {
+    let mut story = Vec::new();
+    if let Some(shown) = &account.out_of_memory {
+        let held = words::with_error(shown.total);
+        match (shown.moment, &shown.failed) {
+            (Moment::OutOfMemory, Some(failed)) => {
+                story.push(format!(
+                    "{failed}, with {held} in use; the request is not counted in that."
+                ));
+                if shown.facts.failures > 1 {
+                    story.push(format!(
+                        "It was the last of {} allocations that failed.",
+                        shown.facts.failures
+                    ));
+                }
+                story.push(words::aftermath(account.run));
+            }
+            (_, failed) => {
+                let when = words::moment(shown.moment, account.run);
+                let holder = match account.processes.len() {
+                    0 | 1 => String::new(),
+                    _ => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
+                };
+                story.push(format!("{when}, {held} were in use{holder}."));
+                story.extend(failed.as_ref().map(|failed| format!("Before that, {failed}.")));
+            }
+        }
+    } else if let Some(shown) = &account.peak {
+        let so_far = if account.occasion == Occasion::Ended {
+            ""
+        } else {
+            " so far"
+        };
+        story.push(format!(
+            "No allocation failed. The most memory in use{so_far} was {}.",
+            words::with_error(shown.total)
+        ));
+        story.push(words::ending(account.run));
+    } else {
+        story.push(
+            "None of the job's processes left a recording. A statically linked program cannot be watched.".into(),
+        );
+        story.push(words::ending(account.run));
+    }
+    story
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn a_duration_has_two_units_at_most() {
+        let shown: Vec<String> = [4.94, 119.9, 120.0, 7500.0, 200_000.0].map(duration).into();
+        assert_eq!(shown, ["4.9 s", "119.9 s", "2 min", "2 h 5 min", "2 d 7 h"]);
+    }
+}
