@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::damage::{Damage, ReadError};
 use crate::error::Error;
 use crate::label::{cut, printable};
+use crate::measured::Measurements;
 use crate::recording::{Facts, InFile, Recording};
 
 /// One process of the job, of which no more is in memory than its recording's header says.
@@ -34,7 +35,9 @@ impl Process {
     ///
     /// It can no longer be read.
     pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
-        with_file(&self.path, Recording::read_from)
+        let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
+        recording.measurements = Measurements::load(&self.path);
+        Ok((recording, damage))
     }
 
     /// Which recording of the process this is: a process that executes another program begins a new one.

@@ -1,8 +1,10 @@
 //! A recording, read from whatever bytes there are.
 
+pub mod blocks;
 mod bytes;
 mod events;
 mod facts;
+mod kinds;
 mod names;
 mod sites;
 mod tables;
@@ -15,10 +17,12 @@ use recording::{Header, MAGIC, Table, VERSION};
 use crate::call_tree::Moment;
 use crate::damage::{Damage, Findings, ReadError};
 use crate::label::Call;
+use crate::measured::Measurements;
 
 pub(crate) use bytes::{Bytes, InFile};
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
+pub use kinds::{ByKind, Held, Kinds};
 pub use sites::{Site, Tally};
 
 use bytes::{u32_at, u64_at};
@@ -33,6 +37,8 @@ pub struct Recording {
     pub facts: Facts,
     pub(crate) nodes: Vec<Node>,
     pub(crate) sites: Vec<Site>,
+    /// What was measured of its process; empty where nothing was, or this was read from bytes alone.
+    pub measurements: Measurements,
     functions: Vec<Function>,
     names: Names,
 }
@@ -87,6 +93,7 @@ impl Recording {
             facts: Facts::read(header, &tables, &mut found),
             nodes: read_nodes(&tables, &functions, &mut found),
             sites: Vec::new(),
+            measurements: Measurements::default(),
             functions: functions.different,
             names: names.finish(&mut found),
         };
@@ -198,7 +205,7 @@ fn read_header<B: Bytes + ?Sized>(file: &B) -> Result<Vec<u8>, ReadError> {
     }
     match u32_at(&header, offset_of!(Header, version)) {
         0 => Err(ReadError::NotARecording),
-        VERSION => Ok(header),
+        1..=VERSION => Ok(header),
         newer => Err(ReadError::Newer(newer)),
     }
 }

@@ -7,6 +7,7 @@ mod flamegraph;
 mod folded;
 mod index;
 mod json;
+mod ledger;
 mod near_limit;
 mod pictures;
 mod summary;

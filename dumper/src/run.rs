@@ -45,6 +45,8 @@ pub struct Run {
     pub identity: BTreeMap<String, String>,
     /// The limits in force at the start, the smallest first.
     pub limits: Vec<Limit>,
+    /// What call sites are ranked by: `requested` or `resident`; empty for what the limit counts.
+    pub rank: String,
     /// Whether the last report is on disk. A run whose supervisor is gone and that says no ended without one.
     pub report_written: bool,
 }

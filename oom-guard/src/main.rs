@@ -1,5 +1,6 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
+mod areas;
 mod browser;
 mod cgroup;
 mod cli;
@@ -23,7 +24,10 @@ mod limits;
 mod local_time;
 mod lock;
 mod lookout;
+mod measure;
+mod measurer;
 mod orphans;
+mod pagemap;
 mod process;
 mod procfs;
 mod record;
@@ -70,7 +74,7 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
-        Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
+        Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }
 }
 

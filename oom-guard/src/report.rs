@@ -14,6 +14,7 @@ use crate::folder::{self, RunFolder};
 use crate::limits::Limits;
 use crate::lock::{self, Supervisor};
 use crate::say::say;
+use crate::settings::Settings;
 use crate::unsupervised;
 use crate::workplace::Workplace;
 
@@ -65,10 +66,10 @@ pub fn tell(written: &Written) {
 }
 
 /// `fil-profile report`: of a run folder, of one recording, or of the newest run in a folder.
-pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
+pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
     let _ = Limits::read().lifted().set();
-    let path = path.unwrap_or_else(|| output.to_owned());
+    let path = path.unwrap_or_else(|| settings.output.clone());
     let cannot = |error: &dyn std::fmt::Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
     let (folder, source) = find(&path).map_err(|error| cannot(&error))?;
     let workplace = Workplace::of(&folder);
@@ -82,6 +83,9 @@ pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
         return Err(Error::Report("no recording can be read".to_owned()));
     }
     let mut run = Run::load(&folder.path).unwrap_or_default();
+    if let Some(rank) = settings.rank {
+        run.rank = rank.name().to_owned();
+    }
     let supervisor = lock::supervisor(&folder.path);
     let is_running = supervisor == Supervisor::Lives || unsupervised::is_running(&material.processes);
     if is_running && run.ending.is_none() {

@@ -67,12 +67,12 @@ impl Sampling {
         }
     }
 
-    /// Takes a sample if one is due. `tightest` is the limit that will be felt first.
-    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) {
+    /// Takes a sample if one is due, and returns how much is resident then. `tightest` is the limit that will be felt first.
+    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) -> Option<u64> {
         if self.pause() > Duration::ZERO {
-            return;
+            return None;
         }
-        let Some(timeline) = &mut self.timeline else { return };
+        let timeline = self.timeline.as_mut()?;
         let start = Instant::now();
         let bound = tightest();
         let (tracked_bytes, resident_bytes) = held(&self.recordings, self.job);
@@ -91,6 +91,7 @@ impl Sampling {
         let _ = timeline.add(sample);
         let pause = (self.began.elapsed() / PART).max(start.elapsed() * COST);
         self.due = Instant::now() + pause.clamp(SHORTEST, LONGEST);
+        Some(resident_bytes)
     }
 }
 

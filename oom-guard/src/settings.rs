@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, OnOom};
+use crate::cli::{Cli, Command, OnOom, RankBy};
 use crate::error::Error;
 
 /// How a job is to be run and reported on.
@@ -24,6 +24,8 @@ pub struct Settings {
     pub exact: bool,
     /// Bytes between samples; `None` for adaptive.
     pub sample_interval: Option<u64>,
+    /// What call sites are ranked by; `None` for what the limit counts.
+    pub rank: Option<RankBy>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
 }
@@ -66,6 +68,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         stash: cli.stash,
         exact: cli.exact,
         sample_interval: cli.sample_interval,
+        rank: cli.rank,
         require: cli.require,
     };
     Ok((task, settings))

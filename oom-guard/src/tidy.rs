@@ -27,6 +27,7 @@ pub fn remove_small(processes: &[Process]) {
     for process in small(processes) {
         // A file more is no trouble.
         let _ = fs::remove_file(&process.path);
+        let _ = fs::remove_file(dumper::measured::path(&process.path));
     }
 }
 
@@ -90,6 +91,7 @@ mod tests {
             failure: None,
             failures: 0,
             arena_bytes: 0,
+            kinds: Default::default(),
             stash_bytes: 0,
             own_bytes: 0,
             events: Vec::new(),

@@ -12,29 +12,32 @@ use crate::recording::Tally;
 pub struct Hot<'a> {
     /// The line that allocated.
     pub call: Call<'a>,
-    /// What it held.
+    /// What it held, as it was asked for.
     pub held: Tally,
+    /// Bytes of that that were in memory; none if that was not measured.
+    pub resident: Option<u64>,
     /// If the line belongs to a library: the line of the user's own code that it held the most of this for.
     pub on_behalf_of: Option<Call<'a>>,
 }
 
 impl<'a> CallTree<'a> {
-    /// The `count` call sites that held the most themselves, the largest first.
+    /// The `count` call sites that held the most themselves, the largest first, by what the tree is ranked by.
     pub fn hottest(&self, count: usize) -> Vec<Hot<'a>> {
         let line = |id: &u32| {
             let node = &self.nodes[*id as usize];
             (node.function, node.line)
         };
-        let allocating = (0..self.nodes.len() as u32).filter(|id| self.nodes[*id as usize].own.bytes > 0);
+        let allocating = (0..self.nodes.len() as u32).filter(|id| self.nodes[*id as usize].requested.bytes > 0);
         let mut allocating: Vec<u32> = allocating.collect();
         allocating.sort_unstable_by_key(line);
         let sites = allocating.chunk_by(|a, b| line(a) == line(b));
-        let mut sites: Vec<(u64, &[u32])> = sites.map(|nodes| (self.held_by(nodes).bytes, nodes)).collect();
+        let mut sites: Vec<(u64, &[u32])> = sites.map(|nodes| (self.ranked_at(nodes), nodes)).collect();
         let call = |nodes: &[u32]| self.call(&self.nodes[nodes[0] as usize]);
         sites.sort_unstable_by(|(more, a), (less, b)| less.cmp(more).then_with(|| call(a).cmp(&call(b))));
         let hottest = sites.into_iter().take(count).map(|(_, nodes)| Hot {
             call: call(nodes),
             held: self.held_by(nodes),
+            resident: nodes.iter().map(|id| self.nodes[*id as usize].resident).sum(),
             on_behalf_of: match call(nodes).is_library() {
                 true => self.beneficiary(nodes),
                 false => None,
@@ -45,8 +48,13 @@ impl<'a> CallTree<'a> {
 
     fn held_by(&self, nodes: &[u32]) -> Tally {
         let mut sum = Tally::default();
-        nodes.iter().for_each(|id| sum += self.nodes[*id as usize].own);
+        nodes.iter().for_each(|id| sum += self.nodes[*id as usize].requested);
         sum
+    }
+
+    fn ranked_at(&self, nodes: &[u32]) -> u64 {
+        let own = nodes.iter().map(|id| self.nodes[*id as usize].own.bytes);
+        own.fold(0, u64::saturating_add)
     }
 
     /// The line of the user's own code that is nearest above most bytes of a library's line.
@@ -56,7 +64,7 @@ impl<'a> CallTree<'a> {
             let mut calls = self.callers(*id as usize).map(|node| self.call(node));
             if let Some(call) = calls.find(|call| !call.is_library() && !call.file.is_empty()) {
                 let sum = sums.entry(call).or_default();
-                *sum = sum.saturating_add(self.nodes[*id as usize].own.bytes);
+                *sum = sum.saturating_add(self.nodes[*id as usize].requested.bytes);
             }
         }
         sums.into_iter()

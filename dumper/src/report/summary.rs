@@ -1,12 +1,12 @@
 //! The report as a few lines for the job's log.
 
 use super::account::{Account, CallSite, Concern, Shown, What};
-use super::{Occasion, verdict, words};
+use super::{Occasion, ledger, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::outcome::Outcome;
 use crate::process::Process;
-use crate::recording::Tally;
+use crate::rank::Rank;
 use crate::units::{Bytes, Share};
 
 /// Call sites that are listed.
@@ -21,6 +21,8 @@ pub(super) fn lines(account: &Account) -> Vec<String> {
         (None, Some(shown)) => lines.extend(sentence(&went_well(account, shown))),
         (None, None) => lines.push("No memory was recorded.".to_owned()),
     }
+    let ledger = account.foremost().map(ledger::sentences).unwrap_or_default();
+    lines.extend(ledger.iter().flat_map(|text| sentence(text)));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
     lines.extend(company.iter().flat_map(|company| sentence(company)));
     lines.extend(concerns(account).iter().flat_map(|concern| sentence(concern)));
@@ -36,9 +38,17 @@ fn sentence(sentence: &str) -> Vec<String> {
 }
 
 /// `81.8 %    1.2 GiB  load.py:7 (load)`
-pub(super) fn site_line(site: &CallSite, total: Tally) -> String {
-    let share = Share::of(site.held.bytes, total.bytes);
-    format!("{share:>7} {:>10}  {}", Bytes(site.held.bytes), place(site))
+pub(super) fn site_line(site: &CallSite, rank: Rank, total: u64) -> String {
+    let bytes = site.by(rank);
+    let share = Share::of(bytes, total);
+    // What is asked for and not touched is worth a word.
+    let asked = match rank {
+        Rank::Resident if bytes < site.held.bytes - site.held.bytes / 10 => {
+            format!(" (asked for {})", Bytes(site.held.bytes))
+        }
+        _ => String::new(),
+    };
+    format!("{share:>7} {:>10}  {}{asked}", Bytes(bytes), place(site))
 }
 
 fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
@@ -64,9 +74,16 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
         (Moment::Live, 2..) => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
         _ => String::new(),
     };
+    let there = match (shown.rank, shown.resident) {
+        (Rank::Resident, Some(resident)) => format!(", {} of it in memory", Bytes(resident)),
+        _ => String::new(),
+    };
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
-    lines.extend(shown.sites.iter().take(LISTED).map(|site| site_line(site, shown.total)));
+    lines.extend(sentence(&format!(
+        "In use at that moment: {held}{there}{holder}{colon}"
+    )));
+    let sites = shown.sites.iter().take(LISTED);
+    lines.extend(sites.map(|site| site_line(site, shown.rank, shown.ranked())));
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -82,7 +99,7 @@ fn went_well(account: &Account, shown: &Shown) -> String {
     };
     let mut peak = format!("Peak memory{so_far}: {}", words::with_error(shown.total));
     if let Some(site) = shown.sites.first() {
-        let share = Share::of(site.held.bytes, shown.total.bytes);
+        let share = Share::of(site.by(shown.rank), shown.ranked());
         peak = format!("{peak}, of which {share} at {}", place(site));
     }
     of_process(account, shown.process, &peak)

@@ -56,13 +56,13 @@ pub(super) struct OtherRow {
 }
 
 pub(super) fn sites(shown: &Shown, sources: &mut Sources) -> Vec<SiteRow> {
-    let total = shown.total.bytes;
+    let total = shown.ranked();
     let sites = shown.sites.iter().take(LISTED_SITES);
     let rows = sites
-        .take_while(|site| site.held.bytes >= total / SMALL)
+        .take_while(|site| site.by(shown.rank) >= total / SMALL)
         .map(|site| SiteRow {
-            share: Share::of(site.held.bytes, total).to_string(),
-            bytes: Bytes(site.held.bytes).to_string(),
+            share: Share::of(site.by(shown.rank), total).to_string(),
+            bytes: Bytes(site.by(shown.rank)).to_string(),
             error: match site.held.error() {
                 0 => String::new(),
                 error => format!("± {}", Bytes(error)),
