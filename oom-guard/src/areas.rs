@@ -1,17 +1,21 @@
 //! What a process's address space is used for, by /proc/PID/smaps (proc(5)).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use dumper::measured::{Area, Extent};
+use dumper::measured::{Area, Extent, Pages};
 use nix::unistd::Pid;
+
+use crate::elf;
 
 /// glibc's heaps beside the first begin at multiples of this and reserve as much (`HEAP_MAX_SIZE` of malloc/arena.c).
 const HEAP: u64 = 64 << 20;
 /// A guard below a stack is at most this large.
 const MOST_GUARD: u64 = 1 << 20;
+/// A block is known well enough if no more than this part of it is not.
+const EXACT_ENOUGH: u64 = 512;
 /// No stack is smaller.
 const LEAST_STACK: u64 = 16 << 10;
 
@@ -25,14 +29,16 @@ struct Part {
     extent: Extent,
 }
 
-/// What is there of each area, and where the stacks of threads lie that share their mapping with something else: for those, what
-/// is resident is to be asked apart, and moved from the anonymous to them.
+/// What is there of each area, and the parts of mappings that belong to another area than the rest: for those, what is resident is
+/// to be asked apart, and moved from the anonymous to them.
 #[derive(Debug, Default)]
 pub struct Areas {
     /// By area.
     pub extents: BTreeMap<Area, Extent>,
-    /// First byte and size.
-    pub stacks: Vec<(u64, u64)>,
+    /// Whose, its first byte, and its size.
+    pub pieces: Vec<(Area, u64, u64)>,
+    /// First byte, end, resident and swapped bytes of each mapping, in order of address.
+    mappings: Vec<[u64; 4]>,
 }
 
 impl Areas {
@@ -40,7 +46,31 @@ impl Areas {
     pub fn of(root: &Path, pid: Pid, threads: usize, stack: u64) -> Option<Self> {
         let file = File::open(root.join(format!("proc/{pid}/smaps"))).ok()?;
         let parts = parse(BufReader::with_capacity(256 << 10, file));
-        (!parts.is_empty()).then(|| sort(&parts, threads, stack))
+        let end = |path: &str| elf::end_in_memory(&root.join(path.trim_start_matches('/')));
+        (!parts.is_empty()).then(|| sort(&parts, threads, stack, &end))
+    }
+
+    /// What is resident of a block and how far that may be off, where that can be told from the whole mapping that it is in: most
+    /// are there altogether, or not at all.
+    pub fn pages(&self, address: u64, bytes: u64) -> Option<Pages> {
+        let at = self.mappings.partition_point(|[_, end, ..]| *end <= address);
+        let [start, end, resident, swapped] = *self.mappings.get(at)?;
+        if address < start || address.saturating_add(bytes) > end || swapped > 0 {
+            return None;
+        }
+        let absent = (end - start).saturating_sub(resident);
+        if resident == 0 {
+            return Some(Pages {
+                bytes,
+                ..Pages::default()
+            });
+        }
+        (absent <= bytes / EXACT_ENOUGH).then(|| Pages {
+            bytes,
+            resident: bytes - absent / 2,
+            error: absent / 4,
+            ..Pages::default()
+        })
     }
 }
 
@@ -94,7 +124,7 @@ fn head(line: &str) -> Option<Part> {
     })
 }
 
-fn sort(parts: &[Part], threads: usize, stack: u64) -> Areas {
+fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str) -> Option<u64>) -> Areas {
     let code = parts.iter().filter(|part| part.access.contains('x'));
     let code: HashSet<&str> = code
         .map(|part| part.path.as_str())
@@ -103,6 +133,8 @@ fn sort(parts: &[Part], threads: usize, stack: u64) -> Areas {
     let mut areas = Areas::default();
     let mut stacks_left = threads.saturating_sub(1);
     let mut before: Option<(&Part, Area)> = None;
+    // Where each file begins in memory: its later parts follow it.
+    let mut begins: HashMap<&str, u64> = HashMap::new();
     for (number, part) in parts.iter().enumerate() {
         let next = parts.get(number + 1);
         let mut area = by_name(part, &code);
@@ -113,16 +145,29 @@ fn sort(parts: &[Part], threads: usize, stack: u64) -> Areas {
                 area = Area::Heap;
             } else if let Some((elder, of)) = neighbour {
                 // What a library has no bytes in its file for comes behind it.
-                let is_variables = matches!(of, Area::Libraries | Area::Own) && elder.path.starts_with('/');
+                let is_library = matches!(of, Area::Libraries | Area::Own) && elder.path.starts_with('/');
+                let end = || {
+                    begins
+                        .get(elder.path.as_str())?
+                        .checked_add(end_in_memory(&elder.path)?)
+                };
+                let variables = if is_library {
+                    end().filter(|end| *end > part.start)
+                } else {
+                    None
+                };
                 let is_guarded = elder.access.starts_with("---") && elder.end - elder.start <= MOST_GUARD;
                 let size = part.end - part.start;
-                if is_variables {
-                    area = of;
+                if let Some(end) = variables {
+                    match end < part.end {
+                        true => areas.pieces.push((of, part.start, end - part.start)),
+                        false => area = of,
+                    }
                 } else if is_guarded && size >= LEAST_STACK && stacks_left > 0 {
                     stacks_left -= 1;
                     let own = stack.saturating_sub(elder.end - elder.start);
                     if size > stack {
-                        areas.stacks.push((part.start, own));
+                        areas.pieces.push((Area::Stacks, part.start, own));
                     } else {
                         area = Area::Stacks;
                     }
@@ -133,6 +178,12 @@ fn sort(parts: &[Part], threads: usize, stack: u64) -> Areas {
             area = Area::Reserved;
         }
         add(areas.extents.entry(area).or_default(), &part.extent);
+        areas
+            .mappings
+            .push([part.start, part.end, part.extent.resident, part.extent.swapped]);
+        if part.path.starts_with('/') {
+            begins.entry(&part.path).or_insert(part.start);
+        }
         before = Some((part, area));
     }
     areas
@@ -228,7 +279,7 @@ mod tests {
                 512,
             ),
         ]);
-        let areas = sort(&parse(text.as_bytes()), 2, 8 * MIB);
+        let areas = sort(&parse(text.as_bytes()), 2, 8 * MIB, &|_| Some(0x4000));
         let kib = |area| {
             areas
                 .extents
@@ -242,7 +293,11 @@ mod tests {
         assert_eq!((kib(Area::Shared), kib(Area::Anonymous)), (64, 128));
         assert_eq!((kib(Area::Files), kib(Area::Own)), (256, 512));
         assert_eq!(areas.extents[&Area::Reserved].size, 0x3f0_0000 + 0x1000);
-        assert_eq!(areas.stacks, []);
+        assert_eq!(areas.pieces, []);
+        let there = |address, bytes| areas.pages(address, bytes).map(|pages| pages.resident);
+        assert_eq!(there(0x7f00_0010_0000, 4096), Some(0));
+        assert_eq!(there(0x5555_5600_0000, MIB), None);
+        assert_eq!(there(0x7f00_2000_0000, 2 * MIB), None);
     }
 
     #[test]
@@ -251,8 +306,20 @@ mod tests {
             ("7f0010000000-7f0010001000 ---p 00000000 00:00 0 ", 0),
             ("7f0010001000-7f0020801000 rw-p 00000000 00:00 0 ", 32),
         ]);
-        let areas = sort(&parse(text.as_bytes()), 3, 8 * MIB);
-        assert_eq!(areas.stacks, [(0x7f00_1000_1000, 8 * MIB - 4096)]);
+        let areas = sort(&parse(text.as_bytes()), 3, 8 * MIB, &|_| None);
+        assert_eq!(areas.pieces, [(Area::Stacks, 0x7f00_1000_1000, 8 * MIB - 4096)]);
+    }
+
+    #[test]
+    fn what_lies_behind_a_library_is_its_own_only_as_far_as_its_variables_go() {
+        let text = smaps(&[
+            ("7f0010000000-7f0010001000 r-xp 00000000 08:01 11    /lib/a.so", 4),
+            ("7f0010001000-7f0010002000 rw-p 00001000 08:01 11    /lib/a.so", 4),
+            ("7f0010002000-7f0020000000 rw-p 00000000 00:00 0 ", 4096),
+        ]);
+        let areas = sort(&parse(text.as_bytes()), 1, 8 * MIB, &|_| Some(0x3000));
+        assert_eq!(areas.pieces, [(Area::Libraries, 0x7f00_1000_2000, 4096)]);
+        assert_eq!(areas.extents[&Area::Anonymous].resident, 4 * MIB);
     }
 
     #[test]

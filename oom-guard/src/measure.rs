@@ -80,10 +80,10 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let mut areas = Areas::of(root, pid, threads, stack)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
-    let of_stacks = areas.stacks.iter().map(|(_, bytes)| *bytes);
-    let bytes: u64 = blocks.iter().map(|block| block.bytes).chain(of_stacks).sum();
+    let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
+    let bytes: u64 = blocks.iter().filter(asked).map(|block| block.bytes).sum();
     let mut pagemap = Pagemap::open(root, pid, bytes / PAGE).ok()?;
-    move_stacks(&mut areas, &mut pagemap);
+    move_pieces(&mut areas, &mut pagemap);
     let mut measured = Measured {
         time_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
         occasion: occasion.to_owned(),
@@ -93,14 +93,15 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
         own_bytes: facts.own_bytes,
         stash_bytes: facts.stash_bytes,
         is_fork: facts.is_fork(),
-        areas: areas.extents,
+        areas: std::mem::take(&mut areas.extents),
         page_tables: kibibytes(&status, "VmPTE:").unwrap_or(0),
         ..Measured::default()
     };
     let mut sites: BTreeMap<u32, Pages> = BTreeMap::new();
     for block in blocks {
         // One that is gone by now has no pages.
-        let Ok(pages) = pagemap.measure(block.address, block.bytes) else {
+        let known = areas.pages(block.address, block.bytes);
+        let Some(pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
             continue;
         };
         add(measured.blocks.entry(block.kind as u32).or_default(), &pages);
@@ -128,9 +129,9 @@ fn add(sum: &mut Pages, pages: &Pages) {
     sum.error = (sum.error as f64).hypot(pages.error as f64) as u64;
 }
 
-/// Stacks that share a mapping with other anonymous memory, which has been counted as that.
-fn move_stacks(areas: &mut Areas, pagemap: &mut Pagemap) {
-    for (start, bytes) in std::mem::take(&mut areas.stacks) {
+/// Stacks and variables that share a mapping with other anonymous memory have been counted as that.
+fn move_pieces(areas: &mut Areas, pagemap: &mut Pagemap) {
+    for (area, start, bytes) in std::mem::take(&mut areas.pieces) {
         let Ok(pages) = pagemap.measure(start, bytes) else {
             continue;
         };
@@ -141,11 +142,11 @@ fn move_stacks(areas: &mut Areas, pagemap: &mut Pagemap) {
         anonymous.proportional = anonymous.proportional.saturating_sub(resident);
         anonymous.anonymous = anonymous.anonymous.saturating_sub(resident);
         anonymous.size -= size;
-        let stacks = areas.extents.entry(Area::Stacks).or_default();
-        stacks.resident += resident;
-        stacks.proportional += resident;
-        stacks.anonymous += resident;
-        stacks.size += size;
+        let extent = areas.extents.entry(area).or_default();
+        extent.resident += resident;
+        extent.proportional += resident;
+        extent.anonymous += resident;
+        extent.size += size;
     }
 }
 

@@ -1,5 +1,5 @@
 //! When memory is measured while the job runs, each time by a process of its own: at a failed allocation at once, else when the job
-//! has grown, and never for more than a two-hundredth of the time.
+//! has grown, and never for more than a fiftieth of the time.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::process;
 /// The shortest time between two that nobody asked for.
 const SHORTEST: Duration = Duration::from_millis(300);
 /// And so many times what the last one took.
-const COST: u32 = 200;
+const COST: u32 = 50;
 /// Growth that is worth another look: this part, and at least so much.
 const PART: u64 = 20;
 /// See [`PART`].

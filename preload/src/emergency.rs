@@ -21,7 +21,7 @@ const ECHO_BYTES: u64 = 1 << 20;
 const RING_PAUSE_NS: u64 = 500_000_000;
 
 /// How long at most the supervisor is waited for while it measures, and between two looks whether it has.
-const PATIENCE_NS: u64 = 300_000_000;
+const PATIENCE_NS: u64 = 1_000_000_000;
 /// See [`PATIENCE_NS`].
 const LOOK_NS: u64 = 300_000;
 
