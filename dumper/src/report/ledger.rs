@@ -105,7 +105,13 @@ pub(super) fn nanoseconds(time: &str) -> Option<u64> {
 
 /// A ledger for `report.json`.
 pub(super) fn of(shown: &crate::recording::Recording, moment: Moment, counts: Counts) -> Ledger {
-    match shown.measured(moment) {
+    // A ledger of another moment says more than none.
+    let known = &shown.measurements;
+    match shown
+        .measured(moment)
+        .or(known.highest.as_ref())
+        .or(known.latest.as_ref())
+    {
         Some(measured) => Ledger::of(measured, counts),
         None => Ledger::unmeasured(&shown.facts, moment),
     }
