@@ -28,7 +28,7 @@ mod truth;
 mod venv;
 mod victim;
 
-pub use built::{c_library, c_program, fil_profile, preload, workspace};
+pub use built::{built_by, c_library, c_program, fil_profile, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;
 pub use container::{Contained, Container};
@@ -47,7 +47,7 @@ pub use slurm::Slurm;
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{memray_python, numpy_python};
+pub use venv::{allocators_python, memray_python, numpy_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

@@ -73,6 +73,24 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What the call sites at this line are ranked by, in bytes.
+    #[track_caller]
+    pub fn ranked_at(&self, place: &Place) -> u64 {
+        let resident = self.text("/moment/ranked_by") == "resident";
+        let sites = self.at("/call_sites").as_array();
+        let here = sites.into_iter().flatten().filter(|site| {
+            let file = site["file"].as_str().unwrap_or_default();
+            file.rsplit('/').next() == Some(&place.file) && site["line"].as_u64() == Some(u64::from(place.line))
+        });
+        let of = |site: &Value| {
+            let name = if resident { "resident_bytes" } else { "bytes" };
+            site[name].as_u64().unwrap_or_else(|| panic!("no {name} in {site}"))
+        };
+        here.map(of).sum()
+    }
+}
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:#}", self.json)

@@ -19,6 +19,34 @@ pub fn memray_python() -> &'static Python {
     READY.get_or_init(|| with("memray", &packages, &["memray", "numpy", "pandas", "sklearn"]))
 }
 
+/// One that has packages with allocators and threads of their own, and ways to call C.
+pub fn allocators_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    let packages = [
+        "pyarrow",
+        "polars",
+        "numba",
+        "numexpr",
+        "pandas",
+        "scikit-learn",
+        "cffi",
+        "cython",
+        "setuptools",
+    ];
+    let modules = [
+        "pyarrow",
+        "polars",
+        "numba",
+        "numexpr",
+        "pandas",
+        "sklearn",
+        "cffi",
+        "Cython",
+        "setuptools",
+    ];
+    READY.get_or_init(|| with("allocators", &packages, &modules))
+}
+
 fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
     let base = Python::any();
     let (major, minor, micro) = base.version;
