@@ -74,6 +74,28 @@ impl Report {
 }
 
 impl Report {
+    /// What the call sites at this line asked for, and those of libraries on its behalf.
+    pub fn held_through(&self, place: &Place) -> u64 {
+        self.sum_at(place, "bytes")
+    }
+
+    /// What of that is in memory.
+    pub fn resident_at(&self, place: &Place) -> u64 {
+        self.sum_at(place, "resident_bytes")
+    }
+
+    fn sum_at(&self, place: &Place, what: &str) -> u64 {
+        let sites = self.at("/call_sites").as_array().into_iter().flatten();
+        let line = format!("{}:{} ", place.file, place.line);
+        let here = sites.filter(|site| {
+            let file = site["file"].as_str().unwrap_or_default();
+            let is_line =
+                file.rsplit('/').next() == Some(&place.file) && site["line"].as_u64() == Some(place.line.into());
+            is_line || site["caller"].as_str().is_some_and(|caller| caller.contains(&line))
+        });
+        here.filter_map(|site| site[what].as_u64()).sum()
+    }
+
     /// What the call sites at this line are ranked by, in bytes.
     #[track_caller]
     pub fn ranked_at(&self, place: &Place) -> u64 {

@@ -13,9 +13,10 @@ char *filled(void *block, size_t bytes) {
     return static_cast<char *>(block);
 }
 
-std::mutex guard;
-std::condition_variable changed;
-std::function<void()> work;
+// Never destroyed: threads wait on them to the end.
+std::mutex &guard = *new std::mutex;
+std::condition_variable &changed = *new std::condition_variable;
+std::function<void()> &work = *new std::function<void()>;
 
 // Begun when the library is loaded, which is on another line.
 struct Pool {
