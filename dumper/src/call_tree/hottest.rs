@@ -20,6 +20,9 @@ pub struct Hot<'a> {
     pub on_behalf_of: Option<Call<'a>>,
 }
 
+/// Of the call sites that are kept, one in so many is for the largest by request of those that rank behind.
+const ASKED_FOR: usize = 10;
+
 impl<'a> CallTree<'a> {
     /// The `count` call sites that held the most themselves, the largest first, by what the tree is ranked by.
     pub fn hottest(&self, count: usize) -> Vec<Hot<'a>> {
@@ -33,7 +36,18 @@ impl<'a> CallTree<'a> {
         let sites = allocating.chunk_by(|a, b| line(a) == line(b));
         let mut sites: Vec<(u64, &[u32])> = sites.map(|nodes| (self.ranked_at(nodes), nodes)).collect();
         let call = |nodes: &[u32]| self.call(&self.nodes[nodes[0] as usize]);
-        sites.sort_unstable_by(|(more, a), (less, b)| less.cmp(more).then_with(|| call(a).cmp(&call(b))));
+        let by_rank = |(more, a): &(u64, &[u32]), (less, b): &(u64, &[u32])| {
+            let call = |nodes: &[u32]| self.call(&self.nodes[nodes[0] as usize]);
+            less.cmp(more).then_with(|| call(a).cmp(&call(b)))
+        };
+        sites.sort_unstable_by(by_rank);
+        if sites.len() > count {
+            // What was asked for and is not there ranks last, and is yet worth to be seen.
+            let mut beyond = sites.split_off(count - count / ASKED_FOR);
+            beyond.sort_by_key(|(_, nodes)| Reverse(self.held_by(nodes).bytes));
+            sites.extend(beyond.into_iter().take(count / ASKED_FOR));
+            sites.sort_unstable_by(by_rank);
+        }
         let hottest = sites.into_iter().take(count).map(|(_, nodes)| Hot {
             call: call(nodes),
             held: self.held_by(nodes),

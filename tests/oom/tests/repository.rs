@@ -29,6 +29,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/python/late.rs",
     "preload/src/real.rs",
     "preload/src/settings.rs",
+    "preload/src/shadow.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
     "preload/src/sys.rs",
