@@ -219,7 +219,7 @@ impl<'a> Shown<'a> {
             total,
             resident,
             rank,
-            ledger: ledger::of(recording, moment, rank::counts(run)),
+            ledger: ledger::of(recording, moment, rank::counts(run), run.ending.is_none()),
             ended_ns: run
                 .ending
                 .as_ref()

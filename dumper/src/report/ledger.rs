@@ -3,6 +3,7 @@
 use super::account::Shown;
 use crate::call_tree::Moment;
 use crate::ledger::{Counts, Group, Ledger, Line};
+use crate::recording::Recording;
 use crate::units::{Bytes, Share};
 
 /// Lines that are named, beside what the call sites hold.
@@ -103,17 +104,14 @@ pub(super) fn nanoseconds(time: &str) -> Option<u64> {
     u64::try_from(seconds.checked_mul(1_000_000_000)? + nanoseconds).ok()
 }
 
-/// A ledger for `report.json`.
-pub(super) fn of(shown: &crate::recording::Recording, moment: Moment, counts: Counts) -> Ledger {
-    // A ledger of another moment says more than none.
-    let known = &shown.measurements;
-    match shown
-        .measured(moment)
-        .or(known.highest.as_ref())
-        .or(known.latest.as_ref())
-    {
+/// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none.
+pub(super) fn of(recording: &Recording, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
+    let known = &recording.measurements;
+    let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
+    let any = known.highest.as_ref().or(known.latest.as_ref());
+    match now.or(recording.measured(moment)).or(any) {
         Some(measured) => Ledger::of(measured, counts),
-        None => Ledger::unmeasured(&shown.facts, moment),
+        None => Ledger::unmeasured(&recording.facts, moment),
     }
 }
 
