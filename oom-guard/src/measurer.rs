@@ -1,8 +1,10 @@
 //! When memory is measured while the job runs, each time by a process of its own: at a failed allocation at once, else when the job
-//! has grown, and never for more than a fiftieth of the time.
+//! has grown, and never for more than a fiftieth of a processor's time.
 
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
 use crate::exit::End;
@@ -10,7 +12,7 @@ use crate::process;
 
 /// The shortest time between two that nobody asked for.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// And so many times what the last one took.
+/// And so many times what the last one cost the processor, which is not what it took where others use it.
 const COST: u32 = 50;
 /// Growth that is worth another look: this part, and at least so much.
 const PART: u64 = 20;
@@ -29,7 +31,8 @@ pub enum Why {
 /// Measures, by `measure`.
 pub struct Measurer<'a> {
     measure: &'a dyn Fn(Why) -> i32,
-    at_work: Option<(Pid, Instant)>,
+    /// With what our children had cost when it began.
+    at_work: Option<(Pid, Duration)>,
     failed: Option<u32>,
     /// What was resident when it was measured last.
     highest: u64,
@@ -70,7 +73,8 @@ impl<'a> Measurer<'a> {
         let Some((_, began)) = self.at_work.take_if(|(at_work, _)| *at_work == pid) else {
             return;
         };
-        self.due = Instant::now() + (began.elapsed() * COST).max(SHORTEST);
+        let cost = children_time().saturating_sub(began);
+        self.due = Instant::now() + (cost * COST).max(SHORTEST);
         self.kills += u64::from(end == End::Signal(libc::SIGKILL));
         self.start();
     }
@@ -92,10 +96,19 @@ impl<'a> Measurer<'a> {
     }
 
     fn begin(&mut self, why: Why) {
-        let began = Instant::now();
+        let began = children_time();
         // Where no process can be had, there is one measurement less.
         self.at_work = process::apart(|| (self.measure)(why)).ok().map(|pid| (pid, began));
     }
+}
+
+/// What the children that have ended have cost the processor.
+fn children_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Duration::ZERO;
+    };
+    let microseconds = [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds());
+    Duration::from_micros(microseconds.iter().sum::<i64>().unsigned_abs())
 }
 
 #[cfg(test)]
