@@ -68,15 +68,16 @@ impl<'a> Measurer<'a> {
         }
     }
 
-    /// A child other than the job has ended.
-    pub fn reaped(&mut self, pid: Pid, end: End) {
+    /// A child other than the job has ended. `true` if it was one that measured.
+    pub fn reaped(&mut self, pid: Pid, end: End) -> bool {
         let Some((_, began)) = self.at_work.take_if(|(at_work, _)| *at_work == pid) else {
-            return;
+            return false;
         };
         let cost = children_time().saturating_sub(began);
         self.due = Instant::now() + (cost * COST).max(SHORTEST);
         self.kills += u64::from(end == End::Signal(libc::SIGKILL));
         self.start();
+        true
     }
 
     /// Waits for the last one. Returns how many the kernel has killed, for memory as it must be.
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(measurer.failed, Some(7));
         let end = process::wait_for(pid).expect("it is our child");
         assert_eq!(end, End::Status(1));
-        measurer.reaped(pid, end);
+        assert!(measurer.reaped(pid, end));
         let (next, _) = measurer.at_work.expect("the failure comes next");
         assert!(next != pid && measurer.failed.is_none());
         measurer.due = Instant::now();

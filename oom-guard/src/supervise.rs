@@ -33,6 +33,9 @@ use crate::witness::Witness;
 /// Signals that are remembered for the verdict: the last ones say the most.
 const MOST_SIGNALS: usize = 16;
 
+/// So long at most the preload waits to be measured.
+const LONGEST_MEASUREMENT: Duration = Duration::from_secs(1);
+
 /// No clock is due later than this; more may not fit the kernel's own.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -101,7 +104,9 @@ impl Events {
                 Event::Ended(end) => return duties.glass.end(end),
                 Event::Stopped(signal) => stop_as_the_job(signal),
                 Event::Reaped(pid, end) => {
-                    duties.measurer.reaped(pid, end);
+                    if duties.measurer.reaped(pid, end) {
+                        duties.reports.put_off_failure(Duration::ZERO);
+                    }
                     duties.reports.reaped(pid, end);
                 }
                 Event::ForTheJob { number, sender } => {
@@ -259,6 +264,7 @@ impl Duties<'_> {
                 self.lookout.note();
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
+                self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {

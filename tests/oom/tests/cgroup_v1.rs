@@ -20,7 +20,8 @@ fn is_reported(outcome: &Outcome, here: &Place, limit: &Cgroup) -> Report {
     // It shows what the limit counts, if that was measured.
     let shown = report.ranked_at(here);
     assert!(picture.at(here).abs_diff(shown) <= 1, "{picture}{report}");
-    assert!(shown.abs_diff(truth) < allowed, "{report}");
+    // Of a block that is being filled, only a part is there.
+    assert!(shown <= truth + allowed, "{report}");
     let named = outcome.our_lines().iter().any(|line| line.contains(&here.to_string()));
     assert!(named, "no line of ours names {here}: {outcome}");
     report
