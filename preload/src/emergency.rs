@@ -129,8 +129,9 @@ fn tell(is_new: bool) {
 /// Lets the supervisor measure what is resident before the program unwinds, if it does so soon.
 fn let_measure() {
     let Some(header) = file::header() else { return };
-    let began = sys::monotonic_ns();
-    while header.measured_epoch.load(Relaxed) != header.oom_epoch.load(Relaxed)
+    let (began, epoch) = (sys::monotonic_ns(), header.oom_epoch.load(Relaxed));
+    // It may be of a later one, of another thread.
+    while header.measured_epoch.load(Relaxed) < epoch
         && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS
     {
         sys::sleep_ns(LOOK_NS);
