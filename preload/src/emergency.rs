@@ -131,9 +131,7 @@ fn let_measure() {
     let Some(header) = file::header() else { return };
     let (began, epoch) = (sys::monotonic_ns(), header.oom_epoch.load(Relaxed));
     // It may be of a later one, of another thread.
-    while header.measured_epoch.load(Relaxed) < epoch
-        && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS
-    {
+    while header.measured_epoch.load(Relaxed) < epoch && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS {
         sys::sleep_ns(LOOK_NS);
     }
 }
