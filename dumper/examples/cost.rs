@@ -12,7 +12,7 @@ use std::time::Instant;
 use builder::{Builder, Held};
 use dumper::report::{self, Occasion};
 use dumper::units::Bytes;
-use dumper::{Run, process};
+use dumper::{Run, bundle, process};
 use recording::AllocFunction;
 
 fn main() {
@@ -88,13 +88,17 @@ fn report(file: &Path, folder: &Path) {
     let read = start.elapsed();
     report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
     let all = start.elapsed();
+    let bundle = bundle::write(folder, &Run::default(), &processes, &[]).expect("a writable folder");
+    let bundled = start.elapsed() - all;
+    let bundle = std::fs::metadata(bundle.path).map_or(0, |about| about.len());
     let entries = std::fs::read_dir(folder).expect("a readable folder").flatten();
     let reports = entries.filter(|entry| entry.path() != file);
     let written: u64 = reports.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!(
-        "  headers in {read:.1?}, all in {all:.1?}, {} written, at most {} resident",
+        "  headers in {read:.1?}, all in {all:.1?}, a bundle of {} in {bundled:.1?}, {} written, at most {} resident",
+        Bytes(bundle),
         Bytes(written),
         most.unwrap_or("unknown").trim()
     );

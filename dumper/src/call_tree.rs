@@ -4,13 +4,15 @@ mod condensed;
 mod hottest;
 mod resident;
 
+use serde::{Deserialize, Serialize};
+
 use crate::label::Call;
 use crate::recording::{Recording, Tally};
 
 pub use hottest::Hot;
 
 /// The moments that a recording knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// When the recording was read, or the process ended.
     Live,

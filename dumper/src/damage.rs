@@ -3,12 +3,13 @@
 use std::fmt;
 
 use recording::{MAX_CHUNKS, Table, VERSION};
+use serde::{Deserialize, Serialize};
 
 use crate::call_tree::Moment;
 use crate::units::Bytes;
 
 /// Something in a recording that is not as it should be. The rest of the recording is used nevertheless.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Damage {
     /// The header states other sizes than this version's.
     Sizes,
@@ -26,6 +27,7 @@ pub enum Damage {
     /// The header publishes more records than the file holds.
     MissingRecords {
         /// Of which table.
+        #[serde(with = "crate::recording::table_code")]
         table: Table,
         /// As many should be there.
         published: u32,

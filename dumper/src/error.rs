@@ -19,6 +19,18 @@ enum Reason {
     Io(io::Error),
     Recording(ReadError),
     Json(serde_json::Error),
+    Bundle(BundleError),
+}
+
+/// Why there is nothing to be had from a bundle.
+#[derive(Debug)]
+pub(crate) enum BundleError {
+    /// It does not begin as one does.
+    None,
+    /// It was cut off, or altered.
+    Torn,
+    /// It is of this later version.
+    Newer(u32),
 }
 
 impl Error {
@@ -54,6 +66,14 @@ impl Error {
         }
     }
 
+    pub(crate) fn bundle(path: &Path, reason: BundleError) -> Error {
+        Error {
+            tried: "read",
+            path: path.to_owned(),
+            reason: Reason::Bundle(reason),
+        }
+    }
+
     /// The file or folder that it is about.
     pub fn path(&self) -> &Path {
         &self.path
@@ -67,6 +87,21 @@ impl fmt::Display for Error {
             Reason::Io(reason) => reason.fmt(f),
             Reason::Recording(reason) => reason.fmt(f),
             Reason::Json(reason) => reason.fmt(f),
+            Reason::Bundle(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for BundleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BundleError::None => write!(f, "not a bundle of fil-profile"),
+            BundleError::Torn => write!(f, "the bundle was cut off or altered on its way; get it anew"),
+            BundleError::Newer(version) => write!(
+                f,
+                "the bundle has version {version} and this fil-profile knows versions up to {}; use a newer fil-profile",
+                crate::bundle::VERSION
+            ),
         }
     }
 }

@@ -26,6 +26,14 @@ impl Call<'_> {
         self.with_file(short_path(self.file, directory))
     }
 
+    /// The path of the file as [`short`](Self::short) shows it; empty for made-up functions.
+    pub fn short_file(&self, directory: &str) -> Cow<'_, str> {
+        match printable(short_path(self.file, directory)) {
+            Cow::Borrowed(file) => Cow::Borrowed(file),
+            Cow::Owned(file) => Cow::Owned(file),
+        }
+    }
+
     /// Whether it belongs to Python or to an installed package rather than to the user's own program.
     pub fn is_library(&self) -> bool {
         self.file.starts_with('<') || library_part(self.file).is_some()

@@ -4,13 +4,15 @@
 //! process::load   headers of all recordings ─▶ which process and moment is worth showing
 //! Process::read   one Recording at a time ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
 //!                                                └─ condensed ─▶ Drawing ─▶ SVG    (what is too small or too deep, folded)
-//! report::write   pictures, index.html, report.json, lines for the log
+//! report::write   pictures, index.html, report.json, lines for the log; report::export one of them, or another tool's format
+//! bundle::write   all of a run in one file, which bundle::read makes processes of again
 //! ```
 //!
 //! Damage in a recording is data, shown in every report; an error is only what leaves nothing to report.
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod call_tree;
 pub mod damage;
 pub mod error;
@@ -35,4 +37,4 @@ pub use outcome::Outcome;
 pub use process::Process;
 pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};
-pub use save::keep;
+pub use save::{keep, save_as};

@@ -202,6 +202,22 @@ impl Measurements {
         save(folder, &name, |out| out.write_all(&text)).map(drop)
     }
 
+    /// For a recording whose sites have other places, or none.
+    pub(crate) fn move_sites(&mut self, place: impl Fn(u32) -> Option<u32>) {
+        for measured in [&mut self.latest, &mut self.highest, &mut self.failed]
+            .into_iter()
+            .flatten()
+        {
+            let moved = measured.sites.drain(..).filter_map(|site| {
+                Some(SitePages {
+                    site: place(site.site)?,
+                    ..site
+                })
+            });
+            measured.sites = moved.collect();
+        }
+    }
+
     /// Adds a measurement, in its places.
     pub fn add(&mut self, measured: Measured, has_failed: bool) {
         self.format = 1;

@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::damage::{Damage, ReadError};
 use crate::error::Error;
 use crate::label::{cut, printable};
 use crate::measured::Measurements;
 use crate::recording::{Facts, InFile, Recording};
+use crate::source::KeptLines;
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -19,6 +21,16 @@ pub struct Process {
     pub facts: Facts,
     /// What is wrong with the header.
     pub damage: Vec<Damage>,
+    /// All of it, where it comes from a bundle; then there need be no such file.
+    pub bundled: Option<Bundled>,
+}
+
+/// A recording that a bundle has kept.
+#[derive(Clone, Debug)]
+pub struct Bundled {
+    pub(crate) recording: Arc<Recording>,
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) lines: Arc<KeptLines>,
 }
 
 impl Process {
@@ -35,9 +47,17 @@ impl Process {
     ///
     /// It can no longer be read.
     pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
+        if let Some(bundled) = &self.bundled {
+            return Ok(((*bundled.recording).clone(), bundled.damage.clone()));
+        }
         let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
         recording.measurements = Measurements::load(&self.path);
         Ok((recording, damage))
+    }
+
+    /// What a bundle has kept of source files.
+    pub(crate) fn lines(&self) -> Option<Arc<KeptLines>> {
+        self.bundled.as_ref().map(|bundled| Arc::clone(&bundled.lines))
     }
 
     /// Which recording of the process this is: a process that executes another program begins a new one.
@@ -80,6 +100,7 @@ fn read(path: &Path) -> Result<Process, Error> {
         path: path.to_owned(),
         facts,
         damage,
+        bundled: None,
     })
 }
 

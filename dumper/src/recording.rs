@@ -2,10 +2,13 @@
 
 pub mod blocks;
 mod bytes;
+mod coded;
 mod events;
 mod facts;
 mod kinds;
+mod made_up;
 mod names;
+mod rows;
 mod sites;
 mod tables;
 
@@ -13,6 +16,7 @@ use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
 use recording::{Header, MAGIC, Table, VERSION};
+use serde::{Deserialize, Serialize};
 
 use crate::call_tree::Moment;
 use crate::damage::{Damage, Findings, ReadError};
@@ -20,9 +24,11 @@ use crate::label::Call;
 use crate::measured::Measurements;
 
 pub(crate) use bytes::{Bytes, InFile};
+pub(crate) use coded::table as table_code;
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
 pub use kinds::{ByKind, Held, Kinds};
+pub(crate) use rows::Rows;
 pub use sites::{Site, Tally};
 
 use bytes::{u32_at, u64_at};
@@ -44,7 +50,8 @@ pub struct Recording {
 }
 
 /// One line of one function under one caller; its parent's id is smaller than its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Node {
     pub(crate) parent: u32,
     /// Equal for equal file and name.
@@ -52,7 +59,8 @@ pub(crate) struct Node {
     pub(crate) line: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 struct Function {
     file: u32,
     name: u32,

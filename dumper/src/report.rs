@@ -2,7 +2,9 @@
 
 mod account;
 mod choice;
+mod diff;
 mod drawing;
+mod export;
 mod flamegraph;
 mod folded;
 mod index;
@@ -10,7 +12,11 @@ mod json;
 mod ledger;
 mod near_limit;
 mod pictures;
+mod pprof;
+mod speedscope;
+mod stacks;
 mod summary;
+mod table;
 mod verdict;
 mod words;
 
@@ -18,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::process::Process;
-use crate::run::Run;
+use crate::run::{Headline, Run};
 use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
@@ -26,6 +32,8 @@ use crate::timeline;
 use account::Account;
 use pictures::Pictures;
 
+pub use diff::{Diff, Side};
+pub use export::{Format, Subject, export};
 pub use near_limit::near_limit;
 
 /// Why a report is written.
@@ -52,6 +60,8 @@ pub struct Written {
     pub index: PathBuf,
     /// Lines for the job's log.
     pub summary: Vec<String>,
+    /// The most that fits a line; none if nothing was recorded.
+    pub headline: Option<Headline>,
 }
 
 /// Longest message that Kubernetes takes, in bytes.
@@ -75,7 +85,7 @@ pub fn write(
     let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
     let mut pictures = Pictures {
         folder,
-        sources: Sources::new(&run.directory),
+        sources: Sources::of(run, processes),
     };
     let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
     let mut sources = pictures.sources;
@@ -84,12 +94,14 @@ pub fn write(
     save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
     let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
     let summary = summary::lines(&account);
+    let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {
         out_of_memory: path(account.out_of_memory),
         peak: path(account.peak),
         index,
         summary,
+        headline,
     })
 }
 

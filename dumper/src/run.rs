@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::label::printable;
 use crate::outcome::{Limit, Outcome};
 use crate::save::save;
 
@@ -47,8 +48,24 @@ pub struct Run {
     pub limits: Vec<Limit>,
     /// What call sites are ranked by: `requested` or `resident`; empty for what the limit counts.
     pub rank: String,
+    /// Whether the recordings stay where they are when the bundle has been written.
+    pub keep_recording: bool,
+    /// What its report says, in short; none until there is one.
+    pub headline: Option<Headline>,
     /// Whether the last report is on disk. A run whose supervisor is gone and that says no ended without one.
     pub report_written: bool,
+}
+
+/// The most of a report that fits a line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Headline {
+    /// Bytes at the highest total of any process.
+    pub peak_bytes: u64,
+    /// The line that held the most, for a reader: the user's own if there is one.
+    pub culprit: Option<String>,
+    /// What it held of the memory of its process, as a fraction.
+    pub share: f64,
 }
 
 /// How a job ended.
@@ -66,6 +83,22 @@ pub struct Ending {
 }
 
 impl Run {
+    /// The command line as people remember it: the script or program without its folders and without the interpreter, and its
+    /// arguments.
+    pub fn short_command(&self) -> String {
+        let base = |word: &String| word.rsplit('/').next().unwrap_or(word).to_owned();
+        let script = match &self.command[..] {
+            [program, script, ..] if base(program).starts_with("python") && !script.starts_with('-') => 1,
+            _ => 0,
+        };
+        let words = self.command.iter().skip(script);
+        let words = words.enumerate().map(|(index, word)| match index {
+            0 => base(word),
+            _ => word.clone(),
+        });
+        printable(&words.collect::<Vec<_>>().join(" ")).into_owned()
+    }
+
     /// Reads `run.json` in a run folder.
     pub fn load(folder: &Path) -> Result<Run, Error> {
         let path = folder.join(FILE);
@@ -104,6 +137,26 @@ mod tests {
         };
         run.save(folder.path()).unwrap();
         assert_eq!(Run::load(folder.path()).unwrap(), run);
+    }
+
+    #[test]
+    fn a_command_is_remembered_by_its_script() {
+        let short = |line: &str| {
+            let command = line.split(' ').map(str::to_owned).collect();
+            Run {
+                command,
+                ..Run::default()
+            }
+            .short_command()
+        };
+        assert_eq!(
+            short("/usr/bin/python3 /home/ada/job.py --in /data/x"),
+            "job.py --in /data/x"
+        );
+        assert_eq!(short("/usr/bin/python3 -m pytest"), "python3 -m pytest");
+        assert_eq!(short("/bin/sh job.sh"), "sh job.sh");
+        assert_eq!(short("python3"), "python3");
+        assert_eq!(Run::default().short_command(), "");
     }
 
     #[test]

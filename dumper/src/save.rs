@@ -30,6 +30,21 @@ pub(crate) fn save(
     Ok(path)
 }
 
+/// Writes the file that the user has named; into one that is no regular file, such as a pipe, as it stands.
+///
+/// # Errors
+///
+/// It cannot be written, or `write` says so.
+pub fn save_as(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let is_other = fs::metadata(path).is_ok_and(|about| !about.is_file());
+    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_other) else {
+        let written = File::create(path).and_then(|mut file| write(&mut file));
+        return written.map_err(|reason| Error::write(path, reason));
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    save(folder.unwrap_or(Path::new(".")), name, write).map(drop)
+}
+
 /// Puts the files of a folder on disk, and their names.
 ///
 /// # Errors
@@ -95,6 +110,19 @@ mod tests {
         assert!(error.unwrap_err().to_string().ends_with("a.txt: no more"));
         assert_eq!(fs::read(folder.path().join("a.txt")).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_written_to_and_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |out: &mut dyn Write| out.write_all(b"text");
+        save_as(Path::new("/dev/null"), write).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let path = folder.path().join("a.txt");
+        save_as(&path, write).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"text");
+        let error = save_as(folder.path(), write).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write"), "{error}");
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! Lines of source files, for as far as they can be had without any risk.
 
 mod encoding;
+mod kept;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::label::{cut, printable};
+use crate::label::{Call, cut, printable};
+use crate::process::Process;
+use crate::run::Run;
+
+pub(crate) use kept::KeptLines;
 
 /// Longer files are data, whatever their name says.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -15,10 +21,14 @@ const LARGEST_FILE: u64 = 4 << 20;
 const LARGEST_SUM: usize = 4 << 20;
 /// Characters of a line that are shown.
 const LONGEST_LINE: usize = 100;
+/// Lines before and after one of the user's own that a bundle keeps with it.
+const AROUND: u32 = 4;
 
 /// The source files of one report; each is read once, unless they are many.
 pub(crate) struct Sources {
     directory: PathBuf,
+    /// What is known from a bundle.
+    known: Option<Arc<KeptLines>>,
     files: HashMap<String, Option<Text>>,
     kept: usize,
 }
@@ -30,10 +40,19 @@ struct Text {
 }
 
 impl Sources {
+    /// For the reports of a run.
+    pub(crate) fn of(run: &Run, processes: &[Process]) -> Sources {
+        Sources {
+            known: processes.iter().find_map(Process::lines),
+            ..Sources::new(&run.directory)
+        }
+    }
+
     /// Relative paths are resolved against `directory`.
     pub(crate) fn new(directory: &Path) -> Sources {
         Sources {
             directory: directory.to_owned(),
+            known: None,
             files: HashMap::new(),
             kept: 0,
         }
@@ -41,8 +60,31 @@ impl Sources {
 
     /// A line, counted from 1, without its indentation and fit to be shown; none if it is blank or cannot be had.
     pub(crate) fn line(&mut self, file: &str, line: u32) -> Option<String> {
+        let shown = shown(self.raw(file, line)?.trim());
+        (!shown.is_empty()).then_some(shown)
+    }
+
+    /// Adds a line as it stands, and those around it if the user wrote them, to what a bundle keeps.
+    pub(crate) fn keep(&mut self, file: &str, line: u32, kept: &mut KeptLines) {
+        let call = Call {
+            file,
+            function: "",
+            line,
+        };
+        let around = if call.is_library() { 0 } else { AROUND };
+        for line in line.saturating_sub(around).max(1)..=line.saturating_add(around) {
+            if let Some(text) = self.raw(file, line) {
+                kept.keep(file, line, text.trim_end());
+            }
+        }
+    }
+
+    fn raw(&mut self, file: &str, line: u32) -> Option<&str> {
         if file.is_empty() || file.starts_with('<') || line == 0 {
             return None;
+        }
+        if let Some(known) = self.known.as_ref().filter(|known| known.has(file)) {
+            return known.get(file, line);
         }
         if !self.files.contains_key(file) {
             let text = read(&self.directory.join(file));
@@ -56,12 +98,14 @@ impl Sources {
         }
         let text = self.files.get(file)?.as_ref()?;
         let (begin, end) = *text.lines.get(line as usize - 1)?;
-        let code = text.text.get(begin as usize..end as usize)?.trim();
-        // Cut first: the rest of a megabyte on one line is not worth looking at.
-        let spaced = cut(code, LONGEST_LINE).replace(['\t', '\u{c}'], " ");
-        let shown = cut(&printable(&spaced), LONGEST_LINE).into_owned();
-        (!shown.is_empty()).then_some(shown)
+        text.text.get(begin as usize..end as usize)
     }
+}
+
+fn shown(code: &str) -> String {
+    // Cut first: the rest of a megabyte on one line is not worth looking at.
+    let spaced = cut(code, LONGEST_LINE).replace(['\t', '\u{c}'], " ");
+    cut(&printable(&spaced), LONGEST_LINE).into_owned()
 }
 
 impl Text {

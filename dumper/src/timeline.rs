@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::save::save;
@@ -15,7 +15,8 @@ const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_by
 const MOST_ROWS: usize = 2000;
 
 /// How much memory a job had at one time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sample {
     /// Since the job's start.
     pub seconds: f64,
@@ -48,6 +49,15 @@ pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(reason) => Err(Error::read(&path, reason)),
     }
+}
+
+/// Writes the timeline of a run that has ended, in place of one that there may be.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn save_all(folder: &Path, samples: &[Sample]) -> Result<(), Error> {
+    rewrite(folder, samples).map(drop)
 }
 
 /// The timeline of a run as it is written. A row is in the file as soon as it is kept; when there are too many, every

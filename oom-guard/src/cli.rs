@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::diff::Allowance;
 use crate::error::Error;
 use crate::size;
 
@@ -22,6 +23,7 @@ Examples:
 Options stand before `run`; what follows `run` belongs to the job. The job keeps its arguments,
 stdin, stdout, terminal and exit status. When it has ended, the reports are in the run folder:
 index.html, peak-memory.svg, and out-of-memory.svg if it ran out or was killed for its memory.
+profile.fil is the run in one file: `fil-profile report profile.fil` on any machine.
 Close to a limit there is a report while the job runs, and on SIGTERM; `kill -USR2` or
 `fil-profile snapshot` make one at any time.
 
@@ -32,7 +34,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
   53   the job ran out of memory under --on-oom=exit
   126  cannot be executed    127  no such program
-  1    `report` or `snapshot` found nothing to report";
+  1    `report`, `diff`, `ls` or `snapshot` found nothing to report
+  3    `diff --fail-above` found more growth than that";
 
 /// Runs a job unchanged and shows which lines of code held its memory when it ran out.
 #[derive(Debug, Parser)]
@@ -44,7 +47,9 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
     subcommand_value_name = "COMMAND",
     override_usage = "fil-profile [OPTIONS] run SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]\n       \
                       fil-profile [OPTIONS] python [ARGS...]\n       \
-                      fil-profile [OPTIONS] report [PATH]\n       \
+                      fil-profile [OPTIONS] report [WHAT] [--format FORMAT] [-o FILE]\n       \
+                      fil-profile [OPTIONS] ls [DIR]\n       \
+                      fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
                       fil-profile snapshot PID|DIR",
     after_help = EXAMPLES
 )]
@@ -95,6 +100,11 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_REQUIRE", hide_env_values = true)]
     pub require: bool,
 
+    /// Keep the raw recordings of the job's processes beside profile.fil, which has all that a report needs
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
+    pub keep_recording: bool,
+
     /// Print the licences of fil-profile and of all it is built from
     #[arg(long)]
     pub license: bool,
@@ -121,10 +131,45 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Write the report of an earlier run again: of a run folder, one recording, or the newest run
+    /// Write the report of an earlier run again, or one document of it in a format of choice
+    #[command(override_usage = "fil-profile report [WHAT] [--format FORMAT] [-o FILE]")]
     Report {
-        /// A run folder, a recording, or a folder of runs [default: the newest run in the output folder]
+        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs [default: the newest run in the output
+        /// folder]
+        #[arg(value_name = "WHAT")]
         path: Option<PathBuf>,
+        /// Write this alone, instead of the files of the run folder
+        #[arg(short, long)]
+        format: Option<Format>,
+        /// As `--format text`
+        #[arg(long, conflicts_with = "format")]
+        text: bool,
+        /// Where to; `-` is stdout, as is nothing
+        #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
+        file: Option<PathBuf>,
+    },
+    /// List the runs in a folder, the newest first: when, what, how it ended, its peak, and what held most of it
+    Ls {
+        /// A folder of runs [default: the output folder]
+        #[arg(value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// As many of them; 0 for all
+        #[arg(short = 'n', long, value_name = "COUNT", default_value = "20")]
+        last: usize,
+    },
+    /// Show what grew and what shrank from one run to another
+    #[command(override_usage = "fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]")]
+    Diff {
+        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs, of which the newest is meant
+        old: PathBuf,
+        /// The same
+        new: PathBuf,
+        /// Where to draw a flame graph of the difference: red grew, blue shrank
+        #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
+        file: Option<PathBuf>,
+        /// End with status 3 if the peak grew by more than this, e.g. 10% or 100MiB
+        #[arg(long, value_name = "MOST", value_parser = Allowance::parse)]
+        fail_above: Option<Allowance>,
     },
     /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
     Snapshot {
@@ -132,6 +177,31 @@ pub enum Command {
         #[arg(value_name = "PID|DIR")]
         job: OsString,
     },
+}
+
+/// What `report` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For `pprof` and what reads its profiles.
+    Pprof,
+    /// For speedscope.
+    Speedscope,
+    /// Call sites as a table.
+    Csv,
+    /// Callstacks, a line each, for what draws flame graphs.
+    Folded,
+    /// The report for programs.
+    Json,
+    /// The page.
+    Html,
+    /// The lines for a terminal.
+    Text,
+    /// The flame graph.
+    Svg,
+    /// The flame graph from the allocating lines outwards.
+    SvgReversed,
+    /// The bundle.
+    Fil,
 }
 
 /// What happens when memory runs out.

@@ -4,12 +4,14 @@ mod areas;
 mod browser;
 mod cgroup;
 mod cli;
+mod diff;
 mod doorbell;
 mod elf;
 mod error;
 mod evidence;
 mod exit;
 mod expendable;
+mod export;
 mod facts;
 mod filesystem;
 mod folder;
@@ -24,12 +26,15 @@ mod limits;
 mod local_time;
 mod lock;
 mod lookout;
+mod ls;
 mod measure;
 mod measurer;
 mod orphans;
 mod pagemap;
+mod paint;
 mod process;
 mod procfs;
+mod progress;
 mod record;
 mod report;
 mod reports;
@@ -39,6 +44,7 @@ mod say;
 mod settings;
 mod size;
 mod snapshot;
+mod subject;
 mod supervise;
 mod target;
 mod termination;
@@ -48,8 +54,6 @@ mod verdict;
 mod watch;
 mod witness;
 mod workplace;
-
-use std::io::{Write, stdout};
 
 use error::Error;
 use exit::End;
@@ -74,12 +78,16 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
+        Task::Export(path, format, file) => {
+            export::export(path, &settings.output, format, file.as_deref()).map(|()| End::Status(0))
+        }
+        Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
+        Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
         Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }
 }
 
-/// For a reader who may have seen enough: a closed stdout is no failure.
 fn show(text: &str) -> End {
-    let _ = stdout().write_all(text.as_bytes());
+    say::show(text);
     End::Status(0)
 }

@@ -94,6 +94,8 @@ fn report(path: &Path) -> Result<(), String> {
     }
     match &written {
         Ok(written) => {
+            run.headline = written.headline.clone();
+            material.bundle(&folder, &run, !run.keep_recording);
             if written.out_of_memory.is_some() {
                 let _ = folder.link_out_of_memory();
             }

@@ -82,6 +82,7 @@ impl Record {
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
             rank: settings.rank.map_or(String::new(), |rank| rank.name().to_owned()),
+            keep_recording: settings.keep_recording,
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
             identity,
@@ -310,6 +311,8 @@ impl Record {
                 let _ = self.folder.link_out_of_memory();
             }
             tidy::remove_small(&material.processes);
+            run.headline = written.headline;
+            material.bundle(&self.folder, &run, !run.keep_recording);
             page = Some(written.index).filter(|_| may && browser::has_audience());
         }
         settle(run, &self.folder);

@@ -1,27 +1,29 @@
 //! Writing the report of a run and saying what there is to say about it.
 
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use dumper::process::{self, Process};
 use dumper::report::{self, Occasion, Written};
 use dumper::run::Run;
+use dumper::{bundle, timeline};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
-use crate::limits::Limits;
-use crate::lock::{self, Supervisor};
-use crate::say::say;
+use crate::lock::Supervisor;
+use crate::paint::Tone;
+use crate::progress::Progress;
+use crate::say::{say, say_in};
 use crate::settings::Settings;
-use crate::unsupervised;
-use crate::workplace::Workplace;
-
-/// Whoever waits longer than this is told what for.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::subject::{Origin, Subject};
+use crate::{tidy, unsupervised};
 
 /// What a report is made from.
+#[derive(Debug)]
 pub struct Material {
     /// The recordings that can be read.
     pub processes: Vec<Process>,
@@ -29,11 +31,65 @@ pub struct Material {
 }
 
 impl Material {
-    /// That of `source`, a folder of recordings or one of them.
+    /// That of `source`, a folder with recordings or a bundle, or one of them. Of a process that has both, the bundle knows
+    /// more, unless the process has gone on.
     pub fn load(source: &Path) -> Result<Self, String> {
-        let (processes, unreadable) = process::load(source).map_err(|error| error.to_string())?;
+        let bundle = bundle::of(source).filter(|_| source.is_dir());
+        let (mut processes, mut unreadable) = process::load(source).map_err(|error| error.to_string())?;
+        match bundle.map(|path| bundle::read(&path)) {
+            None => {}
+            Some(Ok(bundle)) => {
+                for bundled in bundle.processes {
+                    match processes.iter_mut().find(|known| name(known) == name(&bundled)) {
+                        None => processes.push(bundled),
+                        Some(known) if is_as_old(known, &bundled) => *known = bundled,
+                        Some(_) => {}
+                    }
+                }
+                processes.sort_by_key(|process| process.facts.started_ns);
+            }
+            Some(Err(error)) => unreadable.push(error),
+        }
         unreadable.iter().for_each(say);
         Ok(Self { processes, unreadable })
+    }
+
+    /// Writes the bundle of a run that has ended, if there are recordings that it does not come from, and removes these if they
+    /// are not to be kept.
+    pub fn bundle(&self, folder: &RunFolder, run: &Run, removes: bool) {
+        if self.processes.iter().all(|process| process.bundled.is_some()) {
+            return;
+        }
+        let run = Run {
+            report_written: true,
+            ..run.clone()
+        };
+        // A timeline less is no reason to lose the rest.
+        let timeline = timeline::load(&folder.path).unwrap_or_default();
+        let recordings = match bundle::write(&folder.path, &run, &self.processes, &timeline) {
+            Ok(written) => written.recordings,
+            Err(error) => return say(format!("{error}; the recordings stay")),
+        };
+        if removes {
+            // Where memory was short, the machine may be the next to go.
+            if unsupervised::is_about_memory(&run) {
+                unsupervised::keep(folder);
+            }
+            tidy::remove_bundled(&recordings);
+        }
+    }
+
+    /// That of a bundle.
+    pub fn of(processes: Vec<Process>) -> Self {
+        Self {
+            processes,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// What could not be read.
+    pub fn unreadable(&self) -> &[dumper::Error] {
+        &self.unreadable
     }
 
     /// Whether nothing has been recorded.
@@ -48,7 +104,7 @@ impl Material {
 
     /// Writes the report into `folder`.
     pub fn write(&self, folder: &Path, run: &Run, occasion: Occasion) -> Result<Written, String> {
-        let _progress = Progress::new();
+        let _progress = Progress::of("writing the report");
         let written = report::write(folder, run, &self.processes, &self.unreadable, occasion);
         written.map_err(|error| {
             if occasion == Occasion::Ended {
@@ -60,71 +116,98 @@ impl Material {
     }
 }
 
-/// Says what a report has to say.
-pub fn tell(written: &Written) {
-    written.summary.iter().for_each(say);
+fn is_as_old(recording: &Process, bundled: &Process) -> bool {
+    let age = |process: &Process| (process.facts.samples, process.facts.state, process.facts.live_bytes);
+    age(recording) == age(bundled)
 }
 
-/// `fil-profile report`: of a run folder, of one recording, or of the newest run in a folder.
+fn name(process: &Process) -> Option<&OsStr> {
+    process.path.file_name()
+}
+
+/// Says what a report has to say.
+pub fn tell(written: &Written) {
+    let first = match written.out_of_memory {
+        Some(_) => Tone::Bad,
+        None => Tone::Strong,
+    };
+    let culprit = written.summary.iter().position(|line| is_share(line));
+    for (index, line) in written.summary.iter().enumerate() {
+        match index {
+            0 => say_in(first, line),
+            index if Some(index) == culprit => say_in(Tone::Strong, line),
+            _ if line.starts_with("Wrote ") => say_in(Tone::Quiet, line),
+            _ => say(line),
+        }
+    }
+}
+
+/// Whether a line begins with a share, as that of a call site.
+fn is_share(line: &str) -> bool {
+    let share = line.trim_start().split_once(" % ");
+    share.is_some_and(|(share, _)| share.parse::<f64>().is_ok())
+}
+
+/// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
 pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
-    // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
-    let _ = Limits::read().lifted().set();
-    let path = path.unwrap_or_else(|| settings.output.clone());
-    let cannot = |error: &dyn std::fmt::Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
-    let (folder, source) = find(&path).map_err(|error| cannot(&error))?;
-    let workplace = Workplace::of(&folder);
-    if source.is_none() && workplace.is_missing() {
-        let host = Run::load(&folder.path).unwrap_or_default().host;
-        let place = workplace.path.display();
-        return Err(cannot(&format!("its recordings are in {place} of {host}, or gone")));
-    }
-    let material = Material::load(source.as_deref().unwrap_or(&workplace.path)).map_err(Error::Report)?;
-    if material.is_unreadable() {
-        return Err(Error::Report("no recording can be read".to_owned()));
-    }
-    let mut run = Run::load(&folder.path).unwrap_or_default();
+    let mut subject = Subject::find(path, &settings.output)?;
     if let Some(rank) = settings.rank {
-        run.rank = rank.name().to_owned();
+        subject.run.rank = rank.name().to_owned();
     }
-    let supervisor = lock::supervisor(&folder.path);
-    let is_running = supervisor == Supervisor::Lives || unsupervised::is_running(&material.processes);
-    if is_running && run.ending.is_none() {
-        if material.is_empty() {
+    let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", subject.path.display()));
+    if subject.is_running {
+        if subject.material.is_empty() {
             return Err(cannot(&"nothing has been recorded so far"));
         }
-        let written = material.write(&folder.path, &run, Occasion::Requested);
-        tell(&written.map_err(Error::Report)?);
-        return Ok(());
-    }
-    if unsupervised::is_unjudged(&run) && folder::is_run(&folder.path) {
-        run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
-    }
-    if material.is_empty() && !unsupervised::is_worth_a_report(&run) {
+    } else if subject.material.is_empty() && !unsupervised::is_worth_a_report(&subject.run) {
         return Err(cannot(&"nothing was recorded"));
     }
-    let written = material
-        .write(&folder.path, &run, Occasion::Ended)
-        .map_err(Error::Report)?;
+    if let Origin::Bundle(path) = &subject.origin {
+        subject.folder = unpack(path, &subject).map_err(|error| cannot(&error))?;
+    }
+    let (folder, material, run) = (&subject.folder, &subject.material, &mut subject.run);
+    tidy::remove_unfinished(&folder.path);
+    let occasion = match subject.is_running {
+        true => Occasion::Requested,
+        false => Occasion::Ended,
+    };
+    let written = material.write(&folder.path, run, occasion).map_err(Error::Report)?;
     tell(&written);
-    if written.out_of_memory.is_some() {
+    if subject.is_running {
+        return Ok(());
+    }
+    if written.out_of_memory.is_some() && folder::is_run(&folder.path) {
         // A link less is no reason to lose the rest.
         let _ = folder.link_out_of_memory();
     }
-    // One that is on another machine and cannot be asked may still have its own word to say.
-    if source.is_none() && supervisor == Supervisor::Gone && !run.report_written {
-        unsupervised::settle(run, &folder);
+    if subject.origin == Origin::Run {
+        // One that is on another machine and cannot be asked may still have its own word to say.
+        let settles = subject.supervisor == Supervisor::Gone && !run.report_written;
+        run.headline = written.headline;
+        material.bundle(folder, run, settles && !run.keep_recording);
+        if settles {
+            unsupervised::settle(subject.run, folder);
+        }
     }
     Ok(())
 }
 
-/// The run folder, and the one recording that is meant, if it is one.
-fn find(path: &Path) -> Result<(RunFolder, Option<PathBuf>), String> {
-    let open = |folder: &Path| RunFolder::open(folder).map_err(|error| error.to_string());
-    if path.is_file() {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        return Ok((open(folder.unwrap_or(Path::new(".")))?, Some(path.to_owned())));
+/// A folder for the report of a bundle that is in no run folder: beside it, and called as it is.
+fn unpack(bundle: &Path, subject: &Subject) -> Result<RunFolder, String> {
+    let folder = bundle.with_extension("");
+    if folder == bundle {
+        return Err("a bundle of this name would be where its report has to be; call it something.fil".to_owned());
     }
-    Ok((find_run(path)?, None))
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        Err(error) => return Err(format!("cannot make {}: {error}", folder.display())),
+        Ok(()) => {}
+    }
+    let saved = subject.run.save(&folder);
+    saved.map_err(|error| error.to_string())?;
+    let saved = timeline::save_all(&folder, &subject.timeline);
+    saved.map_err(|error| error.to_string())?;
+    RunFolder::open(&folder).map_err(|error| error.to_string())
 }
 
 /// The run that a folder is, or the newest of those in it.
@@ -139,22 +222,4 @@ pub fn find_run(path: &Path) -> Result<RunFolder, String> {
     };
     let run = run.ok_or("no run in this folder")?;
     RunFolder::open(&run).map_err(|error| error.to_string())
-}
-
-/// Says after a while that we are still busy.
-struct Progress {
-    _done: mpsc::Sender<()>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let (done, wait) = mpsc::channel();
-        // A small stack: there may be little address space. Without the thread there is only no such line.
-        let _ = thread::Builder::new().stack_size(64 << 10).spawn(move || {
-            if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                say("writing the report …");
-            }
-        });
-        Self { _done: done }
-    }
 }

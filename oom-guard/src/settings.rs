@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, OnOom, RankBy};
+use crate::cli::{Cli, Command, Format, OnOom, RankBy};
+use crate::diff::Allowance;
 use crate::error::Error;
 
 /// How a job is to be run and reported on.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub rank: Option<RankBy>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
+    /// The recordings stay.
+    pub keep_recording: bool,
 }
 
 /// What is to be done.
@@ -41,6 +44,12 @@ pub enum Task {
     Python(Vec<OsString>),
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
+    /// Write one document about it, to a file or stdout.
+    Export(Option<PathBuf>, Format, Option<PathBuf>),
+    /// List this many runs in a folder; 0 for all.
+    List(Option<PathBuf>, usize),
+    /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.
+    Diff(PathBuf, PathBuf, Option<PathBuf>, Option<Allowance>),
     /// Report on a job that runs: by a process id or a folder.
     Snapshot(OsString),
 }
@@ -56,7 +65,27 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         }
         Some(Command::Run { job }) => Task::Run(job),
         Some(Command::Python { args }) => Task::Python(args),
-        Some(Command::Report { path }) => Task::Report(path),
+        Some(Command::Report {
+            path,
+            format,
+            text,
+            file,
+        }) => match format.or(text.then_some(Format::Text)) {
+            Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
+            None if file.is_some() => {
+                return Err(usage(
+                    "-o after `report` names the file for one --format, as in: fil-profile report --format html -o report.html",
+                ));
+            }
+            None => Task::Report(path),
+        },
+        Some(Command::Ls { path, last }) => Task::List(path, last),
+        Some(Command::Diff {
+            old,
+            new,
+            file,
+            fail_above,
+        }) => Task::Diff(old, new, file, fail_above),
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
@@ -70,6 +99,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         sample_interval: cli.sample_interval,
         rank: cli.rank,
         require: cli.require,
+        keep_recording: cli.keep_recording,
     };
     Ok((task, settings))
 }

@@ -4,13 +4,13 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dumper::process::Process;
 use dumper::recording::State;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
-use crate::facts::is_replaced;
+use crate::facts::{is_in_use, is_replaced};
 use crate::procfs;
 use crate::sampling;
 
@@ -29,6 +29,26 @@ pub fn remove_small(processes: &[Process]) {
         let _ = fs::remove_file(&process.path);
         let _ = fs::remove_file(dumper::measured::path(&process.path));
     }
+}
+
+/// Removes recordings that a bundle has, but not those of processes that still write to them.
+pub fn remove_bundled(recordings: &[PathBuf]) {
+    for recording in recordings.iter().filter(|recording| !is_in_use(recording)) {
+        // A file more is no trouble.
+        let _ = fs::remove_file(recording);
+    }
+}
+
+/// Removes what reports have left unfinished that somebody ended while they were written.
+pub fn remove_unfinished(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let unfinished = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".unfinished"));
+        let pid = name.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+        pid.is_some_and(|pid| !procfs::is_running(Path::new("/"), pid))
+    });
+    unfinished.for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// Removes recordings that were never begun for want of room on the disk, as their processes have said themselves. Returns
@@ -76,30 +96,15 @@ mod tests {
     fn process(pid: u32, peak_bytes: u64, state: State) -> Process {
         let facts = Facts {
             pid,
-            ppid: 0,
-            command: Vec::new(),
-            started_ns: 0,
             state,
-            python: None,
-            exact: false,
-            sample_interval: 0,
-            large_bytes: 0,
-            samples: 0,
-            live_bytes: 0,
             peak_bytes,
-            peak_time_ns: 0,
-            failure: None,
-            failures: 0,
-            arena_bytes: 0,
-            kinds: Default::default(),
-            stash_bytes: 0,
-            own_bytes: 0,
-            events: Vec::new(),
+            ..Facts::default()
         };
         Process {
             path: format!("{pid}-0.recording").into(),
             facts,
             damage: Vec::new(),
+            bundled: None,
         }
     }
 
@@ -141,6 +146,19 @@ mod tests {
         assert!(!gone.exists() && !zeros.exists());
         assert!(ours.exists() && full.exists() && lock.exists());
         assert!(!remove_unbegun(folder.path()));
+    }
+
+    #[test]
+    fn what_an_interrupted_report_left_goes_and_what_one_is_writing_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |pid: u32| folder.path().join(format!(".report.json.{pid}.unfinished"));
+        let (gone, ours) = (file(i32::MAX as u32), file(std::process::id()));
+        let others = [".hidden.unfinished", "report.json", ".report.json.7"].map(|name| folder.path().join(name));
+        for path in others.iter().chain([&gone, &ours]) {
+            fs::write(path, "half").unwrap();
+        }
+        remove_unfinished(folder.path());
+        assert!(!gone.exists() && ours.exists() && others.iter().all(|path| path.exists()));
     }
 
     #[test]

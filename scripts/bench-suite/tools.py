@@ -89,8 +89,8 @@ PLAIN = "plain"
 OURS = "fil-profile"
 TOOLS = [
     Tool(PLAIN, python_with(), quick=True),
-    Tool(OURS, ours(), data="**/*.recording", colour="#c1121f", quick=True),
-    Tool(f"{OURS}-exact", ours("--exact"), data="**/*.recording", colour="#f4845f", quick=True),
+    Tool(OURS, ours(), data="**/profile.fil", colour="#c1121f", quick=True),
+    Tool(f"{OURS}-exact", ours("--exact"), data="**/profile.fil", colour="#f4845f", quick=True),
     Tool("fil", fil, colour="#2a9d8f"),
     Tool("memray", memray(), memray_report, "*.bin", "#1d3557", quick=True),
     Tool("memray-python", memray("--trace-python-allocators"), memray_report, "*.bin", "#457b9d"),

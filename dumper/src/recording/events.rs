@@ -4,17 +4,22 @@ use std::mem::{offset_of, size_of};
 
 use recording::{EVENT_SLOTS, EventKind, Header};
 
+use serde::{Deserialize, Serialize};
+
 use super::bytes::{u32_at, u64_at};
+use super::coded;
 use crate::damage::Findings;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Event {
     /// Its number, from 1; where numbers are missing, later events have taken the place of older ones.
     pub number: u64,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: u64,
     /// What it was; none for a kind of a later version.
+    #[serde(with = "coded::event_kind")]
     pub kind: Option<EventKind>,
     /// What exactly; see [`EventKind`].
     pub detail: u32,

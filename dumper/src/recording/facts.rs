@@ -3,15 +3,18 @@
 use std::mem::offset_of;
 
 use recording::{AllocFunction, Header, STATE_ENDED, STATE_OOM_EXIT, Table};
+use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, u32_at, u64_at};
+use super::coded;
 use super::events::{self, Event};
 use super::kinds::Kinds;
 use super::tables::Tables;
 use crate::damage::Findings;
 
 /// One process, as its recording's header describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// Process id, in the job's own namespace.
     pub pid: u32,
@@ -56,9 +59,10 @@ pub struct Facts {
 }
 
 /// How far a process got, as far as it could still say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// It runs, or something ended it before it came to its exit handlers.
+    #[default]
     Running,
     /// It went through its exit handlers.
     Ended,
@@ -67,7 +71,8 @@ pub enum State {
 }
 
 /// An allocation that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Failure {
     /// Bytes that it asked for.
     pub request_bytes: u64,
@@ -76,6 +81,7 @@ pub struct Failure {
     /// When, nanoseconds since the Unix epoch.
     pub time_ns: u64,
     /// Which function was called; none if this version does not know it.
+    #[serde(with = "coded::alloc_function")]
     pub function: Option<AllocFunction>,
     pub(crate) node: u32,
 }

@@ -41,7 +41,8 @@ impl ByKind {
 }
 
 /// The three moments of a recording; zeros for what a file of version 1 does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Kinds {
     live: ByKind,
     peak: ByKind,

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::DAMAGED;
 use super::tables::Strings;
 use crate::damage::Findings;
 
 /// Names by a number of their own; 0 is the empty name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Names {
     text: String,
     /// Where each name ends, and the next one begins.

@@ -4,6 +4,7 @@ use std::mem::offset_of;
 use std::ops::AddAssign;
 
 use recording::{BLOCK_UNIT, Header, Table, VARIANCE_UNIT};
+use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
@@ -14,7 +15,8 @@ use crate::damage::Findings;
 const ABSURD: u64 = 1 << 52;
 
 /// A sum over samples. Sums saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Estimated bytes.
     pub bytes: u64,
@@ -60,7 +62,8 @@ impl AddAssign for Tally {
 }
 
 /// What one node has allocated itself and not freed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Site {
     pub(crate) node: u32,
     live: Tally,
@@ -69,6 +72,20 @@ pub struct Site {
 }
 
 impl Site {
+    /// One that holds this much now, and of which no more is known.
+    pub(super) fn live(node: u32, live: Tally) -> Site {
+        Site {
+            node,
+            live,
+            ..Site::default()
+        }
+    }
+
+    /// Whether it held nothing at any moment.
+    pub(super) fn is_empty(&self) -> bool {
+        [self.live, self.peak, self.oom].iter().all(|held| held.bytes == 0)
+    }
+
     /// What it held at a moment.
     pub fn at(&self, moment: Moment) -> Tally {
         match moment {

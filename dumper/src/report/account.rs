@@ -15,7 +15,8 @@ use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::rank::{self, Rank};
 use crate::recording::{Facts, Recording, State, Tally};
-use crate::run::Run;
+use crate::run::{Headline, Run};
+use crate::units::Share;
 
 /// Call sites that are kept of each moment.
 const SITES: usize = 200;
@@ -159,6 +160,17 @@ impl<'a> Account<'a> {
         self.out_of_memory.as_ref().or(self.peak.as_ref())
     }
 
+    /// What matters most, in short.
+    pub(super) fn headline(&self) -> Option<Headline> {
+        let shown = self.foremost()?;
+        let site = shown.sites.first();
+        Some(Headline {
+            peak_bytes: self.peak.as_ref().map_or(shown.total.bytes, |peak| peak.total.bytes),
+            culprit: site.map(|site| site.caller.as_ref().unwrap_or(&site.place).clone()),
+            share: site.map_or(0.0, |site| Share::of(site.held.bytes, shown.total.bytes).fraction()),
+        })
+    }
+
     /// Notes what is wrong with a process's recording, all of which is read only if it is `wanted`.
     fn look_at(&mut self, process: &'a Process, wanted: bool) -> Option<Recording> {
         let mut concern = |what| {
@@ -198,7 +210,7 @@ impl Listed {
 }
 
 impl<'a> Shown<'a> {
-    fn of(
+    pub(super) fn of(
         run: &Run,
         process: &'a Process,
         recording: &Recording,

@@ -18,7 +18,8 @@ use inferno::flamegraph::color::{BackgroundColor, parse_hex_color};
 use inferno::flamegraph::{Direction, Options, from_lines};
 
 use super::drawing::{Drawing, Frame, What};
-use crate::units::{Bytes, Share};
+use super::words;
+use crate::units::Share;
 use layout::{Percent, Place};
 
 pub(super) use names::{Name, Names};
@@ -35,8 +36,38 @@ pub(super) struct Caption {
     pub(super) subtitle: String,
 }
 
-/// Writes the picture.
+/// What a frame looks like beside its name.
+pub(super) struct Look {
+    /// What it says on hovering.
+    pub(super) held: String,
+    pub(super) fill: Colour,
+}
+
+/// Writes the picture: the more a frame holds, the redder.
 pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, caption: Caption) -> io::Result<()> {
+    let all = drawing.frames[0].total.bytes;
+    let look = |frame: usize| {
+        let frame = &drawing.frames[frame];
+        let share = Share::of(frame.total.bytes, all);
+        Look {
+            held: format!("{}, {share}", words::with_error(frame.total)),
+            fill: match frame.what {
+                What::Call { .. } => heat(share),
+                What::All | What::Small | What::Deeper => Colour(228, 228, 228),
+            },
+        }
+    };
+    paint(out, drawing, names, caption, &look)
+}
+
+/// Writes a picture of which each frame looks as `look` says of its index.
+pub(super) fn paint(
+    out: &mut dyn Write,
+    drawing: &Drawing,
+    names: &mut Names,
+    caption: Caption,
+    look: &dyn Fn(usize) -> Look,
+) -> io::Result<()> {
     if drawing.frames[0].total.bytes == 0 {
         let Caption { title, subtitle } = caption;
         return write!(out, "{}", Nothing { title, subtitle });
@@ -78,7 +109,8 @@ pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, c
     for place in &places {
         let frame = &drawing.frames[place.frame];
         let name = names.of(frame.what);
-        let group = group(place, frame, &drawing.frames[0], &name, canvas.top);
+        let look = look(place.frame);
+        let group = group(place, frame, &look, &name, canvas.top);
         text.clear();
         group.render_into(&mut text).map_err(io::Error::other)?;
         out.write_all(text.as_bytes())?;
@@ -112,23 +144,19 @@ impl<'a> Canvas<'a> {
     }
 }
 
-fn group<'a>(place: &Place, frame: &'a Frame, all: &Frame, name: &'a Name, top: usize) -> FrameGroup<'a> {
-    let share = Share::of(frame.total.bytes, all.total.bytes);
+fn group<'a>(place: &Place, frame: &Frame, look: &'a Look, name: &'a Name, top: usize) -> FrameGroup<'a> {
     let width = place.width.percent() / 100.0 * (WIDTH - 20.0);
     let room = ((width - 6.0) / (FONT_SIZE as f64 * FONT_WIDTH)).max(0.0) as usize;
     let y = top + frame.depth as usize * FRAME_HEIGHT;
     FrameGroup {
         label: &name.label,
-        held: Held { frame, share },
+        held: &look.held,
         code: &name.code,
         x: place.x,
         y,
         width: place.width,
         height: FRAME_HEIGHT - 1,
-        fill: match frame.what {
-            What::Call { .. } => heat(share),
-            What::All | What::Small | What::Deeper => Colour(228, 228, 228),
-        },
+        fill: look.fill,
         first: place.first,
         count: place.count,
         text_x: place.x.and_a_quarter(),
@@ -139,30 +167,13 @@ fn group<'a>(place: &Place, frame: &'a Frame, all: &Frame, name: &'a Name, top: 
     }
 }
 
-/// `1.2 GiB ± 4.0 MiB, 63.1 %`
-struct Held<'a> {
-    frame: &'a Frame,
-    share: Share,
-}
-
-impl fmt::Display for Held<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = self.frame.total;
-        Bytes(total.bytes).fmt(f)?;
-        match total.error() {
-            0 => {}
-            error => write!(f, " ± {}", Bytes(error))?,
-        }
-        write!(f, ", {}", self.share)
-    }
-}
-
-struct Colour(u8, u8, u8);
+/// Red, green and blue.
+#[derive(Clone, Copy)]
+pub(super) struct Colour(pub(super) u8, pub(super) u8, pub(super) u8);
 
 // Digits and a few signs, which mean nothing in XML.
 impl HtmlSafe for Colour {}
 impl HtmlSafe for Percent {}
-impl HtmlSafe for Held<'_> {}
 
 impl fmt::Display for Colour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,7 +192,7 @@ fn heat(share: Share) -> Colour {
 #[template(path = "frame.svg", escape = "html")]
 struct FrameGroup<'a> {
     label: &'a str,
-    held: Held<'a>,
+    held: &'a str,
     code: &'a str,
     x: Percent,
     y: usize,

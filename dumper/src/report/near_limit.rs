@@ -1,6 +1,6 @@
 //! A few lines for the log of a job that is close to a limit: they may be the last that anybody sees of it.
 
-use super::summary::site_line;
+use super::summary::site_lines;
 use super::{choice, verdict, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::process::Process;
@@ -44,9 +44,10 @@ pub fn near_limit(run: &Run, processes: &[Process]) -> Vec<String> {
             let total = tree.total();
             let tree = tree.ranked_by(rank);
             let ranked = tree.total().bytes;
-            lines.push(format!("{who} holds {}, most of it at", words::with_error(total)));
+            let holds = format!("{who} holds {}, most of it at", words::with_error(total));
+            lines.extend(verdict::wrapped(&holds, "  "));
             for hot in tree.hottest(LISTED) {
-                lines.push(site_line(&CallSite::of(&hot, directory), rank, ranked));
+                lines.extend(site_lines(&CallSite::of(&hot, directory), rank, ranked));
             }
         }
         Err(error) => lines.push(format!(

@@ -1,5 +1,6 @@
 //! The files that show one moment: two flame graphs and the callstacks as text.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::account::Shown;
@@ -28,40 +29,60 @@ impl Pictures<'_> {
     /// Draws a moment, and returns the path of the flame graph.
     pub(super) fn draw(&mut self, run: &Run, shown: &Shown, tree: CallTree) -> Result<PathBuf, Error> {
         let stem = shown.stem();
-        let write = |out: &mut dyn std::io::Write| folded::write(out, &tree);
+        let write = |out: &mut dyn Write| folded::write(out, &tree);
         save(self.folder, &format!("{stem}.prof"), write)?;
 
         let drawn = tree.condensed();
-        let title = title(shown, run);
-        let ran_out = match shown.moment {
-            Moment::OutOfMemory => shown.failed.clone(),
-            Moment::Live => run
-                .outcome
-                .as_ref()
-                .map(|outcome| cut(&outcome.sentence, SUBTITLE).into_owned()),
-            Moment::Peak => None,
-        };
-        let by_callee = "each line that allocated, with its callers below";
-        let subtitle = match &ran_out {
-            Some(ran_out) => format!("{ran_out} · {by_callee}"),
-            None => by_callee.to_owned(),
-        };
         let directory = run.directory.to_str().unwrap_or("");
         let mut names = Names::new(&drawn, &mut self.sources, directory);
-        let mut draw = |name: String, drawing: Drawing, caption: Caption| {
+        let mut draw = |name: String, is_reversed| {
             save(self.folder, &name, |out| {
-                flamegraph::write(out, &drawing, &mut names, caption)
+                picture(out, run, shown, &drawn, &mut names, is_reversed)
             })
         };
-        let caption = Caption {
-            title: title.clone(),
-            subtitle: ran_out.unwrap_or_default(),
-        };
-        let path = draw(format!("{stem}.svg"), Drawing::by_caller(&drawn), caption)?;
-        let caption = Caption { title, subtitle };
-        draw(format!("{stem}-reversed.svg"), Drawing::by_callee(&drawn), caption)?;
+        let path = draw(format!("{stem}.svg"), false)?;
+        draw(format!("{stem}-reversed.svg"), true)?;
         Ok(path)
     }
+}
+
+/// Writes one flame graph of a condensed tree.
+pub(super) fn one(
+    out: &mut dyn Write,
+    run: &Run,
+    shown: &Shown,
+    drawn: &CallTree,
+    sources: &mut Sources,
+    is_reversed: bool,
+) -> io::Result<()> {
+    let mut names = Names::new(drawn, sources, run.directory.to_str().unwrap_or(""));
+    picture(out, run, shown, drawn, &mut names, is_reversed)
+}
+
+fn picture(
+    out: &mut dyn Write,
+    run: &Run,
+    shown: &Shown,
+    drawn: &CallTree,
+    names: &mut Names,
+    is_reversed: bool,
+) -> io::Result<()> {
+    let ran_out = match shown.moment {
+        Moment::OutOfMemory => shown.failed.clone(),
+        Moment::Live => run
+            .outcome
+            .as_ref()
+            .map(|outcome| cut(&outcome.sentence, SUBTITLE).into_owned()),
+        Moment::Peak => None,
+    };
+    let by_callee = "each line that allocated, with its callers below";
+    let (drawing, subtitle) = match (is_reversed, ran_out) {
+        (false, ran_out) => (Drawing::by_caller(drawn), ran_out.unwrap_or_default()),
+        (true, Some(ran_out)) => (Drawing::by_callee(drawn), format!("{ran_out} · {by_callee}")),
+        (true, None) => (Drawing::by_callee(drawn), by_callee.to_owned()),
+    };
+    let title = title(shown, run);
+    flamegraph::write(out, &drawing, names, Caption { title, subtitle })
 }
 
 fn title(shown: &Shown, run: &Run) -> String {

@@ -1,6 +1,7 @@
 //! The report as a few lines for the job's log.
 
 use super::account::{Account, CallSite, Concern, Shown, What};
+use super::verdict::COLUMNS;
 use super::{Occasion, ledger, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
@@ -37,18 +38,43 @@ fn sentence(sentence: &str) -> Vec<String> {
     verdict::wrapped(sentence, "  ")
 }
 
-/// `81.8 %    1.2 GiB  load.py:7 (load)`
-pub(super) fn site_line(site: &CallSite, rank: Rank, total: u64) -> String {
+/// Columns before a site's place.
+const BEFORE_PLACE: usize = 20;
+
+/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own what it was for, where there is no room for that. Of a place
+/// that is too long for a line, the end is shown.
+pub(super) fn site_lines(site: &CallSite, rank: Rank, total: u64) -> Vec<String> {
     let bytes = site.by(rank);
     let share = Share::of(bytes, total);
-    // What is asked for and not touched is worth a word.
-    let asked = match rank {
-        Rank::Resident if bytes < site.held.bytes - site.held.bytes / 10 => {
-            format!(" (asked for {})", Bytes(site.held.bytes))
-        }
-        _ => String::new(),
-    };
-    format!("{share:>7} {:>10}  {}{asked}", Bytes(bytes), place(site))
+    let before = format!("{share:>7} {:>10}  ", Bytes(bytes));
+    let mut lines = placed(site, before);
+    // What is asked for and not touched is worth a line.
+    if rank == Rank::Resident && bytes < site.held.bytes - site.held.bytes / 10 {
+        lines.push(format!("{:BEFORE_PLACE$}asked for {}", "", Bytes(site.held.bytes)));
+    }
+    lines
+}
+
+fn placed(site: &CallSite, before: String) -> Vec<String> {
+    let whole = place(site);
+    if whole.chars().count() <= COLUMNS - BEFORE_PLACE {
+        return vec![before + &whole];
+    }
+    let mut lines = vec![before + &end_of(&site.place, COLUMNS - BEFORE_PLACE)];
+    if let Some(caller) = &site.caller {
+        let from = "from ";
+        let caller = end_of(caller, COLUMNS - BEFORE_PLACE - from.len());
+        lines.push(format!("{:BEFORE_PLACE$}{from}{caller}", ""));
+    }
+    lines
+}
+
+fn end_of(text: &str, columns: usize) -> String {
+    let length = text.chars().count();
+    match length <= columns {
+        true => text.to_owned(),
+        false => format!("…{}", text.chars().skip(length + 1 - columns).collect::<String>()),
+    }
 }
 
 fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
@@ -60,7 +86,9 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
             }
             if shown.facts.failures > 1 {
                 let failures = shown.facts.failures;
-                lines.push(format!("It was the last of {failures} allocations that failed."));
+                lines.extend(sentence(&format!(
+                    "It was the last of {failures} allocations that failed."
+                )));
             }
         }
         (_, Some(failed)) => lines.extend(sentence(&format!("Before that, {failed}"))),
@@ -83,7 +111,7 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
         "In use at that moment: {held}{there}{holder}{colon}"
     )));
     let sites = shown.sites.iter().take(LISTED);
-    lines.extend(sites.map(|site| site_line(site, shown.rank, shown.ranked())));
+    lines.extend(sites.flat_map(|site| site_lines(site, shown.rank, shown.ranked())));
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -155,5 +183,47 @@ fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
     match account.processes.len() {
         0 | 1 => sentence.to_owned(),
         _ => format!("process {} ({}): {sentence}", process.facts.pid, process.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Tally;
+
+    fn site(place: &str, caller: Option<&str>) -> CallSite {
+        CallSite {
+            file: String::new(),
+            line: 1,
+            function: String::new(),
+            place: place.to_owned(),
+            caller: caller.map(str::to_owned),
+            resident: None,
+            held: Tally {
+                bytes: 1 << 30,
+                ..Tally::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_site_takes_a_second_line_rather_than_more_columns_than_there_are() {
+        let lines = |place, caller| site_lines(&site(place, caller), Rank::Requested, site("", None).held.bytes);
+        assert_eq!(
+            lines("load.py:7 (load)", None),
+            ["100.0 %    1.0 GiB  load.py:7 (load)"]
+        );
+        assert_eq!(
+            lines("numpy/_core/numeric.py:235 (ones)", Some("load.py:7 (load)")),
+            [
+                "100.0 %    1.0 GiB  numpy/_core/numeric.py:235 (ones)",
+                "                    from load.py:7 (load)"
+            ]
+        );
+        let deep = format!("{}load.py:7 (load)", "folder/".repeat(20));
+        for line in lines(&deep, Some(&deep)) {
+            assert_eq!(line.chars().count(), COLUMNS, "{line}");
+            assert!(line.ends_with("/load.py:7 (load)"), "{line}");
+        }
     }
 }

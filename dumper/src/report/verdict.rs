@@ -12,7 +12,7 @@ const EVIDENCE: usize = 3;
 const ENDING: &str = "wait4";
 const SIGKILL: i32 = 9;
 /// Columns of a terminal that the log's prefix leaves.
-const COLUMNS: usize = 80 - "=fil-profile= ".len();
+pub(super) const COLUMNS: usize = 80 - "=fil-profile= ".len();
 
 /// The verdict for the job's log: what happened, by which limit, and what that is known from. A run that went well needs
 /// none.

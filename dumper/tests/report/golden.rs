@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use dumper::Run;
-use dumper::report::Occasion;
+use dumper::report::{Format, Occasion};
 
-use crate::job;
+use crate::{formats, job, protobuf};
 
 #[test]
 fn the_report_of_a_job_that_ran_out_of_memory_is_as_it_was() {
@@ -27,6 +27,12 @@ fn the_report_of_a_job_that_was_killed_is_as_it_was() {
     )
     .unwrap();
     check("killed", folder.path(), &run, job::killed());
+}
+
+/// Compares texts with what they were.
+pub fn check_texts(texts: &[(&str, &str)]) {
+    let differences: Vec<String> = texts.iter().filter_map(|(name, text)| difference(name, text)).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// Compares all of a report with what it was.
@@ -50,11 +56,31 @@ fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
             &frames(&read(&format!("{stem}-reversed.svg"))),
         );
     }
+    let document = |format| String::from_utf8(formats::document(format, folder, run)).unwrap();
+    let here = |text: String| text.replace(here, "/run");
+    compare("table.csv", &here(document(Format::Csv)));
+    compare("speedscope.json", &here(document(Format::Speedscope)));
+    let profile = formats::gunzipped(&formats::document(Format::Pprof, folder, run));
+    compare("pprof.txt", &here(protobuf::text(&profile)));
+    // The other formats are the files that have been compared above.
+    for (format, name) in [
+        (Format::Folded, "out-of-memory.prof"),
+        (Format::Json, "report.json"),
+        (Format::Html, "index.html"),
+        (Format::Svg, "out-of-memory.svg"),
+        (Format::SvgReversed, "out-of-memory-reversed.svg"),
+    ] {
+        let file = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(document(format) == file, "{case}: {format:?} is not {name}");
+    }
+    let pictures = written.summary.iter().filter(|line| line.starts_with("Wrote "));
+    let lines = written.summary.len() - pictures.count();
+    assert_eq!(document(Format::Text), written.summary[..lines].join("\n") + "\n");
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// What a picture shows, a frame to a line, without styles and scripts.
-fn frames(svg: &str) -> String {
+pub fn frames(svg: &str) -> String {
     let mut picture = svg.to_owned();
     for element in ["style", "script"] {
         while let Some((before, rest)) = picture.split_once(&format!("<{element}")) {

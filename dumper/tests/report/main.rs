@@ -1,12 +1,16 @@
 //! From the bytes of recordings to the files and words of a report.
 
 mod builder;
+mod bundle;
 mod damage;
+mod diff;
+mod formats;
 mod golden;
 mod job;
 mod json;
 mod many;
 mod moments;
 mod pictures;
+mod protobuf;
 mod stacks;
 mod verdicts;

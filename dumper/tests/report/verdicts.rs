@@ -299,7 +299,8 @@ fn near_a_limit_the_log_gets_the_call_sites_of_the_largest_process() {
             "Close to the limit: 511.0 MiB in use of 512.0 MiB for the cgroup",
             "  /slurm/uid_1000/job_42/step_0/task_0 (v1)",
             "Process 4711 (oom.py) holds 428.0 MiB ± 1.7 MiB, most of it at",
-            " 89.7 %  384.0 MiB  numpy/_core/numeric.py:235 (ones), from oom.py:7 (load)",
+            " 89.7 %  384.0 MiB  numpy/_core/numeric.py:235 (ones)",
+            "                    from oom.py:7 (load)",
             " 10.3 %   44.0 MiB  oom.py:12 (index_rows)",
         ]
     );

@@ -49,6 +49,10 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub fn library(&self) -> PathBuf {
         self.program.with_file_name("libpreload.so")
     }
@@ -74,6 +78,7 @@ impl Place {
             }
         }
         command
+            .env("FIL_PROFILE_KEEP_RECORDING", "1")
             .env_remove("LD_PRELOAD")
             .args(args)
             .current_dir(self.folder.path());

@@ -220,6 +220,8 @@ fn clean(command: &mut Command) {
             command.env_remove(name);
         }
     }
+    // Many a test looks into them.
+    command.env("FIL_PROFILE_KEEP_RECORDING", "1");
     // A victim that imports another leaves nothing in the source tree.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
 }

@@ -32,6 +32,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/shadow.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
+    "preload/src/shadow.rs",
     "preload/src/sys.rs",
     "preload/src/thread.rs",
 ];

@@ -34,6 +34,11 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// What is known of a function's line beforehand.
+    pub(in crate::report) fn know(&mut self, line: (u32, u32), name: Name) {
+        self.known.insert(line, Rc::new(name));
+    }
+
     pub(super) fn of(&mut self, what: What) -> Rc<Name> {
         let made_up = |label: &str| {
             Rc::new(Name {

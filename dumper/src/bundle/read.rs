@@ -1,0 +1,120 @@
+//! Reading a bundle, of which nothing is believed: it may be torn, or no bundle, or of somebody who wishes us ill.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use rmp_serde::decode;
+use serde::de::DeserializeOwned;
+
+use super::{About, Bundle, Head, MAGIC, VERSION};
+use crate::error::{BundleError, Error};
+use crate::process::{Bundled, Process};
+use crate::recording::{Recording, Rows};
+use crate::source::KeptLines;
+
+/// More than any bundle unpacks to: a small file can promise anything.
+const LARGEST: u64 = 4 << 30;
+
+/// Whether a file begins as a bundle does, of whatever version.
+pub fn is_bundle(path: &Path) -> bool {
+    let is_regular = path.metadata().is_ok_and(|about| about.is_file());
+    let mut first = [0; MAGIC.len()];
+    is_regular && File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == MAGIC)
+}
+
+/// Reads a bundle.
+///
+/// # Errors
+///
+/// It cannot be read, is torn, is of a newer version, or is none.
+pub fn read(path: &Path) -> Result<Bundle, Error> {
+    let file = File::open(path).map_err(|reason| Error::read(path, reason))?;
+    from(&mut BufReader::new(file), path).map_err(|reason| match reason {
+        Trouble::Io(reason) => Error::read(path, reason),
+        Trouble::Bundle(reason) => Error::bundle(path, reason),
+    })
+}
+
+enum Trouble {
+    Io(io::Error),
+    Bundle(BundleError),
+}
+
+impl From<BundleError> for Trouble {
+    fn from(reason: BundleError) -> Trouble {
+        Trouble::Bundle(reason)
+    }
+}
+
+impl From<decode::Error> for Trouble {
+    fn from(reason: decode::Error) -> Trouble {
+        match reason {
+            decode::Error::InvalidMarkerRead(reason) | decode::Error::InvalidDataRead(reason) => reason.into(),
+            _ => BundleError::Torn.into(),
+        }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(reason: io::Error) -> Trouble {
+        match reason.kind() {
+            // What gzip says of bytes that it did not write, and what anybody says of bytes that are missing.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+                BundleError::Torn.into()
+            }
+            _ => Trouble::Io(reason),
+        }
+    }
+}
+
+fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
+    let mut first = Vec::new();
+    file.take(MAGIC.len() as u64 + 4).read_to_end(&mut first)?;
+    let Some(rest) = first.strip_prefix(&MAGIC) else {
+        return Err(BundleError::None.into());
+    };
+    match <[u8; 4]>::try_from(rest).map(u32::from_le_bytes) {
+        Ok(VERSION) => {}
+        Ok(0) | Err(_) => return Err(BundleError::Torn.into()),
+        Ok(newer) => return Err(BundleError::Newer(newer).into()),
+    }
+    let mut values = BufReader::new(GzDecoder::new(file).take(LARGEST));
+    let Head { run, timeline } = next(&mut values)?;
+    let mut recordings = Vec::new();
+    while next(&mut values)? {
+        let about: About = next(&mut values)?;
+        let rows: Rows = next(&mut values)?;
+        let recording = Recording::from_parts(about.facts, rows).ok_or(BundleError::Torn)?;
+        recordings.push((about.name, about.header_damage, about.damage, Arc::new(recording)));
+    }
+    let lines: Arc<KeptLines> = Arc::new(next(&mut values)?);
+    // The checksum comes last.
+    if io::copy(&mut values, &mut io::sink())? > 0 {
+        return Err(BundleError::Torn.into());
+    }
+    let processes = recordings
+        .into_iter()
+        .map(|(name, header_damage, damage, recording)| Process {
+            // A name, not a place: nothing outside of the bundle is looked at.
+            path: path.join(Path::new(&name).file_name().unwrap_or_default()),
+            facts: recording.facts.clone(),
+            damage: header_damage,
+            bundled: Some(Bundled {
+                recording,
+                damage,
+                lines: Arc::clone(&lines),
+            }),
+        });
+    Ok(Bundle {
+        run,
+        timeline,
+        processes: processes.collect(),
+    })
+}
+
+fn next<T: DeserializeOwned>(values: &mut impl Read) -> Result<T, Trouble> {
+    Ok(decode::from_read(values)?)
+}

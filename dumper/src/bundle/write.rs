@@ -1,0 +1,88 @@
+//! Writing a bundle: one recording is in memory at a time.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use super::{About, FILE, Head, MAGIC, VERSION, Written};
+use crate::error::Error;
+use crate::process::Process;
+use crate::run::Run;
+use crate::save::save;
+use crate::source::{KeptLines, Sources};
+use crate::timeline::Sample;
+
+/// Writes `profile.fil` into a run folder. A recording that cannot be read is left out.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn write(folder: &Path, run: &Run, processes: &[Process], timeline: &[Sample]) -> Result<Written, Error> {
+    let mut included = Vec::new();
+    let path = save(folder, FILE, |out| {
+        included = to(out, run, processes, timeline)?;
+        Ok(())
+    })?;
+    let recordings = included.into_iter().map(|index| processes[index].path.clone());
+    Ok(Written {
+        path,
+        recordings: recordings.collect(),
+    })
+}
+
+/// Writes a bundle, and returns which of the processes are in it.
+///
+/// # Errors
+///
+/// `out` takes no more.
+pub fn to(out: &mut dyn Write, run: &Run, processes: &[Process], timeline: &[Sample]) -> io::Result<Vec<usize>> {
+    out.write_all(&MAGIC)?;
+    out.write_all(&VERSION.to_le_bytes())?;
+    let mut out = GzEncoder::new(out, Compression::fast());
+    let head = Head {
+        run: run.clone(),
+        timeline: timeline.to_vec(),
+    };
+    by_name(&mut out, &head)?;
+    let mut sources = Sources::of(run, processes);
+    let mut lines = KeptLines::default();
+    let mut included = Vec::new();
+    for (index, process) in processes.iter().enumerate() {
+        let Ok((recording, damage)) = process.read() else {
+            continue;
+        };
+        let recording = recording.compact();
+        recording
+            .lines()
+            .for_each(|(file, line)| sources.keep(file, line, &mut lines));
+        let (facts, rows) = recording.into_parts();
+        let name = process.path.file_name().unwrap_or_default();
+        by_name(&mut out, &true)?;
+        let about = About {
+            name: name.to_string_lossy().into_owned(),
+            facts,
+            header_damage: process.damage.clone(),
+            damage,
+        };
+        by_name(&mut out, &about)?;
+        by_place(&mut out, &rows)?;
+        included.push(index);
+    }
+    by_name(&mut out, &false)?;
+    by_name(&mut out, &lines)?;
+    out.finish()?;
+    Ok(included)
+}
+
+fn by_name(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let mut out = rmp_serde::Serializer::new(out).with_struct_map();
+    value.serialize(&mut out).map_err(io::Error::other)
+}
+
+fn by_place(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let mut out = rmp_serde::Serializer::new(out);
+    value.serialize(&mut out).map_err(io::Error::other)
+}

@@ -1,0 +1,111 @@
+//! A recording's tables as a bundle keeps them: without what held nothing at any moment, and checked anew when they are read.
+
+use serde::{Deserialize, Serialize};
+
+use super::names::Names;
+use super::{Facts, Function, Node, Recording, Site};
+use crate::measured::Measurements;
+
+/// All of a recording but its facts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Rows {
+    nodes: Vec<Node>,
+    sites: Vec<Site>,
+    functions: Vec<Function>,
+    names: Names,
+    measurements: Measurements,
+}
+
+impl Recording {
+    /// The recording without the nodes that nobody would miss: on the way to nothing that was held or has failed.
+    pub(crate) fn compact(mut self) -> Recording {
+        let mut kept_sites = 0;
+        let places = self.sites.iter().map(|site| {
+            kept_sites += u32::from(!site.is_empty());
+            (!site.is_empty()).then(|| kept_sites - 1)
+        });
+        let places: Vec<Option<u32>> = places.collect();
+        self.measurements
+            .move_sites(|site| places.get(site as usize).copied().flatten());
+        self.sites.retain(|site| !site.is_empty());
+        let mut is_kept = vec![false; self.nodes.len()];
+        let failure = self.facts.failure.iter().map(|failure| failure.node);
+        let events = self.facts.events.iter().map(|event| event.node);
+        let sites = self.sites.iter().map(|site| site.node);
+        for node in sites.chain(failure).chain(events).chain([0]) {
+            is_kept[node as usize] = true;
+        }
+        for id in (1..self.nodes.len()).rev() {
+            if is_kept[id] {
+                is_kept[self.nodes[id].parent as usize] = true;
+            }
+        }
+        let mut place = vec![0; self.nodes.len()];
+        let mut kept = 0;
+        for id in (0..self.nodes.len()).filter(|id| is_kept[*id]) {
+            let node = self.nodes[id];
+            // Never to a higher index: what is kept takes the place of what has been dealt with.
+            self.nodes[kept] = Node {
+                parent: place[node.parent as usize],
+                ..node
+            };
+            place[id] = kept as u32;
+            kept += 1;
+        }
+        self.nodes.truncate(kept);
+        self.nodes.shrink_to_fit();
+        for site in &mut self.sites {
+            site.node = place[site.node as usize];
+        }
+        for event in &mut self.facts.events {
+            event.node = place[event.node as usize];
+        }
+        if let Some(failure) = &mut self.facts.failure {
+            failure.node = place[failure.node as usize];
+        }
+        self
+    }
+
+    /// Its facts and its tables.
+    pub(crate) fn into_parts(self) -> (Facts, Rows) {
+        let rows = Rows {
+            nodes: self.nodes,
+            sites: self.sites,
+            functions: self.functions,
+            names: self.names,
+            measurements: self.measurements,
+        };
+        (self.facts, rows)
+    }
+
+    /// The recording that these are the parts of; none if one of them points at something that is not there.
+    pub(crate) fn from_parts(facts: Facts, rows: Rows) -> Option<Recording> {
+        let nodes = rows.nodes.len();
+        let is_there = |node: u32| (node as usize) < nodes;
+        let mut parents = rows.nodes.iter().enumerate();
+        let is_sound = nodes > 0
+            && parents.all(|(id, node)| (node.parent as usize) < id.max(1))
+            && rows.sites.iter().all(|site| is_there(site.node))
+            && facts.events.iter().all(|event| is_there(event.node))
+            && facts.failure.iter().all(|failure| is_there(failure.node));
+        is_sound.then_some(Recording {
+            facts,
+            nodes: rows.nodes,
+            sites: rows.sites,
+            functions: rows.functions,
+            names: rows.names,
+            measurements: rows.measurements,
+        })
+    }
+
+    /// Every line of every function that a node is at, each once.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, u32)> {
+        let mut lines: Vec<(u32, u32)> = self.nodes.iter().map(|node| (node.function, node.line)).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+            .into_iter()
+            .map(|(function, line)| (self.function(function).0, line))
+    }
+}

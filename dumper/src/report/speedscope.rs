@@ -1,0 +1,88 @@
+//! One moment as a file of speedscope: JSON, with each frame once and a list of frames for each callstack.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::account::Shown;
+use super::stacks::{REST, Selection};
+use super::words;
+use crate::call_tree::{CallTree, Node};
+use crate::run::Run;
+
+const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
+/// Frames that are written in all: of at most eight bytes each.
+const MOST_FRAMES: u64 = 3 << 20;
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+/// Writes the file. Only the frames' names and the weights are in memory beside the tree.
+pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTree) -> io::Result<()> {
+    let title = format!("{} ({})", words::moment(shown.moment, run), shown.process.name());
+    write!(out, "{{\"$schema\":\"{SCHEMA}\",\"exporter\":\"fil-profile ")?;
+    write!(out, "{}\",\"name\":", env!("CARGO_PKG_VERSION"))?;
+    text(out, &title)?;
+    out.write_all(b",\"activeProfileIndex\":0,\"profiles\":[{\"type\":\"sampled\",\"name\":")?;
+    text(out, &title)?;
+    out.write_all(b",\"unit\":\"bytes\",\"startValue\":0,\"endValue\":")?;
+    write!(out, "{},\"samples\":[", tree.total().bytes)?;
+
+    let mut numbers = HashMap::new();
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut weights: Vec<u64> = Vec::new();
+    let selection = Selection::of(tree, MOST_FRAMES, |_| 1);
+    let rest = selection.each(tree, |stack, held| {
+        let between = if weights.is_empty() { "\n[" } else { ",\n[" };
+        out.write_all(between.as_bytes())?;
+        for (depth, node) in stack.iter().enumerate() {
+            let number = *numbers.entry((node.function, node.line)).or_insert_with(|| {
+                frames.push(frame(tree, node));
+                frames.len() - 1
+            });
+            let comma = if depth == 0 { "" } else { "," };
+            write!(out, "{comma}{number}")?;
+        }
+        weights.push(held.bytes);
+        out.write_all(b"]")
+    })?;
+    if rest.bytes > 0 {
+        frames.push(Frame {
+            name: REST,
+            file: None,
+            line: None,
+        });
+        let between = if weights.is_empty() { "" } else { "," };
+        write!(out, "{between}\n[{}]", frames.len() - 1)?;
+        weights.push(rest.bytes);
+    }
+    out.write_all(b"],\"weights\":")?;
+    serde_json::to_writer(&mut *out, &weights)?;
+    out.write_all(b"}],\"shared\":{\"frames\":")?;
+    serde_json::to_writer(&mut *out, &frames)?;
+    out.write_all(b"}}\n")
+}
+
+fn frame<'a>(tree: &CallTree<'a>, node: &Node) -> Frame<'a> {
+    let call = tree.call(node);
+    Frame {
+        name: if call.function.is_empty() {
+            "[unnamed]"
+        } else {
+            call.function
+        },
+        file: Some(call.file).filter(|file| !file.is_empty()),
+        line: Some(call.line).filter(|line| *line > 0),
+    }
+}
+
+fn text(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    Ok(serde_json::to_writer(out, text)?)
+}

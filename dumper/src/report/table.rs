@@ -1,0 +1,42 @@
+//! The call sites of one moment as CSV: all of them, the largest first.
+
+use std::io::{self, Write};
+
+use super::account::Shown;
+use crate::call_tree::CallTree;
+
+const TITLES: [&str; 8] = [
+    "process",
+    "file",
+    "line",
+    "function",
+    "bytes",
+    "error_bytes",
+    "blocks",
+    "caller",
+];
+
+/// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held the most
+/// of this for; a line that is not known is empty.
+pub(super) fn write(out: &mut dyn Write, shown: &Shown, tree: &CallTree, directory: &str) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(out);
+    table.write_record(TITLES)?;
+    for site in tree.hottest(usize::MAX) {
+        let line = match site.call.line {
+            0 => String::new(),
+            line => line.to_string(),
+        };
+        let caller = site.on_behalf_of.map(|caller| caller.short(directory));
+        table.write_record([
+            &*shown.facts.pid.to_string(),
+            site.call.file,
+            &line,
+            site.call.function,
+            &site.held.bytes.to_string(),
+            &site.held.error().to_string(),
+            &site.held.whole_blocks().to_string(),
+            &caller.unwrap_or_default(),
+        ])?;
+    }
+    table.flush()
+}

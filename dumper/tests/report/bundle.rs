@@ -1,0 +1,170 @@
+//! `profile.fil`: what comes out is what went in, of this version's files and of older ones, and of nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dumper::report::{self, Format, Occasion, Subject, export};
+use dumper::{Run, bundle, process, timeline};
+use proptest::prelude::*;
+
+use crate::formats::document;
+use crate::job;
+
+const FORMATS: [Format; 9] = [
+    Format::Pprof,
+    Format::Speedscope,
+    Format::Csv,
+    Format::Folded,
+    Format::Json,
+    Format::Html,
+    Format::Text,
+    Format::Svg,
+    Format::SvgReversed,
+];
+
+/// A folder with the run of a job that was killed, its recordings and its timeline.
+fn killed(folder: &Path) -> Run {
+    let run = job::killed_run(folder);
+    fs::write(
+        folder.join("timeline.csv"),
+        "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark\n\
+         0.100,1048576,20971520,25165824,536870912,\n\
+         4.900,448790528,520093696,536608768,536870912,close to the limit\n",
+    )
+    .unwrap();
+    fs::write(folder.join("4711-1.recording"), job::killed()).unwrap();
+    fs::write(folder.join("4711-0.recording"), job::recording()).unwrap();
+    run
+}
+
+fn bundled(folder: &Path, run: &Run) -> PathBuf {
+    let (processes, _) = process::load(folder).unwrap();
+    let written = bundle::write(folder, run, &processes, &timeline::load(folder).unwrap()).unwrap();
+    assert_eq!(written.recordings.len(), processes.len());
+    written.path
+}
+
+fn document_of(bundle: &bundle::Bundle, format: Format) -> Vec<u8> {
+    let subject = Subject {
+        run: &bundle.run,
+        processes: &bundle.processes,
+        unreadable: &[],
+        timeline: &bundle.timeline,
+        occasion: Occasion::Ended,
+    };
+    let mut out = Vec::new();
+    export(&mut out, format, &subject).unwrap();
+    out
+}
+
+#[test]
+fn a_bundle_says_in_every_format_what_the_recordings_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = killed(folder.path());
+    let path = bundled(folder.path(), &run);
+    let bundle = bundle::read(&path).unwrap();
+    assert_eq!(bundle.run, run);
+    for format in FORMATS {
+        let of_bundle = document_of(&bundle, format);
+        assert!(of_bundle == document(format, folder.path(), &run), "{format:?}");
+    }
+    assert!(fs::metadata(&path).unwrap().len() < 4096);
+}
+
+#[test]
+fn a_bundle_brings_its_source_lines_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = killed(folder.path());
+    let path = bundled(folder.path(), &run);
+    let before = document_of(&bundle::read(&path).unwrap(), Format::Svg);
+    assert!(String::from_utf8_lossy(&before).contains("parts.append(np.ones((1024, 1024, 16)))"));
+    fs::write(folder.path().join("oom.py"), "# Another program\n".repeat(30)).unwrap();
+    assert!(document_of(&bundle::read(&path).unwrap(), Format::Svg) == before);
+    fs::remove_file(folder.path().join("oom.py")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("of-my-job.fil");
+    fs::rename(path, &moved).unwrap();
+    let bundle = bundle::read(&moved).unwrap();
+    assert!(document_of(&bundle, Format::Svg) == before);
+
+    let written = report::write(elsewhere.path(), &bundle.run, &bundle.processes, &[], Occasion::Ended).unwrap();
+    let page = fs::read_to_string(written.index).unwrap();
+    assert!(page.contains("return {row: [row] * 8 for row in rows}"), "{page}");
+}
+
+/// The bundle of version 1, as it was when that was the newest.
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bundle-1.fil")
+}
+
+#[test]
+fn a_bundle_of_version_1_is_still_read() {
+    let bundle = bundle::read(&fixture()).unwrap();
+    assert_eq!(bundle.run.host, "analytical");
+    assert_eq!(bundle.run.outcome.as_ref().unwrap().signal, Some(9));
+    assert_eq!(bundle.timeline.len(), 2);
+    assert_eq!(bundle.timeline[1].mark.as_deref(), Some("close to the limit"));
+    assert_eq!(bundle.processes.len(), 2);
+    let facts = &bundle.processes[0].facts;
+    assert_eq!((facts.pid, facts.failures), (4711, 1));
+    assert_eq!(facts.failure.as_ref().unwrap().request_bytes, 1536 << 20);
+    let folded = String::from_utf8(document_of(&bundle, Format::Folded)).unwrap();
+    assert!(folded.ends_with("oom.py:12 (index_rows) 46137344\n"), "{folded}");
+    let picture = String::from_utf8(document_of(&bundle, Format::Svg)).unwrap();
+    assert!(picture.contains("parts.append(np.ones((1024, 1024, 16)))"));
+    let text = String::from_utf8(document_of(&bundle, Format::Text)).unwrap();
+    assert!(text.contains("384.0 MiB") && text.contains("± 1.7 MiB"), "{text}");
+}
+
+#[test]
+fn a_newer_bundle_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(fixture()).unwrap();
+    bytes[8] = 7;
+    let path = folder.path().join("new.fil");
+    fs::write(&path, bytes).unwrap();
+    assert!(bundle::is_bundle(&path));
+    let error = bundle::read(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("version 7") && error.ends_with("use a newer fil-profile"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_bundle_is_told_from_one_that_is_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.fil");
+    let error = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        bundle::read(&path).unwrap_err().to_string()
+    };
+    let whole = fs::read(fixture()).unwrap();
+    for foreign in [&b""[..], b"FILBNDL", b"PK\x03\x04 and so on", &job::killed()] {
+        assert!(error(foreign).ends_with("not a bundle of fil-profile"));
+    }
+    for length in (8..whole.len()).step_by(7).chain([whole.len() - 1]) {
+        assert!(error(&whole[..length]).contains("cut off or altered"), "{length}");
+    }
+    assert!(error(&whole[..9]).contains("cut off or altered"));
+    let missing = bundle::read(&folder.path().join("none.fil")).unwrap_err().to_string();
+    assert!(missing.contains("No such file"), "{missing}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn an_altered_bundle_is_never_believed(place in 12usize..2000, flip in 1u8..) {
+        let whole = fs::read(fixture()).unwrap();
+        // gzip's own header says when and where, which nobody asks for.
+        let place = 12 + (place.max(22) - 12) % (whole.len() - 12);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.fil");
+        let mut bytes = whole;
+        bytes[place] ^= flip;
+        fs::write(&path, bytes).unwrap();
+        let read = bundle::read(&path);
+        prop_assert!(place < 22 || read.is_err());
+    }
+}
