@@ -12,7 +12,7 @@ use std::time::Instant;
 use builder::{Builder, Held};
 use dumper::report::{self, Occasion};
 use dumper::units::Bytes;
-use dumper::{Run, bundle, process};
+use dumper::{Run, Unrecorded, bundle, process};
 use recording::AllocFunction;
 
 fn main() {
@@ -88,7 +88,8 @@ fn report(file: &Path, folder: &Path) {
     let read = start.elapsed();
     report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
     let all = start.elapsed();
-    let bundle = bundle::write(folder, &Run::default(), &processes, &[]).expect("a writable folder");
+    let bundle =
+        bundle::write(folder, &Run::default(), &processes, &[], &Unrecorded::default()).expect("a writable folder");
     let bundled = start.elapsed() - all;
     let bundle = std::fs::metadata(bundle.path).map_or(0, |about| about.len());
     let entries = std::fs::read_dir(folder).expect("a readable folder").flatten();

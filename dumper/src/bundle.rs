@@ -5,7 +5,7 @@
 //! 8 bytes   "FILBNDL" and a zero byte
 //! 4 bytes   version, little-endian
 //! the rest  gzip of a sequence of MessagePack values:
-//!     the head        {run, timeline}
+//!     the head        {run, timeline, unrecorded}
 //!     for each process that has left a recording
 //!         true
 //!         the process {name, facts, header_damage, damage}
@@ -34,6 +34,7 @@ use crate::process::Process;
 use crate::recording::Facts;
 use crate::run::Run;
 use crate::timeline::Sample;
+use crate::unrecorded::Unrecorded;
 
 pub use read::{is_bundle, read};
 pub use write::{to, write};
@@ -51,6 +52,8 @@ pub struct Bundle {
     pub run: Run,
     /// How much memory it had over time.
     pub timeline: Vec<Sample>,
+    /// The processes that are known by a count alone.
+    pub unrecorded: Unrecorded,
     /// Its processes, in the order of their beginning.
     pub processes: Vec<Process>,
 }
@@ -69,6 +72,7 @@ pub struct Written {
 struct Head {
     run: Run,
     timeline: Vec<Sample>,
+    unrecorded: Unrecorded,
 }
 
 #[derive(Default, Serialize, Deserialize)]

@@ -5,14 +5,17 @@ mod choice;
 mod diff;
 mod drawing;
 mod export;
+mod family;
 mod flamegraph;
 mod folded;
 mod index;
 mod json;
 mod ledger;
+pub(crate) mod merged;
 mod near_limit;
 mod pictures;
 mod pprof;
+mod process_tree;
 mod speedscope;
 mod stacks;
 mod summary;
@@ -28,6 +31,7 @@ use crate::run::{Headline, Run};
 use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
+use crate::unrecorded::Unrecorded;
 
 use account::Account;
 use pictures::Pictures;
@@ -87,7 +91,11 @@ pub fn write(
         folder,
         sources: Sources::of(run, processes),
     };
-    let account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
+    let mut account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
+    // Neither are those that are known by a count alone.
+    account.unrecorded = Unrecorded::load(folder).unwrap_or_default();
+    account.find_inheritance();
+    account.process_tree = process_tree::draw(&mut pictures, &account)?;
     let mut sources = pictures.sources;
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();

@@ -10,7 +10,11 @@ use crate::error::Error;
 use crate::save::save;
 
 const FILE: &str = "timeline.csv";
-const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark";
+const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,processes,mark";
+/// How many columns those are.
+const COLUMNS: usize = 7;
+/// Processes that a row tells apart.
+pub const MOST_PROCESSES: usize = 5;
 /// Rows that a timeline never exceeds.
 const MOST_ROWS: usize = 2000;
 
@@ -28,8 +32,35 @@ pub struct Sample {
     pub cgroup_bytes: Option<u64>,
     /// What the smallest limit allows; none without one.
     pub limit_bytes: Option<u64>,
+    /// Where there are several processes, those that have the most resident; at most [`MOST_PROCESSES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Share>,
     /// What happened then, if anything did.
     pub mark: Option<String>,
+}
+
+/// What one process has of the totals. In `timeline.csv`, `pid:tracked:resident`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Share {
+    /// Process id.
+    pub pid: u32,
+    /// Live bytes in its recording.
+    pub tracked_bytes: u64,
+    /// Resident bytes.
+    pub resident_bytes: u64,
+}
+
+impl Share {
+    fn parse(text: &str) -> Option<Share> {
+        let mut numbers = text.split(':');
+        let share = Share {
+            pid: numbers.next()?.parse().ok()?,
+            tracked_bytes: numbers.next()?.parse().ok()?,
+            resident_bytes: numbers.next()?.parse().ok()?,
+        };
+        Some(share).filter(|_| numbers.next().is_none())
+    }
 }
 
 /// The samples of a run; none where there is no timeline. A row that is not whole is left out.
@@ -43,8 +74,11 @@ pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
         Ok(text) => {
             // What is not terminated was being written when the writer died.
             let text = String::from_utf8_lossy(&text);
-            let rows = text.split_inclusive('\n').filter_map(|row| row.strip_suffix('\n'));
-            Ok(rows.filter_map(Sample::parse).take(MOST_ROWS).collect())
+            let mut rows = text.split_inclusive('\n').filter_map(|row| row.strip_suffix('\n'));
+            // An earlier version had one column less.
+            let columns = rows.next().map_or(COLUMNS, |titles| titles.split(',').count());
+            let samples = rows.filter_map(|row| Sample::parse(row, columns));
+            Ok(samples.take(MOST_ROWS).collect())
         }
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(reason) => Err(Error::read(&path, reason)),
@@ -145,18 +179,23 @@ impl Sample {
             true => format!("\"{}\"", mark.replace('"', "\"\"")),
             false => mark,
         };
+        let processes = self.processes.iter();
+        let processes: Vec<_> = processes
+            .map(|share| format!("{}:{}:{}", share.pid, share.tracked_bytes, share.resident_bytes))
+            .collect();
         format!(
-            "{:.3},{},{},{},{},{mark}\n",
+            "{:.3},{},{},{},{},{},{mark}\n",
             self.seconds,
             self.tracked_bytes,
             self.resident_bytes,
             optional(self.cgroup_bytes),
-            optional(self.limit_bytes)
+            optional(self.limit_bytes),
+            processes.join(" ")
         )
     }
 
-    fn parse(row: &str) -> Option<Sample> {
-        let mut fields = row.splitn(6, ',');
+    fn parse(row: &str, columns: usize) -> Option<Sample> {
+        let mut fields = row.splitn(columns, ',');
         let mut next = || fields.next();
         let optional = |field: &str| match field {
             "" => Some(None),
@@ -168,6 +207,13 @@ impl Sample {
             resident_bytes: next()?.parse().ok()?,
             cgroup_bytes: optional(next()?)?,
             limit_bytes: optional(next()?)?,
+            processes: match columns {
+                COLUMNS => next()?
+                    .split_ascii_whitespace()
+                    .map(Share::parse)
+                    .collect::<Option<Vec<_>>>()?,
+                _ => Vec::new(),
+            },
             mark: match next()? {
                 "" => None,
                 mark => Some(unquoted(mark)),
@@ -205,6 +251,14 @@ mod tests {
             Sample {
                 cgroup_bytes: Some(7),
                 limit_bytes: Some(8),
+                processes: vec![
+                    Share {
+                        pid: 4,
+                        tracked_bytes: 5,
+                        resident_bytes: 6,
+                    },
+                    Share::default(),
+                ],
                 mark: Some("close to the limit, \"really\"".into()),
                 ..sample(1.25)
             },
@@ -221,11 +275,21 @@ mod tests {
     fn a_row_that_was_being_written_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(folder.path()).unwrap(), []);
-        let rows = format!("{TITLES}\n1.000,10,20,,,\nnan,1,1,,,\n2.000,10,2");
+        let rows = format!("{TITLES}\n1.000,10,20,,,,\nnan,1,1,,,,\n2.000,10,2");
         fs::write(folder.path().join(FILE), rows).unwrap();
         let samples = load(folder.path()).unwrap();
         assert_eq!(samples.len(), 1);
         assert_eq!(samples[0].resident_bytes, 20);
+    }
+
+    #[test]
+    fn a_timeline_of_an_earlier_version_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark\n1.000,10,20,,,SIGTERM\n";
+        fs::write(folder.path().join(FILE), rows).unwrap();
+        let samples = load(folder.path()).unwrap();
+        assert_eq!(samples.len(), 1);
+        assert_eq!(samples[0].mark.as_deref(), Some("SIGTERM"));
     }
 
     #[test]

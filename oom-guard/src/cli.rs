@@ -32,7 +32,7 @@ the same -o reports on it when it has ended, and `fil-profile report` does, on a
 
 Exit status: the job's own, and a job killed by a signal kills fil-profile by the same one.
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
-  53   the job ran out of memory under --on-oom=exit
+  53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
   126  cannot be executed    127  no such program
   1    `report`, `diff`, `ls` or `snapshot` found nothing to report
   3    `diff --fail-above` found more growth than that";
@@ -50,6 +50,7 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
                       fil-profile [OPTIONS] report [WHAT] [--format FORMAT] [-o FILE]\n       \
                       fil-profile [OPTIONS] ls [DIR]\n       \
                       fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
+                      fil-profile [OPTIONS] merge DIR...\n       \
                       fil-profile snapshot PID|DIR",
     after_help = EXAMPLES
 )]
@@ -104,6 +105,16 @@ pub struct Cli {
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
     pub keep_recording: bool,
+
+    /// Watch the job's first process only
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_NO_CHILDREN", hide_env_values = true)]
+    pub no_children: bool,
+
+    /// End with status 53 where the job ends with 0 but a child of it was killed for memory, or left at a failed allocation
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_FAIL_ON_CHILD_OOM", hide_env_values = true)]
+    pub fail_on_child_oom: bool,
 
     /// Print the licences of fil-profile and of all it is built from
     #[arg(long)]
@@ -170,6 +181,12 @@ pub enum Command {
         /// End with status 3 if the peak grew by more than this, e.g. 10% or 100MiB
         #[arg(long, value_name = "MOST", value_parser = Allowance::parse)]
         fail_above: Option<Allowance>,
+    },
+    /// Make one report of many runs, as of an array of tasks
+    Merge {
+        /// Run folders, and folders of runs
+        #[arg(required = true, value_name = "DIR")]
+        paths: Vec<PathBuf>,
     },
     /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
     Snapshot {

@@ -42,7 +42,14 @@ fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<(
     let material = &subject.material;
     let format = match format {
         Format::Fil => {
-            return bundle::to(out, &subject.run, &material.processes, &subject.timeline).map(drop);
+            return bundle::to(
+                out,
+                &subject.run,
+                &material.processes,
+                &subject.timeline,
+                &subject.unrecorded,
+            )
+            .map(drop);
         }
         Format::Pprof => report::Format::Pprof,
         Format::Speedscope => report::Format::Speedscope,
@@ -59,6 +66,7 @@ fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<(
         processes: &material.processes,
         unreadable: material.unreadable(),
         timeline: &subject.timeline,
+        unrecorded: &subject.unrecorded,
         occasion: match subject.is_running {
             true => Occasion::Requested,
             false => Occasion::Ended,

@@ -13,6 +13,7 @@ mod exit;
 mod expendable;
 mod export;
 mod facts;
+mod family;
 mod filesystem;
 mod folder;
 mod gauge;
@@ -29,6 +30,7 @@ mod lookout;
 mod ls;
 mod measure;
 mod measurer;
+mod merge;
 mod orphans;
 mod pagemap;
 mod paint;
@@ -49,6 +51,7 @@ mod supervise;
 mod target;
 mod termination;
 mod tidy;
+mod unseen;
 mod unsupervised;
 mod verdict;
 mod watch;
@@ -83,6 +86,7 @@ fn act() -> Result<End, Error> {
         }
         Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
         Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
+        Task::Merge(paths) => merge::merge(&paths, &settings.output).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }
 }

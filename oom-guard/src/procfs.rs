@@ -168,6 +168,11 @@ pub fn command(root: &Path, pid: Pid) -> Option<String> {
     Some(command)
 }
 
+/// The file of the program that a process runs; `None` where that may not be known.
+pub fn program(root: &Path, pid: Pid) -> Option<PathBuf> {
+    fs::read_link(root.join(format!("proc/{pid}/exe"))).ok()
+}
+
 /// A process by its number and name. That of a process that has ended, or is outside of our container, is empty.
 pub fn name(root: &Path, pid: Pid, is_child: bool) -> ProcessName {
     ProcessName {

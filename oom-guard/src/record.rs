@@ -1,5 +1,6 @@
 //! What is known of a run, in its folder: `run.json` and the reports.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ use crate::verdict::judge;
 use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
 use crate::{browser, expendable, facts, identity, local_time, measure, procfs, termination, tidy};
+
+/// In the status of a process that writes the last report; the lower bit is whether it could not.
+const A_CHILD_RAN_OUT: i32 = 2;
 
 /// One run.
 pub struct Record {
@@ -255,10 +259,16 @@ impl Record {
         }
     }
 
-    /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it.
-    pub fn report_at_the_end(&self, observed: &Observed, may: bool) {
-        let write = || status(self.last_words(observed.clone(), may));
-        match reports::last(write) {
+    /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it. Returns
+    /// whether the job ended well though a child ran out of memory.
+    pub fn report_at_the_end(&self, observed: &Observed, may: bool) -> bool {
+        let a_child_ran_out = Cell::new(false);
+        let write = || {
+            let written = status(self.last_words(observed.clone(), may, &a_child_ran_out));
+            written | if a_child_ran_out.get() { A_CHILD_RAN_OUT } else { 0 }
+        };
+        let last = reports::last(write);
+        match last {
             Some(End::Signal(signal)) => {
                 // It may have had more to say, or not yet this.
                 if Run::load(&self.folder.path).is_ok_and(|run| run.ending.is_none()) {
@@ -273,9 +283,15 @@ impl Record {
             // No process can be had: then here.
             None => drop(write()),
         }
+        match last {
+            Some(End::Status(status)) => status & A_CHILD_RAN_OUT != 0,
+            // The verdict is on disk before the report is.
+            Some(End::Signal(_)) => Run::load(&self.folder.path).is_ok_and(|run| unsupervised::a_child_ran_out(&run)),
+            None => a_child_ran_out.get(),
+        }
     }
 
-    fn last_words(&self, mut observed: Observed, may: bool) -> Result<(), String> {
+    fn last_words(&self, mut observed: Observed, may: bool, a_child_ran_out: &Cell<bool>) -> Result<(), String> {
         let mut run = self.run.clone();
         let had_no_room = tidy::remove_unbegun(&self.workplace.path);
         let material = Material::load(&self.workplace.path).inspect_err(|_| save(&run, &self.folder))?;
@@ -285,6 +301,7 @@ impl Record {
             observed.killers = procfs::killers(Path::new("/"));
         }
         run.outcome = Some(judge(&observed));
+        a_child_ran_out.set(unsupervised::a_child_ran_out(&run));
         // The report may fail where the verdict does not; on a full disk it is the other way round, or both. Of a job that
         // ended well there is nothing that could not wait for its report.
         let has_ended_well = run
@@ -310,7 +327,7 @@ impl Record {
             if written.out_of_memory.is_some() {
                 let _ = self.folder.link_out_of_memory();
             }
-            tidy::remove_small(&material.processes);
+            tidy::remove_small(&material.processes, &self.folder.path);
             run.headline = written.headline;
             material.bundle(&self.folder, &run, !run.keep_recording);
             page = Some(written.index).filter(|_| may && browser::has_audience());

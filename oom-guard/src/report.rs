@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use dumper::process::{self, Process};
 use dumper::report::{self, Occasion, Written};
 use dumper::run::Run;
-use dumper::{bundle, timeline};
+use dumper::{Unrecorded, bundle, timeline};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
@@ -66,7 +66,8 @@ impl Material {
         };
         // A timeline less is no reason to lose the rest.
         let timeline = timeline::load(&folder.path).unwrap_or_default();
-        let recordings = match bundle::write(&folder.path, &run, &self.processes, &timeline) {
+        let unrecorded = Unrecorded::load(&folder.path).unwrap_or_default();
+        let recordings = match bundle::write(&folder.path, &run, &self.processes, &timeline, &unrecorded) {
             Ok(written) => written.recordings,
             Err(error) => return say(format!("{error}; the recordings stay")),
         };
@@ -206,6 +207,8 @@ fn unpack(bundle: &Path, subject: &Subject) -> Result<RunFolder, String> {
     let saved = subject.run.save(&folder);
     saved.map_err(|error| error.to_string())?;
     let saved = timeline::save_all(&folder, &subject.timeline);
+    saved.map_err(|error| error.to_string())?;
+    let saved = subject.unrecorded.save(&folder);
     saved.map_err(|error| error.to_string())?;
     RunFolder::open(&folder).map_err(|error| error.to_string())
 }

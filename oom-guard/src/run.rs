@@ -15,6 +15,7 @@ use crate::elf::{self, Watch};
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::exit::End;
+use crate::family::Family;
 use crate::folder::RunFolder;
 use crate::glass::Glass;
 use crate::headroom::Bound;
@@ -29,6 +30,7 @@ use crate::say::say;
 use crate::settings::Settings;
 use crate::supervise::{Duties, Events};
 use crate::target::{self, Surroundings, Target};
+use crate::verdict::OOM_STATUS;
 use crate::verdict::observed::Observed;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
@@ -143,6 +145,8 @@ impl<'a> Start<'a> {
                 record,
                 evidence,
                 limits: self.limits,
+                library,
+                first_only: self.settings.first_only,
                 exits_on_oom: self.settings.on_oom == OnOom::Exit,
             }),
             Err(why) => {
@@ -198,6 +202,8 @@ struct Prepared {
     record: Record,
     evidence: Evidence,
     limits: Limits,
+    library: PathBuf,
+    first_only: bool,
     exits_on_oom: bool,
 }
 
@@ -254,16 +260,19 @@ impl Running {
             mut record,
             evidence,
             limits,
+            library,
+            first_only,
             exits_on_oom,
             ..
         } = self.prepared;
+        let (folder, recordings) = (&record.folder.path, &record.workplace.path);
         let write = |wanted: &Wanted| record.report_meanwhile(wanted);
         let measure = |why| record.measure(why);
         let mut duties = Duties {
             reports: Reports::new(&write),
             measurer: Measurer::new(&measure),
             lookout: Lookout::new(root, job, evidence.cgroup.clone(), limits),
-            sampling: Sampling::new(&record.folder.path, &record.workplace.path, job),
+            sampling: Sampling::new(folder, Family::new(folder, recordings, job, &library, first_only)),
             glass: Glass::default(),
             witness: self.witness,
             exits_on_oom,
@@ -286,7 +295,15 @@ struct Ended {
 impl Ended {
     /// Writes the last report, and returns how the job ended, whatever becomes of the report.
     fn report(self, settings: &Settings) -> End {
-        self.record.report_at_the_end(&self.observed, settings.browser);
-        self.end
+        let a_child_ran_out = self.record.report_at_the_end(&self.observed, settings.browser);
+        match self.end {
+            End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
+                say(format!(
+                    "the job ended with status 0; this ends with {OOM_STATUS}, as --fail-on-child-oom asks"
+                ));
+                End::Status(OOM_STATUS)
+            }
+            end => end,
+        }
     }
 }

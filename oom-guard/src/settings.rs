@@ -31,6 +31,10 @@ pub struct Settings {
     pub require: bool,
     /// The recordings stay.
     pub keep_recording: bool,
+    /// Nobody but the first process is recorded.
+    pub first_only: bool,
+    /// A job that ends well though a child was killed for memory is to count as failed.
+    pub fail_on_child_oom: bool,
 }
 
 /// What is to be done.
@@ -50,6 +54,8 @@ pub enum Task {
     List(Option<PathBuf>, usize),
     /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.
     Diff(PathBuf, PathBuf, Option<PathBuf>, Option<Allowance>),
+    /// Report on many runs as one.
+    Merge(Vec<PathBuf>),
     /// Report on a job that runs: by a process id or a folder.
     Snapshot(OsString),
 }
@@ -86,6 +92,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             file,
             fail_above,
         }) => Task::Diff(old, new, file, fail_above),
+        Some(Command::Merge { paths }) => Task::Merge(paths),
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
@@ -100,6 +107,8 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         rank: cli.rank,
         require: cli.require,
         keep_recording: cli.keep_recording,
+        first_only: cli.no_children,
+        fail_on_child_oom: cli.fail_on_child_oom,
     };
     Ok((task, settings))
 }
@@ -116,6 +125,7 @@ impl Settings {
             ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
             ("FIL_PROFILE_STASH", Some(self.stash.to_string().into())),
             ("FIL_PROFILE_STASH_AT_MOST", at_most),
+            ("FIL_PROFILE_CHILDREN", self.first_only.then(|| "off".into())),
             ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
             (
                 "FIL_PROFILE_SAMPLE_INTERVAL",

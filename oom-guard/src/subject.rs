@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use dumper::Unrecorded;
 use dumper::bundle;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
@@ -30,6 +31,8 @@ pub struct Subject {
     pub material: Material,
     /// How much memory it had over time.
     pub timeline: Vec<Sample>,
+    /// Its processes that are known by a count alone.
+    pub unrecorded: Unrecorded,
     /// Whether the job has not ended.
     pub is_running: bool,
     /// What has become of the supervisor.
@@ -90,6 +93,7 @@ impl Subject {
             path,
             origin: Origin::Run,
             timeline: timeline::load(&folder.path).unwrap_or_default(),
+            unrecorded: Unrecorded::load(&folder.path).unwrap_or_default(),
             folder,
             run,
             material,
@@ -110,6 +114,7 @@ impl Subject {
             path,
             origin: Origin::Recording,
             timeline: timeline::load(&folder.path).unwrap_or_default(),
+            unrecorded: Unrecorded::load(&folder.path).unwrap_or_default(),
             folder,
             run,
             material,
@@ -127,6 +132,7 @@ impl Subject {
             run: bundle.run,
             material: Material::of(bundle.processes),
             timeline: bundle.timeline,
+            unrecorded: bundle.unrecorded,
             is_running: false,
             supervisor: Supervisor::Gone,
         })

@@ -197,6 +197,7 @@ impl Duties<'_> {
     pub fn observed(mut self, end: End, job: ProcessName, evidence: &Evidence) -> Observed {
         let root = Path::new("/");
         self.lookout.hear_the_last();
+        self.sampling.close();
         let ending = match end {
             End::Status(status) => Ending::Status(status),
             End::Signal(signal) => Ending::Signal(signal),

@@ -1,11 +1,13 @@
 //! What a finished run leaves behind: a shell script starts hundreds of commands that ended well and held next to nothing,
 //! and once they stand in the report, nobody misses their recordings.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use dumper::Unrecorded;
 use dumper::process::Process;
 use dumper::recording::State;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
@@ -22,12 +24,33 @@ const SMALL_PART: u64 = 100;
 /// A recording begins with so many bytes that are not zero.
 const MAGIC_BYTES: u64 = 8;
 
+/// Recordings of processes that have ended beside as many as are worth keeping: those with failed allocations, those with the
+/// highest peaks, and those that began last, of whom something may still be asked. `ended` is put in that order.
+pub fn surplus<'a>(ended: &mut [&'a Process], most: usize) -> Vec<&'a Process> {
+    if ended.len() <= most {
+        return Vec::new();
+    }
+    let newest = most / 4;
+    ended.sort_by_key(|process| Reverse(process.facts.started_ns));
+    let older = ended.get_mut(newest..).unwrap_or_default();
+    older.sort_by_key(|process| Reverse((process.facts.failures > 0, process.facts.peak_bytes)));
+    ended.get(most..).unwrap_or_default().to_vec()
+}
+
 /// Removes the recordings that have nothing to add to the report that has been written of them.
-pub fn remove_small(processes: &[Process]) {
+pub fn remove_small(processes: &[Process], folder: &Path) {
+    let mut unrecorded = Unrecorded::load(folder).unwrap_or_default();
+    let before = unrecorded.folded.processes;
     for process in small(processes) {
         // A file more is no trouble.
-        let _ = fs::remove_file(&process.path);
         let _ = fs::remove_file(dumper::measured::path(&process.path));
+        if fs::remove_file(&process.path).is_ok() && !is_replaced(process, processes) {
+            unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
+        }
+    }
+    if unrecorded.folded.processes > before {
+        // What is not counted then has stood in the report.
+        let _ = unrecorded.save(folder);
     }
 }
 
@@ -166,6 +189,25 @@ mod tests {
         let processes = [process(1, 4096, State::Ended), process(2, 5000, State::Ended)];
         assert_eq!(removed(&processes), [1]);
         assert_eq!(removed(&processes[1..]), [0; 0]);
+    }
+
+    #[test]
+    fn of_many_that_have_ended_the_largest_the_failed_and_the_newest_stay() {
+        let mut processes: Vec<_> = (0..100)
+            .map(|pid| process(pid, u64::from(pid) * MIB, State::Ended))
+            .collect();
+        // Pid 0 began last, and failed in 50.
+        for (age, process) in processes.iter_mut().enumerate() {
+            process.facts.started_ns = 1000 - age as u64;
+        }
+        processes[50].facts.failures = 1;
+        let mut ended: Vec<_> = processes.iter().collect();
+        let surplus = surplus(&mut ended, 20);
+        let gone: std::collections::BTreeSet<_> = surplus.iter().map(|process| process.facts.pid).collect();
+        let stays = [0, 4, 50, 86, 99].map(|pid| !gone.contains(&pid));
+        assert_eq!(stays, [true; 5], "{gone:?}");
+        assert_eq!((gone.len(), gone.contains(&5), gone.contains(&85)), (80, true, true));
+        assert!(super::surplus(&mut ended[..20], 20).is_empty());
     }
 
     #[test]

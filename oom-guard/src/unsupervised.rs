@@ -88,6 +88,19 @@ pub fn is_about_memory(run: &Run) -> bool {
     run.outcome.as_ref().is_some_and(is_about_memory)
 }
 
+/// Whether the job ended well though a child of it was killed for memory, or left at a failed allocation.
+pub fn a_child_ran_out(run: &Run) -> bool {
+    run.outcome.as_ref().is_some_and(|outcome| {
+        let is_child = outcome.process.as_ref().is_none_or(|process| process.is_child);
+        let ran_out = match outcome.kind {
+            Kind::OomKilledByCgroup | Kind::OomKilledByMachine => true,
+            Kind::AllocationFailedFatal => is_child,
+            _ => false,
+        };
+        outcome.status == Some(0) && ran_out
+    })
+}
+
 /// Puts all of a run on disk.
 pub fn keep(folder: &RunFolder) {
     if let Err(error) = dumper::keep(&folder.path) {

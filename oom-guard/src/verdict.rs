@@ -25,7 +25,7 @@ use kernel::Kernel;
 use observed::{Ending, Observed, Progress};
 
 /// The status by which a process leaves at a failed allocation under `--on-oom=exit`.
-const OOM_STATUS: i32 = 53;
+pub const OOM_STATUS: i32 = 53;
 
 /// Shells report a command's death by a signal as this and the signal's number.
 const SHELL_SIGNAL: i32 = 128;

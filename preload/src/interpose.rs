@@ -7,7 +7,7 @@ use core::ptr::null_mut;
 use recording::AllocFunction;
 
 use crate::real::{self, Pointer};
-use crate::{chunk, emergency, hooks, live, thread};
+use crate::{chunk, emergency, hooks, live, start, sys, thread};
 
 /// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
 #[inline(always)]
@@ -150,4 +150,19 @@ pub unsafe extern "C" fn fork() -> c_int {
         hooks::came_back_empty(AllocFunction::Fork, 4096);
     }
     child
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn _exit(status: c_int) -> ! {
+    start::leaves();
+    // SAFETY: the caller's argument, handed on.
+    unsafe { real::leave(status) };
+    sys::exit(status)
+}
+
+#[cfg_attr(test, expect(non_snake_case, reason = "its name in C"))]
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn _Exit(status: c_int) -> ! {
+    // SAFETY: the same function by C's own name.
+    unsafe { _exit(status) }
 }

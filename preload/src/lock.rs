@@ -67,9 +67,12 @@ impl<T> Lock<T> {
         self.word.compare_exchange(FREE, state, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock until [`Lock::after_fork`], so that no other thread holds it while the process is copied.
-    pub fn before_fork(&self) {
-        core::mem::forget(self.lock());
+    /// Takes the lock until [`Lock::after_fork`], so that no other thread holds it while the process is copied; with a look at
+    /// what it guards.
+    pub fn before_fork(&self, look: impl FnOnce(&mut T)) {
+        let mut guard = self.lock();
+        look(&mut guard);
+        core::mem::forget(guard);
     }
 
     /// Gives back what [`Lock::before_fork`] took, in the parent and in the child, after a last look at what it guards.

@@ -104,6 +104,24 @@ next_definitions! {
     pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
         meanwhile absent::pthread_create;
     fork = c"fork"() -> c_int, meanwhile absent::fork;
+    leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
+}
+
+// Weak, so that a program of another C library, as a child of the job may be, starts all the same: musl's linker would end it for
+// a symbol that is missing.
+core::arch::global_asm!(
+    ".weak __libc_malloc",
+    ".weak __libc_calloc",
+    ".weak __libc_realloc",
+    ".weak __libc_free",
+    ".weak __libc_memalign",
+    ".weak __libc_valloc",
+    ".weak __libc_pvalloc",
+);
+
+/// Is this glibc? Nothing else of this library is tried with another.
+pub fn is_glibc() -> bool {
+    !find_next(c"__libc_malloc").is_null()
 }
 
 /// The malloc behind ours, if it is not the C library's own. glibc's has both names at one address.
@@ -159,5 +177,8 @@ mod absent {
     }
     pub unsafe extern "C" fn fork() -> c_int {
         -1
+    }
+    pub unsafe extern "C" fn leave(status: c_int) {
+        crate::sys::exit(status)
     }
 }

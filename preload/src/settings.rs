@@ -31,6 +31,10 @@ pub struct Settings {
     pub large_request: u64,
     /// This process is the supervisor's direct child.
     pub is_first: bool,
+    /// The first process alone is to be recorded.
+    pub first_only: bool,
+    /// This process's rank among those of a parallel program, plus one; 0 for none.
+    pub rank: u32,
     /// Record every allocation.
     pub exact: bool,
     /// A fixed sampling interval, log2 of bytes.
@@ -55,6 +59,9 @@ fn number(name: &CStr) -> Option<u64> {
 /// Bytes of the stash where nobody says otherwise.
 const STASH_BYTES: usize = 16 << 20;
 
+/// Who starts the ranks of a parallel program tells each its own; within a job of Slurm, the nearest first.
+const RANKS: [&CStr; 4] = [c"RANK", c"OMPI_COMM_WORLD_RANK", c"PMI_RANK", c"SLURM_PROCID"];
+
 impl Settings {
     /// Settings that switch everything off.
     pub const fn off() -> Self {
@@ -65,6 +72,8 @@ impl Settings {
             stash_at_most: 0,
             large_request: u64::MAX,
             is_first: false,
+            first_only: false,
+            rank: 0,
             exact: false,
             interval_log2: None,
         }
@@ -72,7 +81,9 @@ impl Settings {
 
     /// What the environment says; see ARCHITECTURE.md for the variables.
     pub fn from_environment(parent_pid: u32) -> Self {
-        let off = variable(c"FIL_PROFILE_RECORDING") == Some(b"off");
+        let is_first = number(c"FIL_PROFILE_SUPERVISOR") == Some(parent_pid as u64);
+        let first_only = variable(c"FIL_PROFILE_CHILDREN") == Some(b"off");
+        let off = variable(c"FIL_PROFILE_RECORDING") == Some(b"off") || first_only && !is_first;
         let run = variable(c"FIL_PROFILE_RUN")
             .filter(|path| !off && path.first() == Some(&b'/'))
             .map(|path| {
@@ -90,7 +101,12 @@ impl Settings {
                 OnOom::Report
             },
             stash_bytes: number(c"FIL_PROFILE_STASH").map_or(STASH_BYTES, |bytes| bytes as usize),
-            is_first: number(c"FIL_PROFILE_SUPERVISOR") == Some(parent_pid as u64),
+            is_first,
+            first_only,
+            rank: RANKS
+                .into_iter()
+                .find_map(number)
+                .map_or(0, |rank| rank.saturating_add(1).min(u32::MAX as u64) as u32),
             stash_at_most: number(c"FIL_PROFILE_STASH_AT_MOST").map_or(usize::MAX, |bytes| bytes as usize),
             large_request: number(c"FIL_PROFILE_LARGE_REQUEST").unwrap_or(u64::MAX),
             exact,

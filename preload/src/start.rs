@@ -24,6 +24,9 @@ static AT_END: extern "C" fn() = end;
 /// Reads the settings and switches recording on, if it is asked for.
 extern "C" fn start() {
     real::resolve();
+    if !real::is_glibc() {
+        return;
+    }
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else { return };
     doorbell::prepare(run.bytes());
@@ -96,12 +99,22 @@ extern "C" fn end() {
     }
 }
 
+/// The process ends of itself, without exit handlers, as workers do. No more than this: it may be in a signal handler, or after
+/// a vfork, in its parent's memory.
+pub fn leaves() {
+    if let Some(header) = file::header()
+        && header.pid.load(Relaxed) == sys::pid()
+    {
+        header.state.store(recording::STATE_ENDED, Release);
+    }
+}
+
 /// Did this fork take the lock? A signal handler that forks in the middle of a sample must not wait for itself.
 static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn before_fork() {
     if let Some(_inside) = thread::Inside::enter() {
-        STATE.before_fork();
+        STATE.before_fork(|state| state.before_fork());
         FORK_HOLDS_LOCK.store(true, Relaxed);
     }
 }

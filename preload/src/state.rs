@@ -56,6 +56,9 @@ pub struct State {
     /// When the sampling was last thought over, by the monotonic clock.
     tuned_ns: u64,
     generation: u16,
+    /// What was alive at the last fork, in this process's recording and those of its ancestors; in the child, what it inherited.
+    forked_bytes: u64,
+    inherited_bytes: u64,
     /// First of the chain of free slots in the table of large blocks, plus one.
     free_slot: u32,
     /// The recording could not be created: don't try at every sample.
@@ -78,9 +81,17 @@ impl State {
             budget: Budget::FULL,
             tuned_ns: 0,
             generation: 0,
+            forked_bytes: 0,
+            inherited_bytes: 0,
             free_slot: 0,
             gave_up: false,
         }
+    }
+
+    /// The child will share all this with us.
+    pub fn before_fork(&mut self) {
+        let own = self.header.map_or(0, |header| header.live_bytes.load(Relaxed));
+        self.forked_bytes = self.inherited_bytes.saturating_add(own);
     }
 
     /// Everything recorded so far was the parent's.
@@ -88,6 +99,11 @@ impl State {
         self.header = None;
         self.generation = self.generation.wrapping_add(1);
         self.live.after_fork(self.generation);
+        self.inherited_bytes = self.forked_bytes;
+        if self.settings.first_only {
+            RECORDING.store(false, Relaxed);
+            self.settings.run = None;
+        }
     }
 
     /// The recording, begun at the first call. `None` if that failed; it has then been said, and the job goes on without us.
@@ -181,6 +197,8 @@ impl State {
         header.exact.store(EXACT.load(Relaxed) as u32, Relaxed);
         header.sample_interval.store(1 << INTERVAL_LOG2.load(Relaxed), Relaxed);
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
+        header.rank.store(self.settings.rank, Relaxed);
+        header.inherited_bytes.store(self.inherited_bytes, Relaxed);
         stash::introduce(header);
         self.introduce_python(header);
         if self.generation > 0 {

@@ -328,7 +328,7 @@ impl Trouble {
 
 /// [`Header::state`]: the process was running when last heard of.
 pub const STATE_RUNNING: u32 = 1;
-/// [`Header::state`]: the process went through its exit handlers.
+/// [`Header::state`]: the process ended of itself: it went through its exit handlers, or called `_exit`.
 pub const STATE_ENDED: u32 = 2;
 /// [`Header::state`]: the process replaced itself or broke the glass (`--on-oom=exit`).
 pub const STATE_OOM_EXIT: u32 = 3;
@@ -414,6 +414,14 @@ pub struct Header {
     pub chunk_kinds: [AtomicU8; MAX_CHUNKS + 1],
     /// The ring of events.
     pub ring: [Event; EVENT_SLOTS],
+
+    /// What was alive in the recordings of the process's parent and its ancestors when this process was forked: memory that it
+    /// shares with them until either changes it, and no part of any sum here. 0 if it is no fork, or of a version without.
+    pub inherited_bytes: AtomicU64,
+    /// The rank that the environment gives the process among those of a parallel program, plus one; 0 for none.
+    pub rank: AtomicU32,
+    /// Zero.
+    pub reserved_here: AtomicU32,
 
     /// What is held of each kind, indexed by [`Kind`]. Since version 2, as all that follows.
     pub kinds: [KindSum; KINDS],

@@ -82,7 +82,11 @@ fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
         Ok(newer) => return Err(BundleError::Newer(newer).into()),
     }
     let mut values = BufReader::new(GzDecoder::new(file).take(LARGEST));
-    let Head { run, timeline } = next(&mut values)?;
+    let Head {
+        run,
+        timeline,
+        unrecorded,
+    } = next(&mut values)?;
     let mut recordings = Vec::new();
     while next(&mut values)? {
         let about: About = next(&mut values)?;
@@ -111,6 +115,7 @@ fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
     Ok(Bundle {
         run,
         timeline,
+        unrecorded,
         processes: processes.collect(),
     })
 }

@@ -14,16 +14,23 @@ use crate::run::Run;
 use crate::save::save;
 use crate::source::{KeptLines, Sources};
 use crate::timeline::Sample;
+use crate::unrecorded::Unrecorded;
 
 /// Writes `profile.fil` into a run folder. A recording that cannot be read is left out.
 ///
 /// # Errors
 ///
 /// It cannot be written.
-pub fn write(folder: &Path, run: &Run, processes: &[Process], timeline: &[Sample]) -> Result<Written, Error> {
+pub fn write(
+    folder: &Path,
+    run: &Run,
+    processes: &[Process],
+    timeline: &[Sample],
+    unrecorded: &Unrecorded,
+) -> Result<Written, Error> {
     let mut included = Vec::new();
     let path = save(folder, FILE, |out| {
-        included = to(out, run, processes, timeline)?;
+        included = to(out, run, processes, timeline, unrecorded)?;
         Ok(())
     })?;
     let recordings = included.into_iter().map(|index| processes[index].path.clone());
@@ -38,13 +45,20 @@ pub fn write(folder: &Path, run: &Run, processes: &[Process], timeline: &[Sample
 /// # Errors
 ///
 /// `out` takes no more.
-pub fn to(out: &mut dyn Write, run: &Run, processes: &[Process], timeline: &[Sample]) -> io::Result<Vec<usize>> {
+pub fn to(
+    out: &mut dyn Write,
+    run: &Run,
+    processes: &[Process],
+    timeline: &[Sample],
+    unrecorded: &Unrecorded,
+) -> io::Result<Vec<usize>> {
     out.write_all(&MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
     let mut out = GzEncoder::new(out, Compression::fast());
     let head = Head {
         run: run.clone(),
         timeline: timeline.to_vec(),
+        unrecorded: unrecorded.clone(),
     };
     by_name(&mut out, &head)?;
     let mut sources = Sources::of(run, processes);

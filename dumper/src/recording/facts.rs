@@ -54,6 +54,10 @@ pub struct Facts {
     pub stash_bytes: u64,
     /// Private memory of the preload beside the stash and the file.
     pub own_bytes: u64,
+    /// What its parent and ancestors held when it was forked, and it has in common with them; counted in theirs alone.
+    pub inherited_bytes: u64,
+    /// Its rank among the processes of a parallel program.
+    pub rank: Option<u32>,
     /// What happened, oldest first.
     pub events: Vec<Event>,
 }
@@ -64,7 +68,7 @@ pub enum State {
     /// It runs, or something ended it before it came to its exit handlers.
     #[default]
     Running,
-    /// It went through its exit handlers.
+    /// It ended of itself: it went through its exit handlers, or called `_exit`.
     Ended,
     /// It replaced itself by another program, or left at a failed allocation (`--on-oom=exit`).
     Left,
@@ -142,6 +146,8 @@ impl Facts {
             kinds: Kinds::read(header),
             stash_bytes: large(offset_of!(Header, stash_bytes)),
             own_bytes: large(offset_of!(Header, own_bytes)),
+            inherited_bytes: large(offset_of!(Header, inherited_bytes)),
+            rank: small(offset_of!(Header, rank)).checked_sub(1),
             events: events::read(header, nodes, found),
         }
     }

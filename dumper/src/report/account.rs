@@ -17,11 +17,15 @@ use crate::rank::{self, Rank};
 use crate::recording::{Facts, Recording, State, Tally};
 use crate::run::{Headline, Run};
 use crate::units::Share;
+use crate::unrecorded::Unrecorded;
 
 /// Call sites that are kept of each moment.
 const SITES: usize = 200;
 /// Processes that are looked at closely; of more than these, a job that starts hundreds has little to say.
 const LISTED: usize = 20;
+
+/// Parents whose callstacks are looked at for the sake of what their children inherited.
+const PARENTS: usize = 5;
 
 /// A run, as far as anything is to be said about it.
 pub(super) struct Account<'a> {
@@ -37,6 +41,11 @@ pub(super) struct Account<'a> {
     pub(super) out_of_memory: Option<Shown<'a>>,
     pub(super) peak: Option<Shown<'a>>,
     pub(super) concerns: Vec<Concern<'a>>,
+    pub(super) unrecorded: Unrecorded,
+    /// Where processes held the most at their peaks from which others inherited memory.
+    pub(super) inherited_from: Vec<(u32, String)>,
+    /// The flame graph of all processes, where one has been drawn.
+    pub(super) process_tree: Option<PathBuf>,
 }
 
 /// A process that is worth a line of its own.
@@ -116,6 +125,9 @@ impl<'a> Account<'a> {
             out_of_memory: None,
             peak: None,
             concerns: unreadable.iter().map(Concern::unreadable).collect(),
+            unrecorded: Unrecorded::default(),
+            inherited_from: Vec::new(),
+            process_tree: None,
         };
         let ran_out = choice::out_of_memory(run, processes, occasion);
         let peak = choice::peak(processes).map(|process| (process, Moment::Peak));
@@ -169,6 +181,25 @@ impl<'a> Account<'a> {
             culprit: site.map(|site| site.caller.as_ref().unwrap_or(&site.place).clone()),
             share: site.map_or(0.0, |site| Share::of(site.held.bytes, shown.total.bytes).fraction()),
         })
+    }
+
+    /// Looks up what is behind memory that was inherited.
+    pub(super) fn find_inheritance(&mut self) {
+        let heirs = self
+            .processes
+            .iter()
+            .filter(|process| process.facts.inherited_bytes > 0);
+        let mut parents: Vec<u32> = heirs.map(|process| process.facts.ppid).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        let of_pid = |pid: u32| self.processes.iter().filter(move |process| process.facts.pid == pid);
+        let place = |pid: u32| {
+            let parent = of_pid(pid).max_by_key(|process| process.facts.peak_bytes)?;
+            let (recording, _) = parent.read().ok()?;
+            let tree = CallTree::of(&recording, Moment::Peak);
+            Some((pid, CallSite::of(tree.hottest(1).first()?, self.directory).place))
+        };
+        self.inherited_from = parents.into_iter().take(PARENTS).filter_map(place).collect();
     }
 
     /// Notes what is wrong with a process's recording, all of which is read only if it is `wanted`.

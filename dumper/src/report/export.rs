@@ -10,6 +10,7 @@ use crate::process::Process;
 use crate::run::Run;
 use crate::source::Sources;
 use crate::timeline::Sample;
+use crate::unrecorded::Unrecorded;
 
 /// What a report can be written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Subject<'a> {
     pub unreadable: &'a [Error],
     /// How much memory they had over time.
     pub timeline: &'a [Sample],
+    /// Its processes that are known by a count alone.
+    pub unrecorded: &'a Unrecorded,
     /// Why it is written.
     pub occasion: Occasion,
 }
@@ -56,7 +59,13 @@ pub struct Subject<'a> {
 /// `out` takes no more, or a recording can no longer be read; or nothing was recorded that the format could show.
 pub fn export(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
     let Subject { run, processes, .. } = *subject;
-    let account = || Account::of(run, processes, subject.unreadable, subject.occasion, None).map_err(io::Error::other);
+    let account = || {
+        let account = Account::of(run, processes, subject.unreadable, subject.occasion, None);
+        let mut account = account.map_err(io::Error::other)?;
+        account.unrecorded = subject.unrecorded.clone();
+        account.find_inheritance();
+        Ok::<_, io::Error>(account)
+    };
     match format {
         Format::Json => json::write(out, &account()?, subject.timeline),
         Format::Html => index::write(out, &account()?, &mut Sources::of(run, processes)),

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use askama::Template;
 
 use super::account::{Account, Shown};
-use super::{Occasion, verdict, words};
+use super::{Occasion, family, verdict, words};
 use crate::call_tree::Moment;
 use crate::label::printable;
 use crate::outcome::Outcome;
@@ -28,6 +28,8 @@ pub(super) fn write(out: &mut dyn Write, account: &Account, sources: &mut Source
         moments: moments(account, sources),
         processes: account.listed.iter().map(rows::process).collect(),
         folded: rows::folded(&account.folded),
+        family: family::sentences(account),
+        process_tree: account.process_tree.is_some(),
         events: account.listed.iter().flat_map(rows::events).collect(),
         command: printable(&run.command.join(" ")).into_owned(),
         directory: account.directory.to_owned(),
@@ -55,6 +57,8 @@ struct Page<'a> {
     moments: Vec<MomentSection>,
     processes: Vec<ProcessRow>,
     folded: Option<String>,
+    family: Vec<String>,
+    process_tree: bool,
     events: Vec<EventRow>,
     command: String,
     directory: String,

@@ -15,6 +15,7 @@ use crate::recording::State;
 use crate::run::Run;
 use crate::timeline::Sample;
 use crate::units::Share;
+use crate::unrecorded::Unrecorded;
 
 /// Version of the format.
 const FORMAT: u32 = 1;
@@ -28,6 +29,8 @@ pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample])
         run: RunPart::of(account.run),
         moment: shown.map(MomentPart::of),
         processes: processes(account.processes),
+        unrecorded: &account.unrecorded,
+        process_tree: account.process_tree.as_deref().map(file_name),
         call_sites: shown.map(call_sites).unwrap_or_default(),
         timeline,
         ledger: shown.map(LedgerPart::of),
@@ -46,6 +49,8 @@ struct Report<'a> {
     run: RunPart<'a>,
     moment: Option<MomentPart>,
     processes: Vec<ProcessPart<'a>>,
+    unrecorded: &'a Unrecorded,
+    process_tree: Option<String>,
     call_sites: Vec<CallSitePart<'a>>,
     timeline: &'a [Sample],
     ledger: Option<LedgerPart<'a>>,
@@ -126,6 +131,8 @@ struct ProcessPart<'a> {
     command: &'a [String],
     state: &'static str,
     python: Option<String>,
+    rank: Option<u32>,
+    inherited_bytes: u64,
     peak_bytes: u64,
     live_bytes: u64,
     failed_allocations: u64,
@@ -154,6 +161,8 @@ impl<'a> ProcessPart<'a> {
                 State::Left => "left",
             },
             python: facts.python.map(|(major, minor)| format!("{major}.{minor}")),
+            rank: facts.rank,
+            inherited_bytes: facts.inherited_bytes,
             peak_bytes: facts.peak_bytes,
             live_bytes: facts.live_bytes,
             failed_allocations: facts.failures,

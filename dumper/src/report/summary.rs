@@ -2,7 +2,7 @@
 
 use super::account::{Account, CallSite, Concern, Shown, What};
 use super::verdict::COLUMNS;
-use super::{Occasion, ledger, verdict, words};
+use super::{Occasion, family, ledger, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::outcome::Outcome;
@@ -26,6 +26,7 @@ pub(super) fn lines(account: &Account) -> Vec<String> {
     lines.extend(ledger.iter().flat_map(|text| sentence(text)));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
     lines.extend(company.iter().flat_map(|company| sentence(company)));
+    lines.extend(family::unseen(account).iter().flat_map(|unseen| sentence(unseen)));
     lines.extend(concerns(account).iter().flat_map(|concern| sentence(concern)));
     let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
     for picture in shown.filter_map(|shown| shown.picture.as_ref()) {

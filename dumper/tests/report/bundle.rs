@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dumper::report::{self, Format, Occasion, Subject, export};
-use dumper::{Run, bundle, process, timeline};
+use dumper::{Run, Unrecorded, bundle, process, timeline};
 use proptest::prelude::*;
 
 use crate::formats::document;
@@ -39,7 +39,14 @@ fn killed(folder: &Path) -> Run {
 
 fn bundled(folder: &Path, run: &Run) -> PathBuf {
     let (processes, _) = process::load(folder).unwrap();
-    let written = bundle::write(folder, run, &processes, &timeline::load(folder).unwrap()).unwrap();
+    let written = bundle::write(
+        folder,
+        run,
+        &processes,
+        &timeline::load(folder).unwrap(),
+        &Unrecorded::load(folder).unwrap(),
+    )
+    .unwrap();
     assert_eq!(written.recordings.len(), processes.len());
     written.path
 }
@@ -50,6 +57,7 @@ fn document_of(bundle: &bundle::Bundle, format: Format) -> Vec<u8> {
         processes: &bundle.processes,
         unreadable: &[],
         timeline: &bundle.timeline,
+        unrecorded: &bundle.unrecorded,
         occasion: Occasion::Ended,
     };
     let mut out = Vec::new();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dumper::report::{Diff, Side};
-use dumper::{Run, process};
+use dumper::{Run, Unrecorded, process};
 
 use crate::builder::{Builder, Held};
 use crate::golden;
@@ -174,7 +174,7 @@ fn a_bundle_is_compared_by_the_lines_that_it_has_brought_along() {
     let (old, new) = versions();
     let expected = old.diff(&new).unwrap().text();
     let processes = process::load(old.folder.path()).unwrap().0;
-    let path = dumper::bundle::write(old.folder.path(), &old.run, &processes, &[])
+    let path = dumper::bundle::write(old.folder.path(), &old.run, &processes, &[], &Unrecorded::default())
         .unwrap()
         .path;
     // The program has gone on.

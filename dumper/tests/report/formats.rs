@@ -4,7 +4,7 @@ use std::io::Read;
 
 use dumper::outcome::Outcome;
 use dumper::report::{Format, Occasion, Subject, export};
-use dumper::{Process, Run, process, timeline};
+use dumper::{Process, Run, Unrecorded, process, timeline};
 use serde_json::Value;
 
 use crate::builder::{Builder, Held};
@@ -19,6 +19,7 @@ pub fn document(format: Format, folder: &std::path::Path, run: &Run) -> Vec<u8> 
         processes: &processes,
         unreadable: &unreadable,
         timeline: &timeline,
+        unrecorded: &Unrecorded::default(),
         occasion: Occasion::Ended,
     };
     let mut out = Vec::new();
@@ -152,6 +153,7 @@ fn of_nothing_there_is_only_what_needs_no_memory() {
         processes: &none,
         unreadable: &[],
         timeline: &[],
+        unrecorded: &Unrecorded::default(),
         occasion: Occasion::Ended,
     };
     for (format, is_possible) in [

@@ -14,7 +14,11 @@ const SCHEMA: &str = include_str!("../../schema/report.schema.json");
 
 /// The schema; a `strict` one allows nothing that it does not describe.
 fn schema(strict: bool) -> jsonschema::Validator {
-    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    validator(SCHEMA, strict)
+}
+
+pub fn validator(schema: &str, strict: bool) -> jsonschema::Validator {
+    let mut schema: Value = serde_json::from_str(schema).unwrap();
     if strict {
         forbid_more(&mut schema);
     }

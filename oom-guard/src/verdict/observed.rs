@@ -117,10 +117,10 @@ pub struct Facts {
 pub enum Progress {
     /// It is known to run still.
     Alive,
-    /// It has ended without going through its exit handlers: it was killed, or left by `_exit`, as workers do.
+    /// It has ended without going through its exit handlers: it was killed, or ended by a system call of its own.
     #[default]
     Cut,
-    /// It went through its exit handlers.
+    /// It went through its exit handlers, or left by `_exit`, as workers do.
     Ended,
     /// It left at a failed allocation, or because the supervisor said so (`--on-oom=exit`).
     Left,

@@ -26,12 +26,17 @@ pub fn preload() -> &'static Path {
 
 /// A C victim as a program.
 pub fn c_program(source: &str) -> PathBuf {
-    compile(source, &source.replace(".c", ""), &[])
+    compile("cc", source, &source.replace(".c", ""), &[])
 }
 
 /// A C victim as a shared object, for `ctypes`.
 pub fn c_library(source: &str) -> PathBuf {
-    compile(source, &source.replace(".c", ".so"), &["-shared", "-fPIC"])
+    compile("cc", source, &source.replace(".c", ".so"), &["-shared", "-fPIC"])
+}
+
+/// A C victim as a program by another compiler or with other flags; its file gets a name of its own.
+pub fn c_program_by(source: &str, compiler: &str, name: &str, flags: &[&str]) -> PathBuf {
+    compile(compiler, source, &source.replace(".c", &format!("-{name}")), flags)
 }
 
 /// A victim as a shared object, by a compiler that may not be there.
@@ -78,7 +83,7 @@ fn release() -> &'static Path {
 }
 
 /// Compiles into a name of this process first: another test binary may be running the finished file.
-fn compile(source: &str, name: &str, flags: &[&str]) -> PathBuf {
+fn compile(compiler: &str, source: &str, name: &str, flags: &[&str]) -> PathBuf {
     static DONE: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
     let mut done = DONE.lock().expect("no compile panicked");
     if let Some(path) = done.get(name) {
@@ -87,7 +92,7 @@ fn compile(source: &str, name: &str, flags: &[&str]) -> PathBuf {
     let folder = target().join("victims");
     std::fs::create_dir_all(&folder).expect("the target folder is writable");
     let fresh = folder.join(format!("{name}.{}", std::process::id()));
-    let mut cc = Command::new("cc");
+    let mut cc = Command::new(compiler);
     // -fno-builtin: an unused malloc must not be optimized away.
     cc.args([
         "-std=gnu11",
@@ -117,7 +122,7 @@ pub(crate) fn run(command: &mut Command) -> String {
 }
 
 /// Whether there is such a program.
-pub(crate) fn is_on_path(name: &str) -> bool {
+pub fn is_on_path(name: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
 }

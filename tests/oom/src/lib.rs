@@ -29,7 +29,7 @@ mod truth;
 mod venv;
 mod victim;
 
-pub use built::{built_by, c_library, c_program, fil_profile, preload, workspace};
+pub use built::{built_by, c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;
 pub use consumers::{go_pprof, read_by};
@@ -45,11 +45,11 @@ pub use outcome::Outcome;
 pub use python::Python;
 pub use report::Report;
 pub use running::Running;
-pub use slurm::Slurm;
+pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{allocators_python, memray_python, numpy_python};
+pub use venv::{allocators_python, joblib_python, memray_python, numpy_python, torch_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

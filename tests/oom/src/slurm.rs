@@ -1,5 +1,6 @@
-//! A Slurm of one node on loopback: its daemons are started for a test and stopped with it.
+//! A Slurm on loopback, of one node or of several on this machine: its daemons are started for a test and stopped with it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -12,13 +13,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, chown, geteuid};
 use tempfile::TempDir;
 
-use crate::{announce, built};
+use crate::{Python, announce, built};
 
 /// A running Slurm.
 #[derive(Debug)]
 pub struct Slurm {
     place: TempDir,
     host: String,
+    /// Names of its nodes.
+    nodes: Vec<String>,
     /// The last one is stopped first.
     daemons: Vec<Child>,
 }
@@ -27,6 +30,12 @@ impl Slurm {
     /// Starts one that kills jobs which use more memory than they asked for. None, and a word on it, where it cannot be had.
     #[track_caller]
     pub fn start() -> Option<Slurm> {
+        Slurm::of_nodes(1)
+    }
+
+    /// One that takes this machine for so many nodes.
+    #[track_caller]
+    pub fn of_nodes(count: usize) -> Option<Slurm> {
         if let Some(why) = impossible() {
             announce(&format!("left out: jobs of Slurm, for {why}"));
             return None;
@@ -35,21 +44,35 @@ impl Slurm {
         // munged and the job's user have to come by.
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("every Linux has it");
+        let host = host.trim().to_owned();
+        let nodes = match count {
+            1 => vec![host.clone()],
+            count => (1..=count).map(|number| format!("{host}{number}")).collect(),
+        };
         let mut slurm = Slurm {
             place,
-            host: host.trim().to_owned(),
+            host,
+            nodes,
             daemons: Vec::new(),
         };
         slurm.configure();
         slurm.start_munged();
-        for daemon in ["slurmctld", "slurmd"] {
+        let names = std::iter::once(("slurmctld", None));
+        let nodes = slurm.nodes.clone();
+        for (daemon, node) in names.chain(nodes.iter().map(|node| ("slurmd", Some(node)))) {
             let mut command = Command::new(daemon);
             command.arg("-D").env("SLURM_CONF", slurm.configuration());
+            if let Some(node) = node {
+                command.args(["-N", node]);
+            }
             slurm.daemon(daemon, command);
         }
-        slurm.wait_for("an idle node", |slurm| {
-            let state = slurm.tool("sinfo").args(["-h", "-o", "%T"]).output();
-            state.is_ok_and(|state| state.stdout.starts_with(b"idle"))
+        slurm.wait_for("idle nodes", |slurm| {
+            let state = slurm.tool("sinfo").args(["-h", "-N", "-o", "%T"]).output();
+            state.is_ok_and(|state| {
+                let states = String::from_utf8_lossy(&state.stdout).into_owned();
+                states.lines().filter(|state| *state == "idle").count() == slurm.nodes.len()
+            })
         });
         Some(slurm)
     }
@@ -94,18 +117,23 @@ impl Slurm {
         for folder in ["state", "spool", "munge", "jobs"] {
             fs::create_dir(place.join(folder)).expect("the temporary folder is writable");
         }
-        let ports = [free_port(), free_port()];
         let (host, at) = (&self.host, place.display());
-        let [controller, node] = ports;
+        let controller = free_port();
+        let node = |name: &String| {
+            let port = free_port();
+            format!(
+                "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=2000 State=UNKNOWN\n"
+            )
+        };
+        let nodes: String = self.nodes.iter().map(node).collect();
         let text = format!(
-            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\nSlurmdPort={node}\n\
+            "ClusterName=test\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={controller}\n\
              SlurmUser=root\nAuthType=auth/munge\nAuthInfo=socket={at}/munge/socket\nMpiDefault=none\n\
-             StateSaveLocation={at}/state\nSlurmdSpoolDir={at}/spool\nReturnToService=2\nMailProg=/bin/true\n\
-             SlurmctldPidFile={at}/slurmctld.pid\nSlurmdPidFile={at}/slurmd.pid\n\
+             StateSaveLocation={at}/state\nSlurmdSpoolDir={at}/spool/%n\nReturnToService=2\nMailProg=/bin/true\n\
+             SlurmctldPidFile={at}/slurmctld.pid\nSlurmdPidFile={at}/slurmd-%n.pid\n\
              ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup\nJobAcctGatherType=jobacct_gather/none\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\nSchedulerType=sched/builtin\n\
-             NodeName={host} NodeAddr=127.0.0.1 CPUs=1 RealMemory=2000 State=UNKNOWN\n\
-             PartitionName=all Nodes=ALL Default=YES State=UP\n"
+             {nodes}PartitionName=all Nodes=ALL Default=YES State=UP\n"
         );
         let cgroups = "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nCgroupAutomount=no\n\
                        ConstrainRAMSpace=yes\nConstrainSwapSpace=no\n";
@@ -145,7 +173,12 @@ impl Slurm {
     }
 
     fn daemon(&mut self, name: &str, mut command: Command) {
-        let log = fs::File::create(self.place.path().join(format!("{name}.log"))).expect("it is writable");
+        let mut log = fs::OpenOptions::new();
+        let log = log
+            .create(true)
+            .append(true)
+            .open(self.place.path().join(format!("{name}.log")));
+        let log = log.expect("it is writable");
         let also = log.try_clone().expect("a file can be shared");
         let child = command.stdin(Stdio::null()).stdout(log).stderr(also).spawn();
         self.daemons
@@ -186,13 +219,22 @@ impl Drop for Slurm {
         }
         // What slurmd has made and leaves behind when it is empty.
         for controller in ["memory", "freezer", "cpuset", "devices", "cpuacct"] {
-            let _ = fs::remove_dir(
-                Path::new("/sys/fs/cgroup")
-                    .join(controller)
-                    .join(format!("slurm_{}", self.host)),
-            );
+            for node in &self.nodes {
+                let folder = Path::new("/sys/fs/cgroup").join(controller);
+                let _ = fs::remove_dir(folder.join(format!("slurm_{node}")));
+            }
         }
     }
+}
+
+/// With `fil-profile` and a python3 on PATH, as a user has them.
+pub fn with_path(command: &mut Command) -> &mut Command {
+    let folders =
+        [built::fil_profile(), &Python::any().path].map(|program| program.parent().expect("it has one").to_owned());
+    let all = std::env::var_os("PATH").unwrap_or_default();
+    let all: Vec<PathBuf> = folders.into_iter().chain(std::env::split_paths(&all)).collect();
+    let path: OsString = std::env::join_paths(all).expect("no colons in these");
+    command.env("PATH", path)
 }
 
 fn free_port() -> u16 {

@@ -47,6 +47,33 @@ pub fn allocators_python() -> &'static Python {
     READY.get_or_init(|| with("allocators", &packages, &modules))
 }
 
+/// One that has joblib, whose workers loky starts.
+pub fn joblib_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with("joblib", &["joblib"], &["joblib"]))
+}
+
+/// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below
+/// `target/oom` is used where somebody has made it, else any Python that has it.
+pub fn torch_python() -> Option<&'static Python> {
+    static READY: OnceLock<Option<Python>> = OnceLock::new();
+    let made = Python {
+        path: built::target().join("torch/bin/python"),
+        version: Python::any().version,
+    };
+    let others = Python::all().iter().map(|python| Python {
+        path: python.path.clone(),
+        version: python.version,
+    });
+    READY
+        .get_or_init(|| {
+            std::iter::once(made)
+                .chain(others)
+                .find(|python| imports(&python.path, &["torch"]))
+        })
+        .as_ref()
+}
+
 fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
     let base = Python::any();
     let (major, minor, micro) = base.version;

@@ -39,6 +39,8 @@ const UNSAFE: &[&str] = &[
 
 /// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job.
 const SYMBOLS: &[&str] = &[
+    "_Exit",
+    "_exit",
     "aligned_alloc",
     "calloc",
     "fork",

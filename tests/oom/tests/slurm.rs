@@ -1,19 +1,8 @@
 //! "Slurm: the job, its rank and its node are in the report, and the example of `docs/slurm.md` works as it stands."
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use oom::{Folded, Place, Python, Report, Slurm, Svg, assert_close, example, fil_profile, place, victim};
-
-/// With `fil-profile` and a python3 on PATH, as a user has them.
-fn with_path(command: &mut Command) -> &mut Command {
-    let folders = [fil_profile(), &Python::any().path].map(|program| program.parent().expect("it has one").to_owned());
-    let all = std::env::var_os("PATH").unwrap_or_default();
-    let all: Vec<PathBuf> = folders.into_iter().chain(std::env::split_paths(&all)).collect();
-    let path: OsString = std::env::join_paths(all).expect("no colons in these");
-    command.env("PATH", path)
-}
+use oom::{Folded, Place, Report, Slurm, Svg, assert_close, example, place, victim, with_path};
 
 fn runs(slurm: &Slurm) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(slurm.folder().join("fil-result"))

@@ -1,0 +1,129 @@
+//! Many runs as one: which of the tasks of an array or a parallel program ran out, where, and how much would have been enough.
+//!
+//! Each run is looked at and let go of before the next, so that a thousand take no more memory than one and a line for each.
+
+mod json;
+mod numbers;
+mod task;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use crate::call_tree::{CallTree, Moment};
+use crate::error::Error;
+use crate::process::Process;
+use crate::recording::Joined;
+use crate::report::merged as picture;
+use crate::run::Run;
+use crate::save::save;
+
+pub use numbers::{Enough, Spread};
+pub use task::Task;
+
+/// Nodes that are kept of all call trees together.
+const NODES: usize = 40_000;
+
+/// Runs that have been put together.
+#[derive(Debug)]
+pub struct Merged {
+    tasks: Vec<Task>,
+    /// What those held that ran out, and what the others held at their peaks.
+    ran_out: Joined,
+    peaks: Joined,
+    unreadable: Vec<String>,
+    directory: PathBuf,
+}
+
+/// The files that were written, and what to say.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// `merged.svg`.
+    pub picture: PathBuf,
+    /// Lines for a terminal, which are in `merged.txt` too.
+    pub summary: Vec<String>,
+}
+
+impl Default for Merged {
+    fn default() -> Merged {
+        Merged {
+            tasks: Vec::new(),
+            ran_out: Joined::new(),
+            peaks: Joined::new(),
+            unreadable: Vec::new(),
+            directory: PathBuf::new(),
+        }
+    }
+}
+
+impl Merged {
+    /// Nothing yet.
+    pub fn new() -> Merged {
+        Merged::default()
+    }
+
+    /// Adds the run in `folder`. Its `timeline.csv` is looked for there.
+    pub fn add(&mut self, folder: &Path, run: &Run, processes: &[Process]) {
+        let mut task = Task::of(folder, run, processes);
+        if let Some((process, moment)) = picture::moment(run, processes) {
+            match process.read() {
+                Ok((recording, _)) => {
+                    let tree = CallTree::of(&recording, moment).condensed();
+                    task.look_at(&tree, run);
+                    let joined = match task.ran_out {
+                        true => &mut self.ran_out,
+                        false => &mut self.peaks,
+                    };
+                    joined.add(None, &tree);
+                    joined.shrink(NODES);
+                }
+                Err(error) => self.unreadable.push(error.to_string()),
+            }
+        }
+        if self.tasks.is_empty() {
+            self.directory = run.directory.clone();
+        }
+        self.tasks.push(task);
+    }
+
+    /// Notes a run that cannot be read.
+    pub fn miss(&mut self, why: String) {
+        self.unreadable.push(why);
+    }
+
+    /// The runs so far.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Writes `merged.json`, `merged.txt`, `merged.svg` and `merged.prof` into `folder`.
+    ///
+    /// # Errors
+    ///
+    /// A file could not be written.
+    pub fn write(mut self, folder: &Path) -> Result<Written, Error> {
+        let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
+        self.tasks.sort_by(|a, b| a.order().cmp(&b.order()));
+        let summary = text::lines(&self.tasks, &self.unreadable);
+        save(folder, "merged.json", |out| {
+            json::write(out, &self.tasks, &self.unreadable)
+        })?;
+        save(folder, "merged.txt", |out| {
+            summary.iter().try_for_each(|line| writeln!(out, "{line}"))
+        })?;
+        let count = self.tasks.iter().filter(|task| task.ran_out).count();
+        let (joined, title) = match count {
+            0 => (
+                self.peaks,
+                format!("Memory of {} tasks, each at its peak", self.tasks.len()),
+            ),
+            count => (
+                self.ran_out,
+                format!("Memory of {count} tasks when they ran out, added up"),
+            ),
+        };
+        let recording = joined.finish();
+        let tree = CallTree::of(&recording, Moment::Live);
+        let picture = picture::draw(folder, &self.directory, &tree, title)?;
+        Ok(Written { picture, summary })
+    }
+}

@@ -1,0 +1,81 @@
+//! `fil-profile merge`: one report of many runs.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use dumper::merge::Merged;
+use dumper::process;
+use dumper::run::Run;
+
+use crate::error::Error;
+use crate::folder::{self, RunFolder};
+use crate::lock::{self, Supervisor};
+use crate::report::Material;
+use crate::say::say;
+use crate::workplace::Workplace;
+use crate::{local_time, unsupervised};
+
+/// Reports on the runs that `paths` are or hold, into a folder of its own in `output`.
+pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
+    let mut merged = Merged::new();
+    for path in paths {
+        if !path.is_dir() {
+            return Err(Error::Report(format!(
+                "cannot merge {}: no such folder",
+                path.display()
+            )));
+        }
+        for run in runs_in(path) {
+            add(&mut merged, &run);
+        }
+    }
+    if merged.tasks().is_empty() {
+        return Err(Error::Report("there is no run in these folders".to_owned()));
+    }
+    let folder = output.join(format!("merged-{}", folder::name(&local_time::now())));
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| Error::Report(format!("cannot make {}: {error}", folder.display())))?;
+    let written = merged
+        .write(&folder)
+        .map_err(|error| Error::Report(error.to_string()))?;
+    written.summary.iter().for_each(say);
+    say(format!(
+        "Wrote memory usage flamegraph to {}",
+        written.picture.display()
+    ));
+    Ok(())
+}
+
+/// The oldest first.
+fn runs_in(path: &Path) -> Vec<PathBuf> {
+    if folder::is_run(path) {
+        return vec![path.to_owned()];
+    }
+    let mut runs: Vec<_> = folder::runs(path).collect();
+    runs.reverse();
+    runs
+}
+
+fn add(merged: &mut Merged, path: &Path) {
+    match load(path) {
+        Ok((run, processes)) => merged.add(path, &run, &processes),
+        Err(why) => {
+            say(&why);
+            merged.miss(why);
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<(Run, Vec<process::Process>), String> {
+    let folder = RunFolder::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut run = Run::load(&folder.path).map_err(|error| error.to_string())?;
+    let workplace = Workplace::of(&folder);
+    // Recordings on another machine's disk are missed; the verdict and the timeline are here.
+    let processes = Material::load(&workplace.path).map_or(Vec::new(), |material| material.processes);
+    let lives = lock::supervisor(&folder.path) == Supervisor::Lives || unsupervised::is_running(&processes);
+    if unsupervised::is_unjudged(&run) && !lives {
+        run.outcome = Some(unsupervised::outcome(&run, &folder, &processes));
+    }
+    Ok((run, processes))
+}
