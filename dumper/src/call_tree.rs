@@ -2,6 +2,7 @@
 
 mod condensed;
 mod hottest;
+mod resident;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub enum Moment {
 }
 
 /// What was held at one moment. Node 0 is the root, which is no call and holds nothing itself; parents come before their
-/// children; every node but the root has a total above zero.
+/// children; every node but the root has a total above zero, unless it is ranked by what is resident.
 #[derive(Clone, Debug)]
 pub struct CallTree<'a> {
     nodes: Vec<Node>,
@@ -38,8 +39,12 @@ pub struct Node {
     pub function: u32,
     /// Line, from 1; 0 where there is none.
     pub line: u32,
-    /// What it allocated itself.
+    /// What it allocated itself, or what of that is there where the tree is ranked by what is resident.
     pub own: Tally,
+    /// What it allocated itself.
+    pub requested: Tally,
+    /// Bytes of it that were in memory; none if that was not measured.
+    pub resident: Option<u64>,
     /// What it and everything that it called allocated.
     pub total: Tally,
 }
@@ -53,6 +58,7 @@ impl<'a> CallTree<'a> {
         for site in recording.sites.iter().filter(|_| was) {
             own[site.node as usize] += site.at(moment);
         }
+        let absent = resident::absent(recording, moment);
         let mut held: Vec<bool> = own.iter().map(|tally| tally.bytes > 0).collect();
         held[0] = true;
         for id in (1..recorded.len()).rev() {
@@ -71,6 +77,11 @@ impl<'a> CallTree<'a> {
                 function: node.function,
                 line: node.line,
                 own: own[id],
+                requested: own[id],
+                resident: absent.as_ref().map(|absent| {
+                    let absent = absent.get(&(id as u32)).copied().unwrap_or(0);
+                    own[id].bytes.saturating_sub(absent)
+                }),
                 total: Tally::default(),
             });
         }

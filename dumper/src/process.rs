@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::damage::{Damage, ReadError};
 use crate::error::Error;
 use crate::label::{cut, printable};
+use crate::measured::Measurements;
 use crate::recording::{Facts, InFile, Recording};
 use crate::source::KeptLines;
 
@@ -46,10 +47,12 @@ impl Process {
     ///
     /// It can no longer be read.
     pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
-        match &self.bundled {
-            Some(bundled) => Ok(((*bundled.recording).clone(), bundled.damage.clone())),
-            None => with_file(&self.path, Recording::read_from),
+        if let Some(bundled) = &self.bundled {
+            return Ok(((*bundled.recording).clone(), bundled.damage.clone()));
         }
+        let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
+        recording.measurements = Measurements::load(&self.path);
+        Ok((recording, damage))
     }
 
     /// What a bundle has kept of source files.

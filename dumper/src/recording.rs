@@ -1,10 +1,12 @@
 //! A recording, read from whatever bytes there are.
 
+pub mod blocks;
 mod bytes;
 mod coded;
 mod events;
 mod facts;
 mod joined;
+mod kinds;
 mod made_up;
 mod names;
 mod rows;
@@ -20,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use crate::call_tree::Moment;
 use crate::damage::{Damage, Findings, ReadError};
 use crate::label::Call;
+use crate::measured::Measurements;
 
 pub(crate) use bytes::{Bytes, InFile};
 pub(crate) use coded::table as table_code;
 pub use events::Event;
 pub use facts::{Facts, Failure, State};
 pub(crate) use joined::Joined;
+pub use kinds::{ByKind, Held, Kinds};
 pub(crate) use rows::Rows;
 pub use sites::{Site, Tally};
 
@@ -41,6 +45,8 @@ pub struct Recording {
     pub facts: Facts,
     pub(crate) nodes: Vec<Node>,
     pub(crate) sites: Vec<Site>,
+    /// What was measured of its process; empty where nothing was, or this was read from bytes alone.
+    pub measurements: Measurements,
     functions: Vec<Function>,
     names: Names,
 }
@@ -97,6 +103,7 @@ impl Recording {
             facts: Facts::read(header, &tables, &mut found),
             nodes: read_nodes(&tables, &functions, &mut found),
             sites: Vec::new(),
+            measurements: Measurements::default(),
             functions: functions.different,
             names: names.finish(&mut found),
         };
@@ -208,7 +215,7 @@ fn read_header<B: Bytes + ?Sized>(file: &B) -> Result<Vec<u8>, ReadError> {
     }
     match u32_at(&header, offset_of!(Header, version)) {
         0 => Err(ReadError::NotARecording),
-        VERSION => Ok(header),
+        1..=VERSION => Ok(header),
         newer => Err(ReadError::Newer(newer)),
     }
 }

@@ -10,6 +10,7 @@ mod flamegraph;
 mod folded;
 mod hints;
 mod json;
+mod ledger;
 pub(crate) mod merged;
 mod near_limit;
 mod page;

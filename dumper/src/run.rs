@@ -46,6 +46,8 @@ pub struct Run {
     pub identity: BTreeMap<String, String>,
     /// The limits in force at the start, the smallest first.
     pub limits: Vec<Limit>,
+    /// What call sites are ranked by: `requested` or `resident`; empty for what the limit counts.
+    pub rank: String,
     /// Whether the recordings stay where they are when the bundle has been written.
     pub keep_recording: bool,
     /// What its report says, in short; none until there is one.

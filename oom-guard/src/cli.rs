@@ -91,6 +91,11 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_SAMPLE_INTERVAL", hide_env_values = true)]
     pub sample_interval: Option<u64>,
 
+    /// What call sites are ranked by and pictures show: `requested` memory or `resident` [default: what the limit counts]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    #[arg(env = "FIL_PROFILE_RANK", hide_env_values = true)]
+    pub rank: Option<RankBy>,
+
     /// Do not run a job that cannot be recorded, instead of running it as without us
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_REQUIRE", hide_env_values = true)]
@@ -223,6 +228,25 @@ pub enum OnOom {
     Report,
     /// The program ends with status 53.
     Exit,
+}
+
+/// What call sites are ranked by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RankBy {
+    /// What was asked for.
+    Requested,
+    /// What of it is in memory.
+    Resident,
+}
+
+impl RankBy {
+    /// As it is written on the command line and in `run.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Resident => "resident",
+        }
+    }
 }
 
 impl OnOom {

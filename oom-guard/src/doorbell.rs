@@ -28,8 +28,8 @@ pub struct Doorbell {
 /// What the preload rings for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ring {
-    /// An allocation failed.
-    Failed,
+    /// An allocation failed, in this process.
+    Failed(u32),
     /// A report is wanted.
     Report,
     /// A large block has been allocated.
@@ -89,7 +89,7 @@ fn message(line: &[u8]) -> Option<Ring> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
     match (word, words.next()) {
-        ("failed", None) => Some(Ring::Failed),
+        ("failed", None) => Some(Ring::Failed(pid)),
         ("report", None) => Some(Ring::Report),
         ("large", Some(bytes)) => Some(Ring::Large(Request {
             pid,
@@ -117,9 +117,9 @@ mod tests {
             pid: 12,
             bytes: 9_000_000,
         };
-        assert_eq!(doorbell.answer(), [Ring::Failed, Ring::Report, Ring::Large(large)]);
+        assert_eq!(doorbell.answer(), [Ring::Failed(12), Ring::Report, Ring::Large(large)]);
         ringer.write_all(b"led 12\n").unwrap();
-        assert_eq!(doorbell.answer(), [Ring::Failed]);
+        assert_eq!(doorbell.answer(), [Ring::Failed(12)]);
         ringer.write_all(&[b'x'; 200]).unwrap();
         assert_eq!(doorbell.answer(), []);
         drop(doorbell);

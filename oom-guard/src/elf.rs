@@ -99,6 +99,27 @@ fn linker(read: &dyn Fn(u64, &mut [u8]) -> Option<()>) -> Option<Watch> {
     Some(Watch::Ignored("it is statically linked"))
 }
 
+/// Where the variables of a loaded file end, from the file's beginning in memory: what its file has no bytes for comes last.
+pub fn end_in_memory(path: &Path) -> Option<u64> {
+    const PT_LOAD: u32 = 1;
+    let file = File::open(path).ok()?;
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0).ok()?;
+    if !header.starts_with(b"\x7fELF\x02") {
+        return None;
+    }
+    let (table, count) = (u64_at(&header, 32)?, u16::from_le_bytes([header[56], header[57]]));
+    let mut table_bytes = vec![0; usize::from(count) * PROGRAM_HEADER_BYTES as usize];
+    file.read_exact_at(&mut table_bytes, table).ok()?;
+    let loads = table_bytes.chunks_exact(PROGRAM_HEADER_BYTES as usize);
+    let loads = loads.filter(|load| load.starts_with(&PT_LOAD.to_le_bytes()));
+    let ranges = loads.map(|load| Some((u64_at(load, 16)?, u64_at(load, 16)?.checked_add(u64_at(load, 40)?)?)));
+    let ranges: Vec<_> = ranges.collect::<Option<_>>()?;
+    let first = ranges.iter().map(|(start, _)| start & !4095).min()?;
+    let end = ranges.iter().map(|(_, end)| *end).max()?;
+    Some(end.checked_next_multiple_of(4096)? - first)
+}
+
 fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?))
 }
@@ -137,6 +158,14 @@ mod tests {
             Some(Watch::Possible)
         );
         assert_eq!(watch(Path::new("/bin/sh")), Watch::Possible);
+    }
+
+    #[test]
+    fn the_variables_of_a_program_end_behind_its_file() {
+        let this = std::env::current_exe().unwrap();
+        let end = end_in_memory(&this).unwrap();
+        assert!(end > 4096 && end.is_multiple_of(4096), "{end}");
+        assert_eq!(end_in_memory(Path::new("/proc/self/status")), None);
     }
 
     #[test]

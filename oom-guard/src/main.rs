@@ -1,5 +1,6 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
+mod areas;
 mod browser;
 mod cgroup;
 mod cli;
@@ -27,8 +28,11 @@ mod local_time;
 mod lock;
 mod lookout;
 mod ls;
+mod measure;
+mod measurer;
 mod merge;
 mod orphans;
+mod pagemap;
 mod paint;
 mod process;
 mod procfs;
@@ -83,7 +87,7 @@ fn act() -> Result<End, Error> {
         Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
         Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
         Task::Merge(paths) => merge::merge(&paths, &settings.output).map(|()| End::Status(0)),
-        Task::Report(path) => report::again(path, &settings.output).map(|()| End::Status(0)),
+        Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }
 }
 

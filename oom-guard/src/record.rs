@@ -19,6 +19,7 @@ use crate::headroom::Bound;
 use crate::kernel_file::text;
 use crate::limits::Limits;
 use crate::lookout::Near;
+use crate::measurer::Why;
 use crate::report::{Material, tell};
 use crate::reports::{self, Wanted};
 use crate::say::say;
@@ -28,7 +29,7 @@ use crate::unsupervised::{self, OOM_GROUP, is_about_memory, is_worth_a_report, k
 use crate::verdict::judge;
 use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
-use crate::{browser, expendable, facts, identity, local_time, procfs, termination, tidy};
+use crate::{browser, expendable, facts, identity, local_time, measure, procfs, termination, tidy};
 
 /// In the status of a process that writes the last report; the lower bit is whether it could not.
 const A_CHILD_RAN_OUT: i32 = 2;
@@ -84,6 +85,7 @@ impl Record {
             started: rfc3339(beginning.now),
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
+            rank: settings.rank.map_or(String::new(), |rank| rank.name().to_owned()),
             keep_recording: settings.keep_recording,
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
@@ -165,6 +167,12 @@ impl Record {
             Wanted::Failed => Occasion::AllocationFailed,
         };
         expendable::be_the_first_to_go();
+        let why = match wanted {
+            Wanted::Near(_) => Some("close to the limit"),
+            Wanted::Requested | Wanted::Terminating(_) => Some("when a report was asked for"),
+            Wanted::Failed => None,
+        };
+        why.inspect(|why| measure::all(Path::new("/"), &self.workplace.path, why, None));
         let written = Material::load(&self.workplace.path).and_then(|material| {
             match wanted {
                 Wanted::Near(near) => self.tell_near(near, &material),
@@ -200,6 +208,17 @@ impl Record {
             Ok(())
         });
         status(written)
+    }
+
+    /// Measures what is in memory, and returns an exit status.
+    pub fn measure(&self, why: Why) -> i32 {
+        expendable::be_the_first_to_go();
+        let (occasion, failed) = match why {
+            Why::Failed(pid) => ("when an allocation failed", Some(pid)),
+            Why::Grown => ("in passing", None),
+        };
+        measure::all(Path::new("/"), &self.workplace.path, occasion, failed);
+        0
     }
 
     /// SIGKILL may follow, and end us too: then the next run will know who began.

@@ -18,6 +18,7 @@ use crate::lock::Supervisor;
 use crate::paint::Tone;
 use crate::progress::Progress;
 use crate::say::{say, say_in};
+use crate::settings::Settings;
 use crate::subject::{Origin, Subject};
 use crate::{tidy, unsupervised};
 
@@ -149,8 +150,11 @@ fn is_share(line: &str) -> bool {
 }
 
 /// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
-pub fn again(path: Option<PathBuf>, output: &Path) -> Result<(), Error> {
-    let mut subject = Subject::find(path, output)?;
+pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
+    let mut subject = Subject::find(path, &settings.output)?;
+    if let Some(rank) = settings.rank {
+        subject.run.rank = rank.name().to_owned();
+    }
     let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", subject.path.display()));
     if subject.is_running {
         if subject.material.is_empty() {

@@ -69,6 +69,13 @@ impl<'a> Reports<'a> {
         }
     }
 
+    /// A job that waits to be measured after a failed allocation cannot end of it before: its grace begins so much later.
+    pub fn put_off_failure(&mut self, later: Duration) {
+        let due = self.next_failure.max(Instant::now() + GRACE + later);
+        let failures = self.due.iter_mut().filter(|(_, wanted)| *wanted == Wanted::Failed);
+        failures.for_each(|(known, _)| *known = due);
+    }
+
     /// How long to wait at most before [`Reports::start`] is called.
     pub fn pause(&self) -> Duration {
         let first = self.due.iter().map(|(due, _)| *due).min();

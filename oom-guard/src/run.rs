@@ -21,6 +21,7 @@ use crate::glass::Glass;
 use crate::headroom::Bound;
 use crate::limits::Limits;
 use crate::lookout::{self, Lookout};
+use crate::measurer::Measurer;
 use crate::process::{self, Inherited};
 use crate::record::{Beginning, Record};
 use crate::reports::{Reports, Wanted};
@@ -266,8 +267,10 @@ impl Running {
         } = self.prepared;
         let (folder, recordings) = (&record.folder.path, &record.workplace.path);
         let write = |wanted: &Wanted| record.report_meanwhile(wanted);
+        let measure = |why| record.measure(why);
         let mut duties = Duties {
             reports: Reports::new(&write),
+            measurer: Measurer::new(&measure),
             lookout: Lookout::new(root, job, evidence.cgroup.clone(), limits),
             sampling: Sampling::new(folder, Family::new(folder, recordings, job, &library, first_only)),
             glass: Glass::default(),

@@ -67,15 +67,16 @@ impl Sampling {
         self.family.close();
     }
 
-    /// Takes a sample if one is due. `tightest` is the limit that will be felt first.
-    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) {
+    /// Takes a sample if one is due, and returns how much is resident then. `tightest` is the limit that will be felt first.
+    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) -> Option<u64> {
         if self.pause() > Duration::ZERO {
-            return;
+            return None;
         }
-        let Some(timeline) = &mut self.timeline else { return };
+        let timeline = self.timeline.as_mut()?;
         let start = Instant::now();
         let bound = tightest();
         let held = self.family.look();
+        let resident = held.resident_bytes;
         let longest = if held.is_crowded { LONGEST_OF_MANY } else { LONGEST };
         let sample = Sample {
             seconds: self.began.elapsed().as_secs_f64(),
@@ -93,6 +94,7 @@ impl Sampling {
         let _ = timeline.add(sample);
         let pause = (self.began.elapsed() / PART).max(start.elapsed() * COST);
         self.due = Instant::now() + pause.clamp(SHORTEST, longest);
+        Some(resident)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{Cli, Command, Format, OnOom};
+use crate::cli::{Cli, Command, Format, OnOom, RankBy};
 use crate::diff::Allowance;
 use crate::error::Error;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub exact: bool,
     /// Bytes between samples; `None` for adaptive.
     pub sample_interval: Option<u64>,
+    /// What call sites are ranked by; `None` for what the limit counts.
+    pub rank: Option<RankBy>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
     /// The recordings stay.
@@ -102,6 +104,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         stash: cli.stash,
         exact: cli.exact,
         sample_interval: cli.sample_interval,
+        rank: cli.rank,
         require: cli.require,
         keep_recording: cli.keep_recording,
         first_only: cli.no_children,

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::folder::{self, RunFolder};
 use crate::local_time;
 use crate::lock::LOCK;
+use crate::measure;
 use crate::report::{Material, find_run, tell};
 use crate::workplace::Workplace;
 
@@ -20,7 +21,9 @@ use crate::workplace::Workplace;
 pub fn take(job: &OsStr) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
     let folder = find(job).map_err(cannot)?;
-    let material = Material::load(&Workplace::of(&folder).path).map_err(cannot)?;
+    let workplace = Workplace::of(&folder);
+    measure::all(Path::new("/"), &workplace.path, "for this snapshot", None);
+    let material = Material::load(&workplace.path).map_err(cannot)?;
     if material.is_empty() {
         return Err(cannot("nothing has been recorded so far".to_owned()));
     }

@@ -22,6 +22,7 @@ use crate::evidence::Evidence;
 use crate::exit::End;
 use crate::glass::Glass;
 use crate::lookout::{Lookout, Near};
+use crate::measurer::Measurer;
 use crate::process::{self, Change};
 use crate::procfs;
 use crate::reports::{Reports, Wanted};
@@ -31,6 +32,9 @@ use crate::witness::Witness;
 
 /// Signals that are remembered for the verdict: the last ones say the most.
 const MOST_SIGNALS: usize = 16;
+
+/// So long at most the preload waits to be measured.
+const LONGEST_MEASUREMENT: Duration = Duration::from_secs(1);
 
 /// No clock is due later than this; more may not fit the kernel's own.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -65,6 +69,8 @@ pub struct Events {
 pub struct Duties<'a> {
     /// Writes reports.
     pub reports: Reports<'a>,
+    /// Measures what is in memory.
+    pub measurer: Measurer<'a>,
     /// Watches the limits.
     pub lookout: Lookout,
     /// Keeps the timeline.
@@ -97,7 +103,12 @@ impl Events {
             match self.next(job, duties) {
                 Event::Ended(end) => return duties.glass.end(end),
                 Event::Stopped(signal) => stop_as_the_job(signal),
-                Event::Reaped(pid, end) => duties.reports.reaped(pid, end),
+                Event::Reaped(pid, end) => {
+                    if duties.measurer.reaped(pid, end) {
+                        duties.reports.put_off_failure(Duration::ZERO);
+                    }
+                    duties.reports.reaped(pid, end);
+                }
                 Event::ForTheJob { number, sender } => {
                     process::send(job, number);
                     duties.note(number, sender);
@@ -192,7 +203,7 @@ impl Duties<'_> {
             End::Signal(signal) => Ending::Signal(signal),
         };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let own_kills = self.reports.finish();
+        let own_kills = self.reports.finish() + self.measurer.finish();
         // Without a limit, it is nobody's business who they are.
         let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
         let others = limited.map(|cgroup| {
@@ -249,10 +260,12 @@ impl Duties<'_> {
     fn answer(&mut self, job: Pid, ring: Ring) {
         match ring {
             Ring::Report => self.reports.want(Wanted::Requested),
-            Ring::Failed => {
+            Ring::Failed(pid) => {
+                self.measurer.failed(pid);
                 self.lookout.note();
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
+                self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {
@@ -273,7 +286,9 @@ impl Duties<'_> {
             self.end(job);
         }
         self.glass.look(job);
-        self.sampling.take(|| self.lookout.tightest());
+        if let Some(resident) = self.sampling.take(|| self.lookout.tightest()) {
+            self.measurer.consider(resident);
+        }
         self.reports.start();
     }
 

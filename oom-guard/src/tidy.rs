@@ -43,6 +43,7 @@ pub fn remove_small(processes: &[Process], folder: &Path) {
     let before = unrecorded.folded.processes;
     for process in small(processes) {
         // A file more is no trouble.
+        let _ = fs::remove_file(dumper::measured::path(&process.path));
         if fs::remove_file(&process.path).is_ok() && !is_replaced(process, processes) {
             unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
         }

@@ -78,7 +78,10 @@ impl Workplace {
         }
         for entry in fs::read_dir(&self.path)? {
             let file = entry?.path();
-            if file.extension() == Some(OsStr::new("recording")) {
+            if ["recording", "measured"]
+                .iter()
+                .any(|kind| file.extension() == Some(OsStr::new(kind)))
+            {
                 copy(&file, &run.path)?;
             }
         }

@@ -5,6 +5,7 @@ use recording::{Header, Trouble};
 
 use crate::live::Live;
 use crate::python::names::Name;
+use crate::python::waiting::Waiting;
 use crate::python::walk::{Frame, Link};
 use crate::python::{Look, Python};
 use crate::tree::Tree;
@@ -66,6 +67,8 @@ pub struct Callstacks {
     functions: [Code; FUNCTIONS],
     file: Name,
     name: Name,
+    /// Whose line a thread without Python works for.
+    waiting: Waiting,
     /// The node for callstacks without a Python frame; 0 until needed.
     no_python: u32,
 }
@@ -83,6 +86,7 @@ impl Callstacks {
             functions: [NO_CODE; FUNCTIONS],
             file: Name::new(),
             name: Name::new(),
+            waiting: Waiting::new(),
             no_python: 0,
         }
     }
@@ -92,6 +96,7 @@ impl Callstacks {
         self.trail_length = 0;
         self.lines.fill([NO_LINE; LINES_EACH]);
         self.functions.fill(NO_CODE);
+        self.waiting.start_over();
         self.no_python = 0;
     }
 
@@ -144,9 +149,44 @@ impl Callstacks {
             (self.python, trouble) = (None, Some(Trouble::PythonSelfCheck));
         }
         if node == 0 {
-            return (self.no_python(header, tree), trouble);
+            let node = self.of_waiting(header, tree, live);
+            return (node.unwrap_or_else(|| self.no_python(header, tree)), trouble);
+        }
+        if let Some(python) = &self.python {
+            self.waiting.was_active(python.last_state());
         }
         (node, None)
+    }
+
+    /// For a thread without Python: the node of the thread that waits for its work.
+    #[cold]
+    fn of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
+        let python = self.python.filter(Python::is_without)?;
+        let place = self.waiting.choose(|state| python.top(state))?;
+        if let Some(node) = self.waiting.known(place) {
+            return Some(node);
+        }
+        let (links, mut length, mut deeper) = (&mut self.links, 0, false);
+        let is_one = python.look_at(place.0, |link| {
+            match links.get_mut(length) {
+                Some(place) => (*place, length) = (link, length + 1),
+                None => deeper = true,
+            }
+            !deeper
+        });
+        if !is_one {
+            return None;
+        }
+        let careful = |callstacks: &mut Self, careful| {
+            if let Some(python) = &mut callstacks.python {
+                python.be_careful(careful);
+            }
+        };
+        careful(self, true);
+        let node = self.node(header, tree, live, length, deeper);
+        careful(self, false);
+        self.waiting.remember(place, node);
+        (node != 0).then_some(node)
     }
 
     /// The innermost frame alone has gone on, to this link.

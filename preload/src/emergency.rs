@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::{Ordering::Relaxed, Ordering::Release};
 
-use recording::{AllocFunction, Block, EventKind, Header, Trouble};
+use recording::{AllocFunction, Block, EventKind, Header, Kind, Trouble};
 
 use crate::state::STATE;
 use crate::thread::{Failing, Inside};
@@ -19,6 +19,11 @@ const MOMENT_NS: u64 = 2_000_000_000;
 const ECHO_BYTES: u64 = 1 << 20;
 /// Shortest time between two rings.
 const RING_PAUSE_NS: u64 = 500_000_000;
+
+/// How long at most the supervisor is waited for while it measures, and between two looks whether it has.
+const PATIENCE_NS: u64 = 1_000_000_000;
+/// See [`PATIENCE_NS`].
+const LOOK_NS: u64 = 300_000;
 
 /// End the process on a failed allocation?
 pub static EXIT_ON_OOM: AtomicBool = AtomicBool::new(false);
@@ -42,7 +47,7 @@ pub struct Failure {
 pub fn failed(failure: Failure) {
     let Some(_failing) = Failing::enter() else { return };
     let errno = errno::get();
-    note(failure);
+    let is_new = note(failure);
     if failure.coped_with {
         errno::set(errno);
         return;
@@ -52,11 +57,12 @@ pub fn failed(failure: Failure) {
     if exits {
         break_the_glass();
     }
-    tell();
+    tell(is_new);
     errno::set(errno);
 }
 
-fn note(failure: Failure) {
+/// `true` if this is a new moment.
+fn note(failure: Failure) -> bool {
     let _inside = Inside::enter();
     let mut state = STATE.try_for_a_while();
     let (header, node) = match &mut state {
@@ -67,7 +73,7 @@ fn note(failure: Failure) {
         }
         None => (file::header(), 0),
     };
-    let Some(header) = header else { return };
+    let Some(header) = header else { return false };
     if state.is_none() {
         events::note_once(header, Trouble::Busy, 0);
     }
@@ -78,15 +84,18 @@ fn note(failure: Failure) {
     } = failure;
     header.failures.fetch_add(!coped_with as u64, Relaxed);
     events::note_failure(header, function as u32, bytes, node);
-    if is_a_new_moment(header, failure) {
+    let is_new = is_a_new_moment(header, failure);
+    if is_new {
         ONLY_A_SIGN.store(coped_with, Relaxed);
         header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
+        header.oom_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
         header.oom_request_bytes.store(bytes, Relaxed);
         header.oom_time_ns.store(sys::now_ns(false), Relaxed);
         header.oom_node.store(node, Relaxed);
         header.oom_function.store(function as u32, Relaxed);
         header.oom_epoch.fetch_add(1, Release);
     }
+    is_new
 }
 
 /// Is this failure "the moment it ran out", or an echo of the last while the program unwinds?
@@ -100,13 +109,30 @@ fn is_a_new_moment(header: &Header, failure: Failure) -> bool {
 }
 
 /// Rings the doorbell, not too often; where nobody listens, starts the dumper once.
-fn tell() {
+fn tell(is_new: bool) {
     static LAST_NS: AtomicU64 = AtomicU64::new(0);
     static STARTED: AtomicBool = AtomicBool::new(false);
     let now = sys::now_ns(true);
     let last = LAST_NS.swap(now, Relaxed);
-    if now.saturating_sub(last) >= RING_PAUSE_NS && !doorbell::ring("failed") && !STARTED.swap(true, Relaxed) {
-        doorbell::start_dumper();
+    if now.saturating_sub(last) < RING_PAUSE_NS {
+        return;
+    }
+    if !doorbell::ring("failed") {
+        if !STARTED.swap(true, Relaxed) {
+            doorbell::start_dumper();
+        }
+    } else if is_new {
+        let_measure();
+    }
+}
+
+/// Lets the supervisor measure what is resident before the program unwinds, if it does so soon.
+fn let_measure() {
+    let Some(header) = file::header() else { return };
+    let (began, epoch) = (sys::monotonic_ns(), header.oom_epoch.load(Relaxed));
+    // It may be of a later one, of another thread.
+    while header.measured_epoch.load(Relaxed) < epoch && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS {
+        sys::sleep_ns(LOOK_NS);
     }
 }
 
@@ -127,7 +153,9 @@ fn break_the_glass() -> ! {
         // SAFETY: null means every stream.
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
-    if !doorbell::ring("failed") {
+    if doorbell::ring("failed") {
+        let_measure();
+    } else {
         give_back_large_blocks();
         if let Some(dumper) = doorbell::start_dumper() {
             doorbell::wait_for(dumper);
@@ -140,7 +168,13 @@ fn give_back_large_blocks() {
     let Some(state) = STATE.try_for_a_while() else { return };
     for index in 0..state.large_block_count() {
         let Some(block) = state.large_block(index) else { break };
-        give_back(block);
+        // Not mappings: they may be another allocator's, or a thread's stack.
+        if matches!(
+            Kind::from_code(block.flags.load(Relaxed)),
+            Kind::Heap | Kind::Mapped | Kind::Foreign
+        ) {
+            give_back(block);
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use recording::AllocFunction;
+use recording::{AllocFunction, Kind};
 
 use crate::emergency::{self, Failure};
+use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
@@ -70,10 +71,13 @@ fn skip(words: &Words) {
     }
 }
 
+/// Says what kind of memory a new block is.
+pub type KindOf = fn(Pointer) -> Kind;
+
 /// Allocates by `call` where the countdown ran out.
 #[cold]
 #[inline(never)]
-pub fn allocate_looking(bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
+pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
     let words = thread::words();
     let Some(_inside) = Inside::enter() else {
         skip(words);
@@ -82,13 +86,13 @@ pub fn allocate_looking(bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer
     let chance = decide(words, bytes);
     let block = call();
     if let (Some(chance), false) = (chance, block.is_null()) {
-        record(block, bytes, chance);
+        record(block, bytes, chance, kind);
     }
     block
 }
 
 /// Resizes by `call`; `look` says that the countdown ran out. Whatever lies below does not count.
-pub fn reallocate(old: Pointer, bytes: usize, look: bool, call: impl FnOnce() -> Pointer) -> Pointer {
+pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: impl FnOnce() -> Pointer) -> Pointer {
     let words = thread::words();
     let Some(_inside) = Inside::enter() else {
         if look {
@@ -107,14 +111,15 @@ pub fn reallocate(old: Pointer, bytes: usize, look: bool, call: impl FnOnce() ->
             STATE.lock().restore(entry);
         }
     } else if let Some(chance) = chance {
-        record(block, bytes, chance);
+        record(block, bytes, chance, kind);
     }
     block
 }
 
-fn record(block: Pointer, bytes: usize, chance: Chance) {
+fn record(block: Pointer, bytes: usize, chance: Chance, kind: KindOf) {
+    let kind = kind(block);
     let mut state = STATE.lock();
-    state.add(block as u64, bytes as u64, chance);
+    state.add(block as u64, bytes as u64, chance, kind);
     stash::look_after(&mut state);
     let tell = bytes as u64 >= state.settings.large_request;
     drop(state);
@@ -132,22 +137,34 @@ pub fn freed(block: Pointer) {
     }
 }
 
-/// The program has mapped anonymous memory that it can write to.
-pub fn mapped(start: Pointer, bytes: usize) {
+/// The program has mapped memory, or reserved address space. `file` tells which file in memory it is, 0 for none.
+pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
     if let (true, Some(_inside)) = (RECORDING.load(Relaxed), Inside::enter()) {
         let mut state = STATE.lock();
-        state.map(start as u64, page_round(bytes));
+        state.map(start as u64, page_round(bytes), kind, file);
+        if !kind.is_counted() {
+            return;
+        }
         stash::look_after(&mut state);
-        let tell = bytes as u64 >= state.settings.large_request;
+        let tell = bytes >= state.settings.large_request;
         drop(state);
         if tell {
-            doorbell::tell_large(bytes as u64);
+            doorbell::tell_large(bytes);
         }
     }
 }
 
-/// The program is about to unmap a range, or has mapped over it. The site of what it had there, if that was counted.
-pub fn unmapped(start: Pointer, bytes: usize) -> Option<u32> {
+/// The program may write to a range from now on.
+pub fn made_writable(start: Pointer, bytes: u64) {
+    if ANY_MAPPING.load(Relaxed)
+        && let Some(_inside) = Inside::enter()
+    {
+        STATE.lock().commit(start as u64, page_round(bytes));
+    }
+}
+
+/// The program is about to unmap a range, or has mapped over it. What it had there first, if anything that is known.
+pub fn unmapped(start: Pointer, bytes: u64) -> Option<Mapping> {
     if !ANY_MAPPING.load(Relaxed) {
         return None;
     }
@@ -155,15 +172,29 @@ pub fn unmapped(start: Pointer, bytes: usize) -> Option<u32> {
     STATE.lock().unmap(start as u64, page_round(bytes))
 }
 
-/// What [`unmapped`] was told did not come to pass.
-pub fn still_mapped(start: Pointer, bytes: usize, site: u32) {
+/// As [`unmapped`], of a whole mapping by its first byte.
+pub fn unmapped_all(start: Pointer) -> Option<Mapping> {
+    if !ANY_MAPPING.load(Relaxed) {
+        return None;
+    }
+    let _inside = Inside::enter()?;
+    STATE.lock().unmap_all(start as u64)
+}
+
+/// What [`unmapped`] was told did not come to pass, or what was there is elsewhere now.
+pub fn still_mapped(start: Pointer, bytes: u64, what: Mapping) {
     if let Some(_inside) = Inside::enter() {
-        STATE.lock().map_for(start as u64, page_round(bytes), site);
+        let start = start as u64;
+        STATE.lock().map_as(Mapping {
+            start,
+            end: start.saturating_add(page_round(bytes)),
+            ..what
+        });
     }
 }
 
-fn page_round(bytes: usize) -> u64 {
-    (bytes as u64).saturating_add(4095) & !4095
+fn page_round(bytes: u64) -> u64 {
+    bytes.saturating_add(4095) & !4095
 }
 
 /// pymalloc got an arena (more than 0) or gave one back.
@@ -216,6 +247,10 @@ mod tests {
     use super::*;
     use crate::settings::{Path, Settings};
 
+    fn heap(_: Pointer) -> Kind {
+        Kind::Heap
+    }
+
     const THREADS: u64 = 8;
     const BLOCKS: u64 = 3000;
 
@@ -244,14 +279,14 @@ mod tests {
                 scope.spawn(move || {
                     for block in 0..BLOCKS {
                         let at = pointer(address(thread, block));
-                        assert_eq!(allocate_looking(100, || at), at);
+                        assert_eq!(allocate_looking(heap, 100, || at), at);
                         if block % 3 == 0 {
                             assert!(live::may_be_recorded(at as u64));
                             freed(at);
                         } else if block % 3 == 1 {
                             // Grown in place, and once in vain.
-                            assert_eq!(reallocate(at, 250, true, || at), at);
-                            assert!(reallocate(at, 1 << 60, true, || pointer(0)).is_null());
+                            assert_eq!(reallocate(heap, at, 250, true, || at), at);
+                            assert!(reallocate(heap, at, 1 << 60, true, || pointer(0)).is_null());
                         }
                     }
                 });
@@ -262,10 +297,19 @@ mod tests {
         assert_eq!(header.live_bytes.load(Relaxed), third * 250 + third * 100);
         assert!(header.peak_bytes.load(Relaxed) >= header.live_bytes.load(Relaxed));
         assert_eq!(header.samples.load(Relaxed), THREADS * BLOCKS + third);
-        mapped(pointer(0x5000), 10_000);
+        mapped(pointer(0x9000), 1 << 20, Kind::Reserved, 0);
+        mapped(pointer(0x5000), 10_000, Kind::Mapping, 0);
         assert_eq!(header.live_bytes.load(Relaxed), third * 350 + 12_288);
         assert!(unmapped(pointer(0x6000), 4096).is_some());
         assert_eq!(header.live_bytes.load(Relaxed), third * 350 + 8192);
+        let kind = |kind: Kind| header.kinds[kind as usize].bytes.load(Relaxed);
+        assert_eq!((kind(Kind::Heap), kind(Kind::Mapping)), (third * 350, 8192));
+        // Committed piece by piece, in the middle of what is reserved.
+        made_writable(pointer(0x20000), 4096);
+        made_writable(pointer(0x21000), 4096);
+        assert_eq!(kind(Kind::Mapping), 16_384);
+        unmapped(pointer(0x9000), 1 << 20);
+        assert_eq!(kind(Kind::Mapping), 8192);
         for (thread, block) in (0..THREADS).flat_map(|thread| (0..BLOCKS).map(move |block| (thread, block))) {
             if live::may_be_recorded(address(thread, block)) {
                 freed(pointer(address(thread, block)));

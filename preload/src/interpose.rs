@@ -6,15 +6,14 @@ use core::ptr::null_mut;
 
 use recording::AllocFunction;
 
-use crate::python::late;
 use crate::real::{self, Pointer};
-use crate::{emergency, hooks, live, start, sys, thread};
+use crate::{chunk, emergency, hooks, live, start, sys, thread};
 
 /// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
 #[inline(always)]
 fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let block = if thread::spend(bytes) {
-        hooks::allocate_looking(bytes, call)
+        hooks::allocate_looking(chunk::kind_of, bytes, call)
     } else {
         call()
     };
@@ -28,7 +27,7 @@ fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -
 fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let look = thread::spend(bytes);
     let block = if look || live::may_be_recorded(old as u64) {
-        hooks::reallocate(old, bytes, look, call)
+        hooks::reallocate(chunk::kind_of, old, bytes, look, call)
     } else {
         call()
     };
@@ -88,7 +87,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, byt
         if status.get() == 0 { unsafe { *out } } else { null_mut() }
     };
     if thread::spend(bytes) {
-        hooks::allocate_looking(bytes, call);
+        hooks::allocate_looking(chunk::kind_of, bytes, call);
     } else {
         call();
     }
@@ -124,64 +123,6 @@ pub unsafe extern "C" fn valloc(bytes: usize) -> Pointer {
 pub unsafe extern "C" fn pvalloc(bytes: usize) -> Pointer {
     // SAFETY: the caller's arguments, handed on.
     allocate(AllocFunction::Pvalloc, bytes, move || unsafe { real::pvalloc(bytes) })
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn mmap(
-    at: Pointer,
-    bytes: usize,
-    access: c_int,
-    flags: c_int,
-    file: c_int,
-    from: i64,
-) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
-    let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
-    if start == libc::MAP_FAILED {
-        hooks::came_back_empty(AllocFunction::Mmap, bytes);
-    } else if flags & libc::MAP_ANONYMOUS != 0 && access & libc::PROT_WRITE != 0 {
-        late::consider(bytes);
-        hooks::mapped(start, bytes);
-    } else if flags & libc::MAP_FIXED != 0 {
-        hooks::unmapped(start, bytes);
-    }
-    start
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn mmap64(
-    at: Pointer,
-    bytes: usize,
-    access: c_int,
-    flags: c_int,
-    file: c_int,
-    from: i64,
-) -> Pointer {
-    // SAFETY: the same function on this platform.
-    unsafe { mmap(at, bytes, access, flags, file, from) }
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn munmap(at: Pointer, bytes: usize) -> c_int {
-    hooks::unmapped(at, bytes);
-    // SAFETY: the caller's arguments, handed on.
-    unsafe { real::munmap(at, bytes) }
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer {
-    let counted = hooks::unmapped(at, old);
-    // SAFETY: the caller's arguments, handed on; without MREMAP_FIXED the kernel does not look at the last.
-    let start = unsafe { real::mremap(at, old, new, flags, to) };
-    match (counted, start == libc::MAP_FAILED) {
-        (Some(site), true) => hooks::still_mapped(at, old, site),
-        (Some(_), false) => hooks::mapped(start, new),
-        (None, _) => (),
-    }
-    if start == libc::MAP_FAILED {
-        hooks::came_back_empty(AllocFunction::Mremap, new);
-    }
-    start
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -4,11 +4,12 @@
 //!
 //! From the most dangerous to the least:
 //!
-//! * [`interpose`]: the exported C functions, without logic; [`real`]: what stands behind them;
+//! * [`interpose`], [`interpose_maps`]: the exported C functions, without logic; [`real`]: what stands behind them; [`chunk`]: reads what
+//!   it keeps before a block; [`memory_file`]: asks what a mapping shows;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`callstack`], [`python::walk`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`kinds`], [`callstack`], [`python::walk`],
 //!   [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -22,6 +23,7 @@
 
 mod array;
 mod callstack;
+mod chunk;
 mod doorbell;
 mod emergency;
 mod errno;
@@ -30,9 +32,12 @@ mod file;
 mod hooks;
 mod index;
 mod interpose;
+mod interpose_maps;
+mod kinds;
 mod live;
 mod lock;
 mod mappings;
+mod memory_file;
 mod python;
 mod real;
 mod sampler;

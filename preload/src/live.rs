@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use recording::Kind;
+
 use crate::array::{Array, Plain};
 use crate::sampler::Chance;
 use crate::shadow::{self, Shadow, Word};
@@ -57,7 +59,7 @@ pub struct Entry {
     pub epoch: u32,
     /// log2 of the sampling interval; 0 if recorded for certain.
     pub interval_log2: u8,
-    /// [`COUNTED`] and [`WATCHED`].
+    /// [`COUNTED`], [`WATCHED`] and, above them, its [`Kind`].
     pub flags: u8,
     /// Forks that this process is away from the one where it all began, modulo 2^16: older blocks are inherited.
     pub generation: u16,
@@ -67,6 +69,20 @@ pub struct Entry {
 pub const COUNTED: u8 = 1;
 /// [`Entry::flags`]: a code object at this address is in the cache of lines.
 pub const WATCHED: u8 = 2;
+/// Where its kind begins in the flags.
+const KIND_SHIFT: u32 = 2;
+
+/// [`Entry::flags`] for a kind.
+#[inline]
+pub fn of_kind(kind: Kind) -> u8 {
+    (kind as u8) << KIND_SHIFT
+}
+
+/// What kind of memory a block with these flags is.
+#[inline]
+pub fn kind(flags: u8) -> Kind {
+    Kind::from_code((flags >> KIND_SHIFT) as u32)
+}
 
 impl Entry {
     /// How it came to be recorded.

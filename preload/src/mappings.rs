@@ -1,4 +1,5 @@
-//! Anonymous memory that the program mapped itself, in order of address, so that parts of it can be unmapped and moved.
+//! What the program mapped itself and what it reserved, in order of address, so that parts of it can be unmapped, moved and made
+//! usable.
 
 use crate::array::{Array, Plain};
 
@@ -13,6 +14,12 @@ pub struct Mapping {
     pub site: u32,
     /// Forks away from the first process, as for a live block.
     pub generation: u32,
+    /// Its `Kind`, as a number.
+    pub kind: u32,
+    /// Its slot in the recording's table of blocks, plus one; 0 for none.
+    pub slot: u32,
+    /// Which file in memory it shows; 0 for none.
+    pub file: u64,
 }
 
 #[expect(unsafe_code, reason = "a marker")]
@@ -40,6 +47,40 @@ impl Mappings {
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.used == 0
+    }
+
+    /// The first that lies in `start..end`, at least in part, of which `wanted` holds; only that part.
+    pub fn first(&self, start: u64, end: u64, wanted: impl Fn(&Mapping) -> bool) -> Option<Mapping> {
+        let from = self.sorted.get(self.first_ending_after(start)..self.used)?;
+        let found = from
+            .iter()
+            .take_while(|mapping| mapping.start < end)
+            .find(|mapping| wanted(mapping))?;
+        Some(Mapping {
+            start: found.start.max(start),
+            end: found.end.min(end),
+            ..*found
+        })
+    }
+
+    /// The one that has this first byte.
+    pub fn at(&mut self, start: u64) -> Option<&mut Mapping> {
+        let at = self.first_ending_after(start);
+        let used = self.sorted.get_mut(..self.used)?;
+        used.get_mut(at).filter(|mapping| mapping.start == start)
+    }
+
+    /// The one that ends with this byte.
+    pub fn ending_at(&mut self, end: u64) -> Option<&mut Mapping> {
+        let at = self.first_ending_after(end.saturating_sub(1));
+        let used = self.sorted.get_mut(..self.used)?;
+        used.get_mut(at).filter(|mapping| mapping.end == end)
+    }
+
+    /// Whether this file is mapped already.
+    pub fn shows(&self, file: u64) -> bool {
+        let used = self.sorted.get(..self.used).unwrap_or_default();
+        file != 0 && used.iter().any(|mapping| mapping.file == file)
     }
 
     /// Adds a range that overlaps no other; `false` if there is no room.
@@ -108,6 +149,7 @@ impl Mappings {
                     place.end = piece.start;
                     let rest = Mapping {
                         start: piece.end,
+                        slot: 0,
                         ..found
                     };
                     if !self.insert(rest) {
@@ -144,7 +186,7 @@ mod tests {
                 pages[range.clone()].fill(None);
                 if insert {
                     let site = number as u32;
-                    let mapping = Mapping { start, end: start + length, site, generation: 0 };
+                    let mapping = Mapping { start, end: start + length, site, ..Mapping::default() };
                     prop_assert!(mappings.insert(mapping));
                     pages[range].fill(Some(site));
                 }

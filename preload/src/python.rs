@@ -12,12 +12,16 @@ pub mod layout;
 pub mod lines;
 pub mod memory;
 pub mod names;
+pub mod waiting;
 pub mod walk;
 
 use layout::{BYTES_LENGTH, BYTES_TEXT, Layout, OBJECT_TYPE};
 use memory::{Checked, Direct};
 use names::Name;
 use walk::{Change, End, Frame, Link, Memory};
+
+/// Links of another thread that are followed.
+const STEPS_OF_OTHERS: u32 = 4096;
 
 /// What a look at the current thread gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub enum Look {
 const MOST_STEPS: u32 = 1 << 22;
 /// Links that the self-check follows.
 const STEPS_TO_CHECK: u32 = 200;
+/// More bytes than any table of lines has: what is longer is none.
+const LONGEST_TABLE: u64 = 16 << 20;
 /// Frames that the self-check looks into.
 const FRAMES_TO_CHECK: u32 = 50;
 /// Looks without a frame after which the self-check has failed.
@@ -48,6 +54,10 @@ const BLANKS: u32 = 100;
 pub struct Python {
     layout: &'static Layout,
     checked: bool,
+    /// The current thread's state, when it was looked at last; none where Python is coming to its end, 0 where the thread has none.
+    state: Option<u64>,
+    /// Another thread's frames are being looked up, which may go away meanwhile.
+    careful: bool,
     /// Looks at a thread that should have had frames, but none that looked right.
     blanks: u32,
     code_type: u64,
@@ -117,6 +127,8 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
     Some(Python {
         layout,
         checked: false,
+        state: None,
+        careful: false,
         blanks: 0,
         code_type: found(c"PyCode_Type")? as u64,
         str_type: found(c"PyUnicode_Type")? as u64,
@@ -140,7 +152,8 @@ impl Python {
     /// Shows `visit` the current thread's links, innermost first, until it says `false`; unless they are `known`.
     #[inline]
     pub fn look(&mut self, known: impl Iterator<Item = Link>, visit: impl FnMut(Link) -> bool) -> Look {
-        let state = self.current_thread_state();
+        self.state = self.current_thread_state();
+        let state = self.state.unwrap_or(0);
         if state == 0 {
             return Look::Nothing;
         }
@@ -161,14 +174,50 @@ impl Python {
         }
     }
 
-    /// The frame that a link of the current thread stands for, if it does for one.
+    /// The frame that a link stands for, if it does for one.
     #[inline]
     pub fn frame(&self, link: Link) -> Option<Frame> {
+        if self.careful {
+            return walk::read(&Checked::default(), self.layout, self.code_type, link);
+        }
         walk::read(&Direct, self.layout, self.code_type, link)
     }
 
-    /// 0 where there is none, and while the interpreter shuts down, when thread states go away under their threads.
-    fn current_thread_state(&self) -> u64 {
+    /// The state of the thread that was looked at last; 0 where it has none.
+    pub fn last_state(&self) -> u64 {
+        self.state.unwrap_or(0)
+    }
+
+    /// Had the thread that was looked at last no Python of its own, while others have?
+    pub fn is_without(&self) -> bool {
+        self.checked && self.state == Some(0)
+    }
+
+    /// From now on, what is read may be gone.
+    pub fn be_careful(&mut self, careful: bool) {
+        self.careful = careful;
+    }
+
+    /// The innermost link of another thread that stands for a frame; none if there is no such thread with a callstack.
+    pub fn top(&self, state: u64) -> Option<Link> {
+        let memory = Checked::default();
+        let mut top = None;
+        let is_one = self.look_at(state, |link| {
+            top = walk::read(&memory, self.layout, self.code_type, link).map(|_| link);
+            top.is_none()
+        });
+        top.filter(|_| is_one && !memory.has_failed())
+    }
+
+    /// As [`Python::look`], of another thread: `false` if what was shown is nothing.
+    pub fn look_at(&self, state: u64, visit: impl FnMut(Link) -> bool) -> bool {
+        let memory = Checked::default();
+        let end = walk::links(&memory, self.layout, state, STEPS_OF_OTHERS, visit);
+        end == End::Done && !memory.has_failed()
+    }
+
+    /// None while the interpreter shuts down, when thread states go away under their threads; 0 for a thread without one.
+    fn current_thread_state(&self) -> Option<u64> {
         let finalizing = match self.is_finalizing {
             // SAFETY: reads a variable of the runtime.
             Finalizing::Function(function) => unsafe { function() != 0 },
@@ -177,10 +226,10 @@ impl Python {
             Finalizing::Unknown => false,
         };
         if finalizing {
-            return 0;
+            return None;
         }
         // SAFETY: looks up a thread-specific value; neither takes the GIL nor needs it.
-        unsafe { (self.thread_state)() as u64 }
+        Some(unsafe { (self.thread_state)() as u64 })
     }
 
     /// The self-check: do the offsets lead to code objects whose parts are of the right types?
@@ -218,30 +267,37 @@ impl Python {
 
     /// The file, the name and the first line of a code object.
     pub fn describe(&self, code: u64, file: &mut Name, name: &mut Name) -> u32 {
-        names::append(
-            &Direct,
-            self.layout,
-            Direct.word(code + self.layout.code_filename as u64),
-            file,
-        );
-        names::append(
-            &Direct,
-            self.layout,
-            Direct.word(code + self.layout.code_name as u64),
-            name,
-        );
-        Direct.half(code + self.layout.code_first_line as u64)
+        if self.careful {
+            self.describe_by(&Checked::default(), code, file, name)
+        } else {
+            self.describe_by(&Direct, code, file, name)
+        }
+    }
+
+    fn describe_by(&self, memory: &impl Memory, code: u64, file: &mut Name, name: &mut Name) -> u32 {
+        let part = |offset: u16| memory.word(code + offset as u64);
+        names::append(memory, self.layout, part(self.layout.code_filename), file);
+        names::append(memory, self.layout, part(self.layout.code_name), name);
+        memory.half(code + self.layout.code_first_line as u64)
     }
 
     /// The line that a frame is at.
     pub fn line(&self, frame: Frame) -> u32 {
-        let first_line = Direct.half(frame.code + self.layout.code_first_line as u64);
+        if self.careful {
+            self.line_by(&Checked::default(), frame)
+        } else {
+            self.line_by(&Direct, frame)
+        }
+    }
+
+    fn line_by(&self, memory: &impl Memory, frame: Frame) -> u32 {
+        let first_line = memory.half(frame.code + self.layout.code_first_line as u64);
         if frame.at < 0 {
             return first_line;
         }
-        let table = Direct.word(frame.code + self.layout.code_line_table as u64);
-        let length = Direct.word(table + BYTES_LENGTH);
-        let bytes = (0..length).map(|index| Direct.byte(table + BYTES_TEXT + index));
+        let table = memory.word(frame.code + self.layout.code_line_table as u64);
+        let length = memory.word(table + BYTES_LENGTH).min(LONGEST_TABLE);
+        let bytes = (0..length).map(|index| memory.byte(table + BYTES_TEXT + index));
         lines::line(self.layout.line_table, bytes, first_line, frame.at)
     }
 }

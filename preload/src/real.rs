@@ -98,6 +98,9 @@ next_definitions! {
     mmap = c"mmap"(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> Pointer, meanwhile absent::mmap;
     munmap = c"munmap"(at: Pointer, bytes: usize) -> c_int, meanwhile absent::munmap;
     mremap = c"mremap"(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer, meanwhile absent::mremap;
+    mprotect = c"mprotect"(at: Pointer, bytes: usize, access: c_int) -> c_int, meanwhile absent::mprotect;
+    shmat = c"shmat"(segment: c_int, at: Pointer, flags: c_int) -> Pointer, meanwhile absent::shmat;
+    shmdt = c"shmdt"(at: Pointer) -> c_int, meanwhile absent::shmdt;
     pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
         meanwhile absent::pthread_create;
     fork = c"fork"() -> c_int, meanwhile absent::fork;
@@ -119,6 +122,13 @@ core::arch::global_asm!(
 /// Is this glibc? Nothing else of this library is tried with another.
 pub fn is_glibc() -> bool {
     !find_next(c"__libc_malloc").is_null()
+}
+
+/// The malloc behind ours, if it is not the C library's own. glibc's has both names at one address.
+pub fn foreign_malloc() -> Option<Pointer> {
+    let next = slots::malloc.load(Relaxed);
+    let own = glibc::__libc_malloc as *const () as Pointer;
+    (next != own && next != first_calls::malloc as *const () as Pointer).then_some(next)
 }
 
 /// glibc's own allocator under the names that cannot be interposed.
@@ -152,6 +162,15 @@ mod absent {
     }
     pub unsafe extern "C" fn mremap(_: Pointer, _: usize, _: usize, _: c_int, _: Pointer) -> Pointer {
         libc::MAP_FAILED
+    }
+    pub unsafe extern "C" fn mprotect(_: Pointer, _: usize, _: c_int) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn shmat(_: c_int, _: Pointer, _: c_int) -> Pointer {
+        libc::MAP_FAILED
+    }
+    pub unsafe extern "C" fn shmdt(_: Pointer) -> c_int {
+        -1
     }
     pub unsafe extern "C" fn pthread_create(_: Pointer, _: Pointer, _: Pointer, _: Pointer) -> c_int {
         libc::EAGAIN

@@ -9,7 +9,7 @@ use recording::Trouble;
 use crate::python::{self, Found};
 use crate::settings::{OnOom, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{doorbell, emergency, file, real, sampler, stash, sys, thread};
+use crate::{chunk, doorbell, emergency, file, real, sampler, stash, sys, thread};
 
 #[cfg(not(test))]
 #[used]
@@ -30,6 +30,7 @@ extern "C" fn start() {
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else { return };
     doorbell::prepare(run.bytes());
+    chunk::meet_allocator();
     let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
     EXACT.store(settings.exact, Relaxed);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);

@@ -3,13 +3,13 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-use recording::{Block, EventKind, Header, Site, Table, Trouble};
+use recording::{Block, EventKind, Header, Kind, Site, Table, Trouble};
 
 use crate::array::OWN_BYTES;
 use crate::callstack::Callstacks;
 use crate::live::{COUNTED, Entry, Live, NoMemory, WATCHED};
 use crate::lock::Lock;
-use crate::mappings::{Mapping, Mappings};
+use crate::mappings::Mappings;
 use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
@@ -17,7 +17,9 @@ use crate::shadow::Word;
 use crate::tally::{Change, Doubt, change, change_exactly};
 use crate::text::Text;
 use crate::tree::Tree;
-use crate::{events, file, say, stash, sys};
+use crate::{events, file, kinds, live, say, stash, sys};
+
+mod mapped;
 
 /// The state of this process.
 pub static STATE: Lock<State> = Lock::new(State::new());
@@ -217,14 +219,14 @@ impl State {
 
     /// Records an allocation under the current callstack.
     #[inline]
-    pub fn add(&mut self, address: u64, bytes: u64, chance: Chance) {
+    pub fn add(&mut self, address: u64, bytes: u64, chance: Chance, kind: Kind) {
         let Some(header) = self.recording() else { return };
         let node = self.callstack();
         let site = self.tree.site(header, node);
         if bytes < LARGE_BYTES.load(Relaxed) && self.live.has_shadow(address, bytes) {
-            self.insert_small(header, address, bytes, site);
+            self.insert_small(header, address, bytes, site, kind);
         } else {
-            self.add_entry(header, address, bytes, chance, site);
+            self.add_entry(header, address, bytes, chance, site, kind);
         }
         self.keep_if_worth_it(header);
         let samples = header.samples.load(Relaxed) + 1;
@@ -234,11 +236,11 @@ impl State {
         }
     }
 
-    fn add_entry(&mut self, header: &'static Header, address: u64, bytes: u64, chance: Chance, site: u32) {
+    fn add_entry(&mut self, header: &'static Header, address: u64, bytes: u64, chance: Chance, site: u32, kind: Kind) {
         let (interval_log2, slot) = match chance {
             Chance::Interval(log2) => (log2 as u8, 0),
             Chance::Certain if bytes >= LARGE_BYTES.load(Relaxed) => {
-                (0, self.take_slot(header, address, bytes, site, 0))
+                (0, self.take_slot(header, address, bytes, site, kind))
             }
             Chance::Certain => (0, 0),
         };
@@ -252,7 +254,7 @@ impl State {
                 slot,
                 epoch: header.peak_epoch.load(Relaxed),
                 interval_log2,
-                flags: COUNTED,
+                flags: COUNTED | live::of_kind(kind),
                 generation,
             },
         );
@@ -260,12 +262,14 @@ impl State {
 
     /// Where every block is recorded, one that is not large.
     #[inline]
-    fn insert_small(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32) {
-        match self.live.insert_small(address, Word::new(site, bytes, COUNTED)) {
+    fn insert_small(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32, kind: Kind) {
+        let flags = COUNTED | live::of_kind(kind);
+        match self.live.insert_small(address, Word::new(site, bytes, flags)) {
             Ok(old) => self.uncount_small(header, address, old),
             Err(NoMemory) => return self.no_memory(header),
         }
         if let Some(site) = self.tree.file.record::<Site>(site) {
+            kinds::change_exactly(header, kind, bytes, Change::Add);
             change_exactly(header, site, bytes, Change::Add);
         }
         self.tell_trouble(header);
@@ -286,7 +290,8 @@ impl State {
         let Some(header) = self.recording() else { return };
         let mut entry = entry;
         if entry.slot > 0 {
-            entry.slot = self.take_slot(header, entry.address, entry.bytes, entry.site, 0);
+            let kind = live::kind(entry.flags);
+            entry.slot = self.take_slot(header, entry.address, entry.bytes, entry.site, kind);
         }
         self.insert(header, entry);
     }
@@ -306,6 +311,7 @@ impl State {
         }
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
+            kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Add);
             change(header, &mut self.doubt, site, weight, Change::Add, entry.epoch);
         }
         self.tell_trouble(header);
@@ -331,6 +337,7 @@ impl State {
         if block.flags() & COUNTED != 0
             && let Some(site) = self.tree.file.record::<Site>(block.site())
         {
+            kinds::change_exactly(header, live::kind(block.flags()), block.bytes(), Change::Remove);
             change_exactly(header, site, block.bytes(), Change::Remove);
         }
     }
@@ -353,13 +360,14 @@ impl State {
         self.free_slot_of(entry);
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
+            kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Remove);
             change(header, &mut self.doubt, site, weight, Change::Remove, entry.epoch);
         }
         true
     }
 
     /// Enters a large block; its slot plus one, or 0 if there is no room.
-    fn take_slot(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32, flags: u32) -> u32 {
+    fn take_slot(&mut self, header: &'static Header, address: u64, bytes: u64, site: u32, kind: Kind) -> u32 {
         let count = self.tree.file.count(header, Table::Blocks);
         let index = match self.free_slot.checked_sub(1) {
             Some(free) => free,
@@ -382,7 +390,7 @@ impl State {
         }
         block.bytes.store(bytes, Relaxed);
         block.site.store(site, Relaxed);
-        block.flags.store(flags, Relaxed);
+        block.flags.store(kind as u32, Relaxed);
         block.address.store(address, Release);
         index + 1
     }
@@ -404,12 +412,7 @@ impl State {
     }
 
     fn free_slot_of(&mut self, entry: &Entry) {
-        let Some(index) = entry.slot.checked_sub(1) else { return };
-        if let Some(block) = self.tree.file.record::<Block>(index) {
-            block.address.store(0, Release);
-            block.site.store(self.free_slot, Relaxed);
-            self.free_slot = entry.slot;
-        }
+        mapped::release(&self.tree.file, &mut self.free_slot, entry.slot);
     }
 
     /// Adapts the sampling to the heap as it has become.
@@ -429,62 +432,6 @@ impl State {
         set_interval(log2);
         header.sample_interval.store(1 << log2, Relaxed);
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
-    }
-
-    /// Records anonymous memory that the program mapped, in place of whatever was mapped there.
-    pub fn map(&mut self, start: u64, bytes: u64) {
-        let Some(header) = self.recording() else { return };
-        let node = self.callstack();
-        let site = self.tree.site(header, node);
-        self.map_for(start, bytes, site);
-    }
-
-    /// As [`State::map`], for a known site.
-    pub fn map_for(&mut self, start: u64, bytes: u64, site: u32) {
-        self.unmap(start, bytes);
-        let Some(header) = self.recording() else { return };
-        let generation = self.generation as u32;
-        if !self.mappings.insert(Mapping {
-            start,
-            end: start.saturating_add(bytes),
-            site,
-            generation,
-        }) {
-            events::note_once(header, Trouble::TooManyMappings, bytes);
-            return;
-        }
-        ANY_MAPPING.store(true, Relaxed);
-        if let Some(site) = self.tree.file.record::<Site>(site) {
-            let weight = sampler::weight(bytes, Chance::Certain);
-            change(header, &mut self.doubt, site, weight, Change::Add, 0);
-        }
-        self.keep_if_worth_it(header);
-    }
-
-    /// Takes out whatever of the program's mappings lies in this range; the site of the first.
-    pub fn unmap(&mut self, start: u64, bytes: u64) -> Option<u32> {
-        if self.mappings.is_empty() {
-            return None;
-        }
-        let mut first = None;
-        let (header, generation, file) = (self.header, self.generation as u32, &self.tree.file);
-        let doubt = &mut self.doubt;
-        let all_kept = self
-            .mappings
-            .remove(start, start.saturating_add(bytes), |piece, whole| {
-                first = first.or(Some(piece.site));
-                if let (Some(header), Some(site), true) =
-                    (header, file.record::<Site>(piece.site), piece.generation == generation)
-                {
-                    let mut weight = sampler::weight(piece.end - piece.start, Chance::Certain);
-                    weight.blocks *= whole as u64;
-                    change(header, doubt, site, weight, Change::Remove, 0);
-                }
-            });
-        if let (Some(header), false) = (header, all_kept) {
-            events::note_once(header, Trouble::TooManyMappings, bytes);
-        }
-        first
     }
 }
 

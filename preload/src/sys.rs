@@ -217,6 +217,16 @@ pub fn yield_now() {
     let _ = unsafe { call(libc::SYS_sched_yield, 0, 0, 0, 0, 0, 0) };
 }
 
+/// Sleeps for less than a second, or until a signal comes.
+pub fn sleep_ns(nanoseconds: u64) {
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: (nanoseconds % 1_000_000_000) as i64,
+    };
+    // SAFETY: `time` is a readable timespec, and nothing is asked of what is left.
+    let _ = unsafe { call(libc::SYS_nanosleep, &raw const time as usize, 0, 0, 0, 0, 0) };
+}
+
 /// Sleeps until a signal comes.
 pub fn pause() {
     // SAFETY: pause has no arguments.

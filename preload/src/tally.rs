@@ -120,6 +120,7 @@ fn take_peak(header: &Header, read_clock: bool) {
     if read_clock {
         header.peak_time_ns.store(sys::now_ns(true), Relaxed);
     }
+    header.peak_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
     let epoch = header.peak_epoch.load(Relaxed).wrapping_add(1).max(1);
     header.peak_epoch.store(epoch, Relaxed);
 }
@@ -136,7 +137,7 @@ fn keep(snapshot: &Snapshot, epoch: u32, live: &Tally) {
 
 /// One writer at a time, so a load and a store will do where an atomic addition would lock the bus.
 #[inline(always)]
-fn shift(counter: &AtomicU64, by: u64, direction: Change) {
+pub fn shift(counter: &AtomicU64, by: u64, direction: Change) {
     let old = counter.load(Relaxed);
     let new = if direction == Change::Add {
         old.wrapping_add(by)

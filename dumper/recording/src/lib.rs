@@ -42,6 +42,11 @@
 //! the header's takes a copy of `live` and the header's epoch. So the tally at the snapshot is `saved` where the epochs
 //! agree and `live` elsewhere. Epoch 0 means that there has been no such moment.
 //!
+//! # Kinds
+//!
+//! Each allocation also counts for the [`Kind`] of memory that it is, in `header.kinds`, with what it occupies beside what was
+//! asked for. Those sums have the same snapshots. They are kept a little beside the sites', and need not add up to them exactly.
+//!
 //! # What a crash can leave
 //!
 //! * Nodes, functions and strings are written before the count that publishes them. Ids at or above a count are damage.
@@ -58,8 +63,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod alloc_function;
+mod kinds;
+
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+
+pub use alloc_function::AllocFunction;
+pub use kinds::{KINDS, Kind, KindSum};
 
 /// The first eight bytes of every recording. The line feed and the zero catch text-mode copies and truncated strings.
 pub const MAGIC: [u8; 8] = *b"OOMREC\n\0";
@@ -67,7 +78,9 @@ pub const MAGIC: [u8; 8] = *b"OOMREC\n\0";
 /// Version of the layout; a reader refuses what is newer than itself.
 ///
 /// * 1: the first.
-pub const VERSION: u32 = 1;
+/// * 2: sums by kind of memory, the arenas at the snapshots, and where the supervisor says that it has measured, all behind the
+///   ring of events; kinds in [`Block::flags`], and mappings among the blocks. A file of version 1 has zeros in their places.
+pub const VERSION: u32 = 2;
 
 /// Bytes before the first chunk.
 pub const HEADER_BYTES: usize = 64 * 1024;
@@ -208,12 +221,9 @@ pub struct Block {
     pub bytes: AtomicU64,
     /// Its site.
     pub site: AtomicU32,
-    /// [`BLOCK_IS_MAPPING`] or 0.
+    /// Its [`Kind`].
     pub flags: AtomicU32,
 }
-
-/// [`Block::flags`]: it came from `mmap`, not from an allocator.
-pub const BLOCK_IS_MAPPING: u32 = 1;
 
 /// Something that happened.
 #[repr(C)]
@@ -274,81 +284,6 @@ impl EventKind {
             7 => Self::PythonFound,
             _ => return None,
         })
-    }
-}
-
-/// Which function was called when an allocation failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum AllocFunction {
-    /// `malloc`
-    Malloc = 1,
-    /// `calloc`
-    Calloc = 2,
-    /// `realloc`
-    Realloc = 3,
-    /// `reallocarray`
-    ReallocArray = 4,
-    /// `posix_memalign`
-    PosixMemalign = 5,
-    /// `aligned_alloc`
-    AlignedAlloc = 6,
-    /// `memalign`
-    Memalign = 7,
-    /// `valloc`
-    Valloc = 8,
-    /// `pvalloc`
-    Pvalloc = 9,
-    /// `mmap`
-    Mmap = 10,
-    /// `mremap`
-    Mremap = 11,
-    /// `pthread_create`: no memory for the thread's stack.
-    PthreadCreate = 12,
-    /// `fork`: no memory for the child's page tables, or over-commit refused.
-    Fork = 13,
-}
-
-impl AllocFunction {
-    /// Every function, in the order of their codes.
-    pub const ALL: [AllocFunction; 13] = [
-        Self::Malloc,
-        Self::Calloc,
-        Self::Realloc,
-        Self::ReallocArray,
-        Self::PosixMemalign,
-        Self::AlignedAlloc,
-        Self::Memalign,
-        Self::Valloc,
-        Self::Pvalloc,
-        Self::Mmap,
-        Self::Mremap,
-        Self::PthreadCreate,
-        Self::Fork,
-    ];
-
-    /// The C name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malloc => "malloc",
-            Self::Calloc => "calloc",
-            Self::Realloc => "realloc",
-            Self::ReallocArray => "reallocarray",
-            Self::PosixMemalign => "posix_memalign",
-            Self::AlignedAlloc => "aligned_alloc",
-            Self::Memalign => "memalign",
-            Self::Valloc => "valloc",
-            Self::Pvalloc => "pvalloc",
-            Self::Mmap => "mmap",
-            Self::Mremap => "mremap",
-            Self::PthreadCreate => "pthread_create",
-            Self::Fork => "fork",
-        }
-    }
-
-    /// The function with this code, or `None`.
-    pub fn from_code(code: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|function| *function as u32 == code)
     }
 }
 
@@ -486,6 +421,18 @@ pub struct Header {
     /// The rank that the environment gives the process among those of a parallel program, plus one; 0 for none.
     pub rank: AtomicU32,
     /// Zero.
+    pub reserved_here: AtomicU32,
+
+    /// What is held of each kind, indexed by [`Kind`]. Since version 2, as all that follows.
+    pub kinds: [KindSum; KINDS],
+    /// Bytes in pymalloc's arenas at the peak.
+    pub peak_arena_bytes: AtomicU64,
+    /// Bytes in pymalloc's arenas at the failed allocation that began `oom_epoch`.
+    pub oom_arena_bytes: AtomicU64,
+    /// The last `oom_epoch` for which the supervisor has measured what is resident. The one field that the writer leaves alone:
+    /// it waits for it, for a while.
+    pub measured_epoch: AtomicU32,
+    /// Zero.
     pub reserved: AtomicU32,
 }
 
@@ -494,4 +441,5 @@ const _: () = assert!(size_of::<Node>() == 16);
 const _: () = assert!(size_of::<Function>() == 16);
 const _: () = assert!(size_of::<Site>() == 96);
 const _: () = assert!(size_of::<Block>() == 24);
+const _: () = assert!(size_of::<KindSum>() == 56);
 const _: () = assert!(MAX_FILE_BYTES <= 64 * 1024 * 1024);

@@ -31,6 +31,8 @@ impl<'a> CallTree<'a> {
                     self.nodes[kept] = Node {
                         parent,
                         own: Default::default(),
+                        requested: Default::default(),
+                        resident: node.resident.map(|_| 0),
                         ..node
                     };
                     kept += 1;
@@ -38,7 +40,10 @@ impl<'a> CallTree<'a> {
                 index
             });
             place[id] = index;
-            self.nodes[index as usize].own += node.own;
+            let kept = &mut self.nodes[index as usize];
+            kept.own += node.own;
+            kept.requested += node.requested;
+            kept.resident = kept.resident.and_then(|sum| Some(sum.saturating_add(node.resident?)));
         }
         self.nodes.truncate(kept);
         self.add_up();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::coded;
 use super::events::{self, Event};
+use super::kinds::Kinds;
 use super::tables::Tables;
 use crate::damage::Findings;
 
@@ -45,8 +46,10 @@ pub struct Facts {
     pub failure: Option<Failure>,
     /// Failed allocations in all.
     pub failures: u64,
-    /// Bytes in pymalloc's arenas.
+    /// Bytes in pymalloc's arenas at last.
     pub arena_bytes: u64,
+    /// What is held of each kind of memory.
+    pub kinds: Kinds,
     /// Bytes of the stash that was held at last.
     pub stash_bytes: u64,
     /// Private memory of the preload beside the stash and the file.
@@ -88,6 +91,12 @@ pub struct Failure {
 }
 
 impl Facts {
+    /// Whether it is a fork of another process of the job.
+    pub fn is_fork(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| event.kind == Some(recording::EventKind::Forked))
+    }
+
     pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Facts {
         let small = |offset| u32_at(header, offset);
         let large = |offset| u64_at(header, offset);
@@ -134,6 +143,7 @@ impl Facts {
             failure,
             failures: large(offset_of!(Header, failures)),
             arena_bytes: large(offset_of!(Header, arena_bytes)),
+            kinds: Kinds::read(header),
             stash_bytes: large(offset_of!(Header, stash_bytes)),
             own_bytes: large(offset_of!(Header, own_bytes)),
             inherited_bytes: large(offset_of!(Header, inherited_bytes)),

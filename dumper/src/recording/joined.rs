@@ -115,6 +115,7 @@ impl Joined {
     pub(crate) fn finish(self) -> Recording {
         let held = self.own.iter().zip(0..).filter(|(own, _)| own.bytes > 0);
         Recording {
+            measurements: Default::default(),
             facts: Facts::default(),
             sites: held.map(|(own, node)| Site::live(node, *own)).collect(),
             nodes: self.nodes,

@@ -31,6 +31,7 @@ impl Recording {
             nodes,
             functions,
             names,
+            measurements: Default::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Names;
 use super::{Facts, Function, Node, Recording, Site};
+use crate::measured::Measurements;
 
 /// All of a recording but its facts.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -13,11 +14,20 @@ pub(crate) struct Rows {
     sites: Vec<Site>,
     functions: Vec<Function>,
     names: Names,
+    measurements: Measurements,
 }
 
 impl Recording {
     /// The recording without the nodes that nobody would miss: on the way to nothing that was held or has failed.
     pub(crate) fn compact(mut self) -> Recording {
+        let mut kept_sites = 0;
+        let places = self.sites.iter().map(|site| {
+            kept_sites += u32::from(!site.is_empty());
+            (!site.is_empty()).then(|| kept_sites - 1)
+        });
+        let places: Vec<Option<u32>> = places.collect();
+        self.measurements
+            .move_sites(|site| places.get(site as usize).copied().flatten());
         self.sites.retain(|site| !site.is_empty());
         let mut is_kept = vec![false; self.nodes.len()];
         let failure = self.facts.failure.iter().map(|failure| failure.node);
@@ -64,6 +74,7 @@ impl Recording {
             sites: self.sites,
             functions: self.functions,
             names: self.names,
+            measurements: self.measurements,
         };
         (self.facts, rows)
     }
@@ -84,6 +95,7 @@ impl Recording {
             sites: rows.sites,
             functions: rows.functions,
             names: rows.names,
+            measurements: rows.measurements,
         })
     }
 

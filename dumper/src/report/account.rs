@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use recording::EventKind;
 
 use super::pictures::Pictures;
-use super::{Occasion, choice, words};
+use super::{Occasion, choice, ledger, words};
 use crate::call_tree::{CallTree, Hot, Moment};
 use crate::damage::Damage;
 use crate::error::Error;
+use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::process::Process;
+use crate::rank::{self, Rank};
 use crate::recording::{Facts, Recording, State, Tally};
 use crate::run::{Headline, Run};
 use crate::units::Share;
@@ -63,6 +65,14 @@ pub(super) struct Shown<'a> {
     /// The allocation that failed at this moment, or failed last before it.
     pub(super) failed: Option<String>,
     pub(super) total: Tally,
+    /// Bytes of that that were in memory; none if that was not measured.
+    pub(super) resident: Option<u64>,
+    /// What the call sites are ranked by.
+    pub(super) rank: Rank,
+    /// What the limit counts, and who has it.
+    pub(super) ledger: Ledger,
+    /// When the job ended, in nanoseconds since the Unix epoch; none as long as it runs.
+    pub(super) ended_ns: Option<u64>,
     /// The call sites that held the most, the largest first.
     pub(super) sites: Vec<CallSite>,
     /// The flame graph, where one has been drawn.
@@ -79,6 +89,8 @@ pub(super) struct CallSite {
     /// If it belongs to a library: the line of the user's own code that it held the most of this for.
     pub(super) caller: Option<String>,
     pub(super) held: Tally,
+    /// Bytes of that that were in memory; none if that was not measured.
+    pub(super) resident: Option<u64>,
 }
 
 /// Something that makes the report less than it should be.
@@ -238,13 +250,23 @@ impl<'a> Shown<'a> {
     ) -> Result<Shown<'a>, Error> {
         let directory = run.directory.to_str().unwrap_or("");
         let tree = CallTree::of(recording, moment);
+        let (total, resident) = (tree.total(), tree.resident());
+        let rank = Rank::of(run, moment, recording.measured(moment));
+        let tree = tree.ranked_by(rank);
         let failure = recording.facts.failure.as_ref();
         let mut shown = Shown {
             process,
             moment,
             facts: recording.facts.clone(),
             failed: failure.map(|failure| words::failed(recording, failure, directory)),
-            total: tree.total(),
+            total,
+            resident,
+            rank,
+            ledger: ledger::of(recording, moment, rank::counts(run), run.ending.is_none()),
+            ended_ns: run
+                .ending
+                .as_ref()
+                .and_then(|ending| ledger::nanoseconds(&ending.ended)),
             sites: tree
                 .hottest(SITES)
                 .iter()
@@ -256,6 +278,14 @@ impl<'a> Shown<'a> {
             shown.picture = Some(pictures.draw(run, &shown, tree)?);
         }
         Ok(shown)
+    }
+
+    /// The sum of what its call sites are ranked by.
+    pub(super) fn ranked(&self) -> u64 {
+        match self.rank {
+            Rank::Requested => self.total.bytes,
+            Rank::Resident => self.resident.unwrap_or(self.total.bytes),
+        }
     }
 
     /// What its files are called.
@@ -276,6 +306,15 @@ impl CallSite {
             place: hot.call.short(directory),
             caller: hot.on_behalf_of.map(|caller| caller.short(directory)),
             held: hot.held,
+            resident: hot.resident,
+        }
+    }
+
+    /// What it is ranked by.
+    pub(super) fn by(&self, rank: Rank) -> u64 {
+        match rank {
+            Rank::Requested => self.held.bytes,
+            Rank::Resident => self.resident.unwrap_or(self.held.bytes),
         }
     }
 }

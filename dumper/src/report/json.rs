@@ -8,6 +8,7 @@ use super::account::{Account, Concern, Shown, What};
 use super::choice;
 use crate::call_tree::Moment;
 use crate::damage::Damage;
+use crate::ledger::{Counts, Line};
 use crate::outcome::{Limit, Outcome};
 use crate::process::Process;
 use crate::recording::State;
@@ -32,7 +33,7 @@ pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample])
         process_tree: account.process_tree.as_deref().map(file_name),
         call_sites: shown.map(call_sites).unwrap_or_default(),
         timeline,
-        ledger: shown.map(Ledger::of),
+        ledger: shown.map(LedgerPart::of),
         trouble: concerns(account, |concern| !is_damage(concern)),
         damage: concerns(account, is_damage),
         sampling: shown.map(Sampling::of),
@@ -52,7 +53,7 @@ struct Report<'a> {
     process_tree: Option<String>,
     call_sites: Vec<CallSitePart<'a>>,
     timeline: &'a [Sample],
-    ledger: Option<Ledger>,
+    ledger: Option<LedgerPart<'a>>,
     trouble: Vec<ConcernPart>,
     damage: Vec<ConcernPart>,
     sampling: Option<Sampling>,
@@ -101,7 +102,9 @@ struct MomentPart {
     name: &'static str,
     process: u32,
     bytes: u64,
+    resident_bytes: Option<u64>,
     error_bytes: u64,
+    ranked_by: &'static str,
 }
 
 impl MomentPart {
@@ -114,6 +117,8 @@ impl MomentPart {
             },
             process: shown.facts.pid,
             bytes: shown.total.bytes,
+            resident_bytes: shown.resident,
+            ranked_by: shown.rank.name(),
             error_bytes: shown.total.error(),
         }
     }
@@ -174,6 +179,7 @@ struct CallSitePart<'a> {
     function: &'a str,
     caller: Option<&'a str>,
     bytes: u64,
+    resident_bytes: Option<u64>,
     error_bytes: u64,
     share: f64,
     blocks: u64,
@@ -187,31 +193,59 @@ fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
         function: &site.function,
         caller: site.caller.as_deref(),
         bytes: site.held.bytes,
+        resident_bytes: site.resident,
         error_bytes: site.held.error(),
-        share: Share::of(site.held.bytes, shown.total.bytes).fraction(),
+        share: Share::of(site.by(shown.rank), shown.ranked()).fraction(),
         blocks: site.held.whole_blocks(),
     });
     sites.collect()
 }
 
 #[derive(Serialize)]
-struct Ledger {
+struct LedgerPart<'a> {
     tracked_bytes: u64,
     arena_bytes: u64,
-    /// What of the arenas no live object fills: the recording does not tell objects in arenas from others.
     arena_slack_bytes: Option<u64>,
     stash_bytes: u64,
     own_bytes: u64,
+    counts: Counts,
+    total_bytes: Option<u64>,
+    lines: &'a [Line],
+    unexplained_bytes: i64,
+    explained: Option<f64>,
+    measured: Option<MeasuredPart<'a>>,
 }
 
-impl Ledger {
-    fn of(shown: &Shown) -> Ledger {
-        Ledger {
+#[derive(Serialize)]
+struct MeasuredPart<'a> {
+    occasion: &'a str,
+    seconds_before_end: Option<f64>,
+    took_seconds: f64,
+}
+
+impl<'a> LedgerPart<'a> {
+    fn of(shown: &'a Shown) -> LedgerPart<'a> {
+        let ledger = &shown.ledger;
+        let kinds = shown.facts.kinds.at(shown.moment);
+        let objects = kinds.of(recording::Kind::Object).bytes;
+        let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+        LedgerPart {
             tracked_bytes: shown.total.bytes,
-            arena_bytes: shown.facts.arena_bytes,
-            arena_slack_bytes: None,
+            arena_bytes: kinds.arenas,
+            // A recording of an older version does not tell objects in arenas from others.
+            arena_slack_bytes: (objects > 0).then(|| kinds.arenas.saturating_sub(objects)),
             stash_bytes: shown.facts.stash_bytes,
             own_bytes: shown.facts.own_bytes,
+            counts: ledger.counts,
+            total_bytes: ledger.total,
+            lines: &ledger.lines,
+            unexplained_bytes: ledger.unexplained,
+            explained: ledger.explained(),
+            measured: ledger.time_ns.map(|time| MeasuredPart {
+                occasion: ledger.occasion.as_deref().unwrap_or_default(),
+                seconds_before_end: shown.ended_ns.map(|ended| seconds(ended.saturating_sub(time))),
+                took_seconds: seconds(ledger.took_ns.unwrap_or(0)),
+            }),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::summary::site_lines;
 use super::{choice, verdict, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::process::Process;
+use crate::rank::Rank;
 use crate::run::Run;
 use crate::units::Bytes;
 
@@ -38,12 +39,15 @@ pub fn near_limit(run: &Run, processes: &[Process]) -> Vec<String> {
     let who = format!("Process {} ({})", process.facts.pid, process.name());
     match process.read() {
         Ok((recording, _)) => {
+            let rank = Rank::of(run, Moment::Live, recording.measured(Moment::Live));
             let tree = CallTree::of(&recording, Moment::Live);
             let total = tree.total();
+            let tree = tree.ranked_by(rank);
+            let ranked = tree.total().bytes;
             let holds = format!("{who} holds {}, most of it at", words::with_error(total));
             lines.extend(verdict::wrapped(&holds, "  "));
             for hot in tree.hottest(LISTED) {
-                lines.extend(site_lines(&CallSite::of(&hot, directory), total));
+                lines.extend(site_lines(&CallSite::of(&hot, directory), rank, ranked));
             }
         }
         Err(error) => lines.push(format!(

@@ -11,6 +11,7 @@ use super::{folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::label::cut;
+use crate::rank::Rank;
 use crate::run::Run;
 use crate::save::save;
 use crate::source::Sources;
@@ -97,6 +98,13 @@ fn title(shown: &Shown, run: &Run) -> String {
         Moment::Live => words::moment(shown.moment, run).replace("When", "Memory when"),
     };
     let total = shown.total;
+    if let (Rank::Resident, Some(resident)) = (shown.rank, shown.resident) {
+        let (there, asked) = (Bytes(resident), Bytes(total.bytes));
+        return format!(
+            "{what}: {there} resident, of {asked} asked for ({})",
+            shown.process.name()
+        );
+    }
     let held = match total.error() {
         error if error <= total.bytes / 1000 => words::with_error(total),
         error => format!("{} ± {}", Bytes(total.bytes), Share::of(error, total.bytes)),

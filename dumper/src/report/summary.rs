@@ -2,12 +2,12 @@
 
 use super::account::{Account, CallSite, Concern, Shown, What};
 use super::verdict::COLUMNS;
-use super::{Occasion, family, verdict, words};
+use super::{Occasion, family, ledger, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::outcome::Outcome;
 use crate::process::Process;
-use crate::recording::Tally;
+use crate::rank::Rank;
 use crate::units::{Bytes, Share};
 
 /// Call sites that are listed.
@@ -22,6 +22,8 @@ pub(super) fn lines(account: &Account) -> Vec<String> {
         (None, Some(shown)) => lines.extend(sentence(&went_well(account, shown))),
         (None, None) => lines.push("No memory was recorded.".to_owned()),
     }
+    let ledger = account.foremost().map(ledger::sentences).unwrap_or_default();
+    lines.extend(ledger.iter().flat_map(|text| sentence(text)));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
     lines.extend(company.iter().flat_map(|company| sentence(company)));
     lines.extend(family::unseen(account).iter().flat_map(|unseen| sentence(unseen)));
@@ -42,9 +44,19 @@ const BEFORE_PLACE: usize = 20;
 
 /// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own what it was for, where there is no room for that. Of a place
 /// that is too long for a line, the end is shown.
-pub(super) fn site_lines(site: &CallSite, total: Tally) -> Vec<String> {
-    let share = Share::of(site.held.bytes, total.bytes);
-    let before = format!("{share:>7} {:>10}  ", Bytes(site.held.bytes));
+pub(super) fn site_lines(site: &CallSite, rank: Rank, total: u64) -> Vec<String> {
+    let bytes = site.by(rank);
+    let share = Share::of(bytes, total);
+    let before = format!("{share:>7} {:>10}  ", Bytes(bytes));
+    let mut lines = placed(site, before);
+    // What is asked for and not touched is worth a line.
+    if rank == Rank::Resident && bytes < site.held.bytes - site.held.bytes / 10 {
+        lines.push(format!("{:BEFORE_PLACE$}asked for {}", "", Bytes(site.held.bytes)));
+    }
+    lines
+}
+
+fn placed(site: &CallSite, before: String) -> Vec<String> {
     let whole = place(site);
     if whole.chars().count() <= COLUMNS - BEFORE_PLACE {
         return vec![before + &whole];
@@ -91,10 +103,16 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
         (Moment::Live, 2..) => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
         _ => String::new(),
     };
+    let there = match (shown.rank, shown.resident) {
+        (Rank::Resident, Some(resident)) => format!(", {} of it in memory", Bytes(resident)),
+        _ => String::new(),
+    };
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
+    lines.extend(sentence(&format!(
+        "In use at that moment: {held}{there}{holder}{colon}"
+    )));
     let sites = shown.sites.iter().take(LISTED);
-    lines.extend(sites.flat_map(|site| site_lines(site, shown.total)));
+    lines.extend(sites.flat_map(|site| site_lines(site, shown.rank, shown.ranked())));
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -110,7 +128,7 @@ fn went_well(account: &Account, shown: &Shown) -> String {
     };
     let mut peak = format!("Peak memory{so_far}: {}", words::with_error(shown.total));
     if let Some(site) = shown.sites.first() {
-        let share = Share::of(site.held.bytes, shown.total.bytes);
+        let share = Share::of(site.by(shown.rank), shown.ranked());
         peak = format!("{peak}, of which {share} at {}", place(site));
     }
     of_process(account, shown.process, &peak)
@@ -172,6 +190,7 @@ fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::Tally;
 
     fn site(place: &str, caller: Option<&str>) -> CallSite {
         CallSite {
@@ -180,6 +199,7 @@ mod tests {
             function: String::new(),
             place: place.to_owned(),
             caller: caller.map(str::to_owned),
+            resident: None,
             held: Tally {
                 bytes: 1 << 30,
                 ..Tally::default()
@@ -189,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_site_takes_a_second_line_rather_than_more_columns_than_there_are() {
-        let lines = |place, caller| site_lines(&site(place, caller), site("", None).held);
+        let lines = |place, caller| site_lines(&site(place, caller), Rank::Requested, site("", None).held.bytes);
         assert_eq!(
             lines("load.py:7 (load)", None),
             ["100.0 %    1.0 GiB  load.py:7 (load)"]

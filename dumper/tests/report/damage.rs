@@ -133,9 +133,9 @@ fn an_undamaged_recording_has_no_damage() {
 fn a_file_of_another_kind_or_a_newer_version_is_refused_with_what_to_do() {
     let mut file = job::recording();
     assert_eq!(Recording::read(b"").unwrap_err(), ReadError::NotARecording);
-    file[offset_of!(Header, version)] = 2;
+    file[offset_of!(Header, version)] = recording::VERSION as u8 + 1;
     let newer = Recording::read(&file).unwrap_err();
-    assert_eq!(newer, ReadError::Newer(2));
+    assert_eq!(newer, ReadError::Newer(recording::VERSION + 1));
     assert!(
         newer
             .to_string()

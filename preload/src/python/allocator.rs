@@ -8,11 +8,11 @@ use core::mem::transmute;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
-use recording::AllocFunction;
+use recording::{AllocFunction, Kind};
 
 use crate::real::{self, Pointer};
 use crate::thread::{self, Inside};
-use crate::{hooks, live};
+use crate::{chunk, hooks, live};
 
 /// `PyMemAllocatorEx` of CPython's Include/cpython/pymem.h.
 #[repr(C)]
@@ -218,6 +218,11 @@ fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     block
 }
 
+/// What is counted here is pymalloc's.
+fn object(_: Pointer) -> Kind {
+    Kind::Object
+}
+
 unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter hands back what we gave it.
     let layer = unsafe { layer(context) };
@@ -233,7 +238,11 @@ unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
 fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
-    attempted(AllocFunction::Malloc, bytes, hooks::allocate_looking(bytes, below))
+    attempted(
+        AllocFunction::Malloc,
+        bytes,
+        hooks::allocate_looking(object, bytes, below),
+    )
 }
 
 unsafe extern "C" fn calloc(context: Pointer, count: usize, each: usize) -> Pointer {
@@ -252,7 +261,11 @@ fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
     let bytes = count.saturating_mul(each);
-    attempted(AllocFunction::Calloc, bytes, hooks::allocate_looking(bytes, below))
+    attempted(
+        AllocFunction::Calloc,
+        bytes,
+        hooks::allocate_looking(object, bytes, below),
+    )
 }
 
 unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
@@ -277,7 +290,8 @@ unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Po
 fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
     // SAFETY: the interpreter's arguments, handed on.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
-    let block = hooks::reallocate(old, bytes, look, below);
+    let kind: hooks::KindOf = if bytes <= LARGEST_SMALL { object } else { chunk::kind_of };
+    let block = hooks::reallocate(kind, old, bytes, look, below);
     attempted(AllocFunction::Realloc, bytes, block)
 }
 

@@ -40,6 +40,12 @@ impl Link {
         }
     }
 
+    /// One that differs from others at other places.
+    #[cfg(test)]
+    pub fn at(frame: u64) -> Self {
+        Self { frame, ..Self::none() }
+    }
+
     #[inline(always)]
     fn read(memory: &impl Memory, layout: &Layout, frame: u64) -> Self {
         let instruction = frame.wrapping_add(layout.frame_instruction as u64);

@@ -39,6 +39,27 @@ pub fn c_program_by(source: &str, compiler: &str, name: &str, flags: &[&str]) ->
     compile(compiler, source, &source.replace(".c", &format!("-{name}")), flags)
 }
 
+/// A victim as a shared object, by a compiler that may not be there.
+pub fn built_by(compiler: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
+    if !is_on_path(compiler) {
+        return None;
+    }
+    let folder = target().join("victims");
+    std::fs::create_dir_all(&folder).expect("the target folder is writable");
+    let path = folder.join(format!("{source}.so"));
+    let fresh = folder.join(format!("{source}.{}.so", std::process::id()));
+    let mut command = Command::new(compiler);
+    // A Fortran module leaves a file where it is compiled.
+    command
+        .args(["-O1", "-g", "-shared", "-fPIC", "-pthread"])
+        .current_dir(&folder);
+    run(command.args(flags).arg("-o").arg(&fresh).arg(crate::victim(source)));
+    std::fs::rename(&fresh, &path).expect("the victim can be renamed");
+    Some(path)
+}
+
 /// A folder of our own below cargo's target folder: a build by hand in the meantime does not change what is tested.
 pub(crate) fn target() -> &'static Path {
     static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {

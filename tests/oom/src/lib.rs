@@ -17,6 +17,7 @@ mod folded;
 mod footprint;
 mod job;
 mod machine;
+mod measured;
 mod outcome;
 mod processes;
 mod python;
@@ -30,7 +31,7 @@ mod venv;
 mod victim;
 
 pub use browser::use_pages;
-pub use built::{c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
+pub use built::{built_by, c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;
 pub use consumers::{go_pprof, read_by};
@@ -41,6 +42,7 @@ pub use folded::{Folded, Frame, Stack};
 pub use footprint::Footprint;
 pub use job::{Job, OnOom};
 pub use machine::Boot;
+pub use measured::Snapshot;
 pub use outcome::Outcome;
 pub use python::Python;
 pub use report::Report;
@@ -49,7 +51,7 @@ pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{joblib_python, memray_python, numpy_python, torch_python};
+pub use venv::{allocators_python, joblib_python, memray_python, numpy_python, torch_python};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

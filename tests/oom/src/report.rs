@@ -73,6 +73,46 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What the call sites at this line asked for, and those of libraries on its behalf.
+    pub fn held_through(&self, place: &Place) -> u64 {
+        self.sum_at(place, "bytes")
+    }
+
+    /// What of that is in memory.
+    pub fn resident_at(&self, place: &Place) -> u64 {
+        self.sum_at(place, "resident_bytes")
+    }
+
+    fn sum_at(&self, place: &Place, what: &str) -> u64 {
+        let sites = self.at("/call_sites").as_array().into_iter().flatten();
+        let line = format!("{}:{} ", place.file, place.line);
+        let here = sites.filter(|site| {
+            let file = site["file"].as_str().unwrap_or_default();
+            let is_line =
+                file.rsplit('/').next() == Some(&place.file) && site["line"].as_u64() == Some(place.line.into());
+            is_line || site["caller"].as_str().is_some_and(|caller| caller.contains(&line))
+        });
+        here.filter_map(|site| site[what].as_u64()).sum()
+    }
+
+    /// What the call sites at this line are ranked by, in bytes.
+    #[track_caller]
+    pub fn ranked_at(&self, place: &Place) -> u64 {
+        let resident = self.text("/moment/ranked_by") == "resident";
+        let sites = self.at("/call_sites").as_array();
+        let here = sites.into_iter().flatten().filter(|site| {
+            let file = site["file"].as_str().unwrap_or_default();
+            file.rsplit('/').next() == Some(&place.file) && site["line"].as_u64() == Some(u64::from(place.line))
+        });
+        let of = |site: &Value| {
+            let name = if resident { "resident_bytes" } else { "bytes" };
+            site[name].as_u64().unwrap_or_else(|| panic!("no {name} in {site}"))
+        };
+        here.map(of).sum()
+    }
+}
+
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:#}", self.json)

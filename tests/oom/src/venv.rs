@@ -19,6 +19,34 @@ pub fn memray_python() -> &'static Python {
     READY.get_or_init(|| with("memray", &packages, &["memray", "numpy", "pandas", "sklearn"]))
 }
 
+/// One that has packages with allocators and threads of their own, and ways to call C.
+pub fn allocators_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    let packages = [
+        "pyarrow",
+        "polars",
+        "numba",
+        "numexpr",
+        "pandas",
+        "scikit-learn",
+        "cffi",
+        "cython",
+        "setuptools",
+    ];
+    let modules = [
+        "pyarrow",
+        "polars",
+        "numba",
+        "numexpr",
+        "pandas",
+        "sklearn",
+        "cffi",
+        "Cython",
+        "setuptools",
+    ];
+    READY.get_or_init(|| with("allocators", &packages, &modules))
+}
+
 /// One that has joblib, whose workers loky starts.
 pub fn joblib_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();

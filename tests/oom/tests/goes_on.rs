@@ -81,7 +81,7 @@ fn an_extension_that_gives_up_leaves_its_thread_s_memory_in_the_report() {
         .arg("gives_up");
     let outcome = job.limit_address_space(LIMIT).exact().run();
     assert_eq!(outcome.status, Some(0), "{outcome}");
-    let held = outcome.out_of_memory().in_function("[No Python stack]");
+    let held = outcome.out_of_memory().at(&place("native_call.py", "HERE"));
     assert_close(held, outcome.truth(), 2.0, &outcome);
 }
 

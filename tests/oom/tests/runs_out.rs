@@ -116,19 +116,18 @@ fn growth_in_a_thread() {
 #[test]
 fn growth_in_a_thread_of_c_while_another_thread_holds_the_gil_or_does_not() {
     let library = c_library("native.c");
+    let here = place("native_thread_growth.py", "HERE");
     Python::each(|python| {
         for gil in ["held", "free"] {
             let job = Job::python(python, "native_thread_growth.py").arg(&library).arg(gil);
             let job = job.limit_address_space(LIMIT).exact();
             let outcome = job.clone().run();
             assert_eq!(outcome.status, Some(7), "{outcome}");
-            let without_python = outcome.out_of_memory().in_function("[No Python stack]");
-            assert_close(without_python, outcome.truth(), 2.0, &outcome);
+            assert_close(outcome.out_of_memory().at(&here), outcome.truth(), 2.0, &outcome);
 
             let outcome = job.on_oom(OnOom::Exit).run();
             assert_eq!(outcome.status, Some(53), "{outcome}");
-            let without_python = outcome.out_of_memory().in_function("[No Python stack]");
-            assert!(without_python > 200 * MIB, "{outcome}");
+            assert!(outcome.out_of_memory().at(&here) > 200 * MIB, "{outcome}");
         }
     });
 }

@@ -4,5 +4,5 @@ import sys
 
 library = {"held": ctypes.PyDLL, "free": ctypes.CDLL}[sys.argv[2]](sys.argv[1])
 library.grow_in_thread.restype = ctypes.c_size_t
-print(library.grow_in_thread())
+print(library.grow_in_thread())  # HERE
 sys.exit(7)

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::chart;
 use crate::call_tree::Moment;
+use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
 use crate::recording::State;
 use crate::report::account::Account;
@@ -63,6 +64,15 @@ impl Ledger {
     /// Of the moment that the report is about; none where no whole is known for it.
     pub(super) fn of(account: &Account, timeline: &[Sample]) -> Option<Ledger> {
         let shown = account.foremost()?;
+        if let Some(total) = shown.ledger.total {
+            let lines = shown.ledger.lines.iter();
+            let parts = lines.map(|line| (line.what.to_owned(), line.bytes, class(line.group)));
+            let of = match shown.ledger.counts {
+                Counts::Resident => "what was in memory, as it was measured",
+                Counts::AddressSpace => "the address space in use, as it was measured",
+            };
+            return Some(Ledger::add_up(of, total, parts.collect(), "not explained"));
+        }
         let process =
             |process: &crate::Process| format!("allocated by process {} ({})", process.facts.pid, process.name());
         let mut parts = vec![(process(shown.process), shown.total.bytes, "tracked")];
@@ -165,6 +175,16 @@ impl Ledger {
             parts: parts.collect(),
             note,
         }
+    }
+}
+
+fn class(group: Group) -> &'static str {
+    match group {
+        Group::Held => "tracked",
+        Group::Slack | Group::Stacks => "child",
+        Group::Files | Group::Shared | Group::Kernel | Group::Others => "other",
+        Group::Own => "ours",
+        Group::Reserved => "rest",
     }
 }
 

@@ -10,6 +10,7 @@ use super::weight;
 use crate::call_tree::{CallTree, Moment};
 use crate::label::Call;
 use crate::process::Process;
+use crate::rank::Rank;
 use crate::recording::{Facts, Tally};
 use crate::report::account::Shown;
 use crate::report::words;
@@ -82,6 +83,7 @@ impl View {
     pub(in crate::report) fn of(run: &Run, shown: &Shown, tree: &CallTree, sources: &mut Sources) -> View {
         let mut view = View::begin(run, shown.process, &shown.facts, shown.moment, tree, sources);
         view.stem = Some(shown.stem());
+        view.is_by_resident = shown.rank == Rank::Resident;
         view
     }
 

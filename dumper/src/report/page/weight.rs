@@ -5,12 +5,12 @@ use crate::recording::Tally;
 
 /// What a node itself has asked for.
 pub(super) fn requested(node: &Node) -> Tally {
-    node.own
+    node.requested
 }
 
 /// How much of that is in memory; none where that was not measured.
-pub(super) fn resident(_node: &Node) -> Option<u64> {
-    None
+pub(super) fn resident(node: &Node) -> Option<u64> {
+    node.resident
 }
 
 /// What each node and all that it called have asked for.

@@ -1,0 +1,167 @@
+//! The ledger: what a limit counts of a process, by who has it, and what nobody is known to have.
+
+mod cgroup;
+mod process;
+
+use serde::Serialize;
+
+use crate::call_tree::Moment;
+use crate::measured::Measured;
+use crate::recording::Facts;
+
+/// What the limits count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counts {
+    /// Pages in memory: a cgroup, and the machine.
+    #[default]
+    Resident,
+    /// Address space: `ulimit -v`.
+    AddressSpace,
+}
+
+/// What becomes of a line's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// The program holds it: in the call sites.
+    Held,
+    /// An allocator holds it, and the program does not.
+    Slack,
+    /// Stacks.
+    Stacks,
+    /// Programs, libraries and other files.
+    Files,
+    /// Shared with other processes.
+    Shared,
+    /// The kernel's, for the process or the cgroup.
+    Kernel,
+    /// Other processes of the cgroup.
+    Others,
+    /// Address space without memory.
+    Reserved,
+    /// fil-profile's own.
+    Own,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// For programs; stays what it is.
+    pub name: &'static str,
+    /// For people.
+    pub what: &'static str,
+    /// What becomes of it.
+    pub group: Group,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// All lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Ledger {
+    /// What is counted.
+    pub counts: Counts,
+    /// All of it; none if it was not measured.
+    pub total: Option<u64>,
+    /// Who has it, the largest first.
+    pub lines: Vec<Line>,
+    /// The total without the lines; below zero where they are estimates, and come to more.
+    pub unexplained: i64,
+    /// When it was measured, in nanoseconds since the Unix epoch.
+    pub time_ns: Option<u64>,
+    /// On what occasion.
+    pub occasion: Option<String>,
+    /// How long that took, in nanoseconds.
+    pub took_ns: Option<u64>,
+}
+
+impl Ledger {
+    /// Of a process, and of its cgroup where that has a limit and counts what is resident.
+    pub fn of(measured: &Measured, counts: Counts) -> Ledger {
+        let mut ledger = Ledger {
+            counts,
+            total: Some(0),
+            time_ns: Some(measured.time_ns),
+            occasion: Some(measured.occasion.clone()),
+            took_ns: Some(measured.took_ns),
+            ..Ledger::default()
+        };
+        match counts {
+            Counts::Resident => {
+                process::resident(&mut ledger, measured);
+                cgroup::rest(&mut ledger, measured);
+            }
+            Counts::AddressSpace => process::address_space(&mut ledger, measured),
+        }
+        ledger.finish();
+        ledger
+    }
+
+    /// Of a process that was never measured: what its recording alone knows.
+    pub fn unmeasured(facts: &Facts, moment: Moment) -> Ledger {
+        let mut ledger = Ledger::default();
+        process::held(&mut ledger, facts.kinds.at(moment), |_| 0);
+        process::arena_slack(&mut ledger, facts.kinds.at(moment), u64::MAX);
+        ledger.line("own_tables", "tables of fil-profile", Group::Own, facts.own_bytes);
+        ledger.finish();
+        ledger
+    }
+
+    /// How much of the total has a line, from 0 to 1; none without a total.
+    pub fn explained(&self) -> Option<f64> {
+        let total = self.total.filter(|total| *total > 0)?;
+        Some((1.0 - self.unexplained.unsigned_abs() as f64 / total as f64).max(0.0))
+    }
+
+    /// A line's bytes; 0 where there is none.
+    pub fn bytes(&self, name: &str) -> u64 {
+        let mut lines = self.lines.iter();
+        lines.find(|line| line.name == name).map_or(0, |line| line.bytes)
+    }
+
+    /// What the call sites hold of it.
+    pub fn held(&self) -> u64 {
+        let held = self.lines.iter().filter(|line| line.group == Group::Held);
+        held.map(|line| line.bytes).sum()
+    }
+
+    /// The largest part that no call site holds, if it is at least a fifth of the total.
+    pub fn culprit(&self) -> Option<&Line> {
+        let total = self.total?;
+        let is_slack = |line: &&Line| !matches!(line.group, Group::Held | Group::Reserved);
+        let largest = self.lines.iter().filter(is_slack).max_by_key(|line| line.bytes)?;
+        (largest.bytes >= total / 5).then_some(largest)
+    }
+
+    fn line(&mut self, name: &'static str, what: &'static str, group: Group, bytes: u64) {
+        if bytes > 0 {
+            self.lines.push(Line {
+                name,
+                what,
+                group,
+                bytes,
+            });
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.bytes))
+    }
+
+    fn add_to_total(&mut self, bytes: u64) {
+        self.total = self.total.map(|total| total.saturating_add(bytes));
+    }
+
+    fn finish(&mut self) {
+        self.lines.sort_by_key(|line| std::cmp::Reverse(line.bytes));
+        let (total, sum) = (self.total.unwrap_or(0), self.sum());
+        self.unexplained = match self.total {
+            Some(_) => i64::try_from(i128::from(total) - i128::from(sum)).unwrap_or(0),
+            None => 0,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The sums.
+
+use recording::Kind;
+
+use super::*;
+use crate::measured::{Area, Charged, Extent, Pages};
+use crate::recording::Held;
+
+const MIB: u64 = 1 << 20;
+
+fn extent(mib: u64) -> Extent {
+    Extent {
+        size: 2 * mib * MIB,
+        resident: mib * MIB,
+        anonymous: mib * MIB,
+        ..Extent::default()
+    }
+}
+
+/// 60 MiB of a heap are blocks, 30 are free; of a mapping of 100 MiB 25 are touched.
+fn measured() -> Measured {
+    let mut measured = Measured::default();
+    let held = |mib: u64| Held {
+        bytes: mib * MIB,
+        occupied: mib * MIB,
+    };
+    *measured.kinds.of_mut(Kind::Heap) = Held {
+        occupied: 66 * MIB,
+        ..held(60)
+    };
+    *measured.kinds.of_mut(Kind::Mapping) = held(100);
+    *measured.kinds.of_mut(Kind::Object) = held(5);
+    measured.kinds.arenas = 8 * MIB;
+    let pages = Pages {
+        bytes: 100 * MIB,
+        resident: 25 * MIB,
+        ..Pages::default()
+    };
+    measured.blocks.insert(Kind::Mapping as u32, pages);
+    let areas = [
+        (Area::Heap, 96),
+        (Area::Anonymous, 36),
+        (Area::Stacks, 1),
+        (Area::Libraries, 7),
+    ];
+    measured.areas = areas.map(|(area, mib)| (area, extent(mib))).into();
+    measured
+}
+
+#[test]
+fn what_is_resident_adds_up_and_what_nobody_has_is_unexplained() {
+    let ledger = Ledger::of(&measured(), Counts::Resident);
+    assert_eq!(ledger.total, Some(140 * MIB));
+    let of = |name| ledger.bytes(name) / MIB;
+    assert_eq!((of("heap_blocks"), of("mappings"), of("objects")), (60, 25, 5));
+    assert_eq!((of("heap_rounding"), of("heap_slack"), of("arena_slack")), (6, 30, 3));
+    assert_eq!(ledger.unexplained, 3 * MIB as i64);
+    assert!((ledger.explained().unwrap() - 137.0 / 140.0).abs() < 1e-9);
+    assert_eq!(ledger.culprit().map(|line| line.name), Some("heap_slack"));
+}
+
+#[test]
+fn address_space_counts_what_is_not_touched() {
+    let ledger = Ledger::of(&measured(), Counts::AddressSpace);
+    assert_eq!(ledger.total, Some(280 * MIB));
+    assert_eq!(ledger.bytes("mappings"), 100 * MIB);
+}
+
+#[test]
+fn a_cgroup_has_other_processes_a_kernel_and_a_cache() {
+    let mut measured = measured();
+    measured.cgroup = Some(Charged {
+        usage: 200 * MIB,
+        cache: 20 * MIB,
+        kernel: 10 * MIB,
+        anonymous: 165 * MIB,
+        ..Charged::default()
+    });
+    measured.others.push(crate::outcome::Other {
+        resident_bytes: 40 * MIB,
+        ..Default::default()
+    });
+    let ledger = Ledger::of(&measured, Counts::Resident);
+    assert_eq!(ledger.total, Some(200 * MIB));
+    let of = |name| ledger.bytes(name) / MIB;
+    // Another process may have pages of files: what no file stands behind is at most what is left of it.
+    assert_eq!((of("others"), of("kernel"), of("page_cache")), (25, 10, 20));
+}
+
+#[test]
+fn slack_is_named_only_where_there_is_room_for_it() {
+    let mut measured = measured();
+    measured.kinds.arenas = 500 * MIB;
+    let ledger = Ledger::of(&measured, Counts::Resident);
+    assert_eq!(ledger.bytes("arena_slack"), 6 * MIB);
+    assert_eq!(ledger.unexplained, 0);
+}

@@ -1,0 +1,255 @@
+//! What a process's memory was at one time, as /proc told: beside its recording, in `<recording>.measured`. A recording knows
+//! what was asked for, this knows what of it was there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::call_tree::Moment;
+use crate::error::Error;
+use crate::outcome::Other;
+use crate::recording::{ByKind, Facts};
+use crate::save::save;
+
+/// A peak is what was measured if at least this part of it was held then, in hundredths.
+const SAME_PERCENT: u64 = 90;
+
+/// What has been measured of one process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measurements {
+    /// Version of this file's format: 1.
+    pub format: u32,
+    /// At last.
+    pub latest: Option<Measured>,
+    /// When it held the most of all the times that it was measured.
+    pub highest: Option<Measured>,
+    /// At a failed allocation, before the program went on.
+    pub failed: Option<Measured>,
+}
+
+/// What was measured at one time. All sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Measured {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// How long it took, in nanoseconds.
+    pub took_ns: u64,
+    /// `near the limit`, and so on.
+    pub occasion: String,
+    /// Failed allocations that began a moment of their own, until then.
+    pub oom_epoch: u32,
+    /// What the recording said was held then.
+    pub live_bytes: u64,
+    /// The same by kind.
+    pub kinds: ByKind,
+    /// What the preload uses for its tables, and holds in reserve.
+    pub own_bytes: u64,
+    /// The stash.
+    pub stash_bytes: u64,
+    /// Whether it is a fork of another process of the job, with which it may share pages.
+    pub is_fork: bool,
+    /// By what is mapped.
+    pub areas: BTreeMap<Area, Extent>,
+    /// The process's page tables.
+    pub page_tables: u64,
+    /// The blocks that the recording keeps one by one, by kind as in [`recording::Kind`].
+    pub blocks: BTreeMap<u32, Pages>,
+    /// The same for each site that has any.
+    pub sites: Vec<SitePages>,
+    /// The cgroup, where there is one with a limit.
+    pub cgroup: Option<Charged>,
+    /// Who else was in it.
+    pub others: Vec<Other>,
+}
+
+/// What part of a process's address space is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Area {
+    /// The heaps of the C library's allocator.
+    Heap,
+    /// Anonymous memory of any other use.
+    Anonymous,
+    /// Stacks.
+    Stacks,
+    /// Programs and libraries, with their variables.
+    Libraries,
+    /// Other files of a disk: page cache, and what was changed of private ones.
+    Files,
+    /// Shared memory.
+    Shared,
+    /// fil-profile's library and recording.
+    Own,
+    /// Address space that cannot be touched.
+    Reserved,
+    /// Of a later version.
+    #[serde(other)]
+    Other,
+}
+
+/// How much there is of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extent {
+    /// Of address space.
+    pub size: u64,
+    /// In memory.
+    pub resident: u64,
+    /// In memory, with what several processes have divided among them.
+    pub proportional: u64,
+    /// Of `resident`, what other processes have mapped, too.
+    pub shared: u64,
+    /// Of `resident`, what no file stands behind.
+    pub anonymous: u64,
+    /// In swap.
+    pub swapped: u64,
+    /// Of `resident`, in huge pages.
+    pub huge: u64,
+    /// Of `resident`, what the program has given up by `MADV_FREE` and the kernel has not yet taken.
+    pub lazy: u64,
+}
+
+/// Pages of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pages {
+    /// What was asked for.
+    pub bytes: u64,
+    /// In memory, and no more of a block than was asked for.
+    pub resident: u64,
+    /// In swap.
+    pub swapped: u64,
+    /// Of `resident`, of a file or shared memory.
+    pub shared: u64,
+    /// Of `resident`, in huge pages.
+    pub huge: u64,
+    /// One standard deviation of `resident`, where only a part of the pages was looked at.
+    pub error: u64,
+}
+
+/// Those of one site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SitePages {
+    /// Its place in the recording.
+    pub site: u32,
+    /// Of all its large blocks.
+    pub pages: Pages,
+}
+
+/// What is charged to a cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charged {
+    /// As the kernel names it.
+    pub path: String,
+    /// All of it.
+    pub usage: u64,
+    /// Page cache that the kernel can take back.
+    pub cache: u64,
+    /// Shared memory, mapped or not.
+    pub shared: u64,
+    /// What the kernel has for its own use, page tables and all.
+    pub kernel: u64,
+    /// What all processes of the cgroup have that no file stands behind.
+    pub anonymous: u64,
+}
+
+impl Measured {
+    /// One kind of area; nothing where there is none.
+    pub fn area(&self, area: Area) -> Extent {
+        self.areas.get(&area).copied().unwrap_or_default()
+    }
+
+    /// All that is in memory.
+    pub fn resident(&self) -> u64 {
+        self.areas.values().map(|extent| extent.resident).sum()
+    }
+
+    /// Blocks of one kind.
+    pub fn blocks(&self, kind: recording::Kind) -> Pages {
+        self.blocks.get(&(kind as u32)).copied().unwrap_or_default()
+    }
+
+    /// What of a kind's blocks is asked for and not there.
+    pub fn untouched(&self, kind: recording::Kind) -> u64 {
+        let pages = self.blocks(kind);
+        pages.bytes.saturating_sub(pages.resident)
+    }
+}
+
+impl Measurements {
+    /// What has been measured of the process of a recording; empty where nothing has been.
+    pub fn load(recording: &Path) -> Measurements {
+        let text = fs::read(path(recording)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Puts it beside the recording.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn save(&self, recording: &Path) -> Result<(), Error> {
+        let path = path(recording);
+        let text = serde_json::to_vec(self).map_err(|reason| Error::json(&path, reason))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        save(folder, &name, |out| out.write_all(&text)).map(drop)
+    }
+
+    /// For a recording whose sites have other places, or none.
+    pub(crate) fn move_sites(&mut self, place: impl Fn(u32) -> Option<u32>) {
+        for measured in [&mut self.latest, &mut self.highest, &mut self.failed]
+            .into_iter()
+            .flatten()
+        {
+            let moved = measured.sites.drain(..).filter_map(|site| {
+                Some(SitePages {
+                    site: place(site.site)?,
+                    ..site
+                })
+            });
+            measured.sites = moved.collect();
+        }
+    }
+
+    /// Adds a measurement, in its places.
+    pub fn add(&mut self, measured: Measured, has_failed: bool) {
+        self.format = 1;
+        let is_highest = |highest: &Measured| highest.resident() <= measured.resident();
+        if self.highest.as_ref().is_none_or(is_highest) {
+            self.highest = Some(measured.clone());
+        }
+        if has_failed {
+            self.failed = Some(measured.clone());
+        }
+        self.latest = Some(measured);
+    }
+
+    /// The measurement that tells the most of a moment.
+    pub fn at(&self, moment: Moment, facts: &Facts) -> Option<&Measured> {
+        let all = || [&self.latest, &self.highest, &self.failed].into_iter().flatten();
+        match moment {
+            Moment::Live => all().max_by_key(|measured| measured.time_ns),
+            Moment::OutOfMemory => {
+                let of_moment = |measured: &&&Measured| measured.oom_epoch == facts.kinds.oom_epoch;
+                self.failed.iter().find(|measured| of_moment(&measured))
+            }
+            Moment::Peak => {
+                let most = facts.peak_bytes;
+                let is_same = |measured: &&Measured| measured.live_bytes >= most / 100 * SAME_PERCENT;
+                all().filter(is_same).max_by_key(|measured| measured.live_bytes)
+            }
+        }
+    }
+}
+
+/// Where it is kept.
+pub fn path(recording: &Path) -> PathBuf {
+    recording.with_extension("measured")
+}

@@ -1,0 +1,109 @@
+//! What call sites are ranked by, and pictures drawn of: what was asked for, or what of it is in memory.
+
+use crate::call_tree::Moment;
+use crate::ledger::Counts;
+use crate::measured::Measured;
+use crate::outcome::{Limit, LimitKind};
+use crate::run::Run;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rank {
+    /// What was asked for.
+    #[default]
+    Requested,
+    /// What of it was in memory when it was measured last.
+    Resident,
+}
+
+impl Rank {
+    /// As in `--rank`, in `run.json` and in `report.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rank::Requested => "requested",
+            Rank::Resident => "resident",
+        }
+    }
+
+    /// For a moment of a run: what the user asked for, else what the limit counts that was hit or is the nearest. What was
+    /// measured long before the limit was met is no ground to rank by.
+    pub fn of(run: &Run, moment: Moment, measured: Option<&Measured>) -> Rank {
+        let Some(measured) = measured else {
+            return Rank::Requested;
+        };
+        match run.rank.as_str() {
+            "requested" => return Rank::Requested,
+            "resident" => return Rank::Resident,
+            _ => {}
+        }
+        let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
+            return Rank::Requested;
+        };
+        let was_full = || {
+            let usage = measured.cgroup.as_ref().map_or(0, |cgroup| cgroup.usage);
+            usage.max(measured.resident()) >= limit.bytes - limit.bytes / 5
+        };
+        if moment == Moment::Peak || was_full() {
+            Rank::Resident
+        } else {
+            Rank::Requested
+        }
+    }
+}
+
+/// What the limit counts that was hit, or is the smallest.
+pub fn counts(run: &Run) -> Counts {
+    match limit(run).map(|limit| limit.kind) {
+        Some(LimitKind::AddressSpace | LimitKind::Data) => Counts::AddressSpace,
+        _ => Counts::Resident,
+    }
+}
+
+fn limit(run: &Run) -> Option<&Limit> {
+    let hit = run.outcome.as_ref().and_then(|outcome| outcome.limit.as_ref());
+    hit.or(run.limits.first())
+}
+
+fn is_of_cgroup(limit: &Limit) -> bool {
+    matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measured::Charged;
+
+    fn run(kind: LimitKind, rank: &str) -> Run {
+        let limit = Limit {
+            kind,
+            bytes: 100,
+            ..Limit::default()
+        };
+        Run {
+            limits: vec![limit],
+            rank: rank.to_owned(),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn the_rank_follows_what_the_limit_counts_unless_somebody_says_otherwise() {
+        let with = |usage| Measured {
+            cgroup: Some(Charged {
+                usage,
+                ..Charged::default()
+            }),
+            ..Measured::default()
+        };
+        let (full, early) = (with(95), with(20));
+        let of = |kind, said: &str, measured| Rank::of(&run(kind, said), Moment::Live, measured);
+        assert_eq!(of(LimitKind::CgroupV2, "", Some(&full)), Rank::Resident);
+        assert_eq!(of(LimitKind::CgroupV2, "", Some(&early)), Rank::Requested);
+        assert_eq!(of(LimitKind::CgroupV2, "", None), Rank::Requested);
+        assert_eq!(of(LimitKind::CgroupV2, "requested", Some(&full)), Rank::Requested);
+        assert_eq!(of(LimitKind::AddressSpace, "", Some(&full)), Rank::Requested);
+        assert_eq!(of(LimitKind::AddressSpace, "resident", Some(&full)), Rank::Resident);
+        assert_eq!(counts(&run(LimitKind::AddressSpace, "")), Counts::AddressSpace);
+        assert_eq!(counts(&run(LimitKind::Machine, "")), Counts::Resident);
+    }
+}

@@ -1,0 +1,60 @@
+//! The large blocks and mappings that are live: read by themselves, while the process runs.
+
+use std::fs::File;
+use std::mem::offset_of;
+use std::path::Path;
+
+use recording::{Kind, Table};
+
+use super::bytes::{Bytes, InFile, u32_at, u64_at};
+use super::tables::Tables;
+use super::{Facts, read_header};
+use crate::damage::Findings;
+use crate::error::Error;
+
+/// Where a recording is told that its process has been measured: the epoch of the failed allocation, 4 bytes, little-endian.
+pub const ANSWER_AT: u64 = offset_of!(recording::Header, measured_epoch) as u64;
+
+/// Memory of known place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// First byte.
+    pub address: u64,
+    /// How many were asked for.
+    pub bytes: u64,
+    /// The site that it counts for, by its place in the recording.
+    pub site: u32,
+    /// What kind of memory it is.
+    pub kind: Kind,
+}
+
+/// What a recording says at this moment of its process and of the blocks that it keeps one by one.
+///
+/// # Errors
+///
+/// It cannot be read, or is none.
+pub fn of(path: &Path) -> Result<(Facts, Vec<Block>), Error> {
+    let file = File::open(path).and_then(InFile::new);
+    let file = file.map_err(|reason| Error::read(path, reason))?;
+    read(&file).map_err(|reason| Error::recording(path, reason))
+}
+
+fn read<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Block>), crate::damage::ReadError> {
+    let header = read_header(file)?;
+    let mut found = Findings::default();
+    let tables = Tables::find(file, &header, &mut found);
+    let facts = Facts::read(&header, &tables, &mut found);
+    let mut blocks = Vec::new();
+    tables.each(Table::Blocks, |_, record| {
+        let address = u64_at(record, offset_of!(recording::Block, address));
+        if address != 0 {
+            blocks.push(Block {
+                address,
+                bytes: u64_at(record, offset_of!(recording::Block, bytes)),
+                site: u32_at(record, offset_of!(recording::Block, site)),
+                kind: Kind::from_code(u32_at(record, offset_of!(recording::Block, flags))),
+            });
+        }
+    });
+    Ok((facts, blocks))
+}

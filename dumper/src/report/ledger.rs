@@ -1,0 +1,134 @@
+//! The ledger in words.
+
+use super::account::Shown;
+use crate::call_tree::Moment;
+use crate::ledger::{Counts, Group, Ledger, Line};
+use crate::recording::Recording;
+use crate::units::{Bytes, Share};
+
+/// Lines that are named, beside what the call sites hold.
+const NAMED: usize = 6;
+/// What is less than this part of the total is not.
+const SMALL: u64 = 100;
+
+/// What the limit counts, and who has it, in a sentence or two; nothing where it was not measured.
+pub(super) fn sentences(shown: &Shown) -> Vec<String> {
+    let ledger = &shown.ledger;
+    let (Some(total), Some(explained)) = (ledger.total, ledger.explained()) else {
+        return Vec::new();
+    };
+    let counted = match ledger.counts {
+        Counts::Resident => "In memory",
+        Counts::AddressSpace => "Address space",
+    };
+    let held = ledger.held();
+    let mut text = format!("{counted}: {} = {} held by call sites", Bytes(total), Bytes(held));
+    let others = ledger.lines.iter().filter(|line| line.group != Group::Held);
+    let named: Vec<&Line> = others
+        .clone()
+        .filter(|line| line.bytes >= total / SMALL)
+        .take(NAMED)
+        .collect();
+    for line in &named {
+        text += &format!(" + {} {}", Bytes(line.bytes), line.what);
+    }
+    let sum: u64 = named.iter().map(|line| line.bytes).sum();
+    let rest = others.map(|line| line.bytes).sum::<u64>() - sum;
+    if rest > 0 {
+        text += &format!(" + {} other", Bytes(rest));
+    }
+    let sign = if ledger.unexplained < 0 { '−' } else { '+' };
+    let unexplained = Bytes(ledger.unexplained.unsigned_abs());
+    let explained = Share::of((explained * 1e6) as u64, 1_000_000);
+    text += &format!(" {sign} {unexplained} unexplained: {explained} explained");
+    if let Some(when) = when(shown) {
+        text += &format!(" ({when})");
+    }
+    let mut sentences = vec![text];
+    if let Some(line) = ledger.culprit() {
+        let share = Share::of(line.bytes, total);
+        let hint = match line.group {
+            Group::Slack => ". It is no object's, but between objects that are",
+            _ => "",
+        };
+        sentences.push(format!("{share} of that is {}{hint}.", line.what));
+    }
+    sentences
+}
+
+/// How old the measurement is.
+fn when(shown: &Shown) -> Option<String> {
+    let ledger = &shown.ledger;
+    let measured = ledger.time_ns?;
+    let occasion = ledger.occasion.as_deref().unwrap_or_default();
+    let age = |then: u64| format!("{:.1} s before", then.saturating_sub(measured) as f64 / 1e9);
+    Some(match (shown.moment, shown.ended_ns) {
+        (Moment::OutOfMemory, _) => format!("measured {occasion}"),
+        (Moment::Live, Some(ended)) => format!("measured {occasion}, {} the end", age(ended)),
+        (Moment::Peak, _) if measured < shown.facts.peak_time_ns => {
+            format!("measured {occasion}, {} the peak", age(shown.facts.peak_time_ns))
+        }
+        _ => format!("measured {occasion}"),
+    })
+}
+
+/// Nanoseconds since the Unix epoch of a time as run.json has it, `2026-01-31T14:05:09.123+01:00`.
+pub(super) fn nanoseconds(time: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| time.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let clock = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    // Days from the civil date, with March as the first month (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let of_era = year.rem_euclid(400) * 365 + year.rem_euclid(400) / 4 - year.rem_euclid(400) / 100 + of_year;
+    let days = era * 146_097 + of_era - 719_468;
+    let zone = time.get(19..)?;
+    let fraction: String = zone
+        .strip_prefix('.')
+        .unwrap_or("")
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let nanoseconds: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let zone = &time[19 + if fraction.is_empty() { 0 } else { fraction.len() + 1 }..];
+    let offset = match zone.get(..1)? {
+        "Z" => 0,
+        sign => {
+            let part = |from: usize, to: usize| zone.get(from..to)?.parse::<i64>().ok();
+            let seconds = part(1, 3)? * 3600 + part(4, 6)? * 60;
+            if sign == "-" { -seconds } else { seconds }
+        }
+    };
+    let seconds = days * 86_400 + clock - offset;
+    u64::try_from(seconds.checked_mul(1_000_000_000)? + nanoseconds).ok()
+}
+
+/// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none.
+pub(super) fn of(recording: &Recording, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
+    let known = &recording.measurements;
+    let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
+    let any = known.highest.as_ref().or(known.latest.as_ref());
+    match now.or(recording.measured(moment)).or(any) {
+        Some(measured) => Ledger::of(measured, counts),
+        None => Ledger::unmeasured(&recording.facts, moment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_run_json_has_them() {
+        let second = 1_000_000_000;
+        assert_eq!(nanoseconds("1970-01-01T00:00:00.000+00:00"), Some(0));
+        assert_eq!(nanoseconds("2023-11-14T23:13:20+01:00"), Some(1_700_000_000 * second));
+        assert_eq!(
+            nanoseconds("2024-02-29T12:00:00.250-05:00"),
+            Some(1_709_226_000 * second + second / 4)
+        );
+        assert_eq!(nanoseconds("2024-02-29T12:00:00Z"), Some(1_709_208_000 * second));
+        assert_eq!(nanoseconds("yesterday"), None);
+    }
+}

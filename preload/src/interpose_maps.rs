@@ -1,0 +1,126 @@
+//! The C functions by which the job maps memory itself. No logic: call the next definition, look at the result.
+#![expect(unsafe_code, reason = "exported C functions")]
+
+use core::arch::naked_asm;
+use core::ffi::c_int;
+
+use recording::{AllocFunction, Kind};
+
+use crate::python::late;
+use crate::real::{self, Pointer};
+use crate::{chunk, hooks, memory_file};
+
+/// Hands on who called, as a seventh argument: an allocator's own mappings are not the program's.
+macro_rules! with_caller {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, from: i64) -> Pointer {
+            // The return address stands where the x86-64 ABI has the first argument that finds no register; that aligns the
+            // stack, too.
+            naked_asm!("push qword ptr [rsp]", "call {called}", "add rsp, 8", "ret", called = sym mmap_called)
+        }
+    )*};
+}
+
+with_caller! { mmap mmap64 }
+
+unsafe extern "C" fn mmap_called(
+    at: Pointer,
+    bytes: usize,
+    access: c_int,
+    flags: c_int,
+    file: c_int,
+    from: i64,
+    caller: usize,
+) -> Pointer {
+    // SAFETY: the caller's arguments, handed on.
+    let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
+    if start == libc::MAP_FAILED {
+        hooks::came_back_empty(AllocFunction::Mmap, bytes);
+        return start;
+    }
+    match memory_file::kind(access, flags, file) {
+        _ if flags & libc::MAP_ANONYMOUS != 0 && chunk::is_allocator(caller) => {
+            hooks::mapped(start, bytes as u64, Kind::Pool, 0);
+        }
+        Some((kind, id)) => {
+            if kind == Kind::Mapping {
+                late::consider(bytes);
+            }
+            hooks::mapped(start, memory_file::rounded(bytes, flags), kind, id);
+        }
+        None if flags & libc::MAP_FIXED != 0 => {
+            hooks::unmapped(start, bytes as u64);
+        }
+        None => {}
+    }
+    start
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn munmap(at: Pointer, bytes: usize) -> c_int {
+    hooks::unmapped(at, bytes as u64);
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { real::munmap(at, bytes) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer {
+    let before = hooks::unmapped(at, old as u64);
+    // SAFETY: the caller's arguments, handed on; without MREMAP_FIXED the kernel does not look at the last.
+    let start = unsafe { real::mremap(at, old, new, flags, to) };
+    if start == libc::MAP_FAILED {
+        if let Some(before) = before {
+            hooks::still_mapped(at, old as u64, before);
+        }
+        hooks::came_back_empty(AllocFunction::Mremap, new);
+    } else if let Some(before) = before {
+        match Kind::from_code(before.kind) {
+            // Who makes it larger holds it.
+            kind @ (Kind::Mapping | Kind::Shared) if new > old => hooks::mapped(start, new as u64, kind, before.file),
+            _ => hooks::still_mapped(start, new as u64, before),
+        }
+        // The old place stays mapped, and empty.
+        if flags & libc::MREMAP_DONTUNMAP != 0 {
+            hooks::still_mapped(at, old as u64, before);
+        }
+    }
+    start
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c_int {
+    // SAFETY: the caller's arguments, handed on.
+    let status = unsafe { real::mprotect(at, bytes, access) };
+    if status == 0 && access & libc::PROT_WRITE != 0 {
+        hooks::made_writable(at, bytes as u64);
+    }
+    status
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Pointer {
+    // SAFETY: the caller's arguments, handed on.
+    let start = unsafe { real::shmat(segment, at, flags) };
+    if start != libc::MAP_FAILED {
+        hooks::mapped(
+            start,
+            memory_file::segment_bytes(segment),
+            Kind::Shared,
+            memory_file::segment_id(segment),
+        );
+    }
+    start
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn shmdt(at: Pointer) -> c_int {
+    let before = hooks::unmapped_all(at);
+    // SAFETY: the caller's arguments, handed on.
+    let status = unsafe { real::shmdt(at) };
+    if let (Some(before), true) = (before, status != 0) {
+        hooks::still_mapped(at, before.end - before.start, before);
+    }
+    status
+}

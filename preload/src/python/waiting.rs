@@ -1,0 +1,128 @@
+//! Whose line a thread without Python works for: that of the Python thread that waits for it. Nobody says which that is. It is taken
+//! to be, of the threads that have stood still since the last look, the one that was active last; if none has, the one that was.
+
+use super::walk::Link;
+
+/// Threads that are remembered.
+const MOST: usize = 8;
+
+/// A thread that has had a callstack of Python.
+#[derive(Clone, Copy)]
+struct Candidate {
+    state: u64,
+    /// Where it was at the last look.
+    top: Link,
+}
+
+/// The Python threads of late, the one that was active last first.
+pub struct Waiting {
+    candidates: [Candidate; MOST],
+    /// Who was chosen last, where it was, and the node that led to.
+    last: (u64, Link, u32),
+}
+
+impl Waiting {
+    /// Nobody yet.
+    pub const fn new() -> Self {
+        let nobody = Candidate {
+            state: 0,
+            top: Link::none(),
+        };
+        Self {
+            candidates: [nobody; MOST],
+            last: (0, Link::none(), 0),
+        }
+    }
+
+    /// For a new recording: the node means nothing there.
+    pub fn start_over(&mut self) {
+        self.last = (0, Link::none(), 0);
+    }
+
+    /// The thread with this state has allocated.
+    #[inline]
+    pub fn was_active(&mut self, state: u64) {
+        let first = self.candidates[0].state;
+        if first != state && state != 0 {
+            self.move_to_front(state);
+        }
+    }
+
+    #[cold]
+    fn move_to_front(&mut self, state: u64) {
+        let known = self.candidates.iter().position(|candidate| candidate.state == state);
+        let upto = known.unwrap_or(MOST - 1);
+        let Some(before) = self.candidates.get_mut(..=upto) else {
+            return;
+        };
+        before.rotate_right(1);
+        if known.is_none()
+            && let Some(first) = before.first_mut()
+        {
+            *first = Candidate {
+                state,
+                top: Link::none(),
+            };
+        }
+    }
+
+    /// Who waits, and where. `top` reads the innermost link of a thread; none if there is no such thread any more.
+    pub fn choose(&mut self, top: impl Fn(u64) -> Option<Link>) -> Option<(u64, Link)> {
+        let (mut still, mut any) = (None, None);
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.state != 0) {
+            let Some(now) = top(candidate.state) else {
+                candidate.state = 0;
+                continue;
+            };
+            let found = Some((candidate.state, now));
+            if candidate.top == now {
+                still = still.or(found);
+            }
+            any = any.or(found);
+            candidate.top = now;
+        }
+        still.or(any)
+    }
+
+    /// The node that this place led to the last time.
+    pub fn known(&self, (state, top): (u64, Link)) -> Option<u32> {
+        (self.last.0 == state && self.last.1 == top && self.last.2 != 0).then_some(self.last.2)
+    }
+
+    /// The node that this place has led to.
+    pub fn remember(&mut self, (state, top): (u64, Link), node: u32) {
+        self.last = (state, top, node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn who_stands_still_waits_and_of_several_the_one_that_was_active_last() {
+        let mut waiting = Waiting::new();
+        let mut places: BTreeMap<u64, u64> = (1..=3).map(|state| (state, 10 * state)).collect();
+        let chosen = |waiting: &mut Waiting, places: &BTreeMap<u64, u64>| {
+            let top = |state: u64| places.get(&state).map(|at| Link::at(*at));
+            waiting.choose(top).map(|(state, _)| state)
+        };
+        assert_eq!(chosen(&mut waiting, &places), None);
+        for state in [3, 1, 2] {
+            waiting.was_active(state);
+        }
+        // Nothing is known of who moves.
+        assert_eq!(chosen(&mut waiting, &places), Some(2));
+        // 2 runs on, and 1 has allocated after 3.
+        places.insert(2, 21);
+        assert_eq!(chosen(&mut waiting, &places), Some(1));
+        places.remove(&1);
+        places.insert(2, 22);
+        assert_eq!(chosen(&mut waiting, &places), Some(3));
+        for state in 100..120 {
+            waiting.was_active(state);
+        }
+        assert_eq!(chosen(&mut waiting, &places), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! "Allocators and threads that packages bring along are seen, as finely as can be, and nothing is counted twice."
+//!
+//! It installs the packages from PyPI, so only under OOM_TESTS_LONG=1.
+
+use std::path::Path;
+
+use oom::{Job, MIB, Python, Snapshot, allocators_python, announce, numpy_python, place};
+
+/// Where Debian has the allocators that people put in malloc's place.
+const PRELOADED: [&str; 2] = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4"];
+
+/// What is seen of a victim while it holds its memory, with its marker and what it says it holds.
+fn look(python: &Python, way: &str, environment: &[(&str, &str)]) -> (Snapshot, String, u64) {
+    let job = Job::python(python, "allocators.py").arg(way);
+    let job = environment.iter().fold(job, |job, (name, value)| job.env(name, value));
+    let mut running = job.start();
+    running.wait_for_stdout("}");
+    let seen = running.snapshot();
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let (marker, held) = outcome.truths().pop_first().expect("it holds something");
+    (seen, marker, held)
+}
+
+fn row(what: &str, seen: &Snapshot, marker: &str, held: u64) -> f64 {
+    let here = place("allocators.py", marker);
+    let (requested, resident) = (seen.report.held_through(&here), seen.report.resident_at(&here));
+    let off = |ours: u64| (ours as f64 / held as f64 - 1.0) * 100.0;
+    announce(&format!(
+        "| {what} | {:.1} | {:.1} | {:+.1} % | {:.1} | {:+.1} % | {:.1} % |",
+        held as f64 / MIB as f64,
+        requested as f64 / MIB as f64,
+        off(requested),
+        resident as f64 / MIB as f64,
+        off(resident),
+        seen.explained() * 100.0
+    ));
+    off(resident)
+}
+
+const HEAD: &str = "| what | held, MiB | asked for at its line | off | resident there | off | explained |\n|---|---|---|---|---|---|---|";
+
+#[test]
+fn packages_with_allocators_and_threads_of_their_own() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("PyArrow, Polars, numba and numexpr are not tried: that installs them, and needs OOM_TESTS_LONG=1");
+        return;
+    }
+    announce(HEAD);
+    let python = allocators_python();
+    let pools = [
+        ("jemalloc", "arrow"),
+        ("mimalloc", "arrow"),
+        ("system", "arrow"),
+        ("system", "arrow_table"),
+    ];
+    let mut off = Vec::new();
+    for (pool, way) in pools {
+        let (seen, marker, held) = look(python, way, &[("ARROW_DEFAULT_MEMORY_POOL", pool)]);
+        off.push((
+            way,
+            pool,
+            row(&format!("PyArrow, {way}, {pool}"), &seen, &marker, held),
+            seen.explained(),
+        ));
+    }
+    for way in ["polars", "numba", "numexpr"] {
+        let (seen, marker, held) = look(python, way, &[]);
+        off.push((way, "", row(way, &seen, &marker, held), seen.explained()));
+    }
+    // OpenBLAS keeps a buffer for each of its threads, which the line that multiplies holds, too.
+    let (seen, marker, held) = look(python, "blas", &[]);
+    row("OpenBLAS", &seen, &marker, held);
+    let ours = seen.report.held_through(&place("allocators.py", &marker));
+    assert!((held..held + 70 * MIB).contains(&ours), "{ours} of {held}");
+    for (way, pool, off, explained) in off {
+        assert!(off.abs() <= 15.0, "{way} {pool} is {off:.1} % off");
+        assert!(explained >= 0.95, "{way} {pool}: {explained:.3} explained");
+    }
+}
+
+#[test]
+fn an_allocator_in_the_place_of_malloc_is_not_counted_twice() {
+    announce(HEAD);
+    for library in PRELOADED {
+        let path = Path::new("/usr/lib/x86_64-linux-gnu").join(library);
+        if !path.exists() {
+            announce(&format!("| {library} is not installed here | | | | | | |"));
+            continue;
+        }
+        let environment = [("LD_PRELOAD", path.to_str().expect("ASCII"))];
+        let (seen, marker, held) = look(numpy_python(), "objects", &environment);
+        let off = row(library, &seen, &marker, held);
+        assert!(off.abs() <= 5.0, "{library}: {seen:#?}");
+        // The interpreter and numpy beside them; OpenBLAS asks for more than it touches.
+        assert!(seen.resident() < held + 75 * MIB, "{library}: {seen:#?}");
+        assert!(seen.explained() >= 0.95, "{library}: {}", seen.report.ledger_table());
+    }
+}

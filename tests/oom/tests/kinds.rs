@@ -1,0 +1,93 @@
+//! "Every kind of memory is counted as the kernel sees it: what was asked for, and what of it is there."
+
+use oom::{Job, MIB, announce};
+
+/// Each with what it holds beside the victim's own numbers, in MiB by area of the ledger.
+const CASES: &[(&str, &[(&str, u64)])] = &[
+    ("malloc", &[]),
+    ("untouched", &[]),
+    ("calloc", &[]),
+    ("reserved", &[]),
+    ("committed", &[]),
+    ("grown", &[]),
+    ("moved", &[]),
+    ("holes", &[]),
+    ("mapped_over", &[]),
+    ("given_back", &[]),
+    ("removed", &[]),
+    ("lazily_freed", &[]),
+    ("dev_zero", &[]),
+    ("memfd", &[("shared", 64)]),
+    ("shm_open", &[("shared", 48)]),
+    ("sysv", &[("shared", 56)]),
+    ("sysv_detached", &[("shared", 0)]),
+    ("huge", &[]),
+    ("thp", &[]),
+    ("file_shared", &[("files", 40)]),
+    ("file_private", &[("files", 20)]),
+    ("file_read", &[("files", 40)]),
+    ("sbrk", &[("heap", 32)]),
+    ("stacks", &[("stacks", 32)]),
+];
+
+/// What a program has beside: its output's buffer, the loader's.
+const BESIDE: u64 = MIB / 2;
+
+#[test]
+fn what_is_asked_for_and_what_is_there_are_both_known_of_every_kind_of_memory() {
+    announce("| kind | asked | ours | off | touched | ours | off |\n|---|---|---|---|---|---|---|");
+    for (case, areas) in CASES {
+        let mut running = Job::c("kinds_of_memory.c").arg(case).start();
+        let ready = running.wait_for("a word of the victim", |job| {
+            let said = String::from_utf8_lossy(&job.stdout()).into_owned();
+            let refused = job.stderr().contains("cannot hold it");
+            (said.contains('\n') || refused).then_some(!refused)
+        });
+        if !ready {
+            // Huge pages have to be set aside by the machine's administrator.
+            assert_eq!(*case, "huge", "{running}");
+            announce("| huge | not tried here: /proc/sys/vm/nr_hugepages is 0 | | | | | |");
+            continue;
+        }
+        let seen = running.snapshot();
+        std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+        let outcome = running.finish();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        let truth = outcome.truths();
+        let (asked, touched) = (truth["asked"], truth["touched"]);
+        let off = |ours: u64, truth: u64| (ours as f64 - truth as f64) / MIB as f64;
+        announce(&format!(
+            "| {case} | {} MiB | {:.2} | {:+.2} | {} MiB | {:.2} | {:+.2} |",
+            asked / MIB,
+            off(seen.held(), 0),
+            off(seen.held(), asked),
+            touched / MIB,
+            off(seen.resident(), 0),
+            off(seen.resident(), touched),
+        ));
+        assert!(
+            seen.held().abs_diff(asked) <= BESIDE + asked / 100,
+            "{case}: {seen:#?} {outcome}"
+        );
+        assert!(
+            seen.resident().abs_diff(touched) <= BESIDE + touched / 50,
+            "{case}: {seen:#?} {outcome}"
+        );
+        for (area, mib) in *areas {
+            let there = seen.area(area, "resident");
+            assert!(
+                there.abs_diff(mib * MIB) <= MIB + mib * MIB / 20,
+                "{case}, {area}: {seen:#?} {outcome}"
+            );
+        }
+        if *case == "lazily_freed" {
+            assert!(seen.area("anonymous", "lazy") >= 39 * MIB, "{seen:#?}");
+        }
+        if *case == "thp"
+            && std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
+                .is_ok_and(|text| !text.contains("[never]"))
+        {
+            assert!(seen.huge() >= 60 * MIB, "{seen:#?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! "The ledger says what the limit counts, and at least 95 % of it has a name; where no line of code is to blame, it says what is."
+
+use nix::sys::signal::Signal;
+use oom::{Cgroup, Job, MIB, Python, announce, assert_close, place};
+
+/// At least so much of what the limit counts has a name.
+const EXPLAINED: f64 = 0.95;
+
+#[test]
+fn what_lies_free_between_small_objects_is_named() {
+    for (how, slack, least) in [("python", "arena_slack", 100 * MIB), ("c", "heap_slack", 80 * MIB)] {
+        let job = Job::python(Python::any(), "fragmented.py").arg(how);
+        let mut running = job.start();
+        running.wait_for_stdout("holding");
+        let seen = running.snapshot();
+        std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+        let outcome = running.finish();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        announce(&format!(
+            "ten million objects, every second freed ({how}):\n{}",
+            seen.report.ledger_table()
+        ));
+        assert!(seen.report.ledger(slack) >= least, "{seen:#?} {outcome}");
+        assert!(seen.explained() >= EXPLAINED, "{seen:#?} {outcome}");
+    }
+}
+
+#[test]
+fn a_job_killed_in_a_cgroup_has_a_ledger_of_the_cgroup() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    // On a busy machine the measurement close to the limit may come too late for one that grows as fast as it can: then an older one
+    // is there, which says how old it is.
+    let job = Job::python(Python::any(), "grows_slowly.py").arg("150").arg("0.02");
+    let outcome = job.within(&cgroup).run();
+    assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32), "{outcome}");
+    let report = oom::Report::of(&outcome);
+    announce(&format!("killed at 300 MiB:\n{}", report.ledger_table()));
+    assert_eq!(report.text("/ledger/counts"), "resident", "{report}");
+    assert!(report.explained() >= EXPLAINED, "{outcome}{report}");
+    let total = report.number("/ledger/total_bytes").unwrap_or(0);
+    assert!(total >= 240 * MIB, "{total} of 300 MiB: {outcome}{report}");
+    let told = outcome.our_lines().join(" ");
+    let told: Vec<_> = told.split_whitespace().collect();
+    assert!(told.join(" ").contains("% explained (measured"), "{outcome}");
+}
+
+#[test]
+fn a_job_that_ran_out_of_address_space_has_a_ledger_of_that() {
+    Python::each(|python| {
+        let job = Job::python(python, "steady_arrays.py").limit_address_space(300 * MIB);
+        let outcome = job.run();
+        let report = oom::Report::of(&outcome);
+        assert_eq!(report.text("/ledger/counts"), "address_space", "{report}");
+        assert_eq!(
+            report.text("/ledger/measured/occasion"),
+            "when an allocation failed",
+            "{outcome}{report}"
+        );
+        assert!(
+            report.explained() >= EXPLAINED,
+            "{python}: {outcome}{}",
+            report.ledger_table()
+        );
+        let total = report.number("/ledger/total_bytes").unwrap_or(0);
+        assert_close(total, 300 * MIB, 10.0, &report);
+    });
+}
+
+#[test]
+fn what_is_never_touched_ranks_behind_what_is_where_the_limit_counts_pages() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    let filled = place("untouched.py", "FILLED");
+    let untouched = place("untouched.py", "UNTOUCHED");
+    let outcome = Job::python(Python::any(), "untouched.py").within(&cgroup).run();
+    assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32), "{outcome}");
+    let report = oom::Report::of(&outcome);
+    assert_eq!(report.text("/moment/ranked_by"), "resident", "{outcome}{report}");
+    let picture = outcome.out_of_memory();
+    assert!(picture.at(&untouched) <= MIB, "{picture}");
+    assert!(picture.at(&filled) >= 230 * MIB, "{picture}");
+    let (asked, _) = report.held_at(&untouched);
+    assert_eq!(asked / MIB, 1000, "{report}");
+
+    let by_request = Job::python(Python::any(), "untouched.py")
+        .within(&cgroup)
+        .option("--rank=requested");
+    let outcome = by_request.run();
+    assert!(outcome.out_of_memory().at(&untouched) >= 1000 * MIB, "{outcome}");
+
+    // Address space counts what is asked for.
+    let outcome = Job::python(Python::any(), "untouched.py")
+        .limit_address_space(1300 * MIB)
+        .run();
+    let picture = outcome.out_of_memory();
+    assert!(picture.at(&untouched) >= 1000 * MIB, "{picture}");
+    let measured = oom::Report::of(&outcome);
+    assert!(
+        measured
+            .number("/moment/resident_bytes")
+            .is_some_and(|bytes| bytes < 320 * MIB),
+        "{measured}"
+    );
+}
