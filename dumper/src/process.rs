@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::label::{cut, printable};
 use crate::recording::{Facts, InFile, Recording};
 use crate::source::KeptLines;
+use crate::view::View;
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Process {
         cut(&printable(name.unwrap_or("unknown program")), 40).into_owned()
     }
 
-    /// Reads the whole recording, as it is now, and what is wrong with it.
+    /// Reads the whole recording, as it is now and as it wants to be shown, and what is wrong with it.
     ///
     /// # Errors
     ///
@@ -48,7 +49,11 @@ impl Process {
     pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
         match &self.bundled {
             Some(bundled) => Ok(((*bundled.recording).clone(), bundled.damage.clone())),
-            None => with_file(&self.path, Recording::read_from),
+            None => {
+                let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
+                recording.show(&View::of(self.path.parent().unwrap_or(Path::new("."))));
+                Ok((recording, damage))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod index;
 mod json;
 pub(crate) mod merged;
 mod near_limit;
+mod own_lines;
 mod pictures;
 mod pprof;
 mod process_tree;
@@ -100,7 +101,10 @@ pub fn write(
     let timeline = timeline::load(folder).unwrap_or_default();
     save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
     let index = save(folder, "index.html", |out| index::write(out, &account, &mut sources))?;
-    let summary = summary::lines(&account);
+    let mut summary = summary::lines(&account);
+    if run.text && occasion == Occasion::Ended {
+        summary.extend(own_lines::lines(&account, &mut sources));
+    }
     let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {

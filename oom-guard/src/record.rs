@@ -85,6 +85,7 @@ impl Record {
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
             keep_recording: settings.keep_recording,
+            text: settings.text,
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
             identity,

@@ -254,6 +254,7 @@ impl Duties<'_> {
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
             }
+            Ring::Mark(name) => self.sampling.mark(&name),
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {
                     self.is_near(job, near);

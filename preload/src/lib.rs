@@ -4,12 +4,13 @@
 //!
 //! From the most dangerous to the least:
 //!
-//! * [`interpose`]: the exported C functions, without logic; [`real`]: what stands behind them;
+//! * [`interpose`]: the exported C functions, without logic; [`real`]: what stands behind them; [`api`]: those that the Python
+//!   package calls;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`callstack`], [`python::walk`],
-//!   [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`windows`], [`phases`], [`copy`],
+//!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -20,8 +21,10 @@
     )
 )]
 
+mod api;
 mod array;
 mod callstack;
+mod copy;
 mod doorbell;
 mod emergency;
 mod errno;
@@ -33,6 +36,7 @@ mod interpose;
 mod live;
 mod lock;
 mod mappings;
+mod phases;
 mod python;
 mod real;
 mod sampler;
@@ -47,3 +51,4 @@ mod tally;
 mod text;
 mod thread;
 mod tree;
+mod windows;

@@ -10,6 +10,7 @@ use oom::{fil_profile, preload, workspace};
 const UNSAFE: &[&str] = &[
     "oom-guard/src/local_time.rs",
     "oom-guard/src/process.rs",
+    "preload/src/api.rs",
     "preload/src/array.rs",
     "preload/src/doorbell.rs",
     "preload/src/emergency.rs",
@@ -33,12 +34,23 @@ const UNSAFE: &[&str] = &[
     "preload/src/thread.rs",
 ];
 
-/// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job.
+/// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job, but for those that
+/// begin with ours, which the Python package calls.
 const SYMBOLS: &[&str] = &[
     "_Exit",
     "_exit",
     "aligned_alloc",
     "calloc",
+    "fil_profile_close",
+    "fil_profile_current_bytes",
+    "fil_profile_is_recording",
+    "fil_profile_mark",
+    "fil_profile_open",
+    "fil_profile_peak_bytes",
+    "fil_profile_reset_peak",
+    "fil_profile_version",
+    "fil_profile_window_peak",
+    "fil_profile_write",
     "fork",
     "free",
     "malloc",
