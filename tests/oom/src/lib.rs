@@ -47,7 +47,7 @@ pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{joblib_python, memray_python, numpy_python, torch_python};
+pub use venv::{joblib_python, memray_python, numpy_python, package_python, torch_python, wheel};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.
