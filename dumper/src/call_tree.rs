@@ -2,6 +2,7 @@
 
 mod condensed;
 mod hottest;
+mod own_lines;
 mod resident;
 
 use serde::{Deserialize, Serialize};

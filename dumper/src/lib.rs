@@ -31,6 +31,7 @@ mod source;
 pub mod timeline;
 pub mod units;
 pub mod unrecorded;
+mod view;
 
 pub use call_tree::{CallTree, Moment};
 pub use damage::{Damage, ReadError};

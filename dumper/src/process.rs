@@ -11,6 +11,7 @@ use crate::label::{cut, printable};
 use crate::measured::Measurements;
 use crate::recording::{Facts, InFile, Recording};
 use crate::source::KeptLines;
+use crate::view::View;
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl Process {
         cut(&printable(name.unwrap_or("unknown program")), 40).into_owned()
     }
 
-    /// Reads the whole recording, as it is now, and what is wrong with it.
+    /// Reads the whole recording, as it is now and as it wants to be shown, and what is wrong with it.
     ///
     /// # Errors
     ///
@@ -52,6 +53,7 @@ impl Process {
         }
         let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
         recording.measurements = Measurements::load(&self.path);
+        recording.show(&View::of(self.path.parent().unwrap_or(Path::new("."))));
         Ok((recording, damage))
     }
 

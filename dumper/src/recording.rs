@@ -12,6 +12,7 @@ mod names;
 mod rows;
 mod sites;
 mod tables;
+mod view;
 
 use std::collections::HashMap;
 use std::mem::{offset_of, size_of};

@@ -13,6 +13,7 @@ mod json;
 mod ledger;
 pub(crate) mod merged;
 mod near_limit;
+mod own_lines;
 mod page;
 mod pictures;
 mod pprof;
@@ -105,7 +106,10 @@ pub fn write(
     let index = save(folder, "index.html", |out| {
         page::write(out, &account, views, &timeline, &mut sources)
     })?;
-    let summary = summary::lines(&account);
+    let mut summary = summary::lines(&account);
+    if run.text && occasion == Occasion::Ended {
+        summary.extend(own_lines::lines(&account, &mut sources));
+    }
     let headline = account.headline();
     let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
     Ok(Written {

@@ -54,6 +54,8 @@ pub struct Run {
     pub headline: Option<Headline>,
     /// Whether the last report is on disk. A run whose supervisor is gone and that says no ended without one.
     pub report_written: bool,
+    /// Whether a table of the user's own lines is wanted on the terminal.
+    pub text: bool,
 }
 
 /// The most of a report that fits a line.

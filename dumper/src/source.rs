@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::label::{Call, cut, printable};
 use crate::process::Process;
 use crate::run::Run;
+use crate::view::View;
 
 pub(crate) use kept::KeptLines;
 
@@ -42,12 +43,18 @@ struct Text {
 }
 
 impl Sources {
-    /// For the reports of a run.
+    /// For the reports of a run, with what it brings itself.
     pub(crate) fn of(run: &Run, processes: &[Process]) -> Sources {
-        Sources {
+        let mut sources = Sources {
             known: processes.iter().find_map(Process::lines),
             ..Sources::new(&run.directory)
+        };
+        let folder = processes.first().and_then(|process| process.path.parent());
+        let view = folder.map(View::of).unwrap_or_default();
+        for source in view.sources.into_values() {
+            sources.files.insert(source.name, Some(Text::new(source.text)));
         }
+        sources
     }
 
     /// Relative paths are resolved against `directory`.
@@ -120,6 +127,11 @@ fn shown(code: &str) -> String {
 }
 
 impl Text {
+    fn new(text: String) -> Text {
+        let lines = lines(&text);
+        Text { text, lines }
+    }
+
     fn size(&self) -> usize {
         self.text.len() + size_of_val(&self.lines[..])
     }
@@ -134,9 +146,7 @@ fn read(path: &Path) -> Option<Text> {
     }
     let mut bytes = Vec::with_capacity(size as usize);
     File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
-    let text = encoding::decode(bytes);
-    let lines = lines(&text);
-    Some(Text { text, lines })
+    Some(Text::new(encoding::decode(bytes)))
 }
 
 /// Where lines begin and end, as Python counts them: after `\n`, `\r\n` or `\r`.

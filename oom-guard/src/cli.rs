@@ -105,6 +105,10 @@ pub struct Cli {
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
     pub keep_recording: bool,
+    /// Print at the end what each line of your own files held; also as `run --text`
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_TEXT", hide_env_values = true)]
+    pub text: bool,
 
     /// Watch the job's first process only
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]

@@ -15,7 +15,7 @@ use crate::lookout::Request;
 pub const DOORBELL: &str = "doorbell";
 
 /// More than the longest message.
-const LINE_BYTES: usize = 64;
+const LINE_BYTES: usize = 128;
 
 /// The pipe by which the preload wakes the supervisor.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Doorbell {
 }
 
 /// What the preload rings for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ring {
     /// An allocation failed, in this process.
     Failed(u32),
@@ -34,6 +34,8 @@ pub enum Ring {
     Report,
     /// A large block has been allocated.
     Large(Request),
+    /// The job has named the phase that it begins.
+    Mark(String),
 }
 
 impl Doorbell {
@@ -86,7 +88,11 @@ impl Drop for Doorbell {
 }
 
 fn message(line: &[u8]) -> Option<Ring> {
-    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let line = std::str::from_utf8(line).ok()?;
+    if let Some((_, name)) = line.strip_prefix("mark ").and_then(|rest| rest.split_once(' ')) {
+        return Some(Ring::Mark(name.trim_end().to_owned()));
+    }
+    let mut words = line.split_ascii_whitespace();
     let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
     match (word, words.next()) {
         ("failed", None) => Some(Ring::Failed(pid)),
@@ -120,6 +126,8 @@ mod tests {
         assert_eq!(doorbell.answer(), [Ring::Failed(12), Ring::Report, Ring::Large(large)]);
         ringer.write_all(b"led 12\n").unwrap();
         assert_eq!(doorbell.answer(), [Ring::Failed(12)]);
+        ringer.write_all("mark 12 größer werden\n".as_bytes()).unwrap();
+        assert_eq!(doorbell.answer(), [Ring::Mark("größer werden".to_owned())]);
         ringer.write_all(&[b'x'; 200]).unwrap();
         assert_eq!(doorbell.answer(), []);
         drop(doorbell);

@@ -87,6 +87,7 @@ impl Record {
             on_oom: settings.on_oom.name().to_owned(),
             rank: settings.rank.map_or(String::new(), |rank| rank.name().to_owned()),
             keep_recording: settings.keep_recording,
+            text: settings.text,
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
             identity,

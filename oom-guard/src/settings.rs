@@ -35,6 +35,8 @@ pub struct Settings {
     pub first_only: bool,
     /// A job that ends well though a child was killed for memory is to count as failed.
     pub fail_on_child_oom: bool,
+    /// What each line of the user's own files held is printed at the end.
+    pub text: bool,
 }
 
 /// What is to be done.
@@ -62,8 +64,15 @@ pub enum Task {
 
 /// Separates what is to be done from how.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
+    let mut text = cli.text;
     let task = match cli.command {
         _ if cli.license => Task::License,
+        Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
+            // As those write it who know it from other profilers.
+            text = true;
+            job.remove(0);
+            Task::Run(job)
+        }
         Some(Command::Run { job }) if job.is_empty() => {
             return Err(usage(
                 "`run` needs a script, -m MODULE, -c CODE or a program, as in: fil-profile run job.py",
@@ -109,6 +118,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         keep_recording: cli.keep_recording,
         first_only: cli.no_children,
         fail_on_child_oom: cli.fail_on_child_oom,
+        text,
     };
     Ok((task, settings))
 }

@@ -267,6 +267,7 @@ impl Duties<'_> {
                 self.reports.want(Wanted::Failed);
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
+            Ring::Mark(name) => self.sampling.mark(&name),
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {
                     self.is_near(job, near);

@@ -79,6 +79,20 @@ pub fn tell_large(bytes: u64) {
     send("large", format_args!(" {bytes}"));
 }
 
+/// Bytes of a mark's name that the timeline shows.
+const MARK_BYTES: usize = 80;
+
+/// Tells of a phase that begins: `mark <pid> <name>`.
+#[cold]
+pub fn tell_mark(name: &str) {
+    let mut end = name.len().min(MARK_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let line = name.get(..end).and_then(|name| name.lines().next());
+    send("mark", format_args!(" {}", line.unwrap_or_default()));
+}
+
 fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
     let Some(path) = places().and_then(|places| places.doorbell.as_c_str()) else {
         return false;
@@ -86,7 +100,7 @@ fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
     let Ok(doorbell) = File::open(path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW) else {
         return false;
     };
-    let mut message = Text::<64>::new();
+    let mut message = Text::<128>::new();
     let _ = writeln!(message, "{word} {}{more}", sys::pid());
     // A full pipe means that the supervisor has been told often enough.
     let _ = doorbell.write(message.bytes());

@@ -4,7 +4,7 @@
 
 use core::fmt::Write;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
 
@@ -252,6 +252,44 @@ impl Recording {
                 told
             }
         }
+    }
+
+    /// Every chunk in the order of the file: its table, the number of its first record, and its words.
+    pub fn each_chunk<E>(
+        &self,
+        header: &Header,
+        mut look: impl FnMut(Table, usize, &[AtomicU64]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut seen = [0usize; Table::ALL.len()];
+        for kind in header
+            .chunk_kinds
+            .iter()
+            .take(header.chunk_count.load(Relaxed) as usize)
+        {
+            let kind = kind.load(Relaxed);
+            let Some(table) = Table::ALL.into_iter().find(|table| *table as u8 == kind) else {
+                continue;
+            };
+            let seen = &mut seen[table as usize - 1];
+            let first = *seen * table.records_per_chunk();
+            *seen += 1;
+            let start = self.tables[table as usize - 1]
+                .starts
+                .get(first / table.records_per_chunk());
+            if let Some(start) = start.filter(|start| !start.is_null()) {
+                // SAFETY: a mapped chunk, aligned to a page, never unmapped; atomic integers, for which any bytes are a value.
+                let words = unsafe { core::slice::from_raw_parts(start.cast::<AtomicU64>(), CHUNK_BYTES / 8) };
+                look(table, first, words)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The words of the header.
+    pub fn header_words(&self, header: &'static Header) -> impl Iterator<Item = &'static AtomicU64> + use<> {
+        let start = (header as *const Header).cast::<AtomicU64>();
+        // SAFETY: a header begins a mapping of at least this length, which is never unmapped; integers, as above.
+        unsafe { core::slice::from_raw_parts(start, HEADER_BYTES / 8) }.iter()
     }
 
     /// The record with this index, if there is a place for it.

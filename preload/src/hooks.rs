@@ -13,13 +13,13 @@ use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, ST
 use crate::thread::{self, Inside, Words};
 use crate::{doorbell, errno, file, live, stash, sys};
 
-/// Far enough for a thread never to look again.
-const NEVER: u64 = 1 << 62;
+/// How often a thread looks whether recording has begun, in bytes.
+const LOOK_AGAIN: u64 = 64 << 10;
 
 /// Decides about an allocation for which [`thread::spend`] said to look: how it is recorded, if at all.
 fn decide(words: &Words, bytes: usize) -> Option<Chance> {
     if !RECORDING.load(Relaxed) {
-        words.arm(NEVER, NEVER);
+        words.arm(LOOK_AGAIN, LOOK_AGAIN);
         return None;
     }
     if EXACT.load(Relaxed) {

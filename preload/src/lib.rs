@@ -4,13 +4,13 @@
 //!
 //! From the most dangerous to the least:
 //!
-//! * [`interpose`], [`interpose_maps`]: the exported C functions, without logic; [`real`]: what stands behind them; [`chunk`]: reads what
-//!   it keeps before a block; [`memory_file`]: asks what a mapping shows;
+//! * [`interpose`], [`interpose_maps`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
+//!   what stands behind them; [`chunk`]: reads what it keeps before a block; [`memory_file`]: asks what a mapping shows;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`kinds`], [`callstack`], [`python::walk`],
-//!   [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`kinds`], [`windows`], [`phases`], [`copy`],
+//!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -21,9 +21,11 @@
     )
 )]
 
+mod api;
 mod array;
 mod callstack;
 mod chunk;
+mod copy;
 mod doorbell;
 mod emergency;
 mod errno;
@@ -38,6 +40,7 @@ mod live;
 mod lock;
 mod mappings;
 mod memory_file;
+mod phases;
 mod python;
 mod real;
 mod sampler;
@@ -52,3 +55,4 @@ mod tally;
 mod text;
 mod thread;
 mod tree;
+mod windows;

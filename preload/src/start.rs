@@ -7,9 +7,9 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
 use recording::Trouble;
 
 use crate::python::{self, Found};
-use crate::settings::{OnOom, Settings};
+use crate::settings::{OnOom, Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{chunk, doorbell, emergency, file, real, sampler, stash, sys, thread};
+use crate::{api, chunk, doorbell, emergency, file, real, sampler, stash, sys, thread};
 
 #[cfg(not(test))]
 #[used]
@@ -28,7 +28,11 @@ extern "C" fn start() {
         return;
     }
     let settings = Settings::from_environment(sys::parent_pid());
-    let Some(run) = &settings.run else { return };
+    let Some(run) = &settings.run else {
+        // Python may wake us.
+        STATE.lock().settings = settings;
+        return;
+    };
     doorbell::prepare(run.bytes());
     chunk::meet_allocator();
     let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
@@ -43,8 +47,7 @@ extern "C" fn start() {
         state.settings = settings;
     }
     adopt_python();
-    // SAFETY: the handlers are functions of this library, which is never unloaded.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+    look_after_forks();
     handle_report_signal();
     if is_first {
         stash::take(stash_bytes, stash_at_most);
@@ -52,6 +55,33 @@ extern "C" fn start() {
     RECORDING.store(true, Relaxed);
     // Libraries that started before us have allocated on this thread: look at its next allocation.
     thread::words().arm(0, 0);
+}
+
+/// Begins to record in a process that was started with recording off, into `folder`; later calls go on with it. The caller holds
+/// the interpreter's lock.
+pub fn wake(folder: &[u8]) {
+    static IS_AWAKE: AtomicBool = AtomicBool::new(false);
+    if !IS_AWAKE.swap(true, Relaxed) {
+        let mut state = STATE.lock();
+        let mut run = Path::new();
+        run.push(folder);
+        EXACT.store(state.settings.exact, Relaxed);
+        state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
+        if state.settings.exact {
+            state.expect_every_block();
+        }
+        state.settings.run = Some(run);
+        drop(state);
+        adopt_python();
+        look_after_forks();
+    }
+    RECORDING.store(true, Relaxed);
+    thread::words().arm(0, 0);
+}
+
+fn look_after_forks() {
+    // SAFETY: the handlers are functions of this library, which is never unloaded.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
 }
 
 /// Hooks and reads the interpreter, if there is one now. `false` if there is none.
@@ -132,7 +162,10 @@ extern "C" fn after_fork_in_child() {
     file::disown();
     thread::words().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
-        STATE.after_fork(|state| state.after_fork());
+        STATE.after_fork(|state| {
+            api::after_fork();
+            state.after_fork();
+        });
     }
 }
 

@@ -123,6 +123,11 @@ impl State {
         self.header
     }
 
+    /// The recording with its tables.
+    pub fn tables(&mut self) -> Option<(&'static Header, &mut Tree)> {
+        Some((self.recording()?, &mut self.tree))
+    }
+
     /// Sees to it that what is recorded outlives the process; a shell script starts hundreds that are not worth it.
     pub fn keep(&mut self) {
         let Some(header) = self.recording() else { return };

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, fence};
 use recording::{Header, Site, Snapshot, Tally, VARIANCE_UNIT};
 
 use crate::sampler::Weight;
-use crate::sys;
+use crate::{phases, sys, windows};
 
 /// The direction of a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,12 +99,18 @@ fn end(header: &Header, sequence: u64) {
 
 #[inline(always)]
 fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
+    windows::before(site);
     keep(&site.peak, header.peak_epoch.load(Relaxed), &site.live);
     keep(&site.oom, header.oom_epoch.load(Relaxed), &site.live);
     shift(&site.live.bytes, weight.bytes, direction);
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
     shift(&header.live_bytes, weight.bytes, direction);
+    if direction == Change::Add {
+        let total = header.live_bytes.load(Relaxed);
+        windows::grew(total);
+        phases::grew(total);
+    }
 }
 
 /// By how much the total is above the peak's, unless it is below.

@@ -269,6 +269,9 @@ pub enum EventKind {
     Forked = 6,
     /// Python was found; `detail` is `major << 8 | minor`.
     PythonFound = 7,
+    /// The job has named the phase that it begins, at `time_ns` with `live_bytes`; `detail` is a string, the name, and `bytes` the
+    /// highest total while the phase lasted, which goes up in place. A phase that begins again, `repeats` times, is one.
+    Mark = 8,
 }
 
 impl EventKind {
@@ -282,6 +285,7 @@ impl EventKind {
             5 => Self::Trouble,
             6 => Self::Forked,
             7 => Self::PythonFound,
+            8 => Self::Mark,
             _ => return None,
         })
     }

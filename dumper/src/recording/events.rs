@@ -6,8 +6,9 @@ use recording::{EVENT_SLOTS, EventKind, Header};
 
 use serde::{Deserialize, Serialize};
 
-use super::bytes::{u32_at, u64_at};
+use super::bytes::{Bytes, u32_at, u64_at};
 use super::coded;
+use super::tables::Tables;
 use crate::damage::Findings;
 
 /// Something that happened.
@@ -31,12 +32,19 @@ pub struct Event {
     pub thread: u32,
     /// How often in a row the same happened.
     pub repeats: u32,
+    /// Of a phase that the job has named: its name.
+    pub name: String,
     /// For [`Recording::stack`](super::Recording::stack); 0 where the callstack could not be taken.
     pub node: u32,
 }
 
 /// The valid events, oldest first.
-pub(super) fn read(header: &[u8], nodes: usize, found: &mut Findings) -> Vec<Event> {
+pub(super) fn read<B: Bytes + ?Sized>(
+    header: &[u8],
+    tables: &Tables<B>,
+    nodes: usize,
+    found: &mut Findings,
+) -> Vec<Event> {
     let written = u64_at(header, offset_of!(Header, events));
     let ring = offset_of!(Header, ring);
     let mut events = Vec::new();
@@ -57,11 +65,21 @@ pub(super) fn read(header: &[u8], nodes: usize, found: &mut Findings) -> Vec<Eve
             found.bad_references += 1;
             node = 0;
         }
+        let kind = EventKind::from_code(u32_at(record, offset_of!(recording::Event, kind)));
+        let detail = u32_at(record, offset_of!(recording::Event, detail));
+        let name = match kind {
+            Some(EventKind::Mark) => tables.string(detail).unwrap_or_else(|| {
+                found.bad_names += 1;
+                Vec::new()
+            }),
+            _ => Vec::new(),
+        };
         events.push(Event {
             number,
             time_ns: u64_at(record, offset_of!(recording::Event, time_ns)),
-            kind: EventKind::from_code(u32_at(record, offset_of!(recording::Event, kind))),
-            detail: u32_at(record, offset_of!(recording::Event, detail)),
+            kind,
+            detail,
+            name: String::from_utf8_lossy(&name).into_owned(),
             bytes: u64_at(record, offset_of!(recording::Event, bytes)),
             live_bytes: u64_at(record, offset_of!(recording::Event, live_bytes)),
             thread: u32_at(record, offset_of!(recording::Event, thread)),

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use recording::{AllocFunction, Header, STATE_ENDED, STATE_OOM_EXIT, Table};
+use recording::{AllocFunction, EventKind, Header, STATE_ENDED, STATE_OOM_EXIT, Table};
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, u32_at, u64_at};
@@ -148,8 +148,16 @@ impl Facts {
             own_bytes: large(offset_of!(Header, own_bytes)),
             inherited_bytes: large(offset_of!(Header, inherited_bytes)),
             rank: small(offset_of!(Header, rank)).checked_sub(1),
-            events: events::read(header, nodes, found),
+            events: events::read(header, tables, nodes, found),
         }
+    }
+}
+
+impl Facts {
+    /// The phases that the job has named, in the order of their beginning: name, and highest total in bytes.
+    pub fn phases(&self) -> impl Iterator<Item = (&str, u64)> {
+        let marks = self.events.iter().filter(|event| event.kind == Some(EventKind::Mark));
+        marks.map(|event| (event.name.as_str(), event.bytes))
     }
 }
 

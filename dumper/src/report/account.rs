@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use recording::EventKind;
 
+use super::own_lines::{self, OwnLine};
 use super::pictures::Pictures;
 use super::{Occasion, choice, ledger, words};
 use crate::call_tree::{CallTree, Hot, Moment};
@@ -75,6 +76,8 @@ pub(super) struct Shown<'a> {
     pub(super) ended_ns: Option<u64>,
     /// The call sites that held the most, the largest first.
     pub(super) sites: Vec<CallSite>,
+    /// What each line of the user's own files held, if that is wanted.
+    pub(super) own_lines: Vec<OwnLine>,
     /// The flame graph, where one has been drawn.
     pub(super) picture: Option<PathBuf>,
 }
@@ -272,6 +275,10 @@ impl<'a> Shown<'a> {
                 .iter()
                 .map(|hot| CallSite::of(hot, directory))
                 .collect(),
+            own_lines: match run.text {
+                true => own_lines::own_lines(&tree, directory),
+                false => Vec::new(),
+            },
             picture: None,
         };
         if let Some(pictures) = pictures {

@@ -136,7 +136,16 @@ struct ProcessPart<'a> {
     peak_bytes: u64,
     live_bytes: u64,
     failed_allocations: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phases: Vec<Phase<'a>>,
     recording: String,
+}
+
+/// A phase that the job has named.
+#[derive(Serialize)]
+struct Phase<'a> {
+    name: &'a str,
+    peak_bytes: u64,
 }
 
 fn processes(processes: &[Process]) -> Vec<ProcessPart<'_>> {
@@ -166,6 +175,10 @@ impl<'a> ProcessPart<'a> {
             peak_bytes: facts.peak_bytes,
             live_bytes: facts.live_bytes,
             failed_allocations: facts.failures,
+            phases: facts
+                .phases()
+                .map(|(name, peak_bytes)| Phase { name, peak_bytes })
+                .collect(),
             recording: file_name(&process.path),
         }
     }

@@ -5,6 +5,7 @@ use super::verdict::COLUMNS;
 use super::{Occasion, family, ledger, verdict, words};
 use crate::call_tree::Moment;
 use crate::damage::Damage;
+use crate::label::printable;
 use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::rank::Rank;
@@ -12,6 +13,8 @@ use crate::units::{Bytes, Share};
 
 /// Call sites that are listed.
 const LISTED: usize = 5;
+/// Phases that are listed of one process.
+const PHASES: usize = 10;
 
 /// The lines, without a prefix.
 pub(super) fn lines(account: &Account) -> Vec<String> {
@@ -24,6 +27,7 @@ pub(super) fn lines(account: &Account) -> Vec<String> {
     }
     let ledger = account.foremost().map(ledger::sentences).unwrap_or_default();
     lines.extend(ledger.iter().flat_map(|text| sentence(text)));
+    lines.extend(phases(account).iter().flat_map(|phases| sentence(phases)));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
     lines.extend(company.iter().flat_map(|company| sentence(company)));
     lines.extend(family::unseen(account).iter().flat_map(|unseen| sentence(unseen)));
@@ -119,6 +123,27 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
 fn names_request(outcome: &Outcome) -> bool {
     let request = outcome.failed_request.as_deref().filter(|request| !request.is_empty());
     request.is_some_and(|request| outcome.sentence.contains(request))
+}
+
+/// `Peak by phase: load 1.2 GiB, fit 3.4 GiB`, of each process that has named any.
+fn phases(account: &Account) -> Vec<String> {
+    let mut told = Vec::new();
+    for process in account.processes {
+        let phases = process.facts.phases();
+        let phases = phases.map(|(name, bytes)| format!("{} {}", printable(name), Bytes(bytes)));
+        let mut phases: Vec<String> = phases.collect();
+        let more = phases.len().saturating_sub(PHASES);
+        if more > 0 {
+            phases.truncate(PHASES);
+            phases.push(format!("and {more} more in report.json"));
+        }
+        if !phases.is_empty() {
+            let sentence = format!("Peak by phase: {}", phases.join(", "));
+            told.push(of_process(account, process, &sentence));
+        }
+    }
+    told.truncate(LISTED);
+    told
 }
 
 fn went_well(account: &Account, shown: &Shown) -> String {

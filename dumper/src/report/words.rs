@@ -3,6 +3,7 @@
 use recording::{EventKind, Trouble};
 
 use crate::call_tree::Moment;
+use crate::label::printable;
 use crate::outcome::Outcome;
 use crate::recording::{Event, Facts, Failure, Recording, State, Tally};
 use crate::run::Run;
@@ -198,6 +199,14 @@ pub(super) fn event(event: &Event, place: Option<String>) -> String {
         Some(EventKind::ReportRequested) => "a report was asked for".to_owned(),
         Some(EventKind::Trouble) => trouble(event),
         Some(EventKind::Forked) => format!("forked from process {}", event.detail),
+        Some(EventKind::Mark) => {
+            let times = match event.repeats {
+                0 => String::new(),
+                repeats => format!(" (and {repeats} times again)"),
+            };
+            let name = printable(&event.name);
+            return format!("phase {name} began{times}; at most {bytes} were in use while it lasted");
+        }
         Some(EventKind::PythonFound) => format!("found Python {}.{}", event.detail >> 8, event.detail & 0xff),
     };
     match event.repeats {

@@ -98,3 +98,47 @@ fn imports(python: &Path, modules: &[&str]) -> bool {
     let output = Command::new(python).args(["-c", &code]).output();
     output.is_ok_and(|output| output.status.success())
 }
+
+/// The wheel of the checkout, built by pip.
+pub fn wheel() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = built::target().join("wheels");
+        let _ = std::fs::remove_dir_all(&folder);
+        let tool = with("pip", &["pip"], &["pip"]);
+        let mut pip = Command::new(&tool.path);
+        pip.args(["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]);
+        pip.arg(&folder).arg(built::workspace());
+        built::run(pip.env("CARGO_TARGET_DIR", built::target()));
+        let mut wheels = std::fs::read_dir(&folder).expect("pip has made it").flatten();
+        wheels.next().expect("pip has built one").path()
+    })
+}
+
+/// The python of a virtual environment that has the wheel and these packages.
+pub fn package_python(base: &Python, packages: &[&str]) -> Python {
+    let (major, minor, micro) = base.version;
+    let name = [&["package"], packages].concat().join("-");
+    let folder = built::target().join(format!("{name}-{major}.{minor}.{micro}"));
+    let path = folder.join("bin/python");
+    let pip = |arguments: &[&str]| {
+        let mut pip = Command::new(&path);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(arguments);
+        pip
+    };
+    let modules: Vec<&str> = packages.iter().copied().chain(["pip"]).collect();
+    if !imports(&path, &modules) {
+        built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
+        // The one that comes with Python 3.6 does not know the tag of such a wheel.
+        built::run(&mut pip(&["--upgrade", "pip"]));
+        if !packages.is_empty() {
+            built::run(&mut pip(packages));
+        }
+    }
+    built::run(pip(&["--force-reinstall", "--no-deps", "--no-index"]).arg(wheel()));
+    Python {
+        path,
+        version: base.version,
+    }
+}

@@ -11,6 +11,7 @@ const UNSAFE: &[&str] = &[
     "oom-guard/src/local_time.rs",
     "oom-guard/src/pagemap.rs",
     "oom-guard/src/process.rs",
+    "preload/src/api.rs",
     "preload/src/array.rs",
     "preload/src/chunk.rs",
     "preload/src/doorbell.rs",
@@ -37,12 +38,23 @@ const UNSAFE: &[&str] = &[
     "preload/src/thread.rs",
 ];
 
-/// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job.
+/// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job, but for those that
+/// begin with ours, which the Python package calls.
 const SYMBOLS: &[&str] = &[
     "_Exit",
     "_exit",
     "aligned_alloc",
     "calloc",
+    "fil_profile_close",
+    "fil_profile_current_bytes",
+    "fil_profile_is_recording",
+    "fil_profile_mark",
+    "fil_profile_open",
+    "fil_profile_peak_bytes",
+    "fil_profile_reset_peak",
+    "fil_profile_version",
+    "fil_profile_window_peak",
+    "fil_profile_write",
     "fork",
     "free",
     "malloc",

@@ -1,0 +1,161 @@
+//! A recording as a part of a run wants it shown: from where on, and under which names.
+
+use super::{Function, Recording};
+use crate::view::View;
+
+impl Recording {
+    /// Cuts the callers off and names files as the view says. Numbers do not change.
+    pub(crate) fn show(&mut self, view: &View) {
+        if *view == View::default() {
+            return;
+        }
+        match &view.below {
+            Some(file) => self.cut_callers(file),
+            None => self.begin_at_sources(view),
+        }
+        for function in &mut self.functions {
+            let known = view.sources.get(self.names.get(function.file));
+            if let Some(source) = known {
+                function.file = self.names.add(&source.name);
+            }
+        }
+        self.merge_functions();
+    }
+
+    /// What is called from this file begins at the root, with the outermost such call.
+    fn cut_callers(&mut self, file: &str) {
+        let is_of_file = |function: &Function| self.names.get(function.file) == file;
+        let of_file: Vec<bool> = self.functions.iter().map(is_of_file).collect();
+        // By node: whether it is a call of that file, and whether one is above it.
+        let mut is_call = vec![false; self.nodes.len()];
+        let mut is_below = vec![false; self.nodes.len()];
+        for id in 1..self.nodes.len() {
+            let node = self.nodes[id];
+            let parent = node.parent as usize;
+            is_call[id] = of_file.get(node.function as usize).copied().unwrap_or(false);
+            is_below[id] = is_call[parent] || is_below[parent];
+            // What such a call allocates itself stays where it is.
+            if is_below[id] && !is_call[id] && is_call[parent] && self.begins_at(parent, &is_below, &is_call) {
+                self.nodes[id].parent = 0;
+            }
+        }
+    }
+
+    /// What runs a cell of a notebook is nothing to do with it.
+    fn begin_at_sources(&mut self, view: &View) {
+        let is_source = |function: &Function| view.sources.contains_key(self.names.get(function.file));
+        let of_source: Vec<bool> = self.functions.iter().map(is_source).collect();
+        let mut is_within = vec![false; self.nodes.len()];
+        for id in 1..self.nodes.len() {
+            let node = &mut self.nodes[id];
+            let is_source = of_source.get(node.function as usize).copied().unwrap_or(false);
+            let parent_within = is_within[node.parent as usize];
+            is_within[id] = is_source || parent_within;
+            if is_source && !parent_within {
+                node.parent = 0;
+            }
+        }
+    }
+
+    /// Whether all that is above this call of the file, too, and below the first, is of the file.
+    fn begins_at(&self, id: usize, is_below: &[bool], is_call: &[bool]) -> bool {
+        let mut at = id;
+        while is_below[at] {
+            at = self.nodes[at].parent as usize;
+            if !is_call[at] {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Functions that no longer differ are one again.
+    fn merge_functions(&mut self) {
+        let mut known = std::collections::HashMap::new();
+        let mut which = Vec::with_capacity(self.functions.len());
+        for (id, function) in self.functions.iter().enumerate() {
+            let names = (self.names.get(function.file), self.names.get(function.name));
+            which.push(*known.entry(names).or_insert(id as u32));
+        }
+        for node in &mut self.nodes {
+            if let Some(function) = which.get(node.function as usize) {
+                node.function = *function;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Node;
+    use crate::view::Source;
+
+    /// A recording with one callstack, outermost first: file and function.
+    fn recording(stack: &[(&str, &str)]) -> Recording {
+        let header = vec![0; size_of::<::recording::Header>()];
+        let mut bytes = header;
+        bytes[..8].copy_from_slice(&::recording::MAGIC);
+        bytes[8] = ::recording::VERSION as u8;
+        let (mut recording, _) = Recording::read(&bytes).expect("a header is enough");
+        let mut parent = 0;
+        for (file, name) in stack {
+            let (file, name) = (recording.names.add(file), recording.names.add(name));
+            recording.functions.push(Function { file, name });
+            recording.nodes.push(Node {
+                parent,
+                function: recording.functions.len() as u32 - 1,
+                line: 1,
+            });
+            parent = recording.nodes.len() as u32 - 1;
+        }
+        recording
+    }
+
+    fn shown(mut recording: Recording, view: &View) -> Vec<String> {
+        recording.show(view);
+        let last = recording.nodes.len() as u32 - 1;
+        recording.stack(last).map(|call| call.exact()).collect()
+    }
+
+    #[test]
+    fn callers_end_at_the_outermost_call_of_the_file_that_is_named() {
+        let stack = [
+            ("a", "main"),
+            ("scope", "profile"),
+            ("scope", "call"),
+            ("b", "f"),
+            ("scope", "profile"),
+            ("c", "g"),
+        ];
+        let view = View {
+            below: Some("scope".to_owned()),
+            ..View::default()
+        };
+        assert_eq!(
+            shown(recording(&stack), &view),
+            ["c:1 (g)", "scope:1 (profile)", "b:1 (f)"]
+        );
+        assert_eq!(shown(recording(&stack), &View::default()).len(), 6);
+    }
+
+    #[test]
+    fn a_callstack_begins_at_the_outermost_cell_and_cells_have_their_names() {
+        let stack = [
+            ("shell", "run"),
+            ("/tmp/1.py", "<module>"),
+            ("lib", "g"),
+            ("/tmp/1.py", "f"),
+        ];
+        let source = Source {
+            name: "In [3]".to_owned(),
+            text: String::new(),
+        };
+        let view = View {
+            below: None,
+            sources: [("/tmp/1.py".to_owned(), source)].into(),
+        };
+        let expected = ["In [3]:1 (f)", "lib:1 (g)", "In [3]:1 (<module>)"];
+        assert_eq!(shown(recording(&stack), &view), expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! What each line of the user's own files holds, as a table for the terminal: `fil-profile run --text`.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::account::{Account, Shown};
+use super::words;
+use crate::call_tree::CallTree;
+use crate::label::Call;
+use crate::recording::Tally;
+use crate::source::Sources;
+use crate::units::{Bytes, Share};
+
+/// Files that are shown, those that hold the most.
+const FILES: usize = 20;
+/// Lines that are shown of each.
+const LINES: usize = 100;
+/// What holds less than this part of the total has no line of its own.
+const LEAST: u64 = 2000;
+
+/// A line of the user's own code.
+pub(super) struct OwnLine {
+    file: String,
+    name: String,
+    line: u32,
+    held: Tally,
+}
+
+/// All of a moment, by file and line.
+pub(super) fn own_lines(tree: &CallTree, directory: &str) -> Vec<OwnLine> {
+    let lines = tree.own_lines().into_iter().map(|(call, held)| OwnLine {
+        file: call.file.to_owned(),
+        name: file_name(call, directory),
+        line: call.line,
+        held,
+    });
+    let mut lines: Vec<OwnLine> = lines.collect();
+    lines.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    lines
+}
+
+/// The path as a reader wants it, without a line.
+fn file_name(call: Call, directory: &str) -> String {
+    let whole = Call {
+        line: 0,
+        function: "f",
+        ..call
+    };
+    whole.short(directory).trim_end_matches(" (f)").to_owned()
+}
+
+/// The table, of the moment that matters most.
+pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<String> {
+    let Some(shown) = account.foremost() else {
+        return Vec::new();
+    };
+    let moment = words::moment(shown.moment, account.run);
+    let total = shown.total.bytes;
+    let mut table = vec![format!(
+        "{moment} {} were in use; of your own files, with what libraries held for each line:",
+        Bytes(total)
+    )];
+    let mut files = by_file(shown);
+    let more = files.len().saturating_sub(FILES);
+    files.truncate(FILES);
+    for (held, lines) in files {
+        let Some(first) = lines.first() else { continue };
+        table.push(format!("{} {:>10} {}", Share::of(held, total), Bytes(held), first.name));
+        let (worth, rest): (Vec<&&OwnLine>, Vec<&&OwnLine>) = lines
+            .iter()
+            .partition(|line| line.held.bytes.saturating_mul(LEAST) >= total);
+        for line in worth.iter().take(LINES) {
+            let code = sources.line(&line.file, line.line).unwrap_or_default();
+            let (share, bytes) = (Share::of(line.held.bytes, total), Bytes(line.held.bytes));
+            table.push(
+                format!("{:>6} {share:>8} {bytes:>10}  {code}", line.line)
+                    .trim_end()
+                    .to_owned(),
+            );
+        }
+        let left_out = worth.iter().skip(LINES).chain(&rest);
+        let left_out: u64 = left_out.map(|line| line.held.bytes).sum();
+        if left_out > 0 {
+            let (share, bytes) = (Share::of(left_out, total), Bytes(left_out));
+            table.push(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…"));
+        }
+    }
+    if more > 0 {
+        table.push(format!("and {more} files that hold less"));
+    }
+    table
+}
+
+/// The lines of each file and their sum, the largest first.
+fn by_file<'a>(shown: &'a Shown) -> Vec<(u64, Vec<&'a OwnLine>)> {
+    let mut files: BTreeMap<&str, (u64, Vec<&'a OwnLine>)> = BTreeMap::new();
+    for line in &shown.own_lines {
+        let file = files.entry(&line.file).or_default();
+        file.0 = file.0.saturating_add(line.held.bytes);
+        file.1.push(line);
+    }
+    let mut files: Vec<_> = files.into_values().collect();
+    files.sort_by_key(|(held, _)| Reverse(*held));
+    files
+}

@@ -1,0 +1,285 @@
+//! What the job held more of between two moments of its own choice: at the highest total in between, and at the end of it. Beside
+//! the recording, whose peak is that of the whole run.
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use recording::{Header, Site, Snapshot, Tally};
+
+use crate::array::Array;
+use crate::lock::Lock;
+use crate::sys;
+
+/// Windows that can be open at the same time.
+pub const MOST: usize = 16;
+
+/// A bit for each open window, so that a process without any pays one load.
+static OPEN: AtomicU32 = AtomicU32::new(0);
+
+/// Taken by nobody but the holder of the state's lock.
+static WINDOWS: Lock<[Window; MOST]> = Lock::new([const { Window::closed() }; MOST]);
+
+/// Bytes, blocks and variance, as a [`Tally`] has them.
+pub type Held = [u64; 3];
+
+/// What a window knows of a site, beside the recording: whether it has changed since the beginning, what it held then, and what it
+/// held at the highest total.
+type Words = [u64; WORDS];
+const WORDS: usize = 8;
+
+/// See the module's page.
+pub struct Window {
+    /// Of each site, by its node's number, [`WORDS`] words.
+    sites: Array<u64>,
+    /// The highest total since the beginning, and when that was.
+    peak_bytes: u64,
+    peak_time_ns: u64,
+    /// Goes up at each.
+    epoch: u64,
+    /// The moment of the last failed allocation, as it was at the beginning.
+    oom_epoch: u32,
+    failures: u64,
+    began_ns: u64,
+    /// There was no memory for what a site held.
+    is_blind: bool,
+}
+
+/// A window as the one who writes it down needs it.
+pub struct View<'a> {
+    window: &'a Window,
+    /// When it was opened.
+    pub began_ns: u64,
+    /// When its highest total was.
+    pub peak_time_ns: u64,
+    /// Failed allocations before it was opened.
+    pub failures: u64,
+    /// Whether an allocation has failed in it that defines the moment it ran out.
+    pub has_failed: bool,
+}
+
+impl Window {
+    const fn closed() -> Self {
+        Self {
+            sites: Array::empty(),
+            peak_bytes: 0,
+            peak_time_ns: 0,
+            epoch: 0,
+            oom_epoch: 0,
+            failures: 0,
+            began_ns: 0,
+            is_blind: false,
+        }
+    }
+
+    /// The words of the site of this node; none where there is no memory for them.
+    fn words(&mut self, node: u32) -> Option<&mut Words> {
+        let begin = node as usize * WORDS;
+        if begin + WORDS > self.sites.len() {
+            let length = (begin + WORDS).next_power_of_two().max(1 << 12);
+            let Some(mut larger) = Array::zeroed(length) else {
+                self.is_blind = true;
+                return None;
+            };
+            let known = larger.iter_mut().zip(self.sites.iter());
+            known.for_each(|(to, from)| *to = *from);
+            self.sites = larger;
+        }
+        self.sites.get_mut(begin..)?.first_chunk_mut()
+    }
+
+    fn before(&mut self, site: &Site) {
+        let epoch = self.epoch;
+        let Some(words) = self.words(site.node.load(Relaxed)) else {
+            return;
+        };
+        let [touched, since, base @ .., a, b, c] = words;
+        let now = held(&site.live);
+        if *touched == 0 {
+            *touched = 1;
+            base.copy_from_slice(&now);
+        }
+        if *since != epoch {
+            *since = epoch;
+            [*a, *b, *c] = now;
+        }
+    }
+}
+
+impl View<'_> {
+    /// What a site holds more than at the beginning: now, at the highest total, and when an allocation failed.
+    pub fn growth(&self, header: &Header, site: &Site) -> [Held; 3] {
+        let begin = site.node.load(Relaxed) as usize * WORDS;
+        let words = self
+            .window
+            .sites
+            .get(begin..)
+            .and_then(|words| words.first_chunk::<WORDS>());
+        // What has not changed has not grown.
+        let Some(&[1, epoch, base @ .., a, b, c]) = words else {
+            return [[0; 3]; 3];
+        };
+        let now = held(&site.live);
+        let at_peak = if epoch == self.window.epoch { [a, b, c] } else { now };
+        let failed = saved(&site.oom, header.oom_epoch.load(Relaxed)).unwrap_or(now);
+        let [base_bytes, base_blocks, base_variance] = base;
+        [now, at_peak, failed].map(|[bytes, blocks, variance]| {
+            [
+                bytes.saturating_sub(base_bytes),
+                blocks.saturating_sub(base_blocks),
+                variance.saturating_sub(base_variance),
+            ]
+        })
+    }
+}
+
+fn held(tally: &Tally) -> Held {
+    [&tally.bytes, &tally.blocks, &tally.variance].map(|counter| counter.load(Relaxed))
+}
+
+fn saved(snapshot: &Snapshot, epoch: u32) -> Option<Held> {
+    (snapshot.epoch.load(Relaxed) == epoch).then(|| held(&snapshot.saved))
+}
+
+/// A site is about to change; the caller holds the state's lock.
+#[inline]
+pub fn before(site: &Site) {
+    if OPEN.load(Relaxed) != 0 {
+        each_open(|window| window.before(site));
+    }
+}
+
+/// The total has grown; the caller holds the state's lock.
+#[inline]
+pub fn grew(total: u64) {
+    if OPEN.load(Relaxed) != 0 {
+        each_open(|window| {
+            if total > window.peak_bytes {
+                window.peak_bytes = total;
+                window.peak_time_ns = sys::now_ns(true);
+                window.epoch += 1;
+            }
+        });
+    }
+}
+
+#[cold]
+fn each_open(mut look: impl FnMut(&mut Window)) {
+    let open = OPEN.load(Relaxed);
+    let mut windows = WINDOWS.lock();
+    for (number, window) in windows.iter_mut().enumerate() {
+        if open & 1 << number != 0 {
+            look(window);
+        }
+    }
+}
+
+/// Opens a window; its number, or none if too many are open. The caller holds the state's lock, as for all that follows.
+pub fn open(header: &Header) -> Option<usize> {
+    let number = (!OPEN.load(Relaxed)).trailing_zeros() as usize;
+    let mut windows = WINDOWS.lock();
+    let window = windows.get_mut(number)?;
+    *window = Window {
+        peak_bytes: header.live_bytes.load(Relaxed),
+        peak_time_ns: sys::now_ns(false),
+        epoch: 1,
+        oom_epoch: header.oom_epoch.load(Relaxed),
+        failures: header.failures.load(Relaxed),
+        began_ns: sys::now_ns(false),
+        ..Window::closed()
+    };
+    OPEN.fetch_or(1 << number, Relaxed);
+    Some(number)
+}
+
+/// Looks through an open window; `None` if it is not open, or there was no memory for what it should know.
+pub fn look<T>(number: usize, header: &Header, look: impl FnOnce(&View) -> T) -> Option<T> {
+    let windows = WINDOWS.lock();
+    let window = windows
+        .get(number)
+        .filter(|window| is_open(number) && !window.is_blind)?;
+    Some(look(&View {
+        window,
+        began_ns: window.began_ns,
+        peak_time_ns: window.peak_time_ns,
+        failures: window.failures,
+        has_failed: header.oom_epoch.load(Relaxed) != window.oom_epoch,
+    }))
+}
+
+/// Closes a window. Whether any is still open.
+pub fn close(number: usize) -> bool {
+    if is_open(number) {
+        OPEN.fetch_and(!(1 << number), Relaxed);
+        if let Some(window) = WINDOWS.lock().get_mut(number) {
+            *window = Window::closed();
+        }
+    }
+    OPEN.load(Relaxed) != 0
+}
+
+/// In a forked child: what was open was the parent's.
+pub fn close_all() {
+    (0..MOST).for_each(|number| {
+        close(number);
+    });
+}
+
+fn is_open(number: usize) -> bool {
+    number < MOST && OPEN.load(Relaxed) & 1 << number != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampler::Weight;
+    use crate::tally::{Change, Doubt};
+
+    fn change(header: &Header, site: &Site, weight: Weight, direction: Change) {
+        crate::tally::change(header, &mut Doubt::default(), site, weight, direction, 0);
+    }
+
+    fn of(bytes: u64) -> Weight {
+        Weight {
+            bytes,
+            blocks: 1,
+            variance: 0,
+        }
+    }
+
+    fn growth(number: usize, header: &Header, site: &Site) -> [u64; 2] {
+        look(number, header, |view| {
+            let [now, peak, _] = view.growth(header, site);
+            [now[0], peak[0]]
+        })
+        .expect("it is open")
+    }
+
+    /// One test, since the windows are those of the process.
+    #[test]
+    fn a_window_shows_what_has_grown_since_it_was_opened() {
+        let _one = crate::live::tests::ONE_AT_A_TIME.lock();
+        let header = crate::file::Recording::new().begin(b"/").expect("there is memory");
+        let sites: [Site; 3] = Default::default();
+        for (number, site) in sites.iter().enumerate() {
+            site.node.store(number as u32 * 100 + 1, Relaxed);
+        }
+        let [old, new, untouched] = &sites;
+        change(header, old, of(1000), Change::Add);
+        change(header, untouched, of(70), Change::Add);
+        let outer = open(header).expect("there is room");
+        change(header, old, of(500), Change::Add);
+        let inner = open(header).expect("there is room");
+        change(header, new, of(300), Change::Add);
+        change(header, old, of(1000), Change::Remove);
+        change(header, new, of(300), Change::Remove);
+        change(header, new, of(20), Change::Add);
+        assert_eq!(growth(outer, header, old), [0, 500]);
+        assert_eq!(growth(outer, header, new), [20, 300]);
+        assert_eq!(growth(outer, header, untouched), [0, 0]);
+        assert_eq!(growth(inner, header, old), [0, 0]);
+        assert_eq!(growth(inner, header, new), [20, 300]);
+        assert!(close(outer));
+        assert!(!close(inner));
+        assert!(look(inner, header, |_| ()).is_none());
+    }
+}

@@ -1,0 +1,97 @@
+"""Reports of a part of a run: a copy of the recording in a folder, and the program that draws from it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from . import _library, _program
+from ._version import __version__
+
+# What the run is, for the report.
+RUN = "run.json"
+# How the recording wants to be shown.
+VIEW = "view.json"
+# What only a folder of a run of its own has.
+LOCK = "lock"
+
+
+def prepare(path: str) -> str:
+    """Makes the folder; an OSError or ValueError comes before anything has been run."""
+    folder = os.path.abspath(os.fspath(path))
+    os.makedirs(folder, exist_ok=True)
+    if os.path.exists(os.path.join(folder, LOCK)):
+        raise ValueError("{} is the folder of a whole run, whose report would be lost".format(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError("cannot write to " + folder)
+    return folder
+
+
+def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: Optional[float] = None) -> Dict[str, Any]:
+    """Writes the report on a window, or on `ALL` or `NOW`, and returns what `report.json` says."""
+    library = _library.loaded()
+    # First of all: what follows is not a part of it.
+    recording = os.path.join(folder, "{}-0.recording".format(os.getpid()))
+    library.write(recording, what)
+    for name in os.listdir(folder):
+        if name.endswith(".recording") and name != os.path.basename(recording):
+            os.unlink(os.path.join(folder, name))
+    program = _program.found()
+    now = time.time()
+    run = {
+        "format": 1,
+        "version": __version__,
+        "command": list(sys.argv),
+        "directory": _directory(),
+        "host": socket.gethostname(),
+        "started": _timestamp(began or now),
+        "outcome": {"kind": "finished", "certainty": "certain", "sentence": ""},
+        "report_written": True,
+    }
+    with open(os.path.join(folder, VIEW), "w", encoding="utf-8") as file:
+        json.dump(view or {}, file)
+    with open(os.path.join(folder, RUN), "w") as file:
+        json.dump(run, file, indent=2)
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    environment["FIL_PROFILE_NO_BROWSER"] = "1"
+    drawn = subprocess.Popen(
+        [program, "report", folder], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    _, said = drawn.communicate()
+    if drawn.returncode != 0:
+        raise RuntimeError("the report could not be drawn: " + said.decode("utf-8", "replace").strip())
+    with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
+        report = json.load(file)
+    assert isinstance(report, dict)
+    return report
+
+
+def sites(report: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """What `report.json` says of the call sites, the largest first."""
+    return list(report.get("call_sites") or [])
+
+
+def size(count: int) -> str:
+    """As the reports write it: 1.2 GiB."""
+    number = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024 or unit == "TiB":
+            break
+        number /= 1024
+    return "{:.0f} {}".format(number, unit) if unit == "B" else "{:.1f} {}".format(number, unit)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def _timestamp(moment: float) -> str:
+    local = time.localtime(moment)
+    zone = time.strftime("%z", local)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", local) + zone[:3] + ":" + zone[3:]

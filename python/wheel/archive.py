@@ -1,0 +1,55 @@
+"""A wheel as a file (PEP 427). The same content gives the same bytes."""
+
+import base64
+import hashlib
+import zipfile
+
+GENERATOR = "fil-profile"
+# Whatever the clock says: a build can be compared with another.
+TIME = (1980, 1, 1, 0, 0, 0)
+
+
+class Wheel:
+    """To be filled within a `with`, at whose end the record is written."""
+
+    def __init__(self, folder, name, version, tag):
+        self.stem = "{}-{}".format(name, version)
+        self.name = "{}-{}.whl".format(self.stem, tag)
+        self._tag = tag
+        self._record = []
+        self._zip = zipfile.ZipFile(str(folder / self.name), "w", zipfile.ZIP_DEFLATED)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            self._finish()
+        self._zip.close()
+
+    def add(self, name, content, executable=False):
+        entry = zipfile.ZipInfo(name, TIME)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = (0o100755 if executable else 0o100644) << 16
+        self._zip.writestr(entry, content)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+        self._record.append("{},sha256={},{}".format(name, digest, len(content)))
+
+    def add_data(self, name, content):
+        """A file that goes to the environment's own folder."""
+        self.add("{}.data/data/{}".format(self.stem, name), content)
+
+    def add_metadata(self, name, content):
+        self.add("{}.dist-info/{}".format(self.stem, name), content)
+
+    def _finish(self):
+        lines = ["Wheel-Version: 1.0", "Generator: " + GENERATOR, "Root-Is-Purelib: false"]
+        # One line for each of the tags that a compressed one stands for.
+        python, abi, platforms = self._tag.split("-")
+        lines += ["Tag: {}-{}-{}".format(python, abi, platform) for platform in platforms.split(".")]
+        self.add_metadata("WHEEL", ("\n".join(lines) + "\n").encode())
+        record = "{}.dist-info/RECORD".format(self.stem)
+        entry = zipfile.ZipInfo(record, TIME)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o100644 << 16
+        self._zip.writestr(entry, "\n".join(self._record + [record + ",,"]) + "\n")

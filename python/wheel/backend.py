@@ -1,0 +1,145 @@
+"""Builds the wheel (PEP 517): the program and its library by cargo, and the Python package beside them. Needs no package.
+
+A wheel serves every CPython from 3.6 on, since the library inside the job finds its way in each of them by itself. How old a
+C library it can be used with is read from the two binaries.
+"""
+
+import os
+import pathlib
+import subprocess
+import tarfile
+
+import elf
+from archive import Wheel
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAME = "fil_profile"
+LICENCES = ["LICENSE-APACHE", "LICENSE-MIT", "oom-guard/THIRD-PARTY-LICENCES.txt"]
+
+ENTRY_POINTS = """\
+[console_scripts]
+fil-profile = filprofiler.__main__:main
+
+[pytest11]
+filprofiler = filprofiler.pytest_plugin
+"""
+
+METADATA = """\
+Metadata-Version: 2.1
+Name: fil-profile
+Version: {version}
+Summary: Says which lines of code held the memory when a job ran out of it
+License: Apache-2.0 OR MIT
+{licences}
+Keywords: memory,profiler,out of memory,oom
+Classifier: Development Status :: 4 - Beta
+Classifier: Framework :: Jupyter
+Classifier: Framework :: Pytest
+Classifier: Intended Audience :: Developers
+Classifier: Intended Audience :: Science/Research
+Classifier: License :: OSI Approved :: Apache Software License
+Classifier: License :: OSI Approved :: MIT License
+Classifier: Operating System :: POSIX :: Linux
+Classifier: Programming Language :: Python :: 3
+Classifier: Programming Language :: Python :: Implementation :: CPython
+Classifier: Programming Language :: Rust
+Classifier: Topic :: Software Development :: Debuggers
+Classifier: Typing :: Typed
+Requires-Python: >=3.6
+Description-Content-Type: text/markdown
+
+{description}"""
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    binaries = compile_binaries()
+    tag = "py3-none-" + elf.platform(binaries)
+    wheel = Wheel(pathlib.Path(wheel_directory), NAME, version(), tag)
+    with wheel:
+        package(wheel, binaries)
+        describe(wheel.add_metadata)
+    return wheel.name
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    folder = pathlib.Path(metadata_directory, "{}-{}.dist-info".format(NAME, version()))
+
+    def write(name, content):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    describe(write)
+    return folder.name
+
+
+def build_sdist(sdist_directory, config_settings=None):
+    stem = "{}-{}".format(NAME, version())
+    path = pathlib.Path(sdist_directory, stem + ".tar.gz")
+    with tarfile.open(str(path), "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for name in sources():
+            archive.add(str(ROOT / name), "{}/{}".format(stem, name), recursive=False)
+        note = pathlib.Path(sdist_directory, "PKG-INFO")
+        note.write_bytes(metadata())
+        archive.add(str(note), stem + "/PKG-INFO")
+        note.unlink()
+    return path.name
+
+
+def sources():
+    """What git knows; in an unpacked sdist, all that is there."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=str(ROOT), check=True, stdout=subprocess.PIPE).stdout
+        return [name for name in listed.decode().split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        files = (path for path in ROOT.rglob("*") if path.is_file() and path.name != "PKG-INFO")
+        return sorted(str(path.relative_to(ROOT)) for path in files if "target" not in path.relative_to(ROOT).parts)
+
+
+def compile_binaries():
+    """The program and its library, in a folder of their own below cargo's: without debug information."""
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "wheel"
+    cargo = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "-p", "preload", "-p", "oom-guard"]
+    try:
+        subprocess.run(
+            cargo + ["--target-dir", str(target)],
+            cwd=str(ROOT),
+            env=dict(os.environ, CARGO_PROFILE_RELEASE_STRIP="symbols"),
+            check=True,
+        )
+    except FileNotFoundError:
+        raise SystemExit("fil-profile is built by cargo, which is missing: see https://rustup.rs")
+    return [target / "release" / name for name in ["fil-profile", "libpreload.so"]]
+
+
+def package(wheel, binaries):
+    folder = ROOT / "python" / "filprofiler"
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder.parent).as_posix()
+        if path.is_file() and path.suffix != ".pyc" and not name.startswith("filprofiler/bin/"):
+            wheel.add(name, path.read_bytes())
+    for binary in binaries:
+        wheel.add("filprofiler/bin/" + binary.name, binary.read_bytes(), executable=True)
+    for path in sorted((ROOT / "python" / "kernel").iterdir()):
+        wheel.add_data("share/jupyter/kernels/filprofile/" + path.name, path.read_bytes())
+
+
+def describe(add):
+    add("METADATA", metadata())
+    add("entry_points.txt", ENTRY_POINTS.encode())
+    for licence in LICENCES:
+        add("licenses/" + licence.split("/")[-1], (ROOT / licence).read_bytes())
+
+
+def metadata():
+    # The picture of the README would not be found from elsewhere.
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines(True)
+    description = "".join(line for line in lines if not line.startswith("!["))
+    licences = "\n".join("License-File: " + licence.split("/")[-1] for licence in LICENCES)
+    return METADATA.format(version=version(), licences=licences, description=description).encode()
+
+
+def version():
+    """That of the workspace."""
+    lines = (ROOT / "Cargo.toml").read_text(encoding="utf-8").splitlines()
+    return next(line.split('"')[1] for line in lines if line.startswith("version = "))

@@ -1,0 +1,204 @@
+//! "`pip install .` brings the program and a package that says from inside what a program holds."
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use oom::{Job, Outcome, Python, Report, announce, assert_close, place, workspace};
+
+/// A job that finds the package in the checkout, and the program that cargo has built.
+fn with_package(job: Job) -> Job {
+    job.env("PYTHONPATH", workspace().join("python"))
+}
+
+/// A program of an environment, with arguments, away from the checkout; what it says on stdout.
+#[track_caller]
+fn run(program: &Path, arguments: &[&str], folder: &Path) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    for name in ["PYTHONPATH", "VIRTUAL_ENV", "LD_PRELOAD", "FIL_PROFILE_PYTHON"] {
+        command.env_remove(name);
+    }
+    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}\n{said}\n{stderr}");
+    said
+}
+
+fn beside(python: &Python, name: &str) -> PathBuf {
+    python.path.with_file_name(name)
+}
+
+/// With OOM_TESTS_LONG all of them, else one.
+fn each(test: impl Fn(&Python)) {
+    if std::env::var_os("OOM_TESTS_LONG").is_some() {
+        return Python::each(test);
+    }
+    announce("one Python: OOM_TESTS_LONG=1 tests the package with each");
+    test(Python::any());
+}
+
+#[test]
+fn a_wheel_of_a_few_megabytes_serves_every_python_and_pulls_in_nothing() {
+    let wheel = oom::wheel();
+    let name = wheel.file_name().and_then(|name| name.to_str()).expect("it has a name");
+    assert!(name.contains("-py3-none-manylinux_2_"), "{name}");
+    let size = wheel.metadata().expect("it is there").len();
+    announce(&format!("{name}: {size} bytes"));
+    assert!(size < 3 << 20, "{size} bytes");
+    each(|base| {
+        let python = oom::package_python(base, &[]);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = |program: &str, arguments: &[&str]| run(&beside(&python, program), arguments, folder.path());
+        let needs =
+            "import importlib.metadata as m; print(m.requires('fil-profile'), len(m.files('fil-profile')) > 20)";
+        if base.version >= (3, 8, 0) {
+            assert_eq!(run("python", &["-c", needs]), "None True\n");
+        }
+        let version = run(
+            "python",
+            &[
+                "-c",
+                "import filprofiler; print('fil-profile', filprofiler.__version__)",
+            ],
+        );
+        assert_eq!(run("fil-profile", &["--version"]), version);
+        let which = "import sys; kept = bytearray(30 << 20); print(sys.prefix)";
+        let prefix = run("python", &["-c", which]);
+        for (program, before) in [
+            ("fil-profile", &[][..]),
+            ("python", &["-m", "filprofiler"]),
+            ("python", &["-I", "-m", "filprofiler"]),
+        ] {
+            let arguments = [before, &["--no-browser", "run", "-c", which]].concat();
+            assert_eq!(run(program, &arguments), prefix, "{program} {before:?}");
+            let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
+            assert_eq!(report.text("/call_sites/0/file"), "<string>", "{report}");
+        }
+    });
+}
+
+#[test]
+fn the_package_passes_its_own_tests() {
+    each(|base| {
+        let python = oom::package_python(base, &["pytest"]);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tests = workspace().join("python/tests");
+        let tests = tests.to_str().expect("UTF-8");
+        let pytest = [
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--ignore-glob=*/jupyter/*",
+            tests,
+        ];
+        for before in [
+            &["-m", "filprofiler", "--no-browser", "run"][..],
+            &["-m", "filprofiler", "python"],
+            &[],
+        ] {
+            let said = run(&python.path, &[before, &pytest].concat(), folder.path());
+            announce(&format!(
+                "{base} {before:?}: {}",
+                said.lines().last().unwrap_or_default()
+            ));
+        }
+    });
+}
+
+/// What people see in a browser is looked at with one that is driven.
+#[test]
+fn a_notebook_shows_graphs_and_says_what_its_kernel_died_of() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no Jupyter is installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let python = oom::package_python(Python::any(), &["jupyterlab", "nbconvert", "ipykernel", "playwright"]);
+    for script in ["notebook.py", "lab.py"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let script = workspace().join("python/tests/jupyter").join(script);
+        announce(&run(&python.path, &[script.to_str().expect("UTF-8")], folder.path()));
+    }
+}
+
+#[test]
+fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
+    Python::each(|python| {
+        let outcome = with_package(Job::python(python, "phases.py")).run();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        let report = Report::of(&outcome);
+        let phases = report.at("/processes/0/phases").as_array().cloned().unwrap_or_default();
+        let names: Vec<&str> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
+        assert_eq!(names, ["load", "fit it", "save"], "{report}");
+        let base = phases[0]["peak_bytes"].as_u64().expect("a number") - (30 << 20);
+        for (phase, held) in phases.iter().zip([30 << 20, 80 << 20, 30 << 20]) {
+            let peak = phase["peak_bytes"].as_u64().expect("a number");
+            assert_close(peak - base, held, 3.0, &report);
+        }
+        let lines = outcome.our_lines().join(" ");
+        assert!(lines.contains("Peak by phase: load "), "{outcome}");
+        let timeline = std::fs::read_to_string(outcome.file("timeline.csv")).expect("it can be read");
+        assert!(timeline.contains("fit it"), "{timeline}");
+    });
+}
+
+#[test]
+fn the_table_has_the_users_own_lines_and_stdout_is_the_jobs() {
+    let job = |words: [&Path; 2]| Job::words(words).env("FIL_PROFILE_PYTHON", &Python::any().path);
+    let script = oom::victim("own_lines.py");
+    let outcome = job([Path::new("--text"), &script]).run();
+    assert_eq!(
+        (outcome.status, outcome.truth()),
+        (Some(0), (30 << 20) + 2),
+        "{outcome}"
+    );
+    let row = |marker: &str, bytes: &str| {
+        let number = place("own_lines.py", marker).line.to_string();
+        let lines = outcome.our_lines();
+        let row = lines
+            .into_iter()
+            .find(|line| line.split_whitespace().next() == Some(&number));
+        let row = row.unwrap_or_else(|| panic!("no line {number}: {outcome}"));
+        assert!(row.contains(bytes) && row.contains(marker), "{row}");
+    };
+    row("OWN", " 20.0 MiB ");
+    row("LIBRARY", " MiB ");
+    let plain = Job::python(Python::any(), "own_lines.py").run();
+    assert!(!plain.stderr.contains("of your own files"), "{plain}");
+}
+
+#[test]
+fn one_call_is_recorded_alone_also_where_nothing_else_is() {
+    Python::each(|python| {
+        let alone = |outcome: &Outcome| {
+            assert_eq!((outcome.status, outcome.truth()), (Some(0), 30 << 20), "{outcome}");
+            let report = Report::load(&outcome.folder().join("of the call/report.json"));
+            let (bytes, _) = report.held_at(&place("one_call.py", "INSIDE"));
+            assert_close(bytes, 30 << 20, 1.0, &report);
+            let total = report.number("/moment/bytes").expect("a number");
+            assert_close(total, 30 << 20, 2.0, &report);
+        };
+        let run = with_package(Job::python(python, "one_call.py").arg("of the call")).run();
+        alone(&run);
+        assert!(Report::of(&run).number("/moment/bytes") > Some(130 << 20), "{run}");
+        // `fil-profile python`: the harness would write `run`.
+        let script = oom::victim("one_call.py");
+        let words = ["-c", r#"exec "$0" python "$@""#].map(Path::new);
+        let program = oom::fil_profile();
+        let job = Job::words([
+            Path::new("sh"),
+            words[0],
+            words[1],
+            program,
+            &script,
+            Path::new("of the call"),
+        ]);
+        let job = job.unwatched().env("FIL_PROFILE_PYTHON", &python.path);
+        let dormant = with_package(job).run();
+        alone(&dormant);
+        assert!(!dormant.folder().join("fil-result").exists(), "{dormant}");
+    });
+}
