@@ -117,19 +117,26 @@ fn tell(is_new: bool) {
     if now.saturating_sub(last) < RING_PAUSE_NS {
         return;
     }
+    let epoch = moment();
     if !doorbell::ring("failed") {
         if !STARTED.swap(true, Relaxed) {
             doorbell::start_dumper();
         }
     } else if is_new {
-        let_measure();
+        let_measure(epoch);
     }
 }
 
-/// Lets the supervisor measure what is resident before the program unwinds, if it does so soon.
-fn let_measure() {
+/// The number of the last moment that it ran out. To be asked before ringing: what fails in other threads after that may be
+/// measured too, or not.
+fn moment() -> u32 {
+    file::header().map_or(0, |header| header.oom_epoch.load(Relaxed))
+}
+
+/// Lets the supervisor measure what is resident at this moment before the program unwinds, if it does so soon.
+fn let_measure(epoch: u32) {
     let Some(header) = file::header() else { return };
-    let (began, epoch) = (sys::monotonic_ns(), header.oom_epoch.load(Relaxed));
+    let began = sys::monotonic_ns();
     // It may be of a later one, of another thread.
     while header.measured_epoch.load(Relaxed) < epoch && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS {
         sys::sleep_ns(LOOK_NS);
@@ -153,8 +160,9 @@ fn break_the_glass() -> ! {
         // SAFETY: null means every stream.
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
+    let epoch = moment();
     if doorbell::ring("failed") {
-        let_measure();
+        let_measure(epoch);
     } else {
         give_back_large_blocks();
         if let Some(dumper) = doorbell::start_dumper() {

@@ -42,6 +42,8 @@ const MEASURES: [Measure; 2] = [
         of: |held| held.bytes,
     },
 ];
+/// Beside these where it was measured: what of each callstack's memory is there.
+const RESIDENT: (&str, &str) = ("resident_space", "bytes");
 /// What is shown first.
 const FOREMOST: &str = "inuse_space";
 /// The one mapping.
@@ -53,22 +55,26 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
     let mut tables = Tables::new(tree);
     let mut put = |part: Profile| out.write_all(&part.encode_to_vec());
     let selection = Selection::of(tree, MOST_FRAMES, |_| 1);
+    let mut resident_left = tree.resident();
     let rest = selection.each(tree, |stack, held| {
         let locations = stack.iter().rev().map(|node| tables.location(node)).collect();
-        put(sample(locations, held))
+        let resident = resident_left.map(|_| stack.last().and_then(|node| node.resident).unwrap_or(0));
+        resident_left = resident_left.map(|left| left.saturating_sub(resident.unwrap_or(0)));
+        put(sample(locations, held, resident))
     })?;
     if rest.bytes > 0 {
         let location = tables.made_up(REST);
-        put(sample(vec![location], rest))?;
+        put(sample(vec![location], rest, resident_left))?;
     }
-    put(about(run, shown, &mut tables))?;
+    put(about(run, shown, resident_left.is_some(), &mut tables))?;
     put(tables.into_profile())?;
     out.finish()?;
     Ok(())
 }
 
-fn sample(location_id: Vec<u64>, held: Tally) -> Profile {
+fn sample(location_id: Vec<u64>, held: Tally, resident: Option<u64>) -> Profile {
     let values = MEASURES.iter().map(|measure| signed((measure.of)(&held)));
+    let values = values.chain(resident.map(signed));
     Profile {
         sample: vec![Sample {
             location_id,
@@ -79,17 +85,19 @@ fn sample(location_id: Vec<u64>, held: Tally) -> Profile {
 }
 
 /// Everything but the callstacks and their names.
-fn about(run: &Run, shown: &Shown, tables: &mut Tables) -> Profile {
-    let sample_type = MEASURES.map(|measure| ValueType {
-        kind: tables.string(measure.name),
-        unit: tables.string(measure.unit),
+fn about(run: &Run, shown: &Shown, is_measured: bool, tables: &mut Tables) -> Profile {
+    let measures = MEASURES.iter().map(|measure| (measure.name, measure.unit));
+    let measures = measures.chain(is_measured.then_some(RESIDENT));
+    let sample_type = measures.map(|(name, unit)| ValueType {
+        kind: tables.string(name),
+        unit: tables.string(unit),
     });
     let seconds = run.ending.as_ref().map_or(0.0, |ending| ending.seconds);
     let verdict = run.outcome.as_ref().map(|outcome| outcome.sentence.as_str());
     let comments = [Some(run.command.join(" ")), verdict.map(str::to_owned)];
     let comments = comments.into_iter().flatten().filter(|comment| !comment.is_empty());
     Profile {
-        sample_type: sample_type.to_vec(),
+        sample_type: sample_type.collect(),
         mapping: vec![Mapping {
             id: PROGRAM,
             filename: tables.string(&shown.process.name()),

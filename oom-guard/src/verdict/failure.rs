@@ -60,5 +60,7 @@ pub fn left(observed: &Observed) -> Option<&ProcessName> {
 pub fn limit(observed: &Observed) -> Option<Limit> {
     let refuses = |bound: &&Bound| matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data);
     let refusing = observed.bounds.iter().filter(refuses);
-    refusing.min_by_key(|bound| bound.left()).map(Bound::limit)
+    // What the bound says to be in use is of some time later, when the program may have unwound.
+    let limit = refusing.min_by_key(|bound| bound.left()).map(Bound::limit);
+    limit.map(|limit| Limit { usage: None, ..limit })
 }
