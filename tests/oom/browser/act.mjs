@@ -148,6 +148,8 @@ export async function readsChart(page) {
 }
 
 export async function switchesToResident(page) {
+  // What is shown first depends on what the limit counts.
+  await flame(page).getByRole("button", { name: "Requested" }).click();
   const total = await frames(page).first().getAttribute("aria-label");
   await flame(page).getByRole("button", { name: "Resident" }).click();
   const resident = await frames(page).first().getAttribute("aria-label");
