@@ -88,8 +88,8 @@ fn report(file: &Path, folder: &Path) {
     let read = start.elapsed();
     report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
     let all = start.elapsed();
-    let bundle =
-        bundle::write(folder, &Run::default(), &processes, &[], &Unrecorded::default()).expect("a writable folder");
+    let bundle = bundle::write(folder, &Run::default(), &processes, &[], &Unrecorded::default(), None)
+        .expect("a writable folder");
     let bundled = start.elapsed() - all;
     let bundle = std::fs::metadata(bundle.path).map_or(0, |about| about.len());
     let entries = std::fs::read_dir(folder).expect("a readable folder").flatten();

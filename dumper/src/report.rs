@@ -68,6 +68,8 @@ pub struct Written {
     pub summary: Vec<String>,
     /// The most that fits a line; none if nothing was recorded.
     pub headline: Option<Headline>,
+    /// What was read of source files, for the bundle.
+    pub(crate) sources: Sources,
 }
 
 /// Longest message that Kubernetes takes, in bytes.
@@ -118,6 +120,7 @@ pub fn write(
         index,
         summary,
         headline,
+        sources,
     })
 }
 

@@ -28,6 +28,7 @@ const AROUND: u32 = 4;
 const DEEPEST_INDENTATION: usize = 60;
 
 /// The source files of one report; each is read once, unless they are many.
+#[derive(Clone, Debug)]
 pub(crate) struct Sources {
     directory: PathBuf,
     /// What is known from a bundle.
@@ -37,6 +38,7 @@ pub(crate) struct Sources {
 }
 
 /// A file's text, and where each of its lines begins and ends.
+#[derive(Clone, Debug)]
 struct Text {
     text: String,
     lines: Vec<(u32, u32)>,

@@ -95,7 +95,7 @@ fn report(path: &Path) -> Result<(), String> {
     match &written {
         Ok(written) => {
             run.headline = written.headline.clone();
-            material.bundle(&folder, &run, !run.keep_recording);
+            material.bundle(&folder, &run, !run.keep_recording, written.clone());
             if written.out_of_memory.is_some() {
                 let _ = folder.link_out_of_memory();
             }

@@ -329,9 +329,9 @@ impl Record {
                 let _ = self.folder.link_out_of_memory();
             }
             tidy::remove_small(&material.processes, &self.folder.path);
-            run.headline = written.headline;
-            material.bundle(&self.folder, &run, !run.keep_recording);
-            page = Some(written.index).filter(|_| may && browser::has_audience());
+            run.headline = written.headline.clone();
+            page = Some(written.index.clone()).filter(|_| may && browser::has_audience());
+            material.bundle(&self.folder, &run, !run.keep_recording, written);
         }
         settle(run, &self.folder);
         page.as_deref().map(browser::open);

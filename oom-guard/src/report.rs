@@ -56,7 +56,7 @@ impl Material {
 
     /// Writes the bundle of a run that has ended, if there are recordings that it does not come from, and removes these if they
     /// are not to be kept.
-    pub fn bundle(&self, folder: &RunFolder, run: &Run, removes: bool) {
+    pub fn bundle(&self, folder: &RunFolder, run: &Run, removes: bool, report: Written) {
         if self.processes.iter().all(|process| process.bundled.is_some()) {
             return;
         }
@@ -67,7 +67,14 @@ impl Material {
         // A timeline less is no reason to lose the rest.
         let timeline = timeline::load(&folder.path).unwrap_or_default();
         let unrecorded = Unrecorded::load(&folder.path).unwrap_or_default();
-        let recordings = match bundle::write(&folder.path, &run, &self.processes, &timeline, &unrecorded) {
+        let recordings = match bundle::write(
+            &folder.path,
+            &run,
+            &self.processes,
+            &timeline,
+            &unrecorded,
+            Some(report),
+        ) {
             Ok(written) => written.recordings,
             Err(error) => return say(format!("{error}; the recordings stay")),
         };
@@ -184,8 +191,8 @@ pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     if subject.origin == Origin::Run {
         // One that is on another machine and cannot be asked may still have its own word to say.
         let settles = subject.supervisor == Supervisor::Gone && !run.report_written;
-        run.headline = written.headline;
-        material.bundle(folder, run, settles && !run.keep_recording);
+        run.headline = written.headline.clone();
+        material.bundle(folder, run, settles && !run.keep_recording, written);
         if settles {
             unsupervised::settle(subject.run, folder);
         }

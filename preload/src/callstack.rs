@@ -8,6 +8,7 @@ use crate::python::names::Name;
 use crate::python::waiting::Waiting;
 use crate::python::walk::{Frame, Link};
 use crate::python::{Look, Python};
+use crate::sys;
 use crate::tree::Tree;
 
 /// Links of the chain of frames that a callstack keeps, from the innermost on.
@@ -162,8 +163,13 @@ impl Callstacks {
     #[cold]
     fn of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
         let python = self.python.filter(Python::is_without)?;
+        let now = sys::monotonic_ns();
+        if let Some(node) = self.waiting.recent(now) {
+            return Some(node);
+        }
         let place = self.waiting.choose(|state| python.top(state))?;
         if let Some(node) = self.waiting.known(place) {
+            self.waiting.holds(now);
             return Some(node);
         }
         let (links, mut length, mut deeper) = (&mut self.links, 0, false);
@@ -186,6 +192,7 @@ impl Callstacks {
         let node = self.node(header, tree, live, length, deeper);
         careful(self, false);
         self.waiting.remember(place, node);
+        self.waiting.holds(now);
         (node != 0).then_some(node)
     }
 

@@ -10,13 +10,15 @@ use serde::Serialize;
 use super::{About, FILE, Head, MAGIC, VERSION, Written};
 use crate::error::Error;
 use crate::process::Process;
+use crate::report;
 use crate::run::Run;
 use crate::save::save;
 use crate::source::{KeptLines, Sources};
 use crate::timeline::Sample;
 use crate::unrecorded::Unrecorded;
 
-/// Writes `profile.fil` into a run folder. A recording that cannot be read is left out.
+/// Writes `profile.fil` into a run folder, after the report if there was one, whose source files are then not read again. A recording
+/// that cannot be read is left out.
 ///
 /// # Errors
 ///
@@ -27,10 +29,12 @@ pub fn write(
     processes: &[Process],
     timeline: &[Sample],
     unrecorded: &Unrecorded,
+    report: Option<report::Written>,
 ) -> Result<Written, Error> {
     let mut included = Vec::new();
     let path = save(folder, FILE, |out| {
-        included = to(out, run, processes, timeline, unrecorded)?;
+        let sources = report.map_or_else(|| Sources::of(run, processes), |report| report.sources);
+        included = put(out, run, processes, timeline, unrecorded, sources)?;
         Ok(())
     })?;
     let recordings = included.into_iter().map(|index| processes[index].path.clone());
@@ -52,6 +56,17 @@ pub fn to(
     timeline: &[Sample],
     unrecorded: &Unrecorded,
 ) -> io::Result<Vec<usize>> {
+    put(out, run, processes, timeline, unrecorded, Sources::of(run, processes))
+}
+
+fn put(
+    out: &mut dyn Write,
+    run: &Run,
+    processes: &[Process],
+    timeline: &[Sample],
+    unrecorded: &Unrecorded,
+    mut sources: Sources,
+) -> io::Result<Vec<usize>> {
     out.write_all(&MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
     let mut out = GzEncoder::new(out, Compression::fast());
@@ -61,7 +76,6 @@ pub fn to(
         unrecorded: unrecorded.clone(),
     };
     by_name(&mut out, &head)?;
-    let mut sources = Sources::of(run, processes);
     let mut lines = KeptLines::default();
     let mut included = Vec::new();
     for (index, process) in processes.iter().enumerate() {

@@ -45,6 +45,7 @@ fn bundled(folder: &Path, run: &Run) -> PathBuf {
         &processes,
         &timeline::load(folder).unwrap(),
         &Unrecorded::load(folder).unwrap(),
+        None,
     )
     .unwrap();
     assert_eq!(written.recordings.len(), processes.len());

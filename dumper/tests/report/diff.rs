@@ -174,9 +174,16 @@ fn a_bundle_is_compared_by_the_lines_that_it_has_brought_along() {
     let (old, new) = versions();
     let expected = old.diff(&new).unwrap().text();
     let processes = process::load(old.folder.path()).unwrap().0;
-    let path = dumper::bundle::write(old.folder.path(), &old.run, &processes, &[], &Unrecorded::default())
-        .unwrap()
-        .path;
+    let path = dumper::bundle::write(
+        old.folder.path(),
+        &old.run,
+        &processes,
+        &[],
+        &Unrecorded::default(),
+        None,
+    )
+    .unwrap()
+    .path;
     // The program has gone on.
     fs::write(old.folder.path().join("job.py"), NEW).unwrap();
     let bundle = dumper::bundle::read(Path::new(&path)).unwrap();

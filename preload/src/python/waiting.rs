@@ -5,6 +5,9 @@ use super::walk::Link;
 
 /// Threads that are remembered.
 const MOST: usize = 8;
+/// How long a choice holds if no thread of Python allocates meanwhile, in nanoseconds. A choice takes some system calls of half a
+/// microsecond, since another thread's frames may go while they are read.
+const HOLDS_NS: u64 = 200_000;
 
 /// A thread that has had a callstack of Python.
 #[derive(Clone, Copy)]
@@ -19,6 +22,8 @@ pub struct Waiting {
     candidates: [Candidate; MOST],
     /// Who was chosen last, where it was, and the node that led to.
     last: (u64, Link, u32),
+    /// When that was, by the monotonic clock; 0 if it holds no longer.
+    chosen_ns: u64,
 }
 
 impl Waiting {
@@ -31,17 +36,31 @@ impl Waiting {
         Self {
             candidates: [nobody; MOST],
             last: (0, Link::none(), 0),
+            chosen_ns: 0,
         }
     }
 
     /// For a new recording: the node means nothing there.
     pub fn start_over(&mut self) {
         self.last = (0, Link::none(), 0);
+        self.chosen_ns = 0;
+    }
+
+    /// The node that was chosen just now.
+    pub fn recent(&self, now_ns: u64) -> Option<u32> {
+        let is_recent = self.chosen_ns != 0 && now_ns.saturating_sub(self.chosen_ns) < HOLDS_NS;
+        (is_recent && self.last.2 != 0).then_some(self.last.2)
+    }
+
+    /// The node last remembered has been chosen again.
+    pub fn holds(&mut self, now_ns: u64) {
+        self.chosen_ns = now_ns;
     }
 
     /// The thread with this state has allocated.
     #[inline]
     pub fn was_active(&mut self, state: u64) {
+        self.chosen_ns = 0;
         let first = self.candidates[0].state;
         if first != state && state != 0 {
             self.move_to_front(state);
