@@ -75,7 +75,7 @@ impl Subject {
 
     fn of_run(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
         let workplace = Workplace::of(&folder);
-        let mut run = Run::load(&folder.path).unwrap_or_default();
+        let run = Run::load(&folder.path).unwrap_or_default();
         if workplace.is_missing() {
             let (place, host) = (workplace.path.display(), &run.host);
             return Err(Error::Report(format!(
@@ -83,28 +83,17 @@ impl Subject {
                 path.display()
             )));
         }
-        let material = readable(&workplace.path)?;
-        let supervisor = lock::supervisor(&folder.path);
-        let is_running = is_running(supervisor, &material, &run);
-        if !is_running && unsupervised::is_unjudged(&run) && folder::is_run(&folder.path) {
-            run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
-        }
-        Ok(Self {
-            path,
-            origin: Origin::Run,
-            timeline: timeline::load(&folder.path).unwrap_or_default(),
-            unrecorded: Unrecorded::load(&folder.path).unwrap_or_default(),
-            folder,
-            run,
-            material,
-            is_running,
-            supervisor,
-        })
+        Self::of_source(path, &workplace.path, Origin::Run, folder, run)
     }
 
     fn of_recording(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
-        let mut run = Run::load(&folder.path).unwrap_or_default();
-        let material = readable(&path)?;
+        let run = Run::load(&folder.path).unwrap_or_default();
+        Self::of_source(path.clone(), &path, Origin::Recording, folder, run)
+    }
+
+    /// Of the recordings that `source` is or holds; what else is known is in the folder.
+    fn of_source(path: PathBuf, source: &Path, origin: Origin, folder: RunFolder, mut run: Run) -> Result<Self, Error> {
+        let material = readable(source)?;
         let supervisor = lock::supervisor(&folder.path);
         let is_running = is_running(supervisor, &material, &run);
         if !is_running && unsupervised::is_unjudged(&run) && folder::is_run(&folder.path) {
@@ -112,7 +101,7 @@ impl Subject {
         }
         Ok(Self {
             path,
-            origin: Origin::Recording,
+            origin,
             timeline: timeline::load(&folder.path).unwrap_or_default(),
             unrecorded: Unrecorded::load(&folder.path).unwrap_or_default(),
             folder,

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use dumper::Unrecorded;
+use dumper::measured;
 use dumper::process::Process;
 use dumper::recording::State;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
@@ -54,11 +55,12 @@ pub fn remove_small(processes: &[Process], folder: &Path) {
     }
 }
 
-/// Removes recordings that a bundle has, but not those of processes that still write to them.
+/// Removes recordings that a bundle has, with what was measured of them, but not those of processes that still write to them.
 pub fn remove_bundled(recordings: &[PathBuf]) {
     for recording in recordings.iter().filter(|recording| !is_in_use(recording)) {
         // A file more is no trouble.
         let _ = fs::remove_file(recording);
+        let _ = fs::remove_file(measured::path(recording));
     }
 }
 

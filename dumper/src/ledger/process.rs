@@ -45,20 +45,7 @@ pub(super) fn resident(ledger: &mut Ledger, measured: &Measured) {
     let area = |area| measured.area(area).resident;
     ledger.add_to_total(measured.resident());
     held(ledger, kinds, |kind| measured.untouched(kind));
-    let shared = area(Area::Shared);
-    let held_shared = measured.blocks(Kind::Shared).resident.min(shared);
-    ledger.line(
-        "shared_blocks",
-        "shared memory that the program mapped",
-        Group::Held,
-        held_shared,
-    );
-    ledger.line(
-        "shared_other",
-        "other shared memory",
-        Group::Shared,
-        shared - held_shared,
-    );
+    shared(ledger, area(Area::Shared), measured.blocks(Kind::Shared).resident);
     rest(ledger, measured, area);
     ledger.line(
         "files",
@@ -69,6 +56,18 @@ pub(super) fn resident(ledger: &mut Ledger, measured: &Measured) {
     let own = area(Area::Own).saturating_add(measured.own_bytes);
     ledger.line("own", "fil-profile's library, tables and recording", Group::Own, own);
     inherited(ledger, measured);
+}
+
+/// Shared memory, of which the program has mapped so much itself.
+fn shared(ledger: &mut Ledger, all: u64, mapped: u64) {
+    let mapped = mapped.min(all);
+    ledger.line(
+        "shared_blocks",
+        "shared memory that the program mapped",
+        Group::Held,
+        mapped,
+    );
+    ledger.line("shared_other", "other shared memory", Group::Shared, all - mapped);
 }
 
 /// What a fork shares with its parent is the parent's, and nobody else accounts for it here.
@@ -91,20 +90,7 @@ pub(super) fn address_space(ledger: &mut Ledger, measured: &Measured) {
     let area = |area| measured.area(area).size;
     ledger.add_to_total(measured.areas.values().map(|extent| extent.size).sum());
     held(ledger, kinds, |_| 0);
-    let shared = area(Area::Shared);
-    let held_shared = kinds.of(Kind::Shared).bytes.min(shared);
-    ledger.line(
-        "shared_blocks",
-        "shared memory that the program mapped",
-        Group::Held,
-        held_shared,
-    );
-    ledger.line(
-        "shared_other",
-        "other shared memory",
-        Group::Shared,
-        shared - held_shared,
-    );
+    shared(ledger, area(Area::Shared), kinds.of(Kind::Shared).bytes);
     rest(ledger, measured, area);
     ledger.line("files", "files that are mapped", Group::Files, area(Area::Files));
     ledger.line(

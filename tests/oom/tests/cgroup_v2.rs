@@ -265,6 +265,7 @@ fn kills_throttling_and_pressure_are_told_apart() {
         folded.at(&here).abs_diff(report.ranked_at(&here)) <= 1,
         "{whole}{report}"
     );
+    assert!(folded.at(&here) >= LIMIT * 2 / 3, "{whole}{report}");
     let untouched = check("untouched");
     assert_eq!(
         (untouched.status(), untouched.counter("oom_kill")),
