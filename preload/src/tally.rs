@@ -26,22 +26,34 @@ pub struct Doubt {
     come: u64,
     /// Variance of what was alive at the peak and has gone.
     gone: u64,
+    /// Variance of all that has gone since the peak.
+    turned: u64,
 }
 
 impl Doubt {
     /// At a peak.
-    pub const NONE: Self = Self { come: 0, gone: 0 };
+    pub const NONE: Self = Self {
+        come: 0,
+        gone: 0,
+        turned: 0,
+    };
 
-    /// Standard errors by which a total has to be higher than the peak's to be a new peak. The highest of n independent estimates
-    /// of one and the same heap lies about √(2 ln n) standard errors above it: without this, a heap that stays the same would
-    /// have a peak that creeps up. With it, the peak of one that is replaced while it grows is at most so far behind.
-    const ERRORS: f64 = 4.0;
+    /// Standard errors by which a total has to be higher than the peak's to be a new peak, squared; to it comes 4 ln(1 + n)
+    /// once the heap has been replaced n times since. The highest of n independent estimates of one and the same heap lies about
+    /// √(2 ln n) standard errors above it: without this, a heap that stays the same would have a peak that creeps up. The chance
+    /// of that is about e^(−8) for the first time that it is replaced, and falls with n², so that the sum over all times is
+    /// small as well. The peak of a heap that is replaced while it grows is at most so many errors behind.
+    const ERRORS_SQUARED: f64 = 16.0;
 
     fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool) {
+        let variance = weight.variance;
         match (direction, was_in_peak) {
-            (Change::Add, _) => self.come = self.come.saturating_add(weight.variance),
-            (Change::Remove, true) => self.gone = self.gone.saturating_add(weight.variance),
-            (Change::Remove, false) => self.come = self.come.saturating_sub(weight.variance),
+            (Change::Add, _) => self.come = self.come.saturating_add(variance),
+            (Change::Remove, true) => self.gone = self.gone.saturating_add(variance),
+            (Change::Remove, false) => self.come = self.come.saturating_sub(variance),
+        }
+        if direction == Change::Remove {
+            self.turned = self.turned.saturating_add(variance);
         }
     }
 
@@ -51,9 +63,11 @@ impl Doubt {
         if self.gone == 0 {
             return true;
         }
-        let variance = self.come.saturating_add(self.gone) as f64 * VARIANCE_UNIT as f64;
-        let difference = higher_by as f64;
-        difference * difference > Self::ERRORS * Self::ERRORS * variance
+        let units = self.come.saturating_add(self.gone) as f64;
+        let errors_squared = higher_by as f64 * higher_by as f64 / (units * VARIANCE_UNIT as f64);
+        // What came and what went make the variance, so it is that of two heaps.
+        errors_squared > Self::ERRORS_SQUARED
+            && errors_squared > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + 2.0 * self.turned as f64 / units)
     }
 }
 
