@@ -74,6 +74,29 @@ impl Areas {
     }
 }
 
+/// A part of a mapped file that cannot be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwritable {
+    /// Its first byte.
+    pub start: u64,
+    /// The byte after its last.
+    pub end: u64,
+    /// Can it be executed?
+    pub is_code: bool,
+}
+
+/// Those of a process, by its maps.
+pub fn unwritable(maps: impl BufRead) -> Vec<Unwritable> {
+    let parts = parse(maps).into_iter();
+    let of_file = parts.filter(|part| part.path.starts_with('/') && matches!(&*part.access, "r--p" | "r-xp"));
+    let unwritable = of_file.map(|part| Unwritable {
+        start: part.start,
+        end: part.end,
+        is_code: part.access == "r-xp",
+    });
+    unwritable.collect()
+}
+
 fn parse(lines: impl BufRead) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for line in lines.split(b'\n').map_while(Result::ok) {

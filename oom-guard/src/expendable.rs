@@ -13,6 +13,17 @@ pub fn be_the_first_to_go() {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
 }
 
+/// Of a processor's time, in seconds, for what is done close to a limit: a report of 100,000 callstacks takes one.
+const MOST_SECONDS: u64 = 2;
+
+/// Ends this process when it has had [`MOST_SECONDS`]. Where a cgroup is full, whoever reads a page of a file takes it from another,
+/// who reads it again; as long as that goes on, the kernel neither kills nor lets anybody get on, and all of it is time of a processor.
+pub fn limit_effort() {
+    // No signal of the kernel's that means want of memory, and no core file.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = setrlimit(Resource::RLIMIT_CPU, MOST_SECONDS, RLIM_INFINITY);
+}
+
 /// Makes an allocation fail that would let this process grow by more than `room` bytes, and with it the process, silently:
 /// where the kernel kills everybody in a cgroup at once, it must not be for a report.
 pub fn limit_growth(room: u64) {
@@ -42,6 +53,17 @@ mod tests {
         };
         assert_eq!(grow_by(1 << 20), Some(End::Status(0)));
         assert_eq!(grow_by(64 << 20), Some(End::Signal(libc::SIGABRT)));
+    }
+
+    #[test]
+    fn a_process_that_takes_too_long_ends_and_not_as_if_it_had_been_killed_for_memory() {
+        let pid = process::apart(|| {
+            limit_effort();
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        assert_eq!(process::wait_for(pid.unwrap()), Some(End::Signal(libc::SIGXCPU)));
     }
 
     #[test]

@@ -152,7 +152,12 @@ impl Lookout {
         let near = self.look_at_once(None);
         if room.is_none() && !is_growing {
             let cost = processor_time().saturating_sub(began).saturating_mul(COST);
-            self.look_again = self.look_again.max(self.looked + cost.min(LONGEST_PAUSE));
+            let rest = cost.min(LONGEST_PAUSE);
+            self.look_again = self.look_again.max(self.looked + rest);
+            // At its limit, a job is short of pages for its own code, and each look takes some of them away.
+            if self.now.iter().any(|bound| kills(bound) && bound.is_near(0)) {
+                self.alarms.rest(rest);
+            }
         }
         near
     }

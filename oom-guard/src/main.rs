@@ -16,6 +16,7 @@ mod facts;
 mod family;
 mod filesystem;
 mod folder;
+mod footing;
 mod gauge;
 mod glass;
 mod headroom;

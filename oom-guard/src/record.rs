@@ -168,6 +168,9 @@ impl Record {
             Wanted::Failed => Occasion::AllocationFailed,
         };
         expendable::be_the_first_to_go();
+        if matches!(wanted, Wanted::Near(_)) {
+            expendable::limit_effort();
+        }
         let why = match wanted {
             Wanted::Near(_) => Some("close to the limit"),
             Wanted::Requested | Wanted::Terminating(_) => Some("when a report was asked for"),
@@ -214,6 +217,7 @@ impl Record {
     /// Measures what is in memory, and returns an exit status.
     pub fn measure(&self, why: Why) -> i32 {
         expendable::be_the_first_to_go();
+        expendable::limit_effort();
         let (occasion, failed) = match why {
             Why::Failed(pid) => ("when an allocation failed", Some(pid)),
             Why::Grown => ("in passing", None),

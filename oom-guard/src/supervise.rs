@@ -20,6 +20,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 use crate::doorbell::{Doorbell, Ring};
 use crate::evidence::Evidence;
 use crate::exit::End;
+use crate::footing;
 use crate::glass::Glass;
 use crate::lookout::{Lookout, Near};
 use crate::measurer::Measurer;
@@ -306,6 +307,7 @@ impl Duties<'_> {
             };
             self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
+            footing::keep();
         }
     }
 

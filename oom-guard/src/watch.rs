@@ -180,7 +180,12 @@ impl Alarms {
             hung.rings += u64::from(is_ring);
             self.out_of_memory |= is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
         }
-        self.resting_until = Some(Instant::now() + REST);
+        self.rest(REST);
+    }
+
+    /// Hears nothing for at least so long.
+    pub fn rest(&mut self, time: Duration) {
+        self.resting_until = self.resting_until.max(Some(Instant::now() + time));
     }
 
     /// Hears what has rung during a rest: the job has ended, and that may have been why.

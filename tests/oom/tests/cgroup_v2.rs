@@ -43,6 +43,10 @@ echo +memory > $cgroups/cgroup.subtree_control
 # What is larger than so little memory shall not be refused.
 echo 1 > /proc/sys/vm/overcommit_memory
 
+# The first to read a page of a file has it counted; a full cgroup that has all the programs' pages fights for them, with us or without.
+"$fil" -o /mnt/before run $python $victims/lives_within.py untouched > /mnt/out/before 2>&1
+rm -r /mnt/before
+
 cgroup parent memory.max=$limit
 echo +memory > $cgroups/parent/cgroup.subtree_control
 cgroup parent/leaf
