@@ -20,67 +20,118 @@ pub enum Change {
 /// How far the total can be from what it was at the peak by the chance of sampling alone. What was sampled before the peak and is
 /// still alive is in both totals; so a heap that only grows has no doubt, and one that is replaced while it stays the same has the
 /// more of it.
+///
+/// The highest of n independent estimates of one and the same heap lies about √(2 ln n) standard errors above it. So that a heap
+/// which stays the same has no peak that creeps up, a total is a new peak if it is higher by more than chance explains, or if the
+/// heap has been higher on an average that the total at this moment has no part in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Doubt {
-    /// Variance of what has come since the peak and is alive, in units of [`VARIANCE_UNIT`] bytes².
+    /// Variance of what is alive, in units of [`VARIANCE_UNIT`] bytes².
+    alive: u64,
+    /// Variance of what has come since the peak and is alive.
     come: u64,
     /// Variance of what was alive at the peak and has gone.
     gone: u64,
-    /// Variance of all that has gone since the peak.
+    /// Variance of what has gone since the heap was last taken to have been replaced.
     turned: u64,
+    /// How often the heap has been replaced since the peak.
+    replaced: u64,
+    /// Sum of the totals at the last of these times, at most [`Doubt::AVERAGED`].
+    sum: u64,
+    /// Their average was well above the peak.
+    is_surpassed: bool,
 }
 
 impl Doubt {
-    /// At a peak.
+    /// Nothing is alive.
     pub const NONE: Self = Self {
+        alive: 0,
         come: 0,
         gone: 0,
         turned: 0,
+        replaced: 0,
+        sum: 0,
+        is_surpassed: false,
     };
 
     /// Standard errors by which a total has to be higher than the peak's to be a new peak, squared; to it comes 4 ln(1 + n)
-    /// once the heap has been replaced n times since. The highest of n independent estimates of one and the same heap lies about
-    /// √(2 ln n) standard errors above it: without this, a heap that stays the same would have a peak that creeps up. The chance
-    /// of that is about e^(−8) for the first time that it is replaced, and falls with n², so that the sum over all times is
-    /// small as well. The peak of a heap that is replaced while it grows is at most so many errors behind.
+    /// once the heap has been replaced n times since. That this happens by chance has a probability of about e^(−8) for the first
+    /// time that a heap is replaced, which falls with n², so that the sum over all times is small as well.
     const ERRORS_SQUARED: f64 = 16.0;
+    /// Independent totals that are averaged. What the heap holds for so long is known three times as well as by one of them.
+    const AVERAGED: u64 = 8;
+    /// Standard errors of one total by which the average has to be above the peak, squared. So the peak is at most so far behind.
+    const AVERAGE_ERRORS_SQUARED: f64 = 1.5 * 1.5;
 
-    fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool) {
+    /// Something has come or gone, and there are so many bytes now.
+    #[inline]
+    fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool, total: u64, peak: u64) {
         let variance = weight.variance;
-        match (direction, was_in_peak) {
-            (Change::Add, _) => self.come = self.come.saturating_add(variance),
-            (Change::Remove, true) => self.gone = self.gone.saturating_add(variance),
-            (Change::Remove, false) => self.come = self.come.saturating_sub(variance),
+        if direction == Change::Add {
+            self.alive = self.alive.saturating_add(variance);
+            self.come = self.come.saturating_add(variance);
+            return;
         }
-        if direction == Change::Remove {
-            self.turned = self.turned.saturating_add(variance);
+        self.alive = self.alive.saturating_sub(variance);
+        if was_in_peak {
+            self.gone = self.gone.saturating_add(variance);
+        } else {
+            self.come = self.come.saturating_sub(variance);
+        }
+        self.turned = self.turned.saturating_add(variance);
+        if self.turned > self.alive {
+            self.is_replaced(total, peak);
+        }
+    }
+
+    #[cold]
+    fn is_replaced(&mut self, total: u64, peak: u64) {
+        self.turned = 0;
+        self.replaced += 1;
+        self.sum = self.sum.saturating_add(total);
+        if self.replaced.is_multiple_of(Self::AVERAGED) {
+            let above = (self.sum / Self::AVERAGED).saturating_sub(peak);
+            self.is_surpassed = errors_squared(above, self.alive) > Self::AVERAGE_ERRORS_SQUARED;
+            self.sum = 0;
         }
     }
 
     /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
     #[inline]
     fn allows(self, higher_by: u64) -> bool {
-        if self.gone == 0 {
+        if self.gone == 0 || self.is_surpassed {
             return true;
         }
-        let units = self.come.saturating_add(self.gone) as f64;
-        let errors_squared = higher_by as f64 * higher_by as f64 / (units * VARIANCE_UNIT as f64);
-        // What came and what went make the variance, so it is that of two heaps.
-        errors_squared > Self::ERRORS_SQUARED
-            && errors_squared > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + 2.0 * self.turned as f64 / units)
+        let errors = errors_squared(higher_by, self.come.saturating_add(self.gone));
+        errors > Self::ERRORS_SQUARED && errors > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
     }
+
+    /// This is the peak.
+    fn settle(&mut self) {
+        *self = Self {
+            alive: self.alive,
+            ..Self::NONE
+        };
+    }
+}
+
+/// A difference in standard errors, squared.
+fn errors_squared(difference: u64, variance: u64) -> f64 {
+    difference as f64 * difference as f64 / (variance as f64 * VARIANCE_UNIT as f64)
 }
 
 /// Changes a site and the totals; the caller holds the lock. `epoch` is the peak's when the block was allocated.
 pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, direction: Change, epoch: u32) {
     let sequence = begin(header);
     shift_all(header, site, weight, direction);
-    doubt.follow(weight, direction, epoch != header.peak_epoch.load(Relaxed));
+    let was_in_peak = epoch != header.peak_epoch.load(Relaxed);
+    let [total, peak] = [&header.live_bytes, &header.peak_bytes].map(|bytes| bytes.load(Relaxed));
+    doubt.follow(weight, direction, was_in_peak, total, peak);
     if direction == Change::Add
         && let Some(higher_by @ 1..) = higher_by(header)
         && doubt.allows(higher_by)
     {
-        *doubt = Doubt::NONE;
+        doubt.settle();
         take_peak(header, true);
     }
     end(header, sequence);
@@ -259,6 +310,32 @@ mod tests {
         }
         let ratio = heap.peak_ratio();
         assert!((0.96..1.05).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn a_heap_that_is_a_little_larger_for_long_has_the_larger_peak() {
+        const ERROR: f64 = 0.011;
+        let replace = |heap: &mut Heap, rounds: std::ops::Range<usize>| {
+            for round in rounds {
+                heap.free(round.wrapping_mul(0x9E37_79B9) % heap.sampled.len());
+                heap.allocate();
+            }
+        };
+        let ratios = (1..=8).map(|seed| {
+            let mut heap = Heap::new(seed);
+            (0..BLOCKS).for_each(|_| heap.allocate());
+            replace(&mut heap, 0..10 * BLOCKS);
+            (0..BLOCKS / 20).for_each(|_| heap.allocate());
+            replace(&mut heap, 0..20 * BLOCKS);
+            heap.peak_ratio()
+        });
+        let ratios: Vec<f64> = ratios.collect();
+        assert!(
+            ratios.iter().all(|ratio| (ratio - 1.0).abs() < 3.0 * ERROR),
+            "{ratios:?}"
+        );
+        let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
+        assert!((mean - 1.0).abs() < ERROR, "{ratios:?}");
     }
 
     #[test]
