@@ -1,8 +1,9 @@
 //! Growing arrays in private memory of our own, for tables that only the running process needs.
 #![expect(unsafe_code, reason = "makes slices of mapped memory")]
 
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ops::{Deref, DerefMut};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::sys;
@@ -48,6 +49,16 @@ impl<T: Plain> Array<T> {
         let start = sys::map_anonymous(bytes).ok()?.cast();
         OWN_BYTES.fetch_add(bytes, Relaxed);
         Some(Self { start, length })
+    }
+
+    /// Has this element fetched into the caches while something else is done; no more than a hint.
+    #[inline]
+    pub fn expect(&self, index: usize) {
+        if let Some(element) = self.get(index) {
+            let address = ptr::from_ref(element).cast();
+            // SAFETY: it only asks for memory that is ours.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        }
     }
 
     /// Makes it longer, with zeros at the end; `false`, and nothing has changed, if the system has no memory for it.

@@ -148,6 +148,13 @@ impl Live {
         ((place(address) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask
     }
 
+    /// A block at this address will be inserted soon. The table of a large heap is in no cache.
+    #[inline]
+    pub fn expect(&self, address: u64) {
+        let mask = self.entries.len().wrapping_sub(1);
+        self.entries.expect(self.home(address, mask));
+    }
+
     fn position(&self, address: u64) -> Option<usize> {
         let mask = self.entries.len().checked_sub(1)?;
         let mut at = self.home(address, mask);

@@ -226,6 +226,7 @@ impl State {
     #[inline]
     pub fn add(&mut self, address: u64, bytes: u64, chance: Chance, kind: Kind) {
         let Some(header) = self.recording() else { return };
+        self.live.expect(address);
         let node = self.callstack();
         let site = self.tree.site(header, node);
         if bytes < LARGE_BYTES.load(Relaxed) && self.live.has_shadow(address, bytes) {

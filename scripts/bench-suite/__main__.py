@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import curves
 import environment
 import killed
 import plot
@@ -52,6 +53,7 @@ def parse(arguments):
     parser.add_argument("--python", default="python3", metavar="PATH", help="the Python of the workloads (python3)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the results go (target/bench)")
     parser.add_argument("--continue", dest="again", action="store_true", help="keep what an earlier run has measured")
+    parser.add_argument("--curves", action="store_true", help="what it takes as a job grows, by the scale tests (half an hour)")
     parser.add_argument("--list", action="store_true", help="the workloads and tools, without running any")
     return parser.parse_args(arguments)
 
@@ -74,6 +76,9 @@ def main():
     folder = (options.output or target / "bench").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     (target / "bench").mkdir(exist_ok=True)
+    if options.curves:
+        (folder / "curves.svg").write_text(curves.measure(environment.ROOT, say))
+        return say(f"written: {folder / 'curves.svg'}")
 
     python = environment.prepare(options.python, target / "bench", say)
     inputs = environment.inputs(python, target / "bench", say)
