@@ -70,6 +70,8 @@ pub struct Callstacks {
     name: Name,
     /// Whose line a thread without Python works for.
     waiting: Waiting,
+    /// Links looked at since [`Callstacks::take_walked`].
+    walked: u64,
     /// The node for callstacks without a Python frame; 0 until needed.
     no_python: u32,
 }
@@ -88,6 +90,7 @@ impl Callstacks {
             file: Name::new(),
             name: Name::new(),
             waiting: Waiting::new(),
+            walked: 0,
             no_python: 0,
         }
     }
@@ -99,6 +102,11 @@ impl Callstacks {
         self.functions.fill(NO_CODE);
         self.waiting.start_over();
         self.no_python = 0;
+    }
+
+    /// How many links of chains of frames have been looked at since this was asked last.
+    pub fn take_walked(&mut self) -> u64 {
+        core::mem::take(&mut self.walked)
     }
 
     /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
@@ -136,6 +144,7 @@ impl Callstacks {
                 !deeper
             })
         });
+        self.walked += length.max(known.len()) as u64;
         let node = match look {
             Look::Unchanged => known.last().map_or(0, |step| step.node),
             Look::WentOn(link) => self.go_on(header, tree, live, link),

@@ -429,7 +429,7 @@ impl State {
         }
         let now = sys::monotonic_ns();
         let took = now.saturating_sub(core::mem::replace(&mut self.tuned_ns, now));
-        self.budget.spend(took);
+        self.budget.spend(took, self.callstacks.take_walked());
         let log2 = sampler::interval_log2(
             INTERVAL_LOG2.load(Relaxed),
             header.peak_bytes.load(Relaxed),

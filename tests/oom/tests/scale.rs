@@ -132,7 +132,7 @@ fn any_number_of_allocations() {
 /// Each round replaces all of the heap. A week of a program that replaces its 20 MiB twenty times a second is 12 million rounds.
 #[test]
 fn a_heap_that_stays_the_same_for_a_week() {
-    let rounds = points(&[0, 30, 300], &[1000, 10_000]);
+    let rounds = points(&[0, 30, 300], &[1000, 3000]);
     for (_, footprint) in curve("rounds in which 20 MiB are replaced", rounds, |rounds| {
         python("steady.py", &[20, rounds])
     }) {
