@@ -225,6 +225,7 @@ mod tests {
             place: place.to_owned(),
             caller: caller.map(str::to_owned),
             resident: None,
+            growth: None,
             held: Tally {
                 bytes: 1 << 30,
                 ..Tally::default()

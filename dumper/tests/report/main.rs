@@ -7,6 +7,7 @@ mod diff;
 mod family;
 mod formats;
 mod golden;
+mod growth;
 mod job;
 mod json;
 mod many;

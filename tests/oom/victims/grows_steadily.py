@@ -1,0 +1,19 @@
+"""Holds 20 MiB from the start, 10 MiB that it replaces again and again, and more the longer it runs: 40 MiB in the end."""
+
+import time
+
+RUNS = 1.2
+BLOCK = 1000
+
+old = [bytes(BLOCK) for _ in range(20 * 1024)]  # OLD
+churned = [None] * (10 * 1024)
+steady = []
+begin, turn, ran = time.monotonic(), 0, 0.0
+while ran < RUNS:
+    ran = time.monotonic() - begin
+    while len(steady) < 40 * 1024 * ran / RUNS:
+        steady.append(bytes(BLOCK))  # STEADY
+    for _ in range(100):
+        churned[turn * 7919 % len(churned)] = bytes(BLOCK)  # CHURNED
+        turn += 1
+print(len(old), len(churned), len(steady))
