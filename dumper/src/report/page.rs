@@ -7,6 +7,7 @@ mod head;
 mod ledger;
 mod lines;
 mod listing;
+mod phases;
 mod policy;
 mod rows;
 mod together;
@@ -32,6 +33,7 @@ use crate::units::Bytes;
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
 use ledger::Ledger;
+use phases::PhaseRow;
 use rows::{EventRow, ProcessRow, ViewPart};
 use view::View;
 
@@ -98,9 +100,12 @@ fn page(
         hints: hints.unwrap_or_default(),
         concerns: rows::concerns(account),
         chart: chart.as_ref().map(Chart::words),
+        phases: phases::phases(account),
         ledger: Ledger::of(account, timeline),
         views: views.iter().map(|view| rows::view(view, account)).collect(),
         processes: account.listed.iter().map(rows::process).collect(),
+        has_ranks: account.listed.iter().any(|listed| listed.facts.rank.is_some()),
+        has_heirs: account.listed.iter().any(|listed| listed.facts.inherited_bytes > 0),
         folded: rows::folded(&account.folded),
         family: family::sentences(account),
         process_tree: has_files && account.process_tree.is_some(),
@@ -142,9 +147,13 @@ struct Page<'a> {
     hints: Vec<Hint>,
     concerns: Vec<String>,
     chart: Option<String>,
+    phases: Vec<PhaseRow>,
     ledger: Option<Ledger>,
     views: Vec<ViewPart>,
     processes: Vec<ProcessRow>,
+    /// Whether any of them has a rank, or inherited memory.
+    has_ranks: bool,
+    has_heirs: bool,
     folded: Option<String>,
     family: Vec<String>,
     process_tree: bool,

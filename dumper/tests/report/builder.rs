@@ -182,6 +182,12 @@ impl Builder {
         self.event(EventKind::Trouble, trouble as u32, bytes, 0, STARTED_NS + 1_000_000);
     }
 
+    /// A phase that the job has named, and its highest total.
+    pub fn phase(&mut self, name: &str, bytes: u64, after_ns: u64) {
+        let name = self.string(name);
+        self.event(EventKind::Mark, name, bytes, 0, STARTED_NS + after_ns);
+    }
+
     pub fn event(&mut self, kind: EventKind, detail: u32, bytes: u64, node: u32, time_ns: u64) {
         let begin = offset_of!(Header, ring) + self.events as usize % EVENT_SLOTS * size_of::<Event>();
         self.events += 1;

@@ -17,4 +17,5 @@ mod page;
 mod pictures;
 mod protobuf;
 mod stacks;
+mod tables;
 mod verdicts;

@@ -56,9 +56,11 @@ pub(super) struct SiteRow {
 
 pub(super) struct ProcessRow {
     pub(super) pid: u32,
+    pub(super) rank: String,
     pub(super) command: String,
     pub(super) python: String,
     pub(super) peak: String,
+    pub(super) inherited: String,
     pub(super) failures: String,
     pub(super) state: &'static str,
 }
@@ -163,12 +165,17 @@ pub(super) fn process(listed: &Listed) -> ProcessRow {
     let facts = &listed.facts;
     ProcessRow {
         pid: facts.pid,
+        rank: facts.rank.map(|rank| rank.to_string()).unwrap_or_default(),
         command: command(&facts.command.join(" ")),
         python: facts
             .python
             .map(|(major, minor)| format!("{major}.{minor}"))
             .unwrap_or_default(),
         peak: Bytes(facts.peak_bytes).to_string(),
+        inherited: match facts.inherited_bytes {
+            0 => String::new(),
+            bytes => Bytes(bytes).to_string(),
+        },
         failures: match facts.failures {
             0 => String::new(),
             failures => failures.to_string(),
