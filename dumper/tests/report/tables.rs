@@ -76,7 +76,7 @@ fn ranks_and_what_was_inherited_are_columns_where_there_are_any() {
     assert_eq!(with[1][..4], ["7", "", "30.0 MiB", ""]);
     assert_eq!(with[2][..4], ["8", "3", "30.0 MiB", "5.0 MiB"]);
     let without = rows(&page(vec![process(7, "job.py")], ""), "processes");
-    assert_eq!(without[0][..3], ["pid", "peak", "failed allocations"]);
+    assert_eq!(without[0][..3], ["pid", "peak", "Python"]);
 }
 
 #[test]

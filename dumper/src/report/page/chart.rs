@@ -72,9 +72,9 @@ impl Chart {
         ];
         Some(Chart {
             seconds: timeline.iter().map(|sample| sample.seconds).collect(),
-            series: processes(account, timeline)
+            series: series
                 .into_iter()
-                .chain(series)
+                .chain(processes(account, timeline))
                 .filter(|series| series.bytes.iter().any(Option::is_some))
                 .collect(),
             marks: marks(account, timeline),

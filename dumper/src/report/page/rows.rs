@@ -126,9 +126,15 @@ fn site(site: &Site, all: u64) -> SiteRow {
         },
         percent: (share.fraction() * 100.0).round() as u64,
         resident: site.resident.unwrap_or(0),
-        resident_shown: site.resident.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default(),
+        resident_shown: match site.resident {
+            Some(bytes) if site.own.bytes > 0 => Bytes(bytes).to_string(),
+            _ => String::new(),
+        },
         growth: growth.bytes,
-        growth_shown: signed(growth.bytes),
+        growth_shown: match (growth.bytes, site.own.bytes) {
+            (0, 0) => String::new(),
+            (bytes, _) => signed(bytes),
+        },
         growth_error: error(growth.error()),
         total: site.total.bytes,
         total_shown: shown(site.total.bytes),
