@@ -11,11 +11,11 @@ need_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 }
 
-# wish COMMAND:PACKAGE…: as `need`, for what there should be but can be done without; only root has a use for it.
+# wish COMMAND:PACKAGE…: or the file that it brings; as `need`, for what there should be but can be done without; only root has a use for it.
 wish() {
     local pair missing=()
     for pair; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+        command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair#*:}")
     done
     if [ "$(id -u)" = 0 ] && [ ${#missing[@]} != 0 ]; then
         (install_packages "${missing[@]}") || echo "going on without ${missing[*]}" >&2

@@ -1,6 +1,7 @@
 //! The one model that every report is drawn from: who held how much at one moment, by callstack.
 
 mod condensed;
+mod growth;
 mod hottest;
 mod own_lines;
 mod resident;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::label::Call;
 use crate::recording::{Recording, Tally};
 
+pub use growth::Grown;
 pub use hottest::Hot;
 
 /// The moments that a recording knows.

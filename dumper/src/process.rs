@@ -42,6 +42,11 @@ impl Process {
         cut(&printable(name.unwrap_or("unknown program")), 40).into_owned()
     }
 
+    /// `process 12 (load.py)`.
+    pub fn who(&self) -> String {
+        format!("process {} ({})", self.facts.pid, self.name())
+    }
+
     /// Reads the whole recording, as it is now and as it wants to be shown, and what is wrong with it.
     ///
     /// # Errors

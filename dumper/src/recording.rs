@@ -32,7 +32,7 @@ pub use facts::{Facts, Failure, State};
 pub(crate) use joined::Joined;
 pub use kinds::{ByKind, Held, Kinds};
 pub(crate) use rows::Rows;
-pub use sites::{Site, Tally};
+pub use sites::{Growth, Site, Tally};
 
 use bytes::{u32_at, u64_at};
 use names::{Names, Resolver};

@@ -96,6 +96,7 @@ fn summarize(words: &mut [u64], header: &Header, shown: &Shown, [now, peak, fail
     put(words, offset_of!(Header, peak_time_ns), peak_time_ns);
     put_small(words, offset_of!(Header, peak_epoch), 1);
     put_small(words, offset_of!(Header, oom_epoch), has_failed as u32);
+    put_small(words, offset_of!(Header, earlier_epoch), 0);
     put(words, offset_of!(Header, oom_live_bytes), failed);
     put_small(words, offset_of!(Header, state), recording::STATE_ENDED);
     let failures = match shown {

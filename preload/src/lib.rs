@@ -9,7 +9,7 @@
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`kinds`], [`windows`], [`phases`], [`copy`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`earlier`], [`kinds`], [`windows`], [`phases`], [`copy`],
 //!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -27,6 +27,7 @@ mod callstack;
 mod chunk;
 mod copy;
 mod doorbell;
+mod earlier;
 mod emergency;
 mod errno;
 mod events;

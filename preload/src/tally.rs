@@ -3,10 +3,10 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU64, fence};
 
-use recording::{Header, Site, Snapshot, Tally, VARIANCE_UNIT};
+use recording::{Header, Site, Snapshot, VARIANCE_UNIT};
 
 use crate::sampler::Weight;
-use crate::{phases, sys, windows};
+use crate::{earlier, phases, sys, windows};
 
 /// The direction of a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,8 +165,9 @@ fn end(header: &Header, sequence: u64) {
 #[inline(always)]
 fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
     windows::before(site);
-    keep(&site.peak, header.peak_epoch.load(Relaxed), &site.live);
-    keep(&site.oom, header.oom_epoch.load(Relaxed), &site.live);
+    keep(&site.peak, header.peak_epoch.load(Relaxed), site);
+    keep(&site.oom, header.oom_epoch.load(Relaxed), site);
+    earlier::keep(site, header.earlier_epoch.load(Relaxed));
     shift(&site.live.bytes, weight.bytes, direction);
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
@@ -189,7 +190,9 @@ fn higher_by(header: &Header) -> Option<u64> {
 fn take_peak(header: &Header, read_clock: bool) {
     header.peak_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
     if read_clock {
-        header.peak_time_ns.store(sys::now_ns(true), Relaxed);
+        let now = sys::now_ns(true);
+        header.peak_time_ns.store(now, Relaxed);
+        earlier::pass(header, now);
     }
     header.peak_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
     let epoch = header.peak_epoch.load(Relaxed).wrapping_add(1).max(1);
@@ -197,11 +200,13 @@ fn take_peak(header: &Header, read_clock: bool) {
 }
 
 #[inline(always)]
-fn keep(snapshot: &Snapshot, epoch: u32, live: &Tally) {
+fn keep(snapshot: &Snapshot, epoch: u32, site: &Site) {
     if snapshot.epoch.load(Relaxed) != epoch {
-        snapshot.saved.bytes.store(live.bytes.load(Relaxed), Relaxed);
-        snapshot.saved.blocks.store(live.blocks.load(Relaxed), Relaxed);
-        snapshot.saved.variance.store(live.variance.load(Relaxed), Relaxed);
+        let earlier = site.earlier_epoch.load(Relaxed);
+        snapshot.earlier_epoch.store(earlier, Relaxed);
+        snapshot.saved.bytes.store(site.live.bytes.load(Relaxed), Relaxed);
+        snapshot.saved.blocks.store(site.live.blocks.load(Relaxed), Relaxed);
+        snapshot.saved.variance.store(site.live.variance.load(Relaxed), Relaxed);
         snapshot.epoch.store(epoch, Release);
     }
 }

@@ -21,7 +21,7 @@
 //! |-----------|--------------|------|-----------------------------------------------------------------|
 //! | nodes     | [`Node`]     | 16   | the root; its parent is itself                                  |
 //! | functions | [`Function`] | 16   | none; the root's function                                       |
-//! | sites     | [`Site`]     | 96   | the overflow site: what no longer found a place, nor its callers  |
+//! | sites     | [`Site`]     | 128  | the overflow site: what no longer found a place, nor its callers  |
 //! | blocks    | [`Block`]    | 24   | an ordinary slot                                                |
 //! | strings   | bytes        | 1    | offset 0 is the empty string                                    |
 //!
@@ -41,6 +41,14 @@
 //! and `header.oom_epoch` at every failed allocation that defines "the moment it ran out". Before a site's `live` changes, each of its [`Snapshot`]s whose `epoch` differs from
 //! the header's takes a copy of `live` and the header's epoch. So the tally at the snapshot is `saved` where the epochs
 //! agree and `live` elsewhere. Epoch 0 means that there has been no such moment.
+//!
+//! # Earlier moments
+//!
+//! What has grown is told by comparing with a moment before. `header.earlier_epoch` goes up at a new highest total, if the process
+//! has run for 7/5 of the time that it had run for when it last did. Moment `e` began at `header.earlier_ns[e % 2]`, and of the two
+//! last ones the sites keep what they held: as above, but that `site.earlier[e % 2]` holds what was saved for `e`, and that
+//! `site.earlier_epoch` stands for both. So the one before the last, the one to compare with, lies between 1/2 and 3/4 of the time
+//! in which the total has risen, and never after the peak. A site that has not changed since has grown by nothing, exactly.
 //!
 //! # Kinds
 //!
@@ -80,7 +88,11 @@ pub const MAGIC: [u8; 8] = *b"OOMREC\n\0";
 /// * 1: the first.
 /// * 2: sums by kind of memory, the arenas at the snapshots, and where the supervisor says that it has measured, all behind the
 ///   ring of events; kinds in [`Block::flags`], and mappings among the blocks. A file of version 1 has zeros in their places.
+///   Earlier moments: a site of version 1 ends before them, and is [`SITE_BYTES_1`] long.
 pub const VERSION: u32 = 2;
+
+/// Size of a [`Site`] in a file of version 1.
+pub const SITE_BYTES_1: usize = 96;
 
 /// Bytes before the first chunk.
 pub const HEADER_BYTES: usize = 64 * 1024;
@@ -161,8 +173,8 @@ pub struct Tally {
 pub struct Snapshot {
     /// The epoch that `saved` belongs to.
     pub epoch: AtomicU32,
-    /// Zero.
-    pub reserved: AtomicU32,
+    /// The site's `earlier_epoch` then: whether it had changed since an earlier moment.
+    pub earlier_epoch: AtomicU32,
     /// The tally at that epoch's beginning.
     pub saved: Tally,
 }
@@ -195,20 +207,32 @@ pub struct Function {
     pub reserved: AtomicU32,
 }
 
-/// What one node has allocated itself and not freed.
+/// What a site held at an earlier moment: as a [`Tally`], without the blocks.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// Estimated bytes.
+    pub bytes: AtomicU64,
+    /// Variance of `bytes`, in units of [`VARIANCE_UNIT`] bytes².
+    pub variance: AtomicU64,
+}
+
+/// What one node has allocated itself and not freed. Two cache lines.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Site {
     /// The node; 0 for the overflow site.
     pub node: AtomicU32,
-    /// Zero.
-    pub reserved: AtomicU32,
+    /// See "Earlier moments".
+    pub earlier_epoch: AtomicU32,
     /// Now.
     pub live: Tally,
     /// At the highest total.
     pub peak: Snapshot,
     /// At the failed allocation.
     pub oom: Snapshot,
+    /// See "Earlier moments".
+    pub earlier: [Earlier; 2],
 }
 
 /// A large live block or mapping, recorded exactly.
@@ -436,14 +460,16 @@ pub struct Header {
     /// The last `oom_epoch` for which the supervisor has measured what is resident. The one field that the writer leaves alone:
     /// it waits for it, for a while.
     pub measured_epoch: AtomicU32,
-    /// Zero.
-    pub reserved: AtomicU32,
+    /// See "Earlier moments".
+    pub earlier_epoch: AtomicU32,
+    /// When they began, nanoseconds since the Unix epoch.
+    pub earlier_ns: [AtomicU64; 2],
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Node>() == 16);
 const _: () = assert!(size_of::<Function>() == 16);
-const _: () = assert!(size_of::<Site>() == 96);
+const _: () = assert!(size_of::<Site>() == 128);
 const _: () = assert!(size_of::<Block>() == 24);
 const _: () = assert!(size_of::<KindSum>() == 56);
 const _: () = assert!(MAX_FILE_BYTES <= 64 * 1024 * 1024);

@@ -9,7 +9,9 @@ use super::bytes::{Bytes, u32_at, u64_at};
 use super::coded;
 use super::events::{self, Event};
 use super::kinds::Kinds;
+use super::sites;
 use super::tables::Tables;
+use crate::call_tree::Moment;
 use crate::damage::Findings;
 
 /// One process, as its recording's header describes it.
@@ -60,6 +62,8 @@ pub struct Facts {
     pub rank: Option<u32>,
     /// What happened, oldest first.
     pub events: Vec<Event>,
+    /// When the earlier moment was that growth is counted from, nanoseconds since the Unix epoch; none if there is no such moment.
+    pub earlier_ns: Option<u64>,
 }
 
 /// How far a process got, as far as it could still say.
@@ -149,11 +153,23 @@ impl Facts {
             inherited_bytes: large(offset_of!(Header, inherited_bytes)),
             rank: small(offset_of!(Header, rank)).checked_sub(1),
             events: events::read(header, tables, nodes, found),
+            earlier_ns: sites::earlier_ns(header),
         }
     }
 }
 
 impl Facts {
+    /// How long the process had run at the moment that growth is counted from, in seconds; none where that was not before this one.
+    pub fn growth_since(&self, moment: Moment) -> Option<f64> {
+        let until = match moment {
+            Moment::Live => u64::MAX,
+            Moment::Peak => self.peak_time_ns,
+            Moment::OutOfMemory => self.failure.as_ref()?.time_ns,
+        };
+        let since = self.earlier_ns.filter(|since| *since < until)?;
+        Some(since.saturating_sub(self.started_ns) as f64 / 1e9)
+    }
+
     /// The phases that the job has named, in the order of their beginning: name, and highest total in bytes.
     pub fn phases(&self) -> impl Iterator<Item = (&str, u64)> {
         let marks = self.events.iter().filter(|event| event.kind == Some(EventKind::Mark));

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table};
+use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, SITE_BYTES_1, Table};
 
 use super::bytes::{Bytes, u32_at};
 use crate::damage::{Damage, Findings};
@@ -12,6 +12,7 @@ pub(super) struct Tables<'a, B: Bytes + ?Sized> {
     file: &'a B,
     chunks: [Vec<Chunk>; Table::ALL.len()],
     published: [usize; Table::ALL.len()],
+    version: u32,
 }
 
 /// A chunk, as far as it is in the file.
@@ -65,6 +66,7 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
             file,
             chunks,
             published: Table::ALL.map(|table| u32_at(header, counts + 4 * slot(table)) as usize),
+            version: u32_at(header, offset_of!(Header, version)),
         };
         for table in Table::ALL {
             let (published, present) = (tables.published[slot(table)], tables.present(table));
@@ -83,7 +85,7 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
     pub(super) fn each(&self, table: Table, mut take: impl FnMut(usize, &[u8])) {
         let mut id = 0;
         for chunk in &self.chunks[slot(table)] {
-            let size = table.record_bytes();
+            let size = self.record_bytes(table);
             let records = (chunk.length / size).min(self.present(table) - id);
             if records == 0 {
                 break;
@@ -101,8 +103,15 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
     /// How many records [`Self::each`] hands over.
     pub(super) fn present(&self, table: Table) -> usize {
         let chunks = &self.chunks[slot(table)];
-        let in_file: usize = chunks.iter().map(|chunk| chunk.length / table.record_bytes()).sum();
+        let in_file: usize = chunks.iter().map(|chunk| chunk.length / self.record_bytes(table)).sum();
         in_file.min(self.published[slot(table)])
+    }
+
+    fn record_bytes(&self, table: Table) -> usize {
+        match (table, self.version) {
+            (Table::Sites, 1) => SITE_BYTES_1,
+            _ => table.record_bytes(),
+        }
     }
 
     /// The string with this id, straight from the file; `None` if it is not wholly among the published ones.

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::rank::{self, Rank};
-use crate::recording::{Facts, Recording, State, Tally};
+use crate::recording::{Facts, Growth, Recording, State, Tally};
 use crate::run::{Headline, Run};
 use crate::units::Share;
 use crate::unrecorded::Unrecorded;
@@ -94,6 +94,8 @@ pub(super) struct CallSite {
     pub(super) held: Tally,
     /// Bytes of that that were in memory; none if that was not measured.
     pub(super) resident: Option<u64>,
+    /// How much more it holds than at an earlier moment; none if no such moment is known.
+    pub(super) growth: Option<Growth>,
 }
 
 /// Something that makes the report less than it should be.
@@ -256,6 +258,7 @@ impl<'a> Shown<'a> {
         let (total, resident) = (tree.total(), tree.resident());
         let rank = Rank::of(run, moment, recording.measured(moment));
         let tree = tree.ranked_by(rank);
+        let grown = tree.growth(moment);
         let failure = recording.facts.failure.as_ref();
         let mut shown = Shown {
             process,
@@ -273,7 +276,10 @@ impl<'a> Shown<'a> {
             sites: tree
                 .hottest(SITES)
                 .iter()
-                .map(|hot| CallSite::of(hot, directory))
+                .map(|hot| CallSite {
+                    growth: grown.as_ref().map(|grown| grown.of(&hot.call)),
+                    ..CallSite::of(hot, directory)
+                })
                 .collect(),
             own_lines: match run.text {
                 true => own_lines::own_lines(&tree, directory),
@@ -314,6 +320,7 @@ impl CallSite {
             caller: hot.on_behalf_of.map(|caller| caller.short(directory)),
             held: hot.held,
             resident: hot.resident,
+            growth: None,
         }
     }
 

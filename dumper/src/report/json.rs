@@ -105,6 +105,7 @@ struct MomentPart {
     resident_bytes: Option<u64>,
     error_bytes: u64,
     ranked_by: &'static str,
+    growth_since_seconds: Option<f64>,
 }
 
 impl MomentPart {
@@ -120,6 +121,7 @@ impl MomentPart {
             resident_bytes: shown.resident,
             ranked_by: shown.rank.name(),
             error_bytes: shown.total.error(),
+            growth_since_seconds: shown.facts.growth_since(shown.moment),
         }
     }
 }
@@ -196,6 +198,8 @@ struct CallSitePart<'a> {
     error_bytes: u64,
     share: f64,
     blocks: u64,
+    growth_bytes: Option<i64>,
+    growth_error_bytes: Option<u64>,
 }
 
 fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
@@ -210,6 +214,8 @@ fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
         error_bytes: site.held.error(),
         share: Share::of(site.by(shown.rank), shown.ranked()).fraction(),
         blocks: site.held.whole_blocks(),
+        growth_bytes: site.growth.map(|growth| growth.bytes),
+        growth_error_bytes: site.growth.map(|growth| growth.error()),
     });
     sites.collect()
 }

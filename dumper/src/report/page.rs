@@ -7,6 +7,7 @@ mod head;
 mod ledger;
 mod lines;
 mod listing;
+mod phases;
 mod policy;
 mod rows;
 mod together;
@@ -24,7 +25,7 @@ use super::{Occasion, choice, family, verdict};
 use crate::call_tree::Moment;
 use crate::label::printable;
 use crate::process::Process;
-use crate::recording::State;
+use crate::recording::{Facts, State};
 use crate::source::Sources;
 use crate::timeline::Sample;
 use crate::units::Bytes;
@@ -32,6 +33,7 @@ use crate::units::Bytes;
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
 use ledger::Ledger;
+use phases::PhaseRow;
 use rows::{EventRow, ProcessRow, ViewPart};
 use view::View;
 
@@ -87,6 +89,7 @@ fn page(
         hints::hints(&Clues::of(view, account.judged(), timeline, &held))
     });
     let chart = Chart::of(account, timeline);
+    let any = |what: fn(&Facts) -> bool| account.listed.iter().any(|listed| what(&listed.facts));
     let page = Page {
         policy: policy::POLICY,
         style: policy::STYLE,
@@ -98,9 +101,13 @@ fn page(
         hints: hints.unwrap_or_default(),
         concerns: rows::concerns(account),
         chart: chart.as_ref().map(Chart::words),
+        phases: phases::phases(account),
         ledger: Ledger::of(account, timeline),
         views: views.iter().map(|view| rows::view(view, account)).collect(),
         processes: account.listed.iter().map(rows::process).collect(),
+        has_ranks: any(|facts| facts.rank.is_some()),
+        has_heirs: any(|facts| facts.inherited_bytes > 0),
+        has_failures: any(|facts| facts.failures > 0),
         folded: rows::folded(&account.folded),
         family: family::sentences(account),
         process_tree: has_files && account.process_tree.is_some(),
@@ -142,9 +149,14 @@ struct Page<'a> {
     hints: Vec<Hint>,
     concerns: Vec<String>,
     chart: Option<String>,
+    phases: Vec<PhaseRow>,
     ledger: Option<Ledger>,
     views: Vec<ViewPart>,
     processes: Vec<ProcessRow>,
+    /// Whether any of them has a rank, inherited memory, or a failed allocation.
+    has_ranks: bool,
+    has_heirs: bool,
+    has_failures: bool,
     folded: Option<String>,
     family: Vec<String>,
     process_tree: bool,

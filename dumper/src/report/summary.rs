@@ -104,7 +104,7 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     }
     let held = words::with_error(shown.total);
     let holder = match (shown.moment, account.processes.len()) {
-        (Moment::Live, 2..) => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
+        (Moment::Live, 2..) => format!(" in {}", shown.process.who()),
         _ => String::new(),
     };
     let there = match (shown.rank, shown.resident) {
@@ -208,7 +208,7 @@ fn is_worth_a_line(concern: &Concern, account: &Account) -> bool {
 fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
     match account.processes.len() {
         0 | 1 => sentence.to_owned(),
-        _ => format!("process {} ({}): {sentence}", process.facts.pid, process.name()),
+        _ => format!("{}: {sentence}", process.who()),
     }
 }
 
@@ -225,6 +225,7 @@ mod tests {
             place: place.to_owned(),
             caller: caller.map(str::to_owned),
             resident: None,
+            growth: None,
             held: Tally {
                 bytes: 1 << 30,
                 ..Tally::default()

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::account::Shown;
 use crate::call_tree::CallTree;
 
-const TITLES: [&str; 8] = [
+const TITLES: [&str; 10] = [
     "process",
     "file",
     "line",
@@ -14,14 +14,18 @@ const TITLES: [&str; 8] = [
     "error_bytes",
     "blocks",
     "caller",
+    "growth_bytes",
+    "growth_error_bytes",
 ];
 
 /// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held the most
-/// of this for; a line that is not known is empty.
+/// of this for; what is not known is empty.
 pub(super) fn write(out: &mut dyn Write, shown: &Shown, tree: &CallTree, directory: &str) -> io::Result<()> {
     let mut table = csv::Writer::from_writer(out);
     table.write_record(TITLES)?;
+    let grown = tree.growth(shown.moment);
     for site in tree.hottest(usize::MAX) {
+        let growth = grown.as_ref().map(|grown| grown.of(&site.call));
         let line = match site.call.line {
             0 => String::new(),
             line => line.to_string(),
@@ -36,6 +40,8 @@ pub(super) fn write(out: &mut dyn Write, shown: &Shown, tree: &CallTree, directo
             &site.held.error().to_string(),
             &site.held.whole_blocks().to_string(),
             &caller.unwrap_or_default(),
+            &growth.map(|growth| growth.bytes.to_string()).unwrap_or_default(),
+            &growth.map(|growth| growth.error().to_string()).unwrap_or_default(),
         ])?;
     }
     table.flush()

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
 use recording::{
-    AllocFunction, BLOCK_UNIT, CHUNK_BYTES, EVENT_SLOTS, Event, EventKind, Function, HEADER_BYTES, Header, MAGIC, Node,
-    STATE_ENDED, STATE_RUNNING, Site, Snapshot, Table, Tally, Trouble, VARIANCE_UNIT, VERSION,
+    AllocFunction, BLOCK_UNIT, CHUNK_BYTES, EVENT_SLOTS, Earlier, Event, EventKind, Function, HEADER_BYTES, Header,
+    MAGIC, Node, STATE_ENDED, STATE_RUNNING, Site, Snapshot, Table, Tally, Trouble, VARIANCE_UNIT, VERSION,
 };
 
 const PEAK_EPOCH: u32 = 7;
 const OOM_EPOCH: u32 = 3;
+/// The last moment but one.
+const EARLIER_EPOCH: u32 = 5;
 /// When every recording begins: nanoseconds since the Unix epoch.
 pub const STARTED_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -123,6 +125,33 @@ impl Builder {
         self.count(live, peak, oom);
     }
 
+    /// A moment that growth is counted from, so long after the recording began; the last site held this then, and has
+    /// changed since: before the peak and the failed allocation, or after.
+    pub fn earlier(&mut self, after_ns: u64, held: u64, in_snapshots: bool) {
+        let last_but_one = offset_of!(Header, earlier_ns) + EARLIER_EPOCH as usize % 2 * 8;
+        self.u32(offset_of!(Header, earlier_epoch), EARLIER_EPOCH + 1);
+        self.u64(last_but_one, STARTED_NS + after_ns);
+        let sites = self.tables.get_mut(&(Table::Sites as u8)).unwrap();
+        let begin = sites.len() - size_of::<Site>();
+        let slot = offset_of!(Site, earlier) + EARLIER_EPOCH as usize % 2 * size_of::<Earlier>();
+        let stamps = [
+            (offset_of!(Site, earlier_epoch), true),
+            (
+                offset_of!(Site, peak) + offset_of!(Snapshot, earlier_epoch),
+                in_snapshots,
+            ),
+            (
+                offset_of!(Site, oom) + offset_of!(Snapshot, earlier_epoch),
+                in_snapshots,
+            ),
+        ];
+        for (offset, has_changed) in stamps {
+            let epoch = EARLIER_EPOCH - u32::from(!has_changed);
+            put(&mut sites[begin..], offset, epoch.into(), 4);
+        }
+        put(&mut sites[begin..], slot + offset_of!(Earlier, bytes), held, 8);
+    }
+
     /// A site that always holds this, exactly.
     pub fn holds(&mut self, node: u32, bytes: u64) {
         let held = Held { bytes, variance: 0 };
@@ -151,6 +180,12 @@ impl Builder {
 
     pub fn trouble(&mut self, trouble: Trouble, bytes: u64) {
         self.event(EventKind::Trouble, trouble as u32, bytes, 0, STARTED_NS + 1_000_000);
+    }
+
+    /// A phase that the job has named, and its highest total.
+    pub fn phase(&mut self, name: &str, bytes: u64, after_ns: u64) {
+        let name = self.string(name);
+        self.event(EventKind::Mark, name, bytes, 0, STARTED_NS + after_ns);
     }
 
     pub fn event(&mut self, kind: EventKind, detail: u32, bytes: u64, node: u32, time_ns: u64) {

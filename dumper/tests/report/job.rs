@@ -67,6 +67,7 @@ pub fn recording() -> Vec<u8> {
     let load = [(script, 23, "<module>"), (script, 7, "load")];
     let node = job.stack(&[load[0], load[1], (numeric, 235, "ones")]);
     job.site(node, gone, exact(mib(1280.0)), exact(mib(1280.0)));
+    job.earlier(2_250_000_000, mib(512.0), true);
     let append = job.stack(&load);
     job.site(append, gone, exact(mib(0.2)), exact(mib(0.2)));
     let failing = job.stack(&[load[0], (script, 8, "load")]);

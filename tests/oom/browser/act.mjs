@@ -89,6 +89,11 @@ export async function sorts(page) {
   await table.getByRole("button", { name: "blocks" }).click();
   assert.ok(isFalling((await column("blocks")).reverse()));
   assert.equal(await table.locator("th[aria-sort=ascending]").innerText(), "blocks");
+  const growth = table.getByRole("button", { name: /^growth since [\d.]+ s$/ });
+  if (await isThere(growth)) {
+    await growth.click();
+    assert.ok(isFalling(await column("growth")));
+  }
   await table.getByRole("button", { name: "line" }).click();
   await table.getByRole("button", { name: "allocated here" }).click();
   assert.ok(isFalling(await column("own")));
@@ -139,12 +144,28 @@ export async function readsChart(page) {
   if (!(await isThere(chart))) return;
   await chart.hover({ position: { x: 300, y: 100 } });
   assert.match(await page.locator("#chart .legend").innerText(), /after [\d.]+ (s|min|h)[^]*resident [\d.]+ [KMGT]iB/);
+  await tellsProcesses(page, chart);
   await chart.focus();
   await page.keyboard.press("Home");
   const first = await chart.getAttribute("aria-valuetext");
   await page.keyboard.press("End");
   assert.notEqual(await chart.getAttribute("aria-valuetext"), first);
   assert.ok((await page.locator("#chart .marks li").count()) > 0, "the peak and the end are marked");
+}
+
+// Each process that has a line has its value in the legend, wherever the pointer is.
+async function tellsProcesses(page, chart) {
+  const lines = await chart.locator("path[class^=process-]").count();
+  const { width } = await chart.boundingBox();
+  const known = new Set();
+  for (let x = 70; x < width - 10; x += width / 12) {
+    await chart.hover({ position: { x, y: 100 } });
+    const told = await page.locator("#chart .legend li").allInnerTexts();
+    const processes = told.filter((text) => /^process \d+ /.test(text));
+    assert.equal(processes.length, lines, `${told} has all ${lines} processes`);
+    for (const text of processes) if (/ [\d.]+ [KMGT]iB$/.test(text)) known.add(text.split(" ")[1]);
+  }
+  assert.equal(known.size > 0, lines > 0, `${lines} lines, and values of ${[...known]}`);
 }
 
 export async function switchesToResident(page) {

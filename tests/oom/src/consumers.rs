@@ -1,4 +1,4 @@
-//! Those who read our formats: packages of npm, installed once below cargo's target folder, and Go's `pprof`.
+//! Those who read our formats: packages of npm, installed once below cargo's target folder, Go's `pprof`, and Python's protobuf.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use crate::venv::protobuf_python;
 use crate::{announce, built, workspace};
 
 /// What the tools of `pprof` or `speedscope` find in a file; none, with a word on why, where there is no npm.
@@ -27,6 +28,25 @@ pub fn go_pprof(options: &[&str], file: &Path) -> Option<String> {
     }
     let mut pprof = Command::new("go");
     Some(built::run(pprof.args(["tool", "pprof"]).args(options).arg(file)))
+}
+
+/// The schema that pprof publishes, where the distribution's package `golang-github-google-pprof-dev` puts it.
+const SCHEMA: &str = "/usr/share/gocode/src/github.com/google/pprof/proto/profile.proto";
+
+/// What Python's protobuf finds in a profile by that schema; none, with a word on why, where it is not there.
+#[track_caller]
+pub fn read_by_schema(file: &Path) -> Option<Value> {
+    if !Path::new(SCHEMA).exists() {
+        announce(&format!("there is no {SCHEMA}: Python's protobuf is not asked"));
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let script = workspace().join("tests/oom/consumers/read.py");
+    let mut python = Command::new(&protobuf_python().path);
+    let printed = built::run(python.arg(script).arg(SCHEMA).arg(folder.path()).arg(file));
+    let found: Value = serde_json::from_str(&printed).expect("the script prints JSON");
+    assert_eq!(found["problem"], Value::Null, "{}", file.display());
+    Some(found)
 }
 
 fn packages() -> Option<&'static PathBuf> {

@@ -34,7 +34,7 @@ pub use browser::use_pages;
 pub use built::{built_by, c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;
-pub use consumers::{go_pprof, read_by};
+pub use consumers::{go_pprof, read_by, read_by_schema};
 pub use container::{Contained, Container};
 pub use disk::Disk;
 pub use document::example;

@@ -47,6 +47,12 @@ pub fn allocators_python() -> &'static Python {
     READY.get_or_init(|| with("allocators", &packages, &modules))
 }
 
+/// One that compiles and reads messages of protobuf.
+pub fn protobuf_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with("protobuf", &["grpcio-tools"], &["grpc_tools.protoc", "google.protobuf"]))
+}
+
 /// One that has joblib, whose workers loky starts.
 pub fn joblib_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use oom::{Folded, Job, MIB, Outcome, Python, Svg, assert_close, fil_profile, go_pprof, place, read_by};
+use oom::{
+    Folded, Job, MIB, Outcome, Python, Report, Svg, assert_close, fil_profile, go_pprof, place, read_by, read_by_schema,
+};
 use tempfile::TempDir;
 
 fn fil(args: &[&dyn AsRef<std::ffi::OsStr>]) -> Output {
@@ -45,7 +47,11 @@ fn other_tools_find_the_culprit_and_what_it_held() {
     let culprit = format!("steady_arrays.py:{} (read_batch)", place.line);
 
     let profile = document(&run, "pprof", documents.path());
-    if let Some(found) = read_by("pprof", &profile) {
+    let report = Report::of(&outcome);
+    for found in [read_by("pprof", &profile), read_by_schema(&profile)]
+        .into_iter()
+        .flatten()
+    {
         let types = [
             ["inuse_objects", "count"],
             ["inuse_space", "bytes"],
@@ -54,6 +60,8 @@ fn other_tools_find_the_culprit_and_what_it_held() {
         assert_eq!(found["types"], serde_json::json!(types), "{found}");
         let resident = found["sums"][2].as_u64().unwrap_or_default();
         assert!((outcome.truth()..=total).contains(&resident), "{found}");
+        assert_eq!(found["sums"][1], *report.at("/moment/bytes"), "{found}");
+        assert_eq!(found["sums"][2], *report.at("/moment/resident_bytes"), "{found}");
         assert_eq!(found["foremost"], "inuse_space");
         assert_eq!(found["sums"][1].as_u64(), Some(total), "{found}");
         let leaf = found["largest"][0].as_str().unwrap_or_default();

@@ -4,10 +4,14 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use oom::{Cgroup, Job, MIB, Outcome, Python, announce, fil_profile, use_pages};
+use oom::{Cgroup, Job, MIB, Outcome, Python, announce, fil_profile, use_pages, workspace};
 
 fn page(outcome: &Outcome) -> PathBuf {
     outcome.file("index.html").canonicalize().expect("it is there")
+}
+
+fn text(outcome: &Outcome) -> String {
+    std::fs::read_to_string(page(outcome)).expect("it is UTF-8")
 }
 
 #[test]
@@ -17,8 +21,18 @@ fn a_reader_can_use_the_page_of_every_kind_of_run() {
         .limit_address_space(300 * MIB)
         .run();
     assert_eq!(ran_out.status, Some(1), "{ran_out}");
-    let fine = Job::python(python, "workers.py").arg("fork").run();
+    // Long enough to be seen several times.
+    let fine = Job::python(python, "workers.py").arg("fork").arg("1.5").run();
     assert_eq!(fine.status, Some(0), "{fine}");
+    assert!(text(&fine).contains("\"class\":\"process-4\""), "{fine}");
+    let grown = Job::python(python, "grows_steadily.py")
+        .env("PYTHONPATH", workspace().join("python"))
+        .arg("in phases")
+        .run();
+    assert_eq!(grown.status, Some(0), "{grown}");
+    for part in ["data-key=\"growth\"", "id=\"phases\""] {
+        assert!(text(&grown).contains(part), "{part}: {grown}");
+    }
     let damaged = Job::python(python, "steady_arrays.py")
         .limit_address_space(300 * MIB)
         .run();
@@ -27,7 +41,14 @@ fn a_reader_can_use_the_page_of_every_kind_of_run() {
     assert_eq!(odd.status, Some(0), "{odd}");
     let killed =
         Cgroup::limited(150 * MIB).map(|cgroup| Job::python(python, "child_is_killed.py").within(&cgroup).run());
-    let runs = [Some(&ran_out), Some(&fine), Some(&damaged), Some(&odd), killed.as_ref()];
+    let runs = [
+        Some(&ran_out),
+        Some(&fine),
+        Some(&damaged),
+        Some(&odd),
+        Some(&grown),
+        killed.as_ref(),
+    ];
     let pages: Vec<PathBuf> = runs.into_iter().flatten().map(page).collect();
     if use_pages(&pages) {
         announce(&format!("{} pages were used in a real browser", pages.len()));

@@ -1,11 +1,15 @@
-"""Workers of a pool, started as the argument says, each hold memory of their own at the same time."""
+"""Workers of a pool, started as the first argument says, each hold memory of their own at the same time, for as many seconds as the
+second says."""
 import multiprocessing
 import sys
+import time
 
 
 def work(barrier):
     kept = bytearray(20 << 20)  # WORKER
     barrier.wait()
+    if sys.argv[2:]:
+        time.sleep(float(sys.argv[2]))
     return len(kept)
 
 

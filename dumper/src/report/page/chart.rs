@@ -1,16 +1,22 @@
 //! Memory over time: what the chart draws, and what it says in words.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::outcome::LimitKind;
+use crate::process::Process;
 use crate::report::account::Account;
 use crate::report::words;
-use crate::timeline::Sample;
+use crate::timeline::{MOST_PROCESSES, Sample};
 use crate::units::Bytes;
 use recording::EventKind;
 
 /// Marks that are shown; of more, nobody could tell one from the next.
 const MARKS: usize = 100;
+/// What the lines of the largest processes look like.
+const PROCESSES: [&str; MOST_PROCESSES] = ["process-1", "process-2", "process-3", "process-4", "process-5"];
 
 /// The lines of the chart, all with one value for each time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -24,7 +30,7 @@ pub(super) struct Chart {
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Series {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// What it looks like.
     pub(super) class: &'static str,
     pub(super) bytes: Vec<Option<u64>>,
@@ -53,8 +59,8 @@ impl Chart {
         if timeline.len() < 2 {
             return None;
         }
-        let line = |name, class, bytes: fn(&Sample) -> Option<u64>| Series {
-            name,
+        let line = |name: &str, class, bytes: fn(&Sample) -> Option<u64>| Series {
+            name: name.to_owned(),
             class,
             bytes: timeline.iter().map(bytes).collect(),
         };
@@ -68,6 +74,7 @@ impl Chart {
             seconds: timeline.iter().map(|sample| sample.seconds).collect(),
             series: series
                 .into_iter()
+                .chain(processes(account, timeline))
                 .filter(|series| series.bytes.iter().any(Option::is_some))
                 .collect(),
             marks: marks(account, timeline),
@@ -110,6 +117,33 @@ impl Chart {
     }
 }
 
+/// What was resident in the processes that ever had the most, the largest first.
+fn processes(account: &Account, timeline: &[Sample]) -> Vec<Series> {
+    let mut highest: HashMap<u32, u64> = HashMap::new();
+    for share in timeline.iter().flat_map(|sample| &sample.processes) {
+        let known = highest.entry(share.pid).or_default();
+        *known = share.resident_bytes.max(*known);
+    }
+    let mut largest: Vec<(u32, u64)> = highest.into_iter().collect();
+    largest.sort_unstable_by_key(|(pid, bytes)| (Reverse(*bytes), *pid));
+    let name = |pid| {
+        let known = account.processes.iter().rfind(|process| process.facts.pid == pid);
+        known.map_or_else(|| format!("process {pid}"), Process::who)
+    };
+    let lines = largest.into_iter().zip(PROCESSES).map(|((pid, _), class)| Series {
+        name: name(pid),
+        class,
+        bytes: timeline
+            .iter()
+            .map(|sample| {
+                let share = sample.processes.iter().find(|share| share.pid == pid)?;
+                Some(share.resident_bytes)
+            })
+            .collect(),
+    });
+    lines.collect()
+}
+
 /// The limit that was hit, if it is the process's own; else the one that was the nearest, as it was sampled.
 fn limit(account: &Account, timeline: &[Sample]) -> Series {
     let hit = account.judged().and_then(|outcome| outcome.limit.as_ref());
@@ -119,7 +153,8 @@ fn limit(account: &Account, timeline: &[Sample]) -> Series {
             Some(LimitKind::AddressSpace) => "limit (ulimit -v)",
             Some(_) => "limit (ulimit -d)",
             None => "limit",
-        },
+        }
+        .to_owned(),
         class: "limit",
         bytes: timeline
             .iter()

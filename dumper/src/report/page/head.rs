@@ -120,7 +120,7 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
     if let (Some(_), Some(peak)) = (&account.out_of_memory, &account.peak) {
         let note = match account.processes.len() {
             0 | 1 => String::new(),
-            _ => format!("process {} ({})", peak.facts.pid, peak.process.name()),
+            _ => peak.process.who(),
         };
         figure("highest total", Bytes(peak.total.bytes).to_string(), note);
     }
@@ -176,7 +176,7 @@ pub(super) fn story(account: &Account) -> Vec<String> {
                 let when = words::moment(shown.moment, account.run);
                 let holder = match account.processes.len() {
                     0 | 1 => String::new(),
-                    _ => format!(" in process {} ({})", shown.facts.pid, shown.process.name()),
+                    _ => format!(" in {}", shown.process.who()),
                 };
                 story.push(format!("{when}, {held} were in use{holder}."));
                 story.extend(failed.as_ref().map(|failed| format!("Before that, {failed}.")));

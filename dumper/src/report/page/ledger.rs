@@ -73,8 +73,7 @@ impl Ledger {
             };
             return Some(Ledger::add_up(of, total, parts.collect(), "not explained"));
         }
-        let process =
-            |process: &crate::Process| format!("allocated by process {} ({})", process.facts.pid, process.name());
+        let process = |process: &crate::Process| format!("allocated by {}", process.who());
         let mut parts = vec![(process(shown.process), shown.total.bytes, "tracked")];
         let limit = account.judged().and_then(|outcome| outcome.limit.as_ref());
         let of_group = limit.filter(|limit| matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2));

@@ -23,6 +23,8 @@ pub(super) struct ViewPart {
     /// What its pictures are called; empty where there are none.
     pub(super) stem: &'static str,
     pub(super) has_resident: bool,
+    /// `since 12.3 s`; empty where growth is not known.
+    pub(super) growth_since: String,
     pub(super) sites: Vec<SiteRow>,
     pub(super) listings: Vec<Listing>,
     pub(super) precision: String,
@@ -38,6 +40,9 @@ pub(super) struct SiteRow {
     pub(super) percent: u64,
     pub(super) resident: u64,
     pub(super) resident_shown: String,
+    pub(super) growth: i64,
+    pub(super) growth_shown: String,
+    pub(super) growth_error: String,
     pub(super) total: u64,
     pub(super) total_shown: String,
     pub(super) blocks: u64,
@@ -51,9 +56,11 @@ pub(super) struct SiteRow {
 
 pub(super) struct ProcessRow {
     pub(super) pid: u32,
+    pub(super) rank: String,
     pub(super) command: String,
     pub(super) python: String,
     pub(super) peak: String,
+    pub(super) inherited: String,
     pub(super) failures: String,
     pub(super) state: &'static str,
 }
@@ -90,6 +97,10 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         },
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
+        growth_since: view
+            .growth_since
+            .map(|seconds| format!("since {seconds:.1} s"))
+            .unwrap_or_default(),
         sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
@@ -100,6 +111,7 @@ fn site(site: &Site, all: u64) -> SiteRow {
     let share = Share::of(site.own.bytes, all);
     let blocks = site.own.whole_blocks();
     let average = site.own.bytes.checked_div(blocks).unwrap_or(0);
+    let growth = site.growth.unwrap_or_default();
     let shown = |bytes: u64| match bytes {
         0 => String::new(),
         bytes => Bytes(bytes).to_string(),
@@ -107,17 +119,23 @@ fn site(site: &Site, all: u64) -> SiteRow {
     SiteRow {
         own: site.own.bytes,
         own_shown: shown(site.own.bytes),
-        error: match site.own.error() {
-            0 => String::new(),
-            error => format!("± {}", Bytes(error)),
-        },
+        error: error(site.own.error()),
         share: match site.own.bytes {
             0 => String::new(),
             _ => share.to_string(),
         },
         percent: (share.fraction() * 100.0).round() as u64,
         resident: site.resident.unwrap_or(0),
-        resident_shown: site.resident.map(|bytes| Bytes(bytes).to_string()).unwrap_or_default(),
+        resident_shown: match site.resident {
+            Some(bytes) if site.own.bytes > 0 => Bytes(bytes).to_string(),
+            _ => String::new(),
+        },
+        growth: growth.bytes,
+        growth_shown: match (growth.bytes, site.own.bytes) {
+            (0, 0) => String::new(),
+            (bytes, _) => signed(bytes),
+        },
+        growth_error: error(growth.error()),
         total: site.total.bytes,
         total_shown: shown(site.total.bytes),
         blocks,
@@ -133,16 +151,37 @@ fn site(site: &Site, all: u64) -> SiteRow {
     }
 }
 
+fn error(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!("± {}", Bytes(bytes)),
+    }
+}
+
+fn signed(bytes: i64) -> String {
+    let size = Bytes(bytes.unsigned_abs());
+    match bytes {
+        0 => "0".to_owned(),
+        1.. => format!("+{size}"),
+        _ => format!("−{size}"),
+    }
+}
+
 pub(super) fn process(listed: &Listed) -> ProcessRow {
     let facts = &listed.facts;
     ProcessRow {
         pid: facts.pid,
+        rank: facts.rank.map(|rank| rank.to_string()).unwrap_or_default(),
         command: command(&facts.command.join(" ")),
         python: facts
             .python
             .map(|(major, minor)| format!("{major}.{minor}"))
             .unwrap_or_default(),
         peak: Bytes(facts.peak_bytes).to_string(),
+        inherited: match facts.inherited_bytes {
+            0 => String::new(),
+            bytes => Bytes(bytes).to_string(),
+        },
         failures: match facts.failures {
             0 => String::new(),
             failures => failures.to_string(),

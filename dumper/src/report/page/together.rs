@@ -28,6 +28,7 @@ impl View {
             facts: first.facts.clone(),
             graph: graph(views),
             sites: sites(views),
+            growth_since: None,
             listings: Vec::new(),
             culprit: culprit(views),
             together: views.len(),
@@ -83,7 +84,11 @@ fn sites(views: &[&View]) -> Vec<Site> {
         let new = sites.len();
         let index = *known.entry(&site.place).or_insert(new);
         if index == new {
-            sites.push(site.clone());
+            sites.push(Site {
+                // Each process has a moment of its own that its growth is counted from.
+                growth: None,
+                ..site.clone()
+            });
             continue;
         }
         let sum = &mut sites[index];

@@ -7,11 +7,11 @@ use super::graph::{Graph, Room};
 use super::lines::{self, Line};
 use super::listing::{self, Listing};
 use super::weight;
-use crate::call_tree::{CallTree, Moment};
+use crate::call_tree::{CallTree, Grown, Moment};
 use crate::label::Call;
 use crate::process::Process;
 use crate::rank::Rank;
-use crate::recording::{Facts, Tally};
+use crate::recording::{Facts, Growth, Tally};
 use crate::report::account::Shown;
 use crate::report::words;
 use crate::run::Run;
@@ -52,6 +52,8 @@ pub(in crate::report) struct View {
     pub(in crate::report) facts: Facts,
     pub(in crate::report) graph: Graph,
     pub(in crate::report) sites: Vec<Site>,
+    /// How long the process had run at the moment that growth is counted from, in seconds; none if there is none.
+    pub(in crate::report) growth_since: Option<f64>,
     pub(in crate::report) listings: Vec<Listing>,
     pub(in crate::report) culprit: Option<Culprit>,
     /// How many processes it is of, if not of one.
@@ -68,6 +70,7 @@ pub(in crate::report) struct Site {
     pub(in crate::report) own: Tally,
     pub(in crate::report) total: Tally,
     pub(in crate::report) resident: Option<u64>,
+    pub(in crate::report) growth: Option<Growth>,
 }
 
 /// The line of the user's own code that holds the most, for itself or through libraries.
@@ -118,6 +121,7 @@ impl View {
         let directory = run.directory.to_str().unwrap_or("");
         let lines = lines::lines(tree);
         let all = weight::requested_totals(tree)[0];
+        let grown = tree.growth(moment);
         View {
             pid: facts.pid,
             name: process.name(),
@@ -129,7 +133,8 @@ impl View {
             is_by_resident: false,
             facts: facts.clone(),
             graph: Graph::default(),
-            sites: sites(tree, &lines, sources, directory),
+            sites: sites(tree, &lines, grown.as_ref(), sources, directory),
+            growth_since: grown.map(|grown| grown.since),
             listings: listing::listings(&lines, all.bytes, sources, directory),
             culprit: lines::culprit(&lines).map(|line| Culprit {
                 place: line.call.short(directory),
@@ -172,7 +177,7 @@ impl Culprit {
 }
 
 /// Those that allocated the most themselves, and the user's own that hold the most with all they called.
-fn sites(tree: &CallTree, lines: &[Line], sources: &mut Sources, directory: &str) -> Vec<Site> {
+fn sites(tree: &CallTree, lines: &[Line], grown: Option<&Grown>, sources: &mut Sources, directory: &str) -> Vec<Site> {
     let smallest = tree.total().bytes / SMALL;
     let of_call: HashMap<Call, &Line> = lines.iter().map(|line| (line.call, line)).collect();
     let mut chosen: Vec<(Call, Option<Call>, Tally)> = tree
@@ -199,6 +204,7 @@ fn sites(tree: &CallTree, lines: &[Line], sources: &mut Sources, directory: &str
             own,
             total: line.map(|line| line.total).unwrap_or_default(),
             resident: line.and_then(|line| line.resident),
+            growth: grown.map(|grown| grown.of(&call)),
         }
     });
     let mut sites: Vec<Site> = sites.collect();

@@ -1,0 +1,114 @@
+//! What has grown since an earlier moment, in every format, and where nothing is known of it.
+
+use std::fs;
+use std::mem::{offset_of, size_of};
+
+use dumper::report::{Format, Occasion};
+use dumper::{CallTree, Moment, Recording, Run};
+use recording::{AllocFunction, CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, SITE_BYTES_1, Site, Table};
+use serde_json::{Value, json};
+
+use crate::builder::{Builder, Held, STARTED_NS};
+use crate::{formats, job};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Line 1 has grown from 30 to 80 bytes until the failed allocation, line 2 was there all the time, line 3 has shrunk, and line 4
+/// has changed only after the failed allocation, before which nothing of it is known but by sampling.
+fn grown(failed_after: u64) -> Vec<u8> {
+    let mut job = Builder::new(7, &["python3", "job.py"]);
+    let exact = |bytes| Held { bytes, variance: 0 };
+    for (line, held, was) in [(1, 80, Some(30)), (2, 90, None), (3, 10, Some(50))] {
+        let node = job.stack(&[("job.py", line, "f")]);
+        job.site(node, exact(held), exact(held), exact(held));
+        if let Some(was) = was {
+            job.earlier(3 * SECOND, was, true);
+        }
+    }
+    let node = job.stack(&[("job.py", 4, "f")]);
+    let sampled = Held {
+        bytes: 7,
+        variance: 1 << 20,
+    };
+    job.site(node, Held::default(), sampled, sampled);
+    job.earlier(3 * SECOND, 7, false);
+    job.failed(AllocFunction::Malloc, 9, 1, STARTED_NS + failed_after * SECOND);
+    job.bytes()
+}
+
+fn sites(report: &Value) -> Vec<[Value; 3]> {
+    let sites = report["call_sites"].as_array().unwrap().iter();
+    sites
+        .map(|site| ["line", "growth_bytes", "growth_error_bytes"].map(|field| site[field].clone()))
+        .collect()
+}
+
+fn report(recording: Vec<u8>) -> (tempfile::TempDir, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    job::report(folder.path(), &Run::default(), &[recording], Occasion::Ended);
+    let report = serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    (folder, report)
+}
+
+#[test]
+fn what_has_grown_is_told_by_line_in_every_format() {
+    let (folder, report) = report(grown(5));
+    assert_eq!(report["moment"]["growth_since_seconds"], json!(3.0));
+    let expected = [[2, 0, 0], [1, 50, 0], [3, -40, 0], [4, 0, 0]].map(|row| row.map(|number| json!(number)));
+    assert_eq!(sites(&report), expected);
+    let csv = String::from_utf8(formats::document(Format::Csv, folder.path(), &Run::default())).unwrap();
+    let growth: Vec<&str> = csv.lines().map(|row| row.split(',').nth(8).unwrap()).collect();
+    assert_eq!(growth, ["growth_bytes", "0", "50", "-40", "0"]);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    for text in [">growth since 3.0 s<", ">+50 B<", ">−40 B<", "data-growth=\"-40\""] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_moment_before_is_compared_with_none_that_came_later() {
+    let (folder, report) = report(grown(2));
+    assert_eq!(report["moment"]["growth_since_seconds"], Value::Null);
+    assert_eq!(sites(&report)[0][1..], [Value::Null, Value::Null]);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    assert!(!page.contains("growth since"));
+}
+
+/// The same file as version 1 had it: sites end before what has grown.
+fn of_version_1(file: &[u8]) -> Vec<u8> {
+    let mut old = file.to_vec();
+    old[offset_of!(Header, version)] = 1;
+    for (index, kind) in file[offset_of!(Header, chunk_kinds)..][..MAX_CHUNKS].iter().enumerate() {
+        if *kind != Table::Sites as u8 {
+            continue;
+        }
+        let chunk = HEADER_BYTES + index * CHUNK_BYTES..HEADER_BYTES + (index + 1) * CHUNK_BYTES;
+        let sites = file[chunk.clone()].chunks(size_of::<Site>());
+        let mut shorter: Vec<u8> = sites.flat_map(|site| &site[..SITE_BYTES_1]).copied().collect();
+        shorter.resize(CHUNK_BYTES, 0);
+        old[chunk].copy_from_slice(&shorter);
+    }
+    old
+}
+
+#[test]
+fn a_recording_of_version_1_has_the_same_tree_and_no_growth() {
+    let new = job::recording();
+    let old = of_version_1(&new);
+    let read = |file: &[u8]| Recording::read(file).unwrap();
+    let ((new, damage), (old, old_damage)) = (read(&new), read(&old));
+    assert_eq!((damage.len(), old_damage.len()), (0, 0), "{old_damage:?}");
+    for moment in [Moment::Live, Moment::Peak, Moment::OutOfMemory] {
+        let of = |recording| {
+            let tree = CallTree::of(recording, moment);
+            tree.nodes().iter().map(|node| node.own).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&new), of(&old));
+        assert!(CallTree::of(&old, moment).growth(moment).is_none());
+    }
+    assert!(
+        CallTree::of(&new, Moment::OutOfMemory)
+            .growth(Moment::OutOfMemory)
+            .is_some()
+    );
+}
