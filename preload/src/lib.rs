@@ -9,7 +9,7 @@
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`kinds`], [`windows`], [`phases`], [`copy`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`kinds`], [`windows`], [`phases`], [`copy`],
 //!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -40,6 +40,7 @@ mod live;
 mod lock;
 mod mappings;
 mod memory_file;
+mod peak;
 mod phases;
 mod python;
 mod real;

@@ -10,14 +10,15 @@ use crate::callstack::Callstacks;
 use crate::live::{COUNTED, Entry, Live, NoMemory, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::Mappings;
+use crate::peak::Peak;
 use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
 use crate::shadow::Word;
-use crate::tally::{Change, Doubt, change, change_exactly};
+use crate::tally::{Change, change, change_exactly};
 use crate::text::Text;
 use crate::tree::Tree;
-use crate::{events, file, kinds, live, say, stash, sys};
+use crate::{events, file, kinds, live, peak, say, stash, sys};
 
 mod mapped;
 
@@ -51,7 +52,7 @@ pub struct State {
     python_version: u32,
     python_trouble: Option<Trouble>,
     weights: Weights,
-    doubt: Doubt,
+    peak: Peak,
     budget: Budget,
     /// When the sampling was last thought over, by the monotonic clock.
     tuned_ns: u64,
@@ -77,7 +78,7 @@ impl State {
             python_version: 0,
             python_trouble: None,
             weights: Weights::new(),
-            doubt: Doubt::NONE,
+            peak: Peak::NONE,
             budget: Budget::FULL,
             tuned_ns: 0,
             generation: 0,
@@ -182,7 +183,7 @@ impl State {
 
     fn introduce(&mut self, header: &'static Header) {
         self.free_slot = 0;
-        self.doubt = Doubt::NONE;
+        self.peak = Peak::NONE;
         self.callstacks.start_over();
         self.tree.start_over(header);
         let mut command = Text::<{ recording::MAX_STRING_BYTES }>::new();
@@ -257,7 +258,7 @@ impl State {
                 bytes,
                 site,
                 slot,
-                epoch: header.peak_epoch.load(Relaxed),
+                born: peak::moment(),
                 interval_log2,
                 flags: COUNTED | live::of_kind(kind),
                 generation,
@@ -317,7 +318,7 @@ impl State {
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Add);
-            change(header, &mut self.doubt, site, weight, Change::Add, entry.epoch);
+            change(header, &mut self.peak, site, weight, Change::Add, entry.born);
         }
         self.tell_trouble(header);
     }
@@ -366,7 +367,7 @@ impl State {
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Remove);
-            change(header, &mut self.doubt, site, weight, Change::Remove, entry.epoch);
+            change(header, &mut self.peak, site, weight, Change::Remove, entry.born);
         }
         true
     }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, fence};
 
 use recording::{Header, Site, Snapshot, Tally, VARIANCE_UNIT};
 
+use crate::peak::Peak;
 use crate::sampler::Weight;
 use crate::{phases, sys, windows};
 
@@ -45,7 +46,8 @@ impl Doubt {
     /// small as well. The peak of a heap that is replaced while it grows is at most so many errors behind.
     const ERRORS_SQUARED: f64 = 16.0;
 
-    fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool) {
+    /// A block has come, or one has gone that was alive at the peak or was not.
+    pub fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool) {
         let variance = weight.variance;
         match (direction, was_in_peak) {
             (Change::Add, _) => self.come = self.come.saturating_add(variance),
@@ -59,7 +61,7 @@ impl Doubt {
 
     /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
     #[inline]
-    fn allows(self, higher_by: u64) -> bool {
+    pub fn allows(self, higher_by: u64) -> bool {
         if self.gone == 0 {
             return true;
         }
@@ -71,16 +73,12 @@ impl Doubt {
     }
 }
 
-/// Changes a site and the totals; the caller holds the lock. `epoch` is the peak's when the block was allocated.
-pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, direction: Change, epoch: u32) {
+/// Changes a site and the totals by a block that was `born` at this moment; the caller holds the lock.
+pub fn change(header: &Header, peak: &mut Peak, site: &Site, weight: Weight, direction: Change, born: u32) {
     let sequence = begin(header);
-    shift_all(header, site, weight, direction);
-    doubt.follow(weight, direction, epoch != header.peak_epoch.load(Relaxed));
-    if direction == Change::Add
-        && let Some(higher_by @ 1..) = higher_by(header)
-        && doubt.allows(higher_by)
-    {
-        *doubt = Doubt::NONE;
+    shift_all(header, site, weight, direction, born);
+    peak.follow(weight, direction, born);
+    if direction == Change::Add && higher_by(header).is_some_and(|bytes| peak.rises(bytes)) {
         take_peak(header, true);
     }
     end(header, sequence);
@@ -90,7 +88,7 @@ pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, d
 #[inline]
 pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Change) {
     let sequence = begin(header);
-    shift_all(header, site, Weight::exact(bytes), direction);
+    shift_all(header, site, Weight::exact(bytes), direction, 0);
     if direction == Change::Add && higher_by(header).is_some_and(|bytes| bytes > 0) {
         // A heap that grows has a peak at each block: the clock is read for every sixteenth.
         take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
@@ -112,7 +110,7 @@ fn end(header: &Header, sequence: u64) {
 }
 
 #[inline(always)]
-fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
+fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change, born: u32) {
     windows::before(site);
     keep(&site.peak, header.peak_epoch.load(Relaxed), &site.live);
     keep(&site.oom, header.oom_epoch.load(Relaxed), &site.live);
@@ -120,11 +118,18 @@ fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
     shift(&header.live_bytes, weight.bytes, direction);
-    if direction == Change::Add {
-        let total = header.live_bytes.load(Relaxed);
-        windows::grew(total);
-        phases::grew(total);
+    if windows::are_any() || phases::are_any() {
+        tell_others(header, &weight, direction, born);
     }
+}
+
+/// Out of the way of a process that asks for nothing.
+#[cold]
+#[inline(never)]
+fn tell_others(header: &Header, weight: &Weight, direction: Change, born: u32) {
+    let total = header.live_bytes.load(Relaxed);
+    windows::changed(total, *weight, direction, born);
+    phases::changed(total, *weight, direction, born);
 }
 
 /// By how much the total is above the peak's, unless it is below.
@@ -168,18 +173,24 @@ pub fn shift(counter: &AtomicU64, by: u64, direction: Change) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use std::sync::{MutexGuard, PoisonError};
+
+    use crate::live::tests::ONE_AT_A_TIME;
+    use crate::peak;
     use crate::sampler::{Chance, draw, weight};
 
     /// A heap of equal blocks of 1 KiB, sampled every 16 KiB, in a recording of its own.
-    struct Heap {
-        header: &'static Header,
-        site: Site,
-        doubt: Doubt,
+    pub struct Heap {
+        pub header: &'static Header,
+        pub site: Site,
+        peak: Peak,
         random: u64,
         left: u64,
         sampled: Vec<Option<u32>>,
+        /// What windows and phases see is of the one process.
+        _one: MutexGuard<'static, ()>,
     }
 
     const LOG2: u32 = 14;
@@ -187,45 +198,67 @@ mod tests {
 
     impl Heap {
         fn new(seed: u64) -> Self {
+            let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
             let header = crate::file::Recording::new().begin(b"").expect("private memory");
             let mut random = seed;
             let left = draw(&mut random, LOG2);
             Self {
                 header,
                 site: Site::default(),
-                doubt: Doubt::NONE,
+                peak: Peak::NONE,
                 random,
                 left,
                 sampled: Vec::new(),
+                _one: one,
             }
         }
 
-        fn change(&mut self, direction: Change, epoch: u32) {
+        /// With all its blocks.
+        pub fn full(seed: u64) -> Self {
+            let mut heap = Self::new(seed);
+            (0..BLOCKS).for_each(|_| heap.allocate());
+            heap
+        }
+
+        /// Replaces all of its blocks so many times, one by one.
+        pub fn replace(&mut self, times: usize) {
+            for round in 0..times * BLOCKS {
+                self.free(round.wrapping_mul(0x9E37_79B9) % BLOCKS);
+                self.allocate();
+            }
+        }
+
+        /// Bytes that it has.
+        pub fn held(&self) -> u64 {
+            self.sampled.len() as u64 * BLOCK
+        }
+
+        fn change(&mut self, direction: Change, born: u32) {
             let weight = weight(BLOCK, Chance::Interval(LOG2));
-            change(self.header, &mut self.doubt, &self.site, weight, direction, epoch);
+            change(self.header, &mut self.peak, &self.site, weight, direction, born);
         }
 
         fn allocate(&mut self) {
-            let epoch = self.header.peak_epoch.load(Relaxed);
+            let born = peak::moment();
             let hit = self.left < BLOCK;
-            self.sampled.push(hit.then_some(epoch));
+            self.sampled.push(hit.then_some(born));
             if hit {
                 self.left = draw(&mut self.random, LOG2);
-                self.change(Change::Add, epoch);
+                self.change(Change::Add, born);
             } else {
                 self.left -= BLOCK;
             }
         }
 
         fn free(&mut self, which: usize) {
-            if let Some(epoch) = self.sampled.swap_remove(which) {
-                self.change(Change::Remove, epoch);
+            if let Some(born) = self.sampled.swap_remove(which) {
+                self.change(Change::Remove, born);
             }
         }
 
         /// The peak over what is held, with a printed error of 1.1 % of it.
         fn peak_ratio(&self) -> f64 {
-            self.header.peak_bytes.load(Relaxed) as f64 / (self.sampled.len() as u64 * BLOCK) as f64
+            self.header.peak_bytes.load(Relaxed) as f64 / self.held() as f64
         }
     }
 
@@ -234,12 +267,8 @@ mod tests {
     #[test]
     fn a_heap_that_is_replaced_again_and_again_has_the_peak_that_it_holds() {
         let ratios = (1..=4).map(|seed| {
-            let mut heap = Heap::new(seed);
-            (0..BLOCKS).for_each(|_| heap.allocate());
-            for round in 0..40 * BLOCKS {
-                heap.free(round.wrapping_mul(0x9E37_79B9) % BLOCKS);
-                heap.allocate();
-            }
+            let mut heap = Heap::full(seed);
+            heap.replace(40);
             heap.peak_ratio()
         });
         let ratios: Vec<f64> = ratios.collect();

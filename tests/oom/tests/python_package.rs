@@ -145,6 +145,31 @@ fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
     });
 }
 
+/// The highest of many estimates is too high, the more so the longer a heap stays the same: what is reported must not be.
+#[test]
+fn the_peaks_of_phases_and_windows_of_a_heap_that_stays_the_same_are_what_it_holds() {
+    // Fixed, so that the error printed of one moment is that of all.
+    let job = Job::python(Python::any(), "steady_asked.py").option("--sample-interval=4KiB");
+    let outcome = with_package(job).run();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let (report, truths) = (Report::of(&outcome), outcome.truths());
+    let error = report.number("/moment/error_bytes").expect("a number");
+    assert!(error < (truths["HELD"] - truths["BLOCK"]) / 60, "± {error}: {report}");
+    let phases = report.at("/processes/0/phases").as_array().cloned().unwrap_or_default();
+    let of_phases = phases.iter().filter_map(|phase| phase["peak_bytes"].as_u64());
+    let peaks: Vec<u64> = of_phases.chain([truths["SINCE_RESET"]]).collect();
+    assert_eq!(peaks.len(), 3, "{report}");
+    let off = |peak: &u64| (*peak as f64 - truths["HELD"] as f64) / error as f64;
+    let window = Report::load(&outcome.folder().join("window/report.json"));
+    let grown = window.number("/moment/bytes").expect("a number");
+    announce(&format!(
+        "replaced 200 times: printed errors off {:.1?}; grown in a window: {grown} bytes, ± {error}",
+        peaks.iter().map(off).collect::<Vec<f64>>()
+    ));
+    assert!(peaks.iter().all(|peak| off(peak).abs() < 5.0), "{outcome}");
+    assert!(grown.abs_diff(truths["BLOCK"]) < 3 * error, "{window}");
+}
+
 #[test]
 fn the_table_has_the_users_own_lines_and_stdout_is_the_jobs() {
     let job = |words: [&Path; 2]| Job::words(words).env("FIL_PROFILE_PYTHON", &Python::any().path);
