@@ -45,7 +45,7 @@ pub extern "C" fn fil_profile_current_bytes() -> u64 {
 /// The most that was held since the beginning or since [`fil_profile_reset_peak`].
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_peak_bytes() -> u64 {
-    phases::highest()
+    with_state(|_, header| phases::highest(header)).unwrap_or(0)
 }
 
 /// Begins anew to look for the peak; that of the run's report stays as it is.

@@ -7,9 +7,9 @@ use recording::{EVENT_SLOTS, Event, EventKind, Header, Trouble};
 
 use crate::sys;
 
-/// Notes that something happened.
-pub fn note(header: &Header, kind: EventKind, detail: u32, bytes: u64) {
-    write(header, kind, detail, bytes, 0);
+/// Notes that something happened; the event's number.
+pub fn note(header: &Header, kind: EventKind, detail: u32, bytes: u64) -> u64 {
+    write(header, kind, detail, bytes, 0)
 }
 
 /// Notes a trouble, unless the same was the last thing noted of its kind.
@@ -44,9 +44,11 @@ pub fn note_failure(header: &Header, function: u32, bytes: u64, node: u32) {
     write(header, EventKind::AllocationFailed, function, bytes, node);
 }
 
-fn write(header: &Header, kind: EventKind, detail: u32, bytes: u64, node: u32) {
+fn write(header: &Header, kind: EventKind, detail: u32, bytes: u64, node: u32) -> u64 {
     let number = header.events.fetch_add(1, Relaxed) + 1;
-    let Some(event) = slot(header, number) else { return };
+    let Some(event) = slot(header, number) else {
+        return number;
+    };
     event.sequence.store(0, Release);
     event.time_ns.store(sys::now_ns(false), Relaxed);
     event.kind.store(kind as u32, Relaxed);
@@ -57,6 +59,7 @@ fn write(header: &Header, kind: EventKind, detail: u32, bytes: u64, node: u32) {
     event.thread.store(sys::thread_id(), Relaxed);
     event.repeats.store(0, Relaxed);
     event.sequence.store(number, Release);
+    number
 }
 
 fn slot(header: &Header, number: u64) -> Option<&Event> {

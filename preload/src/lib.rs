@@ -9,7 +9,8 @@
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`earlier`], [`kinds`], [`windows`], [`phases`], [`copy`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`],
+//!   [`phases`], [`copy`],
 //!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -41,6 +42,7 @@ mod live;
 mod lock;
 mod mappings;
 mod memory_file;
+mod peak;
 mod phases;
 mod python;
 mod real;

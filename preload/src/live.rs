@@ -55,8 +55,8 @@ pub struct Entry {
     pub site: u32,
     /// Its slot in the recording's table of large blocks, plus one; 0 for none.
     pub slot: u32,
-    /// The number of the peak so far when it was allocated: at a later one it was alive.
-    pub epoch: u32,
+    /// The moment at which it was allocated: at a later peak it was alive.
+    pub born: u32,
     /// log2 of the sampling interval; 0 if recorded for certain.
     pub interval_log2: u8,
     /// [`COUNTED`], [`WATCHED`] and, above them, its [`Kind`].

@@ -1,39 +1,90 @@
 //! The phases of a job, as it names them itself: each one's highest total, in the recording's ring of events.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
-use core::sync::atomic::{AtomicU64, AtomicUsize};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use recording::{EVENT_SLOTS, Event, EventKind, Header};
 
+use crate::lock::Lock;
+use crate::peak::{Peak, Total};
+use crate::sampler::Weight;
 use crate::state::State;
+use crate::tally::Change;
 use crate::{doorbell, events, file};
 
 /// Phases with different names: what the ring has room for beside what else happens.
 const MOST: usize = EVENT_SLOTS / 4;
 
-/// How many there are so far.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// The number of the event that stands for the phase that lasts, 0 before the first.
-static CURRENT: AtomicU64 = AtomicU64::new(0);
-/// The highest total since [`reset`].
-static HIGHEST: AtomicU64 = AtomicU64::new(0);
+/// Has the job named a phase, or asked for a peak of its own?
+static ANY: AtomicBool = AtomicBool::new(false);
 
-/// The total has grown; the caller holds the state's lock.
-#[inline]
-pub fn grew(total: u64) {
-    if total > HIGHEST.load(Relaxed) {
-        HIGHEST.store(total, Relaxed);
+/// Taken by nobody but the holder of the state's lock.
+static PHASES: Lock<Phases> = Lock::new(Phases::NONE);
+
+struct Phases {
+    /// Those that have begun; what comes and goes while another one lasts is part of their doubt as well.
+    begun: [Phase; MOST],
+    count: usize,
+    lasting: usize,
+    since_reset: Option<Peak>,
+}
+
+#[derive(Clone, Copy)]
+struct Phase {
+    /// That of its name.
+    string: u32,
+    /// The number of the event that stands for it.
+    event: u64,
+    highest: Peak,
+}
+
+impl Phases {
+    const NONE: Self = Self {
+        begun: [Phase {
+            string: 0,
+            event: 0,
+            highest: Peak::NONE,
+        }; MOST],
+        count: 0,
+        lasting: 0,
+        since_reset: None,
+    };
+
+    fn begun(&mut self) -> &mut [Phase] {
+        self.begun.get_mut(..self.count).unwrap_or_default()
     }
-    let current = CURRENT.load(Relaxed);
-    if current != 0 {
-        raise(current, total);
+
+    fn look(&mut self, total: u64) {
+        let lasting = self.lasting;
+        if let Some(phase) = self.begun().get_mut(lasting)
+            && phase.highest.rises(total)
+            && let Some(event) = file::header().and_then(|header| event(header, phase.event))
+        {
+            event.bytes.store(total, Relaxed);
+        }
+        if let Some(highest) = &mut self.since_reset {
+            highest.rises(total);
+        }
     }
 }
 
-fn raise(number: u64, total: u64) {
-    let event = file::header().and_then(|header| event(header, number));
-    if let Some(event) = event.filter(|event| total > event.bytes.load(Relaxed)) {
-        event.bytes.store(total, Relaxed);
+/// Does anybody ask?
+#[inline]
+pub fn are_any() -> bool {
+    ANY.load(Relaxed)
+}
+
+/// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
+pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+    let mut phases = PHASES.lock();
+    for phase in phases.begun() {
+        phase.highest.follow(weight, direction, born, total);
+    }
+    if let Some(highest) = &mut phases.since_reset {
+        highest.follow(weight, direction, born, total);
+    }
+    if direction == Change::Add {
+        phases.look(total.bytes);
     }
 }
 
@@ -45,21 +96,22 @@ fn event(header: &Header, number: u64) -> Option<&Event> {
     (event.sequence.load(Relaxed) == number).then_some(event)
 }
 
-/// The highest total since [`reset`], or since the beginning.
-pub fn highest() -> u64 {
-    HIGHEST.load(Relaxed)
+/// The highest total since [`reset`], or that of the run; the caller holds the state's lock, as for all that follows.
+pub fn highest(header: &Header) -> u64 {
+    let since_reset = PHASES.lock().since_reset;
+    since_reset.map_or_else(|| header.peak_bytes.load(Relaxed), |highest| highest.bytes)
 }
 
 /// Begins anew to look for the highest total.
 pub fn reset(header: &Header) {
-    HIGHEST.store(header.live_bytes.load(Relaxed), Relaxed);
+    PHASES.lock().since_reset = Some(Peak::now(header.live_bytes.load(Relaxed)));
+    ANY.store(true, Relaxed);
 }
 
 /// In a forked child: the phases were the parent's.
 pub fn forget() {
-    COUNT.store(0, Relaxed);
-    CURRENT.store(0, Relaxed);
-    HIGHEST.store(0, Relaxed);
+    *PHASES.lock() = Phases::NONE;
+    ANY.store(false, Relaxed);
 }
 
 /// A phase with this name begins, or goes on. `false` if there are too many.
@@ -68,36 +120,54 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
         return false;
     };
     let string = tree.string(header, name);
-    let last = header.events.load(Relaxed);
-    let first = last.saturating_sub(EVENT_SLOTS as u64) + 1;
-    let mut known = (first..=last).filter(|number| event(header, *number).is_some_and(|event| is_of(event, string)));
-    if let Some(number) = known.next() {
-        CURRENT.store(number, Relaxed);
-        if let Some(event) = event(header, number) {
-            event.repeats.fetch_add(1, Relaxed);
-        }
-        raise(number, header.live_bytes.load(Relaxed));
-        return true;
-    }
-    if string == 0 || COUNT.load(Relaxed) >= MOST {
+    let total = header.live_bytes.load(Relaxed);
+    let mut phases = PHASES.lock();
+    let known = phases.begun().iter().position(|phase| phase.string == string);
+    let number = known.unwrap_or(phases.count);
+    let Some(phase) = phases.begun.get_mut(number).filter(|_| string != 0) else {
         return false;
+    };
+    if known.is_some()
+        && let Some(event) = event(header, phase.event)
+    {
+        event.repeats.fetch_add(1, Relaxed);
+    } else {
+        *phase = Phase {
+            string,
+            event: events::note(header, EventKind::Mark, string, total),
+            highest: Peak::now(total),
+        };
     }
-    COUNT.fetch_add(1, Relaxed);
-    events::note(header, EventKind::Mark, string, header.live_bytes.load(Relaxed));
-    // Another thread may just have noted something else: look for ours.
-    let last = header.events.load(Relaxed);
-    let ours = (first..=last)
-        .rev()
-        .find(|number| event(header, *number).is_some_and(|event| is_of(event, string)));
-    CURRENT.store(ours.unwrap_or(0), Release);
+    phases.count = phases.count.max(number + 1);
+    phases.lasting = number;
+    phases.look(total);
+    ANY.store(true, Relaxed);
     true
-}
-
-fn is_of(event: &Event, name: u32) -> bool {
-    event.kind.load(Relaxed) == EventKind::Mark as u32 && event.detail.load(Relaxed) == name
 }
 
 /// Tells the supervisor, for the timeline.
 pub fn tell(name: &[u8]) {
     doorbell::tell_mark(core::str::from_utf8(name).unwrap_or("a mark"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::tests::Heap;
+
+    #[test]
+    fn a_heap_that_stays_the_same_has_the_peak_that_it_had_at_the_reset() {
+        let rises = (1..=8).map(|seed| {
+            let mut heap = Heap::full(seed);
+            reset(heap.header);
+            let before = highest(heap.header);
+            heap.replace(40);
+            let higher_by = highest(heap.header) - before;
+            forget();
+            higher_by as f64 / heap.held() as f64
+        });
+        let rises: Vec<f64> = rises.collect();
+        // The highest of so many totals, each with an error of 1.1 %, is 2.5 % higher.
+        assert!(rises.iter().sum::<f64>() < 8.0 * 0.01, "{rises:?}");
+    }
 }

@@ -14,10 +14,10 @@ use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
 use crate::shadow::Word;
-use crate::tally::{Change, Doubt, change, change_exactly};
+use crate::tally::{Change, Estimate, change, change_exactly};
 use crate::text::Text;
 use crate::tree::Tree;
-use crate::{events, file, kinds, live, say, stash, sys};
+use crate::{events, file, kinds, live, peak, say, stash, sys};
 
 mod mapped;
 
@@ -51,7 +51,7 @@ pub struct State {
     python_version: u32,
     python_trouble: Option<Trouble>,
     weights: Weights,
-    doubt: Doubt,
+    estimate: Estimate,
     budget: Budget,
     /// When the sampling was last thought over, by the monotonic clock.
     tuned_ns: u64,
@@ -77,7 +77,7 @@ impl State {
             python_version: 0,
             python_trouble: None,
             weights: Weights::new(),
-            doubt: Doubt::NONE,
+            estimate: Estimate::NONE,
             budget: Budget::FULL,
             tuned_ns: 0,
             generation: 0,
@@ -182,7 +182,7 @@ impl State {
 
     fn introduce(&mut self, header: &'static Header) {
         self.free_slot = 0;
-        self.doubt = Doubt::NONE;
+        self.estimate = Estimate::NONE;
         self.callstacks.start_over();
         self.tree.start_over(header);
         let mut command = Text::<{ recording::MAX_STRING_BYTES }>::new();
@@ -258,7 +258,7 @@ impl State {
                 bytes,
                 site,
                 slot,
-                epoch: header.peak_epoch.load(Relaxed),
+                born: peak::moment(),
                 interval_log2,
                 flags: COUNTED | live::of_kind(kind),
                 generation,
@@ -318,7 +318,7 @@ impl State {
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Add);
-            change(header, &mut self.doubt, site, weight, Change::Add, entry.epoch);
+            change(header, &mut self.estimate, site, weight, Change::Add, entry.born);
         }
         self.tell_trouble(header);
     }
@@ -367,7 +367,7 @@ impl State {
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = self.weights.of(entry.bytes, entry.chance());
             kinds::change(header, live::kind(entry.flags), entry.bytes, weight, Change::Remove);
-            change(header, &mut self.doubt, site, weight, Change::Remove, entry.epoch);
+            change(header, &mut self.estimate, site, weight, Change::Remove, entry.born);
         }
         true
     }

@@ -3,8 +3,9 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicU64, fence};
 
-use recording::{Header, Site, Snapshot, VARIANCE_UNIT};
+use recording::{Header, Site, Snapshot};
 
+use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::{earlier, phases, sys, windows};
 
@@ -17,121 +18,33 @@ pub enum Change {
     Remove,
 }
 
-/// How far the total can be from what it was at the peak by the chance of sampling alone. What was sampled before the peak and is
-/// still alive is in both totals; so a heap that only grows has no doubt, and one that is replaced while it stays the same has the
-/// more of it.
-///
-/// The highest of n independent estimates of one and the same heap lies about √(2 ln n) standard errors above it. So that a heap
-/// which stays the same has no peak that creeps up, a total is a new peak if it is higher by more than chance explains, or if the
-/// heap has been higher on an average that the total at this moment has no part in.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Doubt {
-    /// Variance of what is alive, in units of [`VARIANCE_UNIT`] bytes².
-    alive: u64,
-    /// Variance of what has come since the peak and is alive.
-    come: u64,
-    /// Variance of what was alive at the peak and has gone.
-    gone: u64,
-    /// Variance of what has gone since the heap was last taken to have been replaced.
-    turned: u64,
-    /// How often the heap has been replaced since the peak.
-    replaced: u64,
-    /// Sum of the totals at the last of these times, at most [`Doubt::AVERAGED`].
-    sum: u64,
-    /// Their average was well above the peak.
-    is_surpassed: bool,
+/// What is estimated of the recording as a whole, and is in none of its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    /// Variance of what is alive, in units of [`recording::VARIANCE_UNIT`] bytes².
+    variance: u64,
+    peak: Peak,
 }
 
-impl Doubt {
-    /// Nothing is alive.
+impl Estimate {
+    /// Of nothing.
     pub const NONE: Self = Self {
-        alive: 0,
-        come: 0,
-        gone: 0,
-        turned: 0,
-        replaced: 0,
-        sum: 0,
-        is_surpassed: false,
+        variance: 0,
+        peak: Peak::NONE,
     };
-
-    /// Standard errors by which a total has to be higher than the peak's to be a new peak, squared; to it comes 4 ln(1 + n)
-    /// once the heap has been replaced n times since. That this happens by chance has a probability of about e^(−8) for the first
-    /// time that a heap is replaced, which falls with n², so that the sum over all times is small as well.
-    const ERRORS_SQUARED: f64 = 16.0;
-    /// Independent totals that are averaged. What the heap holds for so long is known three times as well as by one of them.
-    const AVERAGED: u64 = 8;
-    /// Standard errors of one total by which the average has to be above the peak, squared. So the peak is at most so far behind.
-    const AVERAGE_ERRORS_SQUARED: f64 = 1.5 * 1.5;
-
-    /// Something has come or gone, and there are so many bytes now.
-    #[inline]
-    fn follow(&mut self, weight: Weight, direction: Change, was_in_peak: bool, total: u64, peak: u64) {
-        let variance = weight.variance;
-        if direction == Change::Add {
-            self.alive = self.alive.saturating_add(variance);
-            self.come = self.come.saturating_add(variance);
-            return;
-        }
-        self.alive = self.alive.saturating_sub(variance);
-        if was_in_peak {
-            self.gone = self.gone.saturating_add(variance);
-        } else {
-            self.come = self.come.saturating_sub(variance);
-        }
-        self.turned = self.turned.saturating_add(variance);
-        if self.turned > self.alive {
-            self.is_replaced(total, peak);
-        }
-    }
-
-    #[cold]
-    fn is_replaced(&mut self, total: u64, peak: u64) {
-        self.turned = 0;
-        self.replaced += 1;
-        self.sum = self.sum.saturating_add(total);
-        if self.replaced.is_multiple_of(Self::AVERAGED) {
-            let above = (self.sum / Self::AVERAGED).saturating_sub(peak);
-            self.is_surpassed = errors_squared(above, self.alive) > Self::AVERAGE_ERRORS_SQUARED;
-            self.sum = 0;
-        }
-    }
-
-    /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
-    #[inline]
-    fn allows(self, higher_by: u64) -> bool {
-        if self.gone == 0 || self.is_surpassed {
-            return true;
-        }
-        let errors = errors_squared(higher_by, self.come.saturating_add(self.gone));
-        errors > Self::ERRORS_SQUARED && errors > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
-    }
-
-    /// This is the peak.
-    fn settle(&mut self) {
-        *self = Self {
-            alive: self.alive,
-            ..Self::NONE
-        };
-    }
 }
 
-/// A difference in standard errors, squared.
-fn errors_squared(difference: u64, variance: u64) -> f64 {
-    difference as f64 * difference as f64 / (variance as f64 * VARIANCE_UNIT as f64)
-}
-
-/// Changes a site and the totals; the caller holds the lock. `epoch` is the peak's when the block was allocated.
-pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, direction: Change, epoch: u32) {
+/// Changes a site and the totals by a block that was `born` at this moment; the caller holds the lock.
+pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Weight, direction: Change, born: u32) {
     let sequence = begin(header);
-    shift_all(header, site, weight, direction);
-    let was_in_peak = epoch != header.peak_epoch.load(Relaxed);
-    let [total, peak] = [&header.live_bytes, &header.peak_bytes].map(|bytes| bytes.load(Relaxed));
-    doubt.follow(weight, direction, was_in_peak, total, peak);
-    if direction == Change::Add
-        && let Some(higher_by @ 1..) = higher_by(header)
-        && doubt.allows(higher_by)
-    {
-        doubt.settle();
+    let Estimate { variance, peak } = estimate;
+    *variance = match direction {
+        Change::Add => variance.saturating_add(weight.variance),
+        Change::Remove => variance.saturating_sub(weight.variance),
+    };
+    let total = shift_all(header, site, weight, direction, born, *variance);
+    peak.follow(weight, direction, born, total);
+    if direction == Change::Add && peak.rises(total.bytes) {
         take_peak(header, true);
     }
     end(header, sequence);
@@ -141,8 +54,8 @@ pub fn change(header: &Header, doubt: &mut Doubt, site: &Site, weight: Weight, d
 #[inline]
 pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Change) {
     let sequence = begin(header);
-    shift_all(header, site, Weight::exact(bytes), direction);
-    if direction == Change::Add && higher_by(header).is_some_and(|bytes| bytes > 0) {
+    let total = shift_all(header, site, Weight::exact(bytes), direction, 0, 0);
+    if direction == Change::Add && total.bytes > header.peak_bytes.load(Relaxed) {
         // A heap that grows has a peak at each block: the clock is read for every sixteenth.
         take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
     }
@@ -163,7 +76,7 @@ fn end(header: &Header, sequence: u64) {
 }
 
 #[inline(always)]
-fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
+fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change, born: u32, variance: u64) -> Total {
     windows::before(site);
     keep(&site.peak, header.peak_epoch.load(Relaxed), site);
     keep(&site.oom, header.oom_epoch.load(Relaxed), site);
@@ -172,18 +85,20 @@ fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change) {
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
     shift(&header.live_bytes, weight.bytes, direction);
-    if direction == Change::Add {
-        let total = header.live_bytes.load(Relaxed);
-        windows::grew(total);
-        phases::grew(total);
+    let bytes = header.live_bytes.load(Relaxed);
+    let total = Total { bytes, variance };
+    if windows::are_any() || phases::are_any() {
+        tell_others(&total, &weight, direction, born);
     }
+    total
 }
 
-/// By how much the total is above the peak's, unless it is below.
-#[inline(always)]
-fn higher_by(header: &Header) -> Option<u64> {
-    let total = header.live_bytes.load(Relaxed);
-    total.checked_sub(header.peak_bytes.load(Relaxed))
+/// Out of the way of a process that asks for nothing.
+#[cold]
+#[inline(never)]
+fn tell_others(total: &Total, weight: &Weight, direction: Change, born: u32) {
+    windows::changed(*total, *weight, direction, born);
+    phases::changed(*total, *weight, direction, born);
 }
 
 #[inline(always)]
@@ -224,18 +139,24 @@ pub fn shift(counter: &AtomicU64, by: u64, direction: Change) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use std::sync::{MutexGuard, PoisonError};
+
+    use crate::live::tests::ONE_AT_A_TIME;
+    use crate::peak;
     use crate::sampler::{Chance, draw, weight};
 
     /// A heap of equal blocks of 1 KiB, sampled every 16 KiB, in a recording of its own.
-    struct Heap {
-        header: &'static Header,
-        site: Site,
-        doubt: Doubt,
+    pub struct Heap {
+        pub header: &'static Header,
+        pub site: Site,
+        estimate: Estimate,
         random: u64,
         left: u64,
         sampled: Vec<Option<u32>>,
+        /// What windows and phases see is of the one process.
+        _one: MutexGuard<'static, ()>,
     }
 
     const LOG2: u32 = 14;
@@ -243,45 +164,67 @@ mod tests {
 
     impl Heap {
         fn new(seed: u64) -> Self {
+            let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
             let header = crate::file::Recording::new().begin(b"").expect("private memory");
             let mut random = seed;
             let left = draw(&mut random, LOG2);
             Self {
                 header,
                 site: Site::default(),
-                doubt: Doubt::NONE,
+                estimate: Estimate::NONE,
                 random,
                 left,
                 sampled: Vec::new(),
+                _one: one,
             }
         }
 
-        fn change(&mut self, direction: Change, epoch: u32) {
+        /// With all its blocks.
+        pub fn full(seed: u64) -> Self {
+            let mut heap = Self::new(seed);
+            (0..BLOCKS).for_each(|_| heap.allocate());
+            heap
+        }
+
+        /// Replaces all of its blocks so many times, one by one.
+        pub fn replace(&mut self, times: usize) {
+            for round in 0..times * BLOCKS {
+                self.free(round.wrapping_mul(0x9E37_79B9) % BLOCKS);
+                self.allocate();
+            }
+        }
+
+        /// Bytes that it has.
+        pub fn held(&self) -> u64 {
+            self.sampled.len() as u64 * BLOCK
+        }
+
+        fn change(&mut self, direction: Change, born: u32) {
             let weight = weight(BLOCK, Chance::Interval(LOG2));
-            change(self.header, &mut self.doubt, &self.site, weight, direction, epoch);
+            change(self.header, &mut self.estimate, &self.site, weight, direction, born);
         }
 
         fn allocate(&mut self) {
-            let epoch = self.header.peak_epoch.load(Relaxed);
+            let born = peak::moment();
             let hit = self.left < BLOCK;
-            self.sampled.push(hit.then_some(epoch));
+            self.sampled.push(hit.then_some(born));
             if hit {
                 self.left = draw(&mut self.random, LOG2);
-                self.change(Change::Add, epoch);
+                self.change(Change::Add, born);
             } else {
                 self.left -= BLOCK;
             }
         }
 
         fn free(&mut self, which: usize) {
-            if let Some(epoch) = self.sampled.swap_remove(which) {
-                self.change(Change::Remove, epoch);
+            if let Some(born) = self.sampled.swap_remove(which) {
+                self.change(Change::Remove, born);
             }
         }
 
         /// The peak over what is held, with a printed error of 1.1 % of it.
         fn peak_ratio(&self) -> f64 {
-            self.header.peak_bytes.load(Relaxed) as f64 / (self.sampled.len() as u64 * BLOCK) as f64
+            self.header.peak_bytes.load(Relaxed) as f64 / self.held() as f64
         }
     }
 
@@ -290,12 +233,8 @@ mod tests {
     #[test]
     fn a_heap_that_is_replaced_again_and_again_has_the_peak_that_it_holds() {
         let ratios = (1..=4).map(|seed| {
-            let mut heap = Heap::new(seed);
-            (0..BLOCKS).for_each(|_| heap.allocate());
-            for round in 0..40 * BLOCKS {
-                heap.free(round.wrapping_mul(0x9E37_79B9) % BLOCKS);
-                heap.allocate();
-            }
+            let mut heap = Heap::full(seed);
+            heap.replace(40);
             heap.peak_ratio()
         });
         let ratios: Vec<f64> = ratios.collect();
@@ -320,18 +259,11 @@ mod tests {
     #[test]
     fn a_heap_that_is_a_little_larger_for_long_has_the_larger_peak() {
         const ERROR: f64 = 0.011;
-        let replace = |heap: &mut Heap, rounds: std::ops::Range<usize>| {
-            for round in rounds {
-                heap.free(round.wrapping_mul(0x9E37_79B9) % heap.sampled.len());
-                heap.allocate();
-            }
-        };
         let ratios = (1..=8).map(|seed| {
-            let mut heap = Heap::new(seed);
-            (0..BLOCKS).for_each(|_| heap.allocate());
-            replace(&mut heap, 0..10 * BLOCKS);
+            let mut heap = Heap::full(seed);
+            heap.replace(10);
             (0..BLOCKS / 20).for_each(|_| heap.allocate());
-            replace(&mut heap, 0..20 * BLOCKS);
+            heap.replace(20);
             heap.peak_ratio()
         });
         let ratios: Vec<f64> = ratios.collect();

@@ -8,7 +8,10 @@ use recording::{Header, Site, Snapshot, Tally};
 
 use crate::array::Array;
 use crate::lock::Lock;
+use crate::peak::{Peak, Total};
+use crate::sampler::Weight;
 use crate::sys;
+use crate::tally::Change;
 
 /// Windows that can be open at the same time.
 pub const MOST: usize = 16;
@@ -32,7 +35,7 @@ pub struct Window {
     /// Of each site, by its node's number, [`WORDS`] words.
     sites: Array<u64>,
     /// The highest total since the beginning, and when that was.
-    peak_bytes: u64,
+    highest: Peak,
     peak_time_ns: u64,
     /// Goes up at each.
     epoch: u64,
@@ -61,7 +64,7 @@ impl Window {
     const fn closed() -> Self {
         Self {
             sites: Array::empty(),
-            peak_bytes: 0,
+            highest: Peak::NONE,
             peak_time_ns: 0,
             epoch: 0,
             oom_epoch: 0,
@@ -140,26 +143,29 @@ fn saved(snapshot: &Snapshot, epoch: u32) -> Option<Held> {
     (snapshot.epoch.load(Relaxed) == epoch).then(|| held(&snapshot.saved))
 }
 
+/// Is there one?
+#[inline]
+pub fn are_any() -> bool {
+    OPEN.load(Relaxed) != 0
+}
+
 /// A site is about to change; the caller holds the state's lock.
 #[inline]
 pub fn before(site: &Site) {
-    if OPEN.load(Relaxed) != 0 {
+    if are_any() {
         each_open(|window| window.before(site));
     }
 }
 
-/// The total has grown; the caller holds the state's lock.
-#[inline]
-pub fn grew(total: u64) {
-    if OPEN.load(Relaxed) != 0 {
-        each_open(|window| {
-            if total > window.peak_bytes {
-                window.peak_bytes = total;
-                window.peak_time_ns = sys::now_ns(true);
-                window.epoch += 1;
-            }
-        });
-    }
+/// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
+pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+    each_open(|window| {
+        window.highest.follow(weight, direction, born, total);
+        if direction == Change::Add && window.highest.rises(total.bytes) {
+            window.peak_time_ns = sys::now_ns(true);
+            window.epoch += 1;
+        }
+    });
 }
 
 #[cold]
@@ -179,7 +185,7 @@ pub fn open(header: &Header) -> Option<usize> {
     let mut windows = WINDOWS.lock();
     let window = windows.get_mut(number)?;
     *window = Window {
-        peak_bytes: header.live_bytes.load(Relaxed),
+        highest: Peak::now(header.live_bytes.load(Relaxed)),
         peak_time_ns: sys::now_ns(false),
         epoch: 1,
         oom_epoch: header.oom_epoch.load(Relaxed),
@@ -231,11 +237,11 @@ fn is_open(number: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampler::Weight;
-    use crate::tally::{Change, Doubt};
+    use crate::tally::Estimate;
+    use crate::tally::tests::Heap;
 
     fn change(header: &Header, site: &Site, weight: Weight, direction: Change) {
-        crate::tally::change(header, &mut Doubt::default(), site, weight, direction, 0);
+        crate::tally::change(header, &mut Estimate::NONE, site, weight, direction, 0);
     }
 
     fn of(bytes: u64) -> Weight {
@@ -281,5 +287,20 @@ mod tests {
         assert!(close(outer));
         assert!(!close(inner));
         assert!(look(inner, header, |_| ()).is_none());
+    }
+
+    #[test]
+    fn a_heap_that_stays_the_same_has_not_grown_in_a_window() {
+        let grown = (1..=8).map(|seed| {
+            let mut heap = Heap::full(seed);
+            let window = open(heap.header).expect("there is room");
+            heap.replace(40);
+            let [_, peak] = growth(window, heap.header, &heap.site);
+            close(window);
+            peak as f64 / heap.held() as f64
+        });
+        let grown: Vec<f64> = grown.collect();
+        // The highest of so many totals, each with an error of 1.1 %, is 2.5 % higher.
+        assert!(grown.iter().sum::<f64>() < 8.0 * 0.01, "{grown:?}");
     }
 }

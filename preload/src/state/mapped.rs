@@ -107,7 +107,7 @@ impl State {
             let mut weight = sampler::weight(bytes, Chance::Certain);
             weight.blocks *= !is_grown as u64;
             kinds::change(header, kind, bytes, weight, Change::Add);
-            change(header, &mut self.doubt, site, weight, Change::Add, 0);
+            change(header, &mut self.estimate, site, weight, Change::Add, 0);
         }
         self.keep_if_worth_it(header);
     }
@@ -120,7 +120,7 @@ impl State {
         let end = start.saturating_add(bytes);
         let mut first = None;
         let (header, generation, file) = (self.header, self.generation as u32, &self.tree.file);
-        let (free, doubt) = (&mut self.free_slot, &mut self.doubt);
+        let (free, estimate) = (&mut self.free_slot, &mut self.estimate);
         let all_kept = self.mappings.remove(start, end, |piece, whole| {
             first = first.or(Some(piece));
             let kind = Kind::from_code(piece.kind);
@@ -136,7 +136,7 @@ impl State {
                 let mut weight = sampler::weight(bytes, Chance::Certain);
                 weight.blocks *= whole as u64;
                 kinds::change(header, kind, bytes, weight, Change::Remove);
-                change(header, doubt, site, weight, Change::Remove, 0);
+                change(header, estimate, site, weight, Change::Remove, 0);
             }
         });
         if first.is_some() {

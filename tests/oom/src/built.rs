@@ -71,14 +71,17 @@ pub(crate) fn target() -> &'static Path {
     &TARGET
 }
 
+/// As the wheel has them and where `python/wheel/backend.py` puts them, so that one build serves both.
 fn release() -> &'static Path {
     static RELEASE: OnceLock<PathBuf> = OnceLock::new();
     RELEASE.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let folder = target().join("wheel");
         let mut build = Command::new(cargo);
         build.args(["build", "--release", "-p", "preload", "-p", "oom-guard", "--target-dir"]);
-        run(build.arg(target()).current_dir(workspace()));
-        target().join("release")
+        build.arg(&folder).env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+        run(build.current_dir(workspace()));
+        folder.join("release")
     })
 }
 

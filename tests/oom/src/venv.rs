@@ -9,14 +9,15 @@ use crate::{Python, built};
 /// The python of a virtual environment that has numpy. It stays a link: its path is what makes it that environment's.
 pub fn numpy_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
-    READY.get_or_init(|| with("numpy", &["numpy"], &["numpy"]))
+    READY.get_or_init(|| with(Python::any(), "numpy", &["numpy"], &["numpy"]))
 }
 
 /// One that has memray, a peer that records every allocation, and the packages of real programs.
 pub fn memray_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
     let packages = ["memray", "numpy", "pandas", "scikit-learn"];
-    READY.get_or_init(|| with("memray", &packages, &["memray", "numpy", "pandas", "sklearn"]))
+    let modules = ["memray", "numpy", "pandas", "sklearn"];
+    READY.get_or_init(|| with(Python::any(), "memray", &packages, &modules))
 }
 
 /// One that has packages with allocators and threads of their own, and ways to call C.
@@ -44,19 +45,26 @@ pub fn allocators_python() -> &'static Python {
         "Cython",
         "setuptools",
     ];
-    READY.get_or_init(|| with("allocators", &packages, &modules))
+    READY.get_or_init(|| with(Python::any(), "allocators", &packages, &modules))
 }
 
 /// One that compiles and reads messages of protobuf.
 pub fn protobuf_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
-    READY.get_or_init(|| with("protobuf", &["grpcio-tools"], &["grpc_tools.protoc", "google.protobuf"]))
+    READY.get_or_init(|| {
+        with(
+            Python::any(),
+            "protobuf",
+            &["grpcio-tools"],
+            &["grpc_tools.protoc", "google.protobuf"],
+        )
+    })
 }
 
 /// One that has joblib, whose workers loky starts.
 pub fn joblib_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
-    READY.get_or_init(|| with("joblib", &["joblib"], &["joblib"]))
+    READY.get_or_init(|| with(Python::any(), "joblib", &["joblib"], &["joblib"]))
 }
 
 /// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below
@@ -80,23 +88,27 @@ pub fn torch_python() -> Option<&'static Python> {
         .as_ref()
 }
 
-fn with(name: &str, packages: &[&str], modules: &[&str]) -> Python {
-    let base = Python::any();
+/// A virtual environment of this name for a Python, with these packages, which bring these modules.
+fn with(base: &Python, name: &str, packages: &[&str], modules: &[&str]) -> Python {
     let (major, minor, micro) = base.version;
     let folder: PathBuf = built::target().join(format!("{name}-{major}.{minor}.{micro}"));
     let path = folder.join("bin/python");
     if !imports(&path, modules) {
         built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
-        built::run(
-            Command::new(&path)
-                .args(["-m", "pip", "install", "--quiet"])
-                .args(packages),
-        );
+        if !packages.is_empty() {
+            built::run(pip_install(&path).args(packages));
+        }
     }
     Python {
         path,
         version: base.version,
     }
+}
+
+fn pip_install(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip
 }
 
 fn imports(python: &Path, modules: &[&str]) -> bool {
@@ -111,7 +123,7 @@ pub fn wheel() -> &'static Path {
     BUILT.get_or_init(|| {
         let folder = built::target().join("wheels");
         let _ = std::fs::remove_dir_all(&folder);
-        let tool = with("pip", &["pip"], &["pip"]);
+        let tool = with(Python::any(), "pip", &[], &["pip"]);
         let mut pip = Command::new(&tool.path);
         pip.args(["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]);
         pip.arg(&folder).arg(built::workspace());
@@ -123,28 +135,19 @@ pub fn wheel() -> &'static Path {
 
 /// The python of a virtual environment that has the wheel and these packages.
 pub fn package_python(base: &Python, packages: &[&str]) -> Python {
-    let (major, minor, micro) = base.version;
     let name = [&["package"], packages].concat().join("-");
-    let folder = built::target().join(format!("{name}-{major}.{minor}.{micro}"));
-    let path = folder.join("bin/python");
-    let pip = |arguments: &[&str]| {
-        let mut pip = Command::new(&path);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        pip.args(arguments);
-        pip
+    // The pip that an older Python brings may not know the tag of such a wheel.
+    let newer_pip: &[&str] = if base.version < (3, 10, 0) {
+        &["--upgrade", "pip"]
+    } else {
+        &[]
     };
-    let modules: Vec<&str> = packages.iter().copied().chain(["pip"]).collect();
-    if !imports(&path, &modules) {
-        built::run(Command::new(&base.path).args(["-m", "venv", "--clear"]).arg(&folder));
-        // The one that comes with Python 3.6 does not know the tag of such a wheel.
-        built::run(&mut pip(&["--upgrade", "pip"]));
-        if !packages.is_empty() {
-            built::run(&mut pip(packages));
-        }
-    }
-    built::run(pip(&["--force-reinstall", "--no-deps", "--no-index"]).arg(wheel()));
-    Python {
-        path,
-        version: base.version,
-    }
+    let (packages, modules) = ([newer_pip, packages].concat(), [&["pip"], packages].concat());
+    let python = with(base, &name, &packages, &modules);
+    built::run(
+        pip_install(&python.path)
+            .args(["--force-reinstall", "--no-deps", "--no-index"])
+            .arg(wheel()),
+    );
+    python
 }

@@ -125,6 +125,41 @@ fn a_notebook_shows_graphs_and_says_what_its_kernel_died_of() {
 }
 
 #[test]
+fn a_job_that_uv_runs_has_its_environment_and_is_told_what_it_ran_out_of() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no uv is installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let base = Python::any();
+    let program = beside(&oom::package_python(base, &["uv"]), "uv");
+    let uv = |arguments: &[&str]| {
+        let offline = ["--offline", "--no-config", "--quiet", "--cache-dir", "cache"];
+        run(&program, &[&offline, arguments].concat(), folder.path())
+    };
+    let (wheel, base) = (
+        oom::wheel().to_str().expect("UTF-8"),
+        base.path.to_str().expect("UTF-8"),
+    );
+    uv(&["venv", "--python", base, ".venv"]);
+    uv(&["pip", "install", "--no-deps", "--python", ".venv", wheel]);
+    let code = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20)); kept = []
+try:
+    while True: kept.append(bytearray(10 << 20))
+except MemoryError: kept.clear(); print(sys.prefix)";
+    let job = ["fil-profile", "--no-browser", "run", "-c", code];
+    let in_venv = &["run", "--no-project", "--python", ".venv"][..];
+    let in_its_own = &["run", "--no-project", "--python", base, "--with", wheel];
+    for (how, prefix) in [(in_venv, ".venv"), (in_its_own, "cache")] {
+        let said = uv(&[how, &job].concat());
+        assert!(Path::new(said.trim()).starts_with(folder.path().join(prefix)), "{said}");
+        let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
+        assert_eq!(report.text("/moment/name"), "allocation_failed", "{report}");
+        assert_eq!(report.number("/call_sites/0/line"), Some(3), "{report}");
+    }
+}
+
+#[test]
 fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
     Python::each(|python| {
         let outcome = with_package(Job::python(python, "phases.py")).run();
@@ -143,6 +178,31 @@ fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
         let timeline = std::fs::read_to_string(outcome.file("timeline.csv")).expect("it can be read");
         assert!(timeline.contains("fit it"), "{timeline}");
     });
+}
+
+/// The highest of many estimates is too high, the more so the longer a heap stays the same: what is reported must not be.
+#[test]
+fn the_peaks_of_phases_and_windows_of_a_heap_that_stays_the_same_are_what_it_holds() {
+    // Fixed, so that the error printed of one moment is that of all.
+    let job = Job::python(Python::any(), "steady_asked.py").option("--sample-interval=4KiB");
+    let outcome = with_package(job).run();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let (report, truths) = (Report::of(&outcome), outcome.truths());
+    let error = report.number("/moment/error_bytes").expect("a number");
+    assert!(error < (truths["HELD"] - truths["BLOCK"]) / 60, "± {error}: {report}");
+    let phases = report.at("/processes/0/phases").as_array().cloned().unwrap_or_default();
+    let of_phases = phases.iter().filter_map(|phase| phase["peak_bytes"].as_u64());
+    let peaks: Vec<u64> = of_phases.chain([truths["SINCE_RESET"]]).collect();
+    assert_eq!(peaks.len(), 3, "{report}");
+    let off = |peak: &u64| (*peak as f64 - truths["HELD"] as f64) / error as f64;
+    let window = Report::load(&outcome.folder().join("window/report.json"));
+    let grown = window.number("/moment/bytes").expect("a number");
+    announce(&format!(
+        "replaced 200 times: printed errors off {:.1?}; grown in a window: {grown} bytes, ± {error}",
+        peaks.iter().map(off).collect::<Vec<f64>>()
+    ));
+    assert!(peaks.iter().all(|peak| off(peak).abs() < 5.0), "{outcome}");
+    assert!(grown.abs_diff(truths["BLOCK"]) < 3 * error, "{window}");
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! When is a total a new peak? Of the run, of a phase, of a window: each looks for its own, and all by the same rule.
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use recording::VARIANCE_UNIT;
+
+use crate::sampler::Weight;
+use crate::tally::Change;
+
+/// Goes up at each peak of anybody's.
+static MOMENT: AtomicU32 = AtomicU32::new(0);
+
+/// The moment at which a block comes that is recorded now.
+#[inline]
+pub fn moment() -> u32 {
+    MOMENT.load(Relaxed)
+}
+
+/// What is alive, by sampling.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Total {
+    /// Bytes.
+    pub bytes: u64,
+    /// Variance, in units of [`VARIANCE_UNIT`] bytes².
+    pub variance: u64,
+}
+
+/// The highest total so far, and what has come and gone since.
+#[derive(Clone, Copy, Debug)]
+pub struct Peak {
+    /// So many bytes.
+    pub bytes: u64,
+    moment: u32,
+    doubt: Doubt,
+}
+
+impl Peak {
+    /// Before there was anything.
+    pub const NONE: Self = Self {
+        bytes: 0,
+        moment: 0,
+        doubt: Doubt::NONE,
+    };
+
+    /// What is alive now, so many bytes, is in it, and what comes from now on is not.
+    #[inline]
+    pub fn now(bytes: u64) -> Self {
+        Self {
+            bytes,
+            moment: MOMENT.fetch_add(1, Relaxed).wrapping_add(1),
+            doubt: Doubt::NONE,
+        }
+    }
+
+    /// A block has come or gone that was `born` at this moment, and now this is the total.
+    #[inline]
+    pub fn follow(&mut self, weight: Weight, direction: Change, born: u32, total: Total) {
+        let was_in_it = (born.wrapping_sub(self.moment) as i32) < 0;
+        if self.doubt.follow(weight.variance, direction, was_in_it, total.variance) {
+            self.doubt.is_replaced(total, self.bytes);
+        }
+    }
+
+    /// Is so much the new peak, then?
+    #[inline]
+    pub fn rises(&mut self, bytes: u64) -> bool {
+        let rises = bytes > self.bytes && self.doubt.allows(bytes - self.bytes);
+        if rises {
+            *self = Self::now(bytes);
+        }
+        rises
+    }
+}
+
+/// How far the total can be from what it was at the peak by the chance of sampling alone. What was sampled before the peak and is
+/// still alive is in both totals; so a heap that only grows has no doubt, and one that is replaced while it stays the same has the
+/// more of it.
+///
+/// The highest of n independent estimates of one and the same heap lies about √(2 ln n) standard errors above it. So that a heap
+/// which stays the same has no peak that creeps up, a total is a new peak if it is higher by more than chance explains, or if the
+/// heap has been higher on an average that the total at this moment has no part in.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// Variance of what has come since the peak and is alive, in units of [`VARIANCE_UNIT`] bytes².
+    come: u64,
+    /// Variance of what was alive at the peak and has gone.
+    gone: u64,
+    /// Variance of what has gone since the heap was last taken to have been replaced.
+    turned: u64,
+    /// How often the heap has been replaced since the peak.
+    replaced: u64,
+    /// Sum of the totals at the last of these times, at most [`Doubt::AVERAGED`].
+    sum: u64,
+    /// Their average was well above the peak.
+    is_surpassed: bool,
+}
+
+impl Doubt {
+    const NONE: Self = Self {
+        come: 0,
+        gone: 0,
+        turned: 0,
+        replaced: 0,
+        sum: 0,
+        is_surpassed: false,
+    };
+
+    /// Standard errors by which a total has to be higher than the peak's to be a new peak, squared; to it comes 4 ln(1 + n)
+    /// once the heap has been replaced n times since. That this happens by chance has a probability of about e^(−8) for the first
+    /// time that a heap is replaced, which falls with n², so that the sum over all times is small as well.
+    const ERRORS_SQUARED: f64 = 16.0;
+    /// Independent totals that are averaged. What the heap holds for so long is known three times as well as by one of them.
+    const AVERAGED: u64 = 8;
+    /// Standard errors of one total by which the average has to be above the peak, squared. So the peak is at most so far behind.
+    const AVERAGE_ERRORS_SQUARED: f64 = 1.5 * 1.5;
+
+    /// A block has come, or one has gone that was alive at the peak or was not. Whether all that is `alive` has been replaced again.
+    #[inline]
+    fn follow(&mut self, variance: u64, direction: Change, was_in_peak: bool, alive: u64) -> bool {
+        match (direction, was_in_peak) {
+            (Change::Add, _) => self.come = self.come.saturating_add(variance),
+            (Change::Remove, true) => self.gone = self.gone.saturating_add(variance),
+            (Change::Remove, false) => self.come = self.come.saturating_sub(variance),
+        }
+        if direction == Change::Remove {
+            self.turned = self.turned.saturating_add(variance);
+        }
+        self.turned > alive
+    }
+
+    #[cold]
+    fn is_replaced(&mut self, total: Total, peak: u64) {
+        self.turned = 0;
+        self.replaced += 1;
+        self.sum = self.sum.saturating_add(total.bytes);
+        if self.replaced.is_multiple_of(Self::AVERAGED) {
+            let above = (self.sum / Self::AVERAGED).saturating_sub(peak);
+            self.is_surpassed = errors_squared(above, total.variance) > Self::AVERAGE_ERRORS_SQUARED;
+            self.sum = 0;
+        }
+    }
+
+    /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
+    #[inline]
+    fn allows(self, higher_by: u64) -> bool {
+        if self.gone == 0 || self.is_surpassed {
+            return true;
+        }
+        let errors = errors_squared(higher_by, self.come.saturating_add(self.gone));
+        errors > Self::ERRORS_SQUARED && errors > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
+    }
+}
+
+/// A difference in standard errors, squared.
+fn errors_squared(difference: u64, variance: u64) -> f64 {
+    difference as f64 * difference as f64 / (variance as f64 * VARIANCE_UNIT as f64)
+}
