@@ -1,5 +1,5 @@
-"""Holds 20 MiB from the start, 10 MiB that it replaces again and again, and more the longer it runs: 40 MiB in the end. With any
-argument, it says so in phases."""
+"""Holds 20 MiB from the start, 10 MiB that it replaces again and again, and more the longer it runs: 20 MiB in the end at
+one line, and at another twice as much. With any argument, it says so in phases."""
 
 import sys
 import time
@@ -15,13 +15,14 @@ BLOCK = 1000
 mark("load")
 old = [bytes(BLOCK) for _ in range(20 * 1024)]  # OLD
 churned = [None] * (10 * 1024)
-steady = []
+steady, double = [], []
 mark("grow")
 begin, turn, ran = time.monotonic(), 0, 0.0
 while ran < RUNS:
     ran = time.monotonic() - begin
-    while len(steady) < 40 * 1024 * ran / RUNS:
+    while len(steady) < 20 * 1024 * ran / RUNS:
         steady.append(bytes(BLOCK))  # STEADY
+        double.append(bytes(2 * BLOCK))  # DOUBLE
     for _ in range(100):
         churned[turn * 7919 % len(churned)] = bytes(BLOCK)  # CHURNED
         turn += 1
