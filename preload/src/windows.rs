@@ -241,7 +241,8 @@ mod tests {
     use crate::tally::tests::Heap;
 
     fn change(header: &Header, site: &Site, weight: Weight, direction: Change) {
-        crate::tally::change(header, &mut Estimate::NONE, site, weight, direction, 0);
+        let mut estimate = Estimate::NONE;
+        crate::tally::change(header, &mut estimate, site, weight, direction, 0);
     }
 
     fn of(bytes: u64) -> Weight {
