@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use dumper::allocator;
 use dumper::measured::{Area, Extent, Pages};
 use nix::unistd::Pid;
 
@@ -37,6 +38,8 @@ pub struct Areas {
     pub extents: BTreeMap<Area, Extent>,
     /// Whose, its first byte, and its size.
     pub pieces: Vec<(Area, u64, u64)>,
+    /// Files of libraries that have an allocator.
+    pub allocators: Vec<String>,
     /// First byte, end, resident and swapped bytes of each mapping, in order of address.
     mappings: Vec<[u64; 4]>,
 }
@@ -71,6 +74,15 @@ impl Areas {
             error: absent / 4,
             ..Pages::default()
         })
+    }
+
+    /// The most that can have been resident of a block when all this was read: a program fills its blocks meanwhile.
+    pub fn at_most(&self, address: u64, bytes: u64) -> u64 {
+        let end = address.saturating_add(bytes);
+        let from = self.mappings.partition_point(|[_, end, ..]| *end <= address);
+        let within = self.mappings[from..].iter().take_while(|[start, ..]| *start < end);
+        let part = |[start, to, resident, _]: &[u64; 4]| (*resident).min(end.min(*to) - address.max(*start));
+        within.map(part).sum()
     }
 }
 
@@ -130,7 +142,13 @@ fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str)
         .map(|part| part.path.as_str())
         .filter(|path| path.starts_with('/'))
         .collect();
-    let mut areas = Areas::default();
+    let names = code.iter().filter_map(|path| path.rsplit('/').next());
+    let mut allocators: Vec<String> = names.filter(|name| allocator::is_in(name)).map(str::to_owned).collect();
+    allocators.sort_unstable();
+    let mut areas = Areas {
+        allocators,
+        ..Areas::default()
+    };
     let mut stacks_left = threads.saturating_sub(1);
     let mut before: Option<(&Part, Area)> = None;
     // Where each file begins in memory: its later parts follow it.
@@ -298,6 +316,11 @@ mod tests {
         assert_eq!(there(0x7f00_0010_0000, 4096), Some(0));
         assert_eq!(there(0x5555_5600_0000, MIB), None);
         assert_eq!(there(0x7f00_2000_0000, 2 * MIB), None);
+        let at_most = |address, bytes| areas.at_most(address, bytes) / 1024;
+        assert_eq!(at_most(0x7f00_0000_0000, 0x10_0000), 200);
+        assert_eq!(at_most(0x7f00_0000_0000, 64 << 10), 64);
+        assert_eq!(at_most(0x5555_0000_1000, 0x3000), 4 + 8);
+        assert_eq!(at_most(0x7f00_8000_0000, MIB), 0);
     }
 
     #[test]
