@@ -42,6 +42,8 @@ pub struct Areas {
     pub allocators: Vec<String>,
     /// First byte, end, resident and swapped bytes of each mapping, in order of address.
     mappings: Vec<[u64; 4]>,
+    /// Of each, the resident bytes that no block has claimed.
+    unclaimed: Vec<u64>,
 }
 
 impl Areas {
@@ -76,13 +78,19 @@ impl Areas {
         })
     }
 
-    /// The most that can have been resident of a block when all this was read: a program fills its blocks meanwhile.
-    pub fn at_most(&self, address: u64, bytes: u64) -> u64 {
+    /// Of so many resident bytes of a block, what can have been there when all this was read, and is no other block's: a program
+    /// fills its blocks meanwhile, and many share a mapping.
+    pub fn claim(&mut self, address: u64, bytes: u64, resident: u64) -> u64 {
         let end = address.saturating_add(bytes);
         let from = self.mappings.partition_point(|[_, end, ..]| *end <= address);
-        let within = self.mappings[from..].iter().take_while(|[start, ..]| *start < end);
-        let part = |[start, to, resident, _]: &[u64; 4]| (*resident).min(end.min(*to) - address.max(*start));
-        within.map(part).sum()
+        let within = self.mappings.iter().zip(&mut self.unclaimed).skip(from);
+        let mut claimed = 0;
+        for ([start, to, ..], left) in within.take_while(|([start, ..], _)| *start < end) {
+            let part = (*left).min(end.min(*to) - address.max(*start)).min(resident - claimed);
+            *left -= part;
+            claimed += part;
+        }
+        claimed
     }
 }
 
@@ -199,6 +207,7 @@ fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str)
         areas
             .mappings
             .push([part.start, part.end, part.extent.resident, part.extent.swapped]);
+        areas.unclaimed.push(part.extent.resident);
         if part.path.starts_with('/') {
             begins.entry(&part.path).or_insert(part.start);
         }
@@ -297,7 +306,7 @@ mod tests {
                 512,
             ),
         ]);
-        let areas = sort(&parse(text.as_bytes()), 2, 8 * MIB, &|_| Some(0x4000));
+        let mut areas = sort(&parse(text.as_bytes()), 2, 8 * MIB, &|_| Some(0x4000));
         let kib = |area| {
             areas
                 .extents
@@ -316,11 +325,12 @@ mod tests {
         assert_eq!(there(0x7f00_0010_0000, 4096), Some(0));
         assert_eq!(there(0x5555_5600_0000, MIB), None);
         assert_eq!(there(0x7f00_2000_0000, 2 * MIB), None);
-        let at_most = |address, bytes| areas.at_most(address, bytes) / 1024;
-        assert_eq!(at_most(0x7f00_0000_0000, 0x10_0000), 200);
-        assert_eq!(at_most(0x7f00_0000_0000, 64 << 10), 64);
-        assert_eq!(at_most(0x5555_0000_1000, 0x3000), 4 + 8);
-        assert_eq!(at_most(0x7f00_8000_0000, MIB), 0);
+        let kib = 1024;
+        let mut claim = |address, bytes, resident| areas.claim(address, bytes, resident) / kib;
+        assert_eq!(claim(0x7f00_0000_0000, 0x8_0000, 150 * kib), 150);
+        assert_eq!(claim(0x7f00_0008_0000, 0x8_0000, 150 * kib), 50);
+        assert_eq!(claim(0x5555_0000_1000, 0x3000, MIB), 4 + 8);
+        assert_eq!(claim(0x7f00_8000_0000, MIB, MIB), 0);
     }
 
     #[test]

@@ -158,7 +158,10 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
         let Some(mut pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
             continue;
         };
-        pages.resident = pages.resident.min(areas.at_most(block.address, block.bytes));
+        // What an allocator has mapped is claimed by its blocks.
+        if block.kind.is_counted() {
+            pages.resident = areas.claim(block.address, block.bytes, pages.resident);
+        }
         add(measured.blocks.entry(block.kind as u32).or_default(), &pages);
         if block.kind.is_counted() {
             add(sites.entry(block.site).or_default(), &pages);
