@@ -49,6 +49,8 @@ fn what_is_asked_for_and_what_is_there_are_both_known_of_every_kind_of_memory() 
         }
         let mut running = Job::c("kinds_of_memory.c").arg(case).start();
         running.wait_for_stdout("}");
+        // Such a short program may be there before the link is.
+        running.wait_for_file("fil-result/latest");
         let seen = running.snapshot();
         std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
         let outcome = running.finish();
