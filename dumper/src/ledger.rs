@@ -5,6 +5,7 @@ mod process;
 
 use serde::Serialize;
 
+use crate::allocator::{self, Allocator};
 use crate::call_tree::Moment;
 use crate::measured::Measured;
 use crate::recording::Facts;
@@ -68,6 +69,8 @@ pub struct Ledger {
     pub lines: Vec<Line>,
     /// The total without the lines; below zero where they are estimates, and come to more.
     pub unexplained: i64,
+    /// Allocators whose memory is not the C library's.
+    pub allocators: Vec<Allocator>,
     /// When it was measured, in nanoseconds since the Unix epoch.
     pub time_ns: Option<u64>,
     /// On what occasion.
@@ -85,6 +88,7 @@ impl Ledger {
             time_ns: Some(measured.time_ns),
             occasion: Some(measured.occasion.clone()),
             took_ns: Some(measured.took_ns),
+            allocators: allocator::of(measured),
             ..Ledger::default()
         };
         match counts {

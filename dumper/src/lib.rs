@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allocator;
 pub mod bundle;
 pub mod call_tree;
 pub mod damage;

@@ -54,6 +54,8 @@ pub struct Measured {
     pub is_fork: bool,
     /// By what is mapped.
     pub areas: BTreeMap<Area, Extent>,
+    /// Files of libraries that have an allocator, without their folders.
+    pub allocators: Vec<String>,
     /// The process's page tables.
     pub page_tables: u64,
     /// The blocks that the recording keeps one by one, by kind as in [`recording::Kind`].

@@ -1,5 +1,7 @@
 //! What call sites are ranked by, and pictures drawn of: what was asked for, or what of it is in memory.
 
+use recording::Kind;
+
 use crate::call_tree::Moment;
 use crate::ledger::Counts;
 use crate::measured::Measured;
@@ -36,8 +38,16 @@ impl Rank {
             "resident" => return Rank::Resident,
             _ => {}
         }
-        let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
+        if counts(run) == Counts::AddressSpace {
             return Rank::Requested;
+        }
+        let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
+            // The machine counts pages, and of most memory both are the same.
+            return if is_mostly_untouched(measured) {
+                Rank::Resident
+            } else {
+                Rank::Requested
+            };
         };
         let was_full = || {
             let usage = measured.cgroup.as_ref().map_or(0, |cgroup| cgroup.usage);
@@ -49,6 +59,12 @@ impl Rank {
             Rank::Requested
         }
     }
+}
+
+/// Whether what was asked for says little of what is there: an allocator's arena that is reserved as a whole, for instance.
+fn is_mostly_untouched(measured: &Measured) -> bool {
+    let counted = Kind::ALL.into_iter().filter(|kind| kind.is_counted());
+    counted.map(|kind| measured.untouched(kind)).sum::<u64>() > measured.live_bytes / 2
 }
 
 /// What the limit counts that was hit, or is the smallest.
@@ -71,7 +87,7 @@ fn is_of_cgroup(limit: &Limit) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::Charged;
+    use crate::measured::{Charged, Pages};
 
     fn run(kind: LimitKind, rank: &str) -> Run {
         let limit = Limit {
@@ -103,6 +119,21 @@ mod tests {
         assert_eq!(of(LimitKind::CgroupV2, "requested", Some(&full)), Rank::Requested);
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&full)), Rank::Requested);
         assert_eq!(of(LimitKind::AddressSpace, "resident", Some(&full)), Rank::Resident);
+        let mut untouched = early.clone();
+        untouched.live_bytes = 100;
+        let pages = Pages {
+            bytes: 90,
+            resident: 39,
+            ..Pages::default()
+        };
+        untouched.blocks.insert(Kind::Mapping as u32, pages);
+        assert_eq!(of(LimitKind::Machine, "", Some(&untouched)), Rank::Resident);
+        assert_eq!(of(LimitKind::AddressSpace, "", Some(&untouched)), Rank::Requested);
+        let less = Measured {
+            live_bytes: 102,
+            ..untouched.clone()
+        };
+        assert_eq!(of(LimitKind::Machine, "", Some(&less)), Rank::Requested);
         assert_eq!(counts(&run(LimitKind::AddressSpace, "")), Counts::AddressSpace);
         assert_eq!(counts(&run(LimitKind::Machine, "")), Counts::Resident);
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use dumper::allocator;
 use dumper::measured::{Area, Extent, Pages};
 use nix::unistd::Pid;
 
@@ -37,8 +38,12 @@ pub struct Areas {
     pub extents: BTreeMap<Area, Extent>,
     /// Whose, its first byte, and its size.
     pub pieces: Vec<(Area, u64, u64)>,
+    /// Files of libraries that have an allocator.
+    pub allocators: Vec<String>,
     /// First byte, end, resident and swapped bytes of each mapping, in order of address.
     mappings: Vec<[u64; 4]>,
+    /// Of each, the resident bytes that no block has claimed.
+    unclaimed: Vec<u64>,
 }
 
 impl Areas {
@@ -71,6 +76,21 @@ impl Areas {
             error: absent / 4,
             ..Pages::default()
         })
+    }
+
+    /// Of so many resident bytes of a block, what can have been there when all this was read, and is no other block's: a program
+    /// fills its blocks meanwhile, and many share a mapping.
+    pub fn claim(&mut self, address: u64, bytes: u64, resident: u64) -> u64 {
+        let end = address.saturating_add(bytes);
+        let from = self.mappings.partition_point(|[_, end, ..]| *end <= address);
+        let within = self.mappings.iter().zip(&mut self.unclaimed).skip(from);
+        let mut claimed = 0;
+        for ([start, to, ..], left) in within.take_while(|([start, ..], _)| *start < end) {
+            let part = (*left).min(end.min(*to) - address.max(*start)).min(resident - claimed);
+            *left -= part;
+            claimed += part;
+        }
+        claimed
     }
 }
 
@@ -153,7 +173,13 @@ fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str)
         .map(|part| part.path.as_str())
         .filter(|path| path.starts_with('/'))
         .collect();
-    let mut areas = Areas::default();
+    let names = code.iter().filter_map(|path| path.rsplit('/').next());
+    let mut allocators: Vec<String> = names.filter(|name| allocator::is_in(name)).map(str::to_owned).collect();
+    allocators.sort_unstable();
+    let mut areas = Areas {
+        allocators,
+        ..Areas::default()
+    };
     let mut stacks_left = threads.saturating_sub(1);
     let mut before: Option<(&Part, Area)> = None;
     // Where each file begins in memory: its later parts follow it.
@@ -204,6 +230,7 @@ fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str)
         areas
             .mappings
             .push([part.start, part.end, part.extent.resident, part.extent.swapped]);
+        areas.unclaimed.push(part.extent.resident);
         if part.path.starts_with('/') {
             begins.entry(&part.path).or_insert(part.start);
         }
@@ -302,7 +329,7 @@ mod tests {
                 512,
             ),
         ]);
-        let areas = sort(&parse(text.as_bytes()), 2, 8 * MIB, &|_| Some(0x4000));
+        let mut areas = sort(&parse(text.as_bytes()), 2, 8 * MIB, &|_| Some(0x4000));
         let kib = |area| {
             areas
                 .extents
@@ -321,6 +348,12 @@ mod tests {
         assert_eq!(there(0x7f00_0010_0000, 4096), Some(0));
         assert_eq!(there(0x5555_5600_0000, MIB), None);
         assert_eq!(there(0x7f00_2000_0000, 2 * MIB), None);
+        let kib = 1024;
+        let mut claim = |address, bytes, resident| areas.claim(address, bytes, resident) / kib;
+        assert_eq!(claim(0x7f00_0000_0000, 0x8_0000, 150 * kib), 150);
+        assert_eq!(claim(0x7f00_0008_0000, 0x8_0000, 150 * kib), 50);
+        assert_eq!(claim(0x5555_0000_1000, 0x3000, MIB), 4 + 8);
+        assert_eq!(claim(0x7f00_8000_0000, MIB, MIB), 0);
     }
 
     #[test]

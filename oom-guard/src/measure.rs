@@ -1,7 +1,7 @@
 //! Measuring what is really in memory: of each process of the job that runs, by area and for each large block, into a file beside
 //! its recording.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ use crate::{procfs, sampling};
 const MOST: usize = 20;
 /// More than status, limits and memory.stat have.
 const TEXT_BYTES: usize = 16 << 10;
+/// A process is looked at so often at most, for a look during which little changes.
+const LOOKS: usize = 3;
+/// No more than this part of what it has.
+const LITTLE: u64 = 50;
 /// A thread's stack where the limit does not say (pthread_create(3)).
 const USUAL_STACK: u64 = 2 << 20;
 /// The size of an anonymous page.
@@ -48,8 +52,11 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
         .filter(|(_, (facts, _), _)| facts.state != State::Ended)
         .collect();
     found.sort_by_key(|(_, (facts, _), _)| std::cmp::Reverse(facts.live_bytes));
-    for (pid, (facts, blocks), path) in found.into_iter().take(MOST) {
-        let measured = of(root, Pid::from_raw(pid), &facts, &blocks, occasion);
+    for (pid, recorded, path) in found.into_iter().take(MOST) {
+        let epoch = recorded.0.kinds.oom_epoch;
+        // One whose allocation has failed waits.
+        let looks = if failed.is_some() { 1 } else { LOOKS };
+        let measured = steadiest(root, Pid::from_raw(pid), recorded, &path, occasion, looks);
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
             known.add(measured, failed.is_some());
@@ -57,7 +64,7 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
             let _ = known.save(&path);
         }
         if failed.is_some() {
-            answer(&path, facts.kinds.oom_epoch);
+            answer(&path, epoch);
         }
     }
 }
@@ -66,6 +73,52 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
 fn answer(recording: &Path, epoch: u32) {
     let file = File::options().write(true).open(recording);
     let _ = file.and_then(|file| file.write_all_at(&epoch.to_le_bytes(), blocks::ANSWER_AT));
+}
+
+/// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
+/// measurements, the one during which the least has changed.
+fn steadiest(
+    root: &Path,
+    pid: Pid,
+    recorded: (Facts, Vec<Block>),
+    path: &Path,
+    occasion: &str,
+    looks: usize,
+) -> Option<Measured> {
+    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+    let mut best: Option<(u64, Measured)> = None;
+    let mut before = recorded;
+    for _ in 0..looks {
+        let there = resident();
+        let Some(measured) = of(root, pid, &before.0, &before.1, occasion) else {
+            break;
+        };
+        let (Some(there), Some(later), Ok(after)) = (there, resident(), blocks::of(path)) else {
+            return Some(best.map_or(measured, |(_, best)| best));
+        };
+        let changed = there.abs_diff(later) + apart(&before.1, &after.1);
+        before = after;
+        let is_little = changed <= later / LITTLE;
+        if best.as_ref().is_none_or(|(least, _)| changed < *least) {
+            best = Some((changed, measured));
+        }
+        if is_little {
+            break;
+        }
+    }
+    best.map(|(_, measured)| measured)
+}
+
+/// Bytes of the blocks that are in one list alone.
+fn apart(before: &[Block], after: &[Block]) -> u64 {
+    let only = |these: &[Block], those: &[Block]| {
+        let known: HashSet<(u64, u64)> = those.iter().map(|block| (block.address, block.bytes)).collect();
+        let new = these
+            .iter()
+            .filter(|block| !known.contains(&(block.address, block.bytes)));
+        new.map(|block| block.bytes).sum::<u64>()
+    };
+    only(before, after) + only(after, before)
 }
 
 fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
@@ -94,6 +147,7 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
         stash_bytes: facts.stash_bytes,
         is_fork: facts.is_fork(),
         areas: std::mem::take(&mut areas.extents),
+        allocators: std::mem::take(&mut areas.allocators),
         page_tables: kibibytes(&status, "VmPTE:").unwrap_or(0),
         ..Measured::default()
     };
@@ -101,9 +155,13 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     for block in blocks {
         // One that is gone by now has no pages.
         let known = areas.pages(block.address, block.bytes);
-        let Some(pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
+        let Some(mut pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
             continue;
         };
+        // What an allocator has mapped is claimed by its blocks.
+        if block.kind.is_counted() {
+            pages.resident = areas.claim(block.address, block.bytes, pages.resident);
+        }
         add(measured.blocks.entry(block.kind as u32).or_default(), &pages);
         if block.kind.is_counted() {
             add(sites.entry(block.site).or_default(), &pages);

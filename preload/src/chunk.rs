@@ -17,8 +17,7 @@ const IS_MMAPPED: usize = 2;
 
 /// Looks who stands behind our malloc. To be called once, when that is known.
 pub fn meet_allocator() {
-    let Some(malloc) = real::foreign_malloc() else { return };
-    IS_FOREIGN.store(true, Relaxed);
+    let Some(malloc) = real::malloc_behind() else { return };
     let mut malloc = malloc as usize;
     // SAFETY: the callback gets a pointer to `malloc`, which lives through the call.
     unsafe { libc::dl_iterate_phdr(Some(note_if_within), (&raw mut malloc).cast()) };
@@ -45,6 +44,11 @@ unsafe extern "C" fn note_if_within(info: *mut libc::dl_phdr_info, _: usize, add
     if !(start..end).contains(&address) {
         return 0;
     }
+    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too.
+    if (start..end).contains(&(libc::gnu_get_libc_version as *const () as usize)) {
+        return 1;
+    }
+    IS_FOREIGN.store(true, Relaxed);
     ALLOCATOR[0].store(start, Relaxed);
     ALLOCATOR[1].store(end, Relaxed);
     1

@@ -40,15 +40,19 @@ unsafe extern "C" fn mmap_called(
         hooks::came_back_empty(AllocFunction::Mmap, bytes);
         return start;
     }
-    match memory_file::kind(access, flags, file) {
+    match memory_file::of(access, flags, file) {
         _ if flags & libc::MAP_ANONYMOUS != 0 && chunk::is_allocator(caller) => {
             hooks::mapped(start, bytes as u64, Kind::Pool, 0);
         }
-        Some((kind, id)) => {
-            if kind == Kind::Mapping {
+        Some(memory) => {
+            if memory.kind == Kind::Mapping {
                 late::consider(bytes);
             }
-            hooks::mapped(start, memory_file::rounded(bytes, flags), kind, id);
+            // As the kernel does: huge pages come whole.
+            let bytes = (bytes as u64)
+                .checked_next_multiple_of(memory.page)
+                .unwrap_or(bytes as u64);
+            hooks::mapped(start, bytes, memory.kind, memory.file);
         }
         None if flags & libc::MAP_FIXED != 0 => {
             hooks::unmapped(start, bytes as u64);

@@ -124,11 +124,10 @@ pub fn is_glibc() -> bool {
     !find_next(c"__libc_malloc").is_null()
 }
 
-/// The malloc behind ours, if it is not the C library's own. glibc's has both names at one address.
-pub fn foreign_malloc() -> Option<Pointer> {
+/// The malloc behind ours, once it has been looked up.
+pub fn malloc_behind() -> Option<Pointer> {
     let next = slots::malloc.load(Relaxed);
-    let own = glibc::__libc_malloc as *const () as Pointer;
-    (next != own && next != first_calls::malloc as *const () as Pointer).then_some(next)
+    (next != first_calls::malloc as *const () as Pointer).then_some(next)
 }
 
 /// glibc's own allocator under the names that cannot be interposed.

@@ -11,6 +11,7 @@ from pathlib import Path
 import curves
 import environment
 import killed
+import kinds
 import plot
 import table
 from measure import Failed
@@ -53,7 +54,8 @@ def parse(arguments):
     parser.add_argument("--python", default="python3", metavar="PATH", help="the Python of the workloads (python3)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the results go (target/bench)")
     parser.add_argument("--continue", dest="again", action="store_true", help="keep what an earlier run has measured")
-    parser.add_argument("--curves", action="store_true", help="what it takes as a job grows, by the scale tests (half an hour)")
+    parser.add_argument("--curves", action="store_true", help="instead: what it takes as a job grows, by the scale tests")
+    parser.add_argument("--kinds", action="store_true", help="instead: the tables of docs/kinds-of-memory.md")
     parser.add_argument("--list", action="store_true", help="the workloads and tools, without running any")
     return parser.parse_args(arguments)
 
@@ -83,6 +85,8 @@ def main():
     python = environment.prepare(options.python, target / "bench", say)
     inputs = environment.inputs(python, target / "bench", say)
     bench = Bench(target / "release" / "fil-profile", python, inputs, folder / "scratch")
+    if options.kinds:
+        return kinds.write(bench, target, environment.machine(python, bench.ours), say)
     tools = [t for t in TOOLS if t.name == PLAIN or (t.name in options.tools if options.tools else t.quick or not options.quick)]
     chosen = options.workloads or [w.name for w in WORKLOADS if w.quick or not options.quick] + list(KILLED)
 

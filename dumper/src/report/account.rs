@@ -184,7 +184,7 @@ impl<'a> Account<'a> {
         Some(Headline {
             peak_bytes: self.peak.as_ref().map_or(shown.total.bytes, |peak| peak.total.bytes),
             culprit: site.map(|site| site.caller.as_ref().unwrap_or(&site.place).clone()),
-            share: site.map_or(0.0, |site| Share::of(site.held.bytes, shown.total.bytes).fraction()),
+            share: site.map_or(0.0, |site| Share::of(site.by(shown.rank), shown.ranked()).fraction()),
         })
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::account::{Account, Concern, Shown, What};
 use super::choice;
+use crate::allocator::Allocator;
 use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::ledger::{Counts, Line};
@@ -230,6 +231,7 @@ struct LedgerPart<'a> {
     counts: Counts,
     total_bytes: Option<u64>,
     lines: &'a [Line],
+    allocators: &'a [Allocator],
     unexplained_bytes: i64,
     explained: Option<f64>,
     measured: Option<MeasuredPart<'a>>,
@@ -258,6 +260,7 @@ impl<'a> LedgerPart<'a> {
             counts: ledger.counts,
             total_bytes: ledger.total,
             lines: &ledger.lines,
+            allocators: &ledger.allocators,
             unexplained_bytes: ledger.unexplained,
             explained: ledger.explained(),
             measured: ledger.time_ns.map(|time| MeasuredPart {

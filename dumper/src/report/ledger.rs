@@ -1,6 +1,7 @@
 //! The ledger in words.
 
 use super::account::Shown;
+use crate::allocator::Allocator;
 use crate::call_tree::Moment;
 use crate::ledger::{Counts, Group, Ledger, Line};
 use crate::recording::Recording;
@@ -53,6 +54,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         };
         sentences.push(format!("{share} of that is {}{hint}.", line.what));
     }
+    sentences.extend(ledger.allocators.iter().map(Allocator::sentence));
     sentences
 }
 

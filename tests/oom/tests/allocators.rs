@@ -39,6 +39,17 @@ fn row(what: &str, seen: &Snapshot, marker: &str, held: u64) -> f64 {
     off(resident)
 }
 
+/// Whether the report names the allocator in this library, and says so how it is counted.
+#[track_caller]
+fn is_named(seen: &Snapshot, library: &str, counted: &str) {
+    let named = seen.report.at("/ledger/allocators").as_array().into_iter().flatten();
+    let mut found = named.filter(|allocator| {
+        let file = allocator["library"].as_str();
+        file.is_some_and(|file| file.starts_with(library)) && allocator["counted"] == counted
+    });
+    assert!(found.next().is_some(), "{library}: {}", seen.report.at("/ledger"));
+}
+
 const HEAD: &str = "| what | held, MiB | asked for at its line | off | resident there | off | explained |\n|---|---|---|---|---|---|---|";
 
 #[test]
@@ -58,6 +69,9 @@ fn packages_with_allocators_and_threads_of_their_own() {
     let mut off = Vec::new();
     for (pool, way) in pools {
         let (seen, marker, held) = look(python, way, &[("ARROW_DEFAULT_MEMORY_POOL", pool)]);
+        if pool != "system" {
+            is_named(&seen, "libarrow.so.", "mappings");
+        }
         off.push((
             way,
             pool,
@@ -68,10 +82,13 @@ fn packages_with_allocators_and_threads_of_their_own() {
     for way in ["polars", "numba", "numexpr"] {
         let (seen, marker, held) = look(python, way, &[]);
         off.push((way, "", row(way, &seen, &marker, held), seen.explained()));
+        if way == "polars" {
+            is_named(&seen, "_polars_runtime.abi3.so", "mappings");
+        }
     }
     // OpenBLAS keeps a buffer for each of its threads, which the line that multiplies holds, too.
     let (seen, marker, held) = look(python, "blas", &[]);
-    row("OpenBLAS", &seen, &marker, held);
+    off.push(("blas", "", row("OpenBLAS", &seen, &marker, held), seen.explained()));
     let ours = seen.report.held_through(&place("allocators.py", &marker));
     assert!((held..held + 70 * MIB).contains(&ours), "{ours} of {held}");
     for (way, pool, off, explained) in off {
@@ -92,6 +109,7 @@ fn an_allocator_in_the_place_of_malloc_is_not_counted_twice() {
         let environment = [("LD_PRELOAD", path.to_str().expect("ASCII"))];
         let (seen, marker, held) = look(numpy_python(), "objects", &environment);
         let off = row(library, &seen, &marker, held);
+        is_named(&seen, library, "blocks");
         assert!(off.abs() <= 5.0, "{library}: {seen:#?}");
         // The interpreter and numpy beside them; OpenBLAS asks for more than it touches.
         assert!(seen.resident() < held + 75 * MIB, "{library}: {seen:#?}");

@@ -1,7 +1,7 @@
 //! "The ledger says what the limit counts, and at least 95 % of it has a name; where no line of code is to blame, it says what is."
 
 use nix::sys::signal::Signal;
-use oom::{Cgroup, Job, MIB, Python, announce, assert_close, place};
+use oom::{Cgroup, Job, MIB, Python, Report, allocators_python, announce, assert_close, place, torch_python};
 
 /// At least so much of what the limit counts has a name.
 const EXPLAINED: f64 = 0.95;
@@ -104,4 +104,32 @@ fn what_is_never_touched_ranks_behind_what_is_where_the_limit_counts_pages() {
             .is_some_and(|bytes| bytes < 320 * MIB),
         "{measured}"
     );
+}
+
+/// It installs the packages from PyPI, so only under OOM_TESTS_LONG=1.
+#[test]
+fn of_real_programs_nearly_all_has_a_name() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce(
+            "no ledgers of pandas, scikit-learn, PyArrow, Polars and PyTorch: that installs them, and needs OOM_TESTS_LONG=1",
+        );
+        return;
+    }
+    let installed = ["pandas", "sklearn", "arrow", "polars"].map(|name| (name, Some(allocators_python())));
+    for (name, python) in installed.into_iter().chain([("torch", torch_python())]) {
+        let Some(python) = python else {
+            announce(&format!("no ledger of {name}: it is not installed here"));
+            continue;
+        };
+        // What comes and goes while it is measured is in one look and not in the next: of three, the one in the middle.
+        let mut reports = [(); 3].map(|()| {
+            let outcome = Job::python(python, &format!("program_{name}.py")).run();
+            assert_eq!(outcome.status, Some(0), "{outcome}");
+            Report::of(&outcome)
+        });
+        reports.sort_by(|a, b| a.explained().total_cmp(&b.explained()));
+        let report = &reports[1];
+        announce(&format!("{name}:\n{}", report.ledger_table()));
+        assert!(report.explained() >= EXPLAINED, "{name}: {}", report.ledger_table());
+    }
 }

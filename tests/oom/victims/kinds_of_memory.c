@@ -15,7 +15,8 @@
 #define MIB ((size_t)1 << 20)
 #define WRITES (PROT_READ | PROT_WRITE)
 
-static size_t asked, touched;
+// Not static: kinds.py has this file as a library.
+size_t asked, touched;
 
 static char *checked(void *block) {
     if (block == MAP_FAILED || !block) {
@@ -61,7 +62,7 @@ static int file_on_disk(size_t mib) {
     return file;
 }
 
-static void hold(const char *what) {
+void hold(const char *what) {
     char *at;
     if (!strcmp(what, "malloc")) {
         touch(checked(malloc(100 * MIB)), 100);
@@ -152,8 +153,18 @@ static void hold(const char *what) {
         shmdt(at);
         shmctl(segment, IPC_RMID, NULL);
     } else if (!strcmp(what, "huge")) {
-        touch(map(16 * MIB - 4096, WRITES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), 15);
+        touch(map(15 * MIB, WRITES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1), 15);
         asked = touched = 16;
+    } else if (!strcmp(what, "huge_shared")) {
+        touch(map(16 * MIB, WRITES, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1), 10);
+        asked = 16, touched = 10;
+    } else if (!strcmp(what, "huge_file")) {
+        // No flag of the mapping says that its pages are huge.
+        int file = memfd_create("victim", MFD_HUGETLB);
+        if (file < 0 || ftruncate(file, 16 * MIB) != 0)
+            exit(77);
+        touch(map(15 * MIB, WRITES, MAP_SHARED, file), 6);
+        asked = 16, touched = 6;
     } else if (!strcmp(what, "thp")) {
         at = checked(aligned_alloc(2 * MIB, 128 * MIB));
         madvise(at, 128 * MIB, MADV_HUGEPAGE);

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::chart;
+use crate::allocator::Allocator;
 use crate::call_tree::Moment;
 use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
@@ -31,7 +32,7 @@ pub(super) struct Ledger {
     pub(super) whole: u64,
     /// They add up to the whole.
     pub(super) parts: Vec<Part>,
-    /// What is to be said of a sum that is larger than the whole.
+    /// What is to be said of allocators, and of a sum that is larger than the whole.
     pub(super) note: String,
 }
 
@@ -71,7 +72,11 @@ impl Ledger {
                 Counts::Resident => "what was in memory, as it was measured",
                 Counts::AddressSpace => "the address space in use, as it was measured",
             };
-            return Some(Ledger::add_up(of, total, parts.collect(), "not explained"));
+            let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
+            let known = shown.ledger.allocators.iter().map(Allocator::sentence);
+            let notes: Vec<String> = known.chain([whole.note]).filter(|note| !note.is_empty()).collect();
+            whole.note = notes.join(" ");
+            return Some(whole);
         }
         let process = |process: &crate::Process| format!("allocated by {}", process.who());
         let mut parts = vec![(process(shown.process), shown.total.bytes, "tracked")];
