@@ -42,8 +42,8 @@ impl Rank {
             return Rank::Requested;
         }
         let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
-            // The machine counts pages, and of most memory both are the same.
-            return if is_mostly_untouched(measured) {
+            // The machine counts pages, and of most memory both are the same; but who refuses an allocation counts what is asked for.
+            return if moment != Moment::OutOfMemory && is_mostly_untouched(measured) {
                 Rank::Resident
             } else {
                 Rank::Requested
@@ -129,6 +129,8 @@ mod tests {
         untouched.blocks.insert(Kind::Mapping as u32, pages);
         assert_eq!(of(LimitKind::Machine, "", Some(&untouched)), Rank::Resident);
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&untouched)), Rank::Requested);
+        let refused = Rank::of(&run(LimitKind::Machine, ""), Moment::OutOfMemory, Some(&untouched));
+        assert_eq!(refused, Rank::Requested);
         let less = Measured {
             live_bytes: 102,
             ..untouched.clone()
