@@ -51,7 +51,7 @@ pub extern "C" fn fil_profile_peak_bytes() -> u64 {
 /// Begins anew to look for the peak; that of the run's report stays as it is.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_reset_peak() {
-    let _ = with_state(|_, header| phases::reset(header));
+    let _ = with_state(|state, header| phases::reset(state.total(header)));
 }
 
 /// Opens a window, and in a process that was started with recording off begins to record: with its recording in `folder`, and the
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
         start::wake(folder.to_bytes());
         SLEEPS.store(true, Relaxed);
     }
-    match with_state(|_, header| windows::open(header)) {
+    match with_state(|state, header| windows::open(header, state.total(header))) {
         Ok(Some(number)) => number as c_int,
         Ok(None) => -libc::EMFILE,
         Err(Errno(number)) => -number,

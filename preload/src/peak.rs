@@ -31,6 +31,8 @@ pub struct Total {
 pub struct Peak {
     /// So many bytes.
     pub bytes: u64,
+    /// Their variance.
+    variance: u64,
     moment: u32,
     doubt: Doubt,
 }
@@ -39,15 +41,17 @@ impl Peak {
     /// Before there was anything.
     pub const NONE: Self = Self {
         bytes: 0,
+        variance: 0,
         moment: 0,
         doubt: Doubt::NONE,
     };
 
-    /// What is alive now, so many bytes, is in it, and what comes from now on is not.
+    /// What is alive now, this total, is in it, and what comes from now on is not.
     #[inline]
-    pub fn now(bytes: u64) -> Self {
+    pub fn now(Total { bytes, variance }: Total) -> Self {
         Self {
             bytes,
+            variance,
             moment: MOMENT.fetch_add(1, Relaxed).wrapping_add(1),
             doubt: Doubt::NONE,
         }
@@ -58,16 +62,20 @@ impl Peak {
     pub fn follow(&mut self, weight: Weight, direction: Change, born: u32, total: Total) {
         let was_in_it = (born.wrapping_sub(self.moment) as i32) < 0;
         if self.doubt.follow(weight.variance, direction, was_in_it, total.variance) {
-            self.doubt.is_replaced(total, self.bytes);
+            let at_peak = Total {
+                bytes: self.bytes,
+                variance: self.variance,
+            };
+            self.doubt.is_replaced(total, at_peak);
         }
     }
 
-    /// Is so much the new peak, then?
+    /// Is this total the new peak, then?
     #[inline]
-    pub fn rises(&mut self, bytes: u64) -> bool {
-        let rises = bytes > self.bytes && self.doubt.allows(bytes - self.bytes);
+    pub fn rises(&mut self, total: Total) -> bool {
+        let rises = total.bytes > self.bytes && self.doubt.allows(total.bytes - self.bytes);
         if rises {
-            *self = Self::now(bytes);
+            *self = Self::now(total);
         }
         rises
     }
@@ -112,8 +120,11 @@ impl Doubt {
     const ERRORS_SQUARED: f64 = 16.0;
     /// Independent totals that are averaged. What the heap holds for so long is known three times as well as by one of them.
     const AVERAGED: u64 = 8;
-    /// Standard errors of one total by which the average has to be above the peak, squared. So the peak is at most so far behind.
-    const AVERAGE_ERRORS_SQUARED: f64 = 1.5 * 1.5;
+    /// Standard errors of the peak by which the average has to be above it, beside those of the average itself: so often a peak
+    /// that was taken too low by chance is worth another one, which may be too high.
+    const PEAK_ERRORS: f64 = 1.5;
+    /// Standard errors of the average by which it has to be higher, squared; to it comes 4 ln(1 + n) after n averages.
+    const AVERAGE_ERRORS_SQUARED: f64 = 9.0;
 
     /// A block has come, or one has gone that was alive at the peak or was not. Whether all that is `alive` has been replaced again.
     #[inline]
@@ -130,13 +141,16 @@ impl Doubt {
     }
 
     #[cold]
-    fn is_replaced(&mut self, total: Total, peak: u64) {
+    fn is_replaced(&mut self, total: Total, peak: Total) {
         self.turned = 0;
         self.replaced += 1;
         self.sum = self.sum.saturating_add(total.bytes);
         if self.replaced.is_multiple_of(Self::AVERAGED) {
-            let above = (self.sum / Self::AVERAGED).saturating_sub(peak);
-            self.is_surpassed = errors_squared(above, total.variance) > Self::AVERAGE_ERRORS_SQUARED;
+            let above = (self.sum / Self::AVERAGED).saturating_sub(peak.bytes) as f64;
+            let averages = (self.replaced / Self::AVERAGED) as f64;
+            let squared = Self::AVERAGE_ERRORS_SQUARED + 4.0 * libm::log(averages);
+            let of_average = libm::sqrt(squared / Self::AVERAGED as f64) * deviation(total.variance);
+            self.is_surpassed = above > Self::PEAK_ERRORS * deviation(peak.variance) + of_average;
             self.sum = 0;
         }
     }
@@ -147,12 +161,13 @@ impl Doubt {
         if self.gone == 0 || self.is_surpassed {
             return true;
         }
-        let errors = errors_squared(higher_by, self.come.saturating_add(self.gone));
-        errors > Self::ERRORS_SQUARED && errors > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
+        let errors = higher_by as f64 / deviation(self.come.saturating_add(self.gone));
+        let squared = errors * errors;
+        squared > Self::ERRORS_SQUARED && squared > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
     }
 }
 
-/// A difference in standard errors, squared.
-fn errors_squared(difference: u64, variance: u64) -> f64 {
-    difference as f64 * difference as f64 / (variance as f64 * VARIANCE_UNIT as f64)
+/// The standard deviation, in bytes, by the variance in units of [`VARIANCE_UNIT`] bytes².
+fn deviation(variance: u64) -> f64 {
+    libm::sqrt(variance as f64 * VARIANCE_UNIT as f64)
 }

@@ -54,13 +54,13 @@ impl Phases {
         self.begun.get_mut(..self.count).unwrap_or_default()
     }
 
-    fn look(&mut self, total: u64) {
+    fn look(&mut self, total: Total) {
         let lasting = self.lasting;
         if let Some(phase) = self.begun().get_mut(lasting)
             && phase.highest.rises(total)
             && let Some(event) = file::header().and_then(|header| event(header, phase.event))
         {
-            event.bytes.store(total, Relaxed);
+            event.bytes.store(total.bytes, Relaxed);
         }
         if let Some(highest) = &mut self.since_reset {
             highest.rises(total);
@@ -84,7 +84,7 @@ pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
         highest.follow(weight, direction, born, total);
     }
     if direction == Change::Add {
-        phases.look(total.bytes);
+        phases.look(total);
     }
 }
 
@@ -103,8 +103,8 @@ pub fn highest(header: &Header) -> u64 {
 }
 
 /// Begins anew to look for the highest total.
-pub fn reset(header: &Header) {
-    PHASES.lock().since_reset = Some(Peak::now(header.live_bytes.load(Relaxed)));
+pub fn reset(total: Total) {
+    PHASES.lock().since_reset = Some(Peak::now(total));
     ANY.store(true, Relaxed);
 }
 
@@ -120,7 +120,7 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
         return false;
     };
     let string = tree.string(header, name);
-    let total = header.live_bytes.load(Relaxed);
+    let total = state.total(header);
     let mut phases = PHASES.lock();
     let known = phases.begun().iter().position(|phase| phase.string == string);
     let number = known.unwrap_or(phases.count);
@@ -134,7 +134,7 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
     } else {
         *phase = Phase {
             string,
-            event: events::note(header, EventKind::Mark, string, total),
+            event: events::note(header, EventKind::Mark, string, total.bytes),
             highest: Peak::now(total),
         };
     }
@@ -159,7 +159,7 @@ mod tests {
     fn a_heap_that_stays_the_same_has_the_peak_that_it_had_at_the_reset() {
         let rises = (1..=8).map(|seed| {
             let mut heap = Heap::full(seed);
-            reset(heap.header);
+            reset(heap.total());
             let before = highest(heap.header);
             heap.replace(40);
             let higher_by = highest(heap.header) - before;

@@ -10,6 +10,7 @@ use crate::callstack::Callstacks;
 use crate::live::{COUNTED, Entry, Live, NoMemory, WATCHED};
 use crate::lock::Lock;
 use crate::mappings::Mappings;
+use crate::peak::Total;
 use crate::python::Python;
 use crate::sampler::{self, Budget, Chance, SAMPLES_PER_LOOK, Weights};
 use crate::settings::Settings;
@@ -209,6 +210,11 @@ impl State {
         if self.generation > 0 {
             events::note(header, EventKind::Forked, sys::parent_pid(), 0);
         }
+    }
+
+    /// All that is alive in this recording.
+    pub fn total(&self, header: &Header) -> Total {
+        self.estimate.total(header)
     }
 
     /// The node of the current thread's callstack; 0 if nothing is recorded.

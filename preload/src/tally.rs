@@ -32,6 +32,14 @@ impl Estimate {
         variance: 0,
         peak: Peak::NONE,
     };
+
+    /// All that is alive in this recording.
+    pub fn total(&self, header: &Header) -> Total {
+        Total {
+            bytes: header.live_bytes.load(Relaxed),
+            variance: self.variance,
+        }
+    }
 }
 
 /// Changes a site and the totals by a block that was `born` at this moment; the caller holds the lock.
@@ -44,7 +52,7 @@ pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Wei
     };
     let total = shift_all(header, site, weight, direction, born, *variance);
     peak.follow(weight, direction, born, total);
-    if direction == Change::Add && peak.rises(total.bytes) {
+    if direction == Change::Add && peak.rises(total) {
         take_peak(header, true);
     }
     end(header, sequence);
@@ -194,6 +202,11 @@ pub mod tests {
             }
         }
 
+        /// As it is estimated.
+        pub fn total(&self) -> Total {
+            self.estimate.total(self.header)
+        }
+
         /// Bytes that it has.
         pub fn held(&self) -> u64 {
             self.sampled.len() as u64 * BLOCK
@@ -272,7 +285,8 @@ pub mod tests {
             "{ratios:?}"
         );
         let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
-        assert!((mean - 1.0).abs() < ERROR, "{ratios:?}");
+        // What is higher by chance as well is a new peak sooner.
+        assert!((mean - 1.0).abs() < 1.5 * ERROR, "{ratios:?}");
     }
 
     #[test]

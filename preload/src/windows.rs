@@ -161,7 +161,7 @@ pub fn before(site: &Site) {
 pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
     each_open(|window| {
         window.highest.follow(weight, direction, born, total);
-        if direction == Change::Add && window.highest.rises(total.bytes) {
+        if direction == Change::Add && window.highest.rises(total) {
             window.peak_time_ns = sys::now_ns(true);
             window.epoch += 1;
         }
@@ -180,12 +180,12 @@ fn each_open(mut look: impl FnMut(&mut Window)) {
 }
 
 /// Opens a window; its number, or none if too many are open. The caller holds the state's lock, as for all that follows.
-pub fn open(header: &Header) -> Option<usize> {
+pub fn open(header: &Header, total: Total) -> Option<usize> {
     let number = (!OPEN.load(Relaxed)).trailing_zeros() as usize;
     let mut windows = WINDOWS.lock();
     let window = windows.get_mut(number)?;
     *window = Window {
-        highest: Peak::now(header.live_bytes.load(Relaxed)),
+        highest: Peak::now(total),
         peak_time_ns: sys::now_ns(false),
         epoch: 1,
         oom_epoch: header.oom_epoch.load(Relaxed),
@@ -273,9 +273,9 @@ mod tests {
         let [old, new, untouched] = &sites;
         change(header, old, of(1000), Change::Add);
         change(header, untouched, of(70), Change::Add);
-        let outer = open(header).expect("there is room");
+        let outer = open(header, Estimate::NONE.total(header)).expect("there is room");
         change(header, old, of(500), Change::Add);
-        let inner = open(header).expect("there is room");
+        let inner = open(header, Estimate::NONE.total(header)).expect("there is room");
         change(header, new, of(300), Change::Add);
         change(header, old, of(1000), Change::Remove);
         change(header, new, of(300), Change::Remove);
@@ -294,7 +294,7 @@ mod tests {
     fn a_heap_that_stays_the_same_has_not_grown_in_a_window() {
         let grown = (1..=8).map(|seed| {
             let mut heap = Heap::full(seed);
-            let window = open(heap.header).expect("there is room");
+            let window = open(heap.header, heap.total()).expect("there is room");
             heap.replace(40);
             let [_, peak] = growth(window, heap.header, &heap.site);
             close(window);

@@ -59,6 +59,7 @@ fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
         100.0 * off,
         100.0 * error
     ));
-    assert!(error < 0.0165, "{outcome}");
+    // It was built while a sample was taken every 4 to 8 KiB; what replaces it is sampled more coarsely, and no better peak.
+    assert!(error < 0.02, "{outcome}");
     assert!(held.normal_score(truth).abs() < 5.0 && off.abs() < 0.05, "{outcome}");
 }

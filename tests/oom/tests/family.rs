@@ -19,12 +19,9 @@ fn what_a_fork_inherits_is_told_and_counted_once() {
     };
     let number = |process: &serde_json::Value, name: &str| process[name].as_u64().expect("a number");
     assert_eq!(number(parent, "inherited_bytes"), 0, "{report}");
-    // At the fork the parent held the most that it ever did.
-    assert_eq!(
-        number(child, "inherited_bytes"),
-        number(parent, "peak_bytes"),
-        "{report}"
-    );
+    // At the fork the parent held the most that it ever did, but for what waiting and printing take.
+    let (inherited, peak) = (number(child, "inherited_bytes"), number(parent, "peak_bytes"));
+    assert_close(inherited, peak, 0.5, &report);
     assert_close(number(child, "peak_bytes"), 60 * MIB, 2.0, &report);
     let tree = Folded::load(&outcome.file("process-tree.prof"));
     assert_close(tree.through(&place("fork_child.py", "PARENT")), 30 * MIB, 1.0, &outcome);
