@@ -44,8 +44,8 @@ unsafe extern "C" fn note_if_within(info: *mut libc::dl_phdr_info, _: usize, add
     if !(start..end).contains(&address) {
         return 0;
     }
-    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too.
-    if (start..end).contains(&(libc::gnu_get_libc_version as *const () as usize)) {
+    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too. And what musl does not have, it would not load us for.
+    if (start..end).contains(&(libc::__errno_location as *const () as usize)) {
         return 1;
     }
     IS_FOREIGN.store(true, Relaxed);
