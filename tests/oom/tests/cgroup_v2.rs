@@ -269,7 +269,8 @@ fn kills_throttling_and_pressure_are_told_apart() {
         folded.at(&here).abs_diff(report.ranked_at(&here)) <= 1,
         "{whole}{report}"
     );
-    assert!(folded.at(&here) >= LIMIT * 2 / 3, "{whole}{report}");
+    // And it counts only if four fifths of the limit were in use then, of which all else has less than 50 MiB.
+    assert!(folded.at(&here) >= LIMIT * 4 / 5 - 50 * MIB, "{whole}{report}");
     let untouched = check("untouched");
     assert_eq!(
         (untouched.status(), untouched.counter("oom_kill")),
