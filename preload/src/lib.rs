@@ -10,8 +10,7 @@
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
 //! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`],
-//!   [`phases`], [`copy`],
-//!   [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+//!   [`phases`], [`copy`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(

@@ -15,7 +15,6 @@ class SiteTable {
       button.addEventListener("click", () => this.sort(header));
       header.replaceChildren(button);
     }
-    this.headers[0].setAttribute("aria-sort", "descending");
     const filter = make("input", { type: "search", placeholder: "Filter by file, function, code", "aria-label": "Filter the call sites" });
     filter.addEventListener("input", () => {
       this.wanted = filter.value.trim().toLowerCase();

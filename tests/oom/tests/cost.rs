@@ -33,7 +33,8 @@ fn under_callgrind(program: &[&OsStr], rounds: u64) -> Job {
 fn extra(what: &str, rounds: u64, options: &[&str], program: &[&OsStr]) -> f64 {
     let alone = per_round(rounds, |rounds| under_callgrind(program, rounds).unwatched().run());
     let watched = per_round(rounds, |rounds| {
-        let job = under_callgrind(program, rounds);
+        // Most of what shows it is never touched.
+        let job = under_callgrind(program, rounds).option("--rank=requested");
         let outcome = options.iter().fold(job, |job, option| job.option(option)).run();
         assert!(outcome.peak().total() >= 50 * MIB, "{outcome}");
         outcome

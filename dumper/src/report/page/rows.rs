@@ -23,6 +23,7 @@ pub(super) struct ViewPart {
     /// What its pictures are called; empty where there are none.
     pub(super) stem: &'static str,
     pub(super) has_resident: bool,
+    pub(super) by_resident: bool,
     /// `since 12.3 s`; empty where growth is not known.
     pub(super) growth_since: String,
     pub(super) sites: Vec<SiteRow>,
@@ -97,6 +98,7 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         },
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
+        by_resident: view.is_by_resident && view.graph.has_resident(),
         growth_since: view
             .growth_since
             .map(|seconds| format!("since {seconds:.1} s"))

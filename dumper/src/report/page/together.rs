@@ -16,7 +16,7 @@ impl View {
         let first = views.first()?;
         let mut total = Tally::default();
         views.iter().for_each(|view| total += view.total);
-        Some(View {
+        let mut together = View {
             pid: first.pid,
             name: first.name.clone(),
             moment: first.moment,
@@ -24,7 +24,7 @@ impl View {
             stem: None,
             total,
             ranked: views.iter().fold(0, |sum, view| sum.saturating_add(view.ranked)),
-            is_by_resident: first.is_by_resident,
+            is_by_resident: false,
             facts: first.facts.clone(),
             graph: graph(views),
             sites: sites(views),
@@ -32,7 +32,11 @@ impl View {
             listings: Vec::new(),
             culprit: culprit(views),
             together: views.len(),
-        })
+        };
+        if first.is_by_resident {
+            together.rank_by_resident();
+        }
+        Some(together)
     }
 }
 

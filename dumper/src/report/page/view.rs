@@ -86,8 +86,16 @@ impl View {
     pub(in crate::report) fn of(run: &Run, shown: &Shown, tree: &CallTree, sources: &mut Sources) -> View {
         let mut view = View::begin(run, shown.process, &shown.facts, shown.moment, tree, sources);
         view.stem = Some(shown.stem());
-        view.is_by_resident = shown.rank == Rank::Resident;
+        if shown.rank == Rank::Resident {
+            view.rank_by_resident();
+        }
         view
+    }
+
+    /// Those that hold the same stay in their order.
+    pub(super) fn rank_by_resident(&mut self) {
+        self.is_by_resident = true;
+        self.sites.sort_by_key(|site| Reverse(site.resident));
     }
 
     /// A moment that has no pictures; none where the recording cannot be read.
