@@ -12,6 +12,12 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 
+/// Looks at a lock that is held before sleeping, and log2 of the turns between two of them at most: some microseconds in all, for
+/// which a lock is held at the very most.
+const LOOKS: u32 = 12;
+/// See [`LOOKS`].
+const MOST_TURNS_LOG2: u32 = 7;
+
 /// Turns that a bounded try spins or yields before it gives up: some milliseconds.
 const PATIENCE: u32 = 20_000;
 
@@ -37,12 +43,24 @@ impl<T> Lock<T> {
     }
 
     /// Waits for the lock.
+    #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        for _ in 0..100 {
-            if self.take(HELD) {
+        if self.take(HELD) {
+            return Guard(self);
+        }
+        self.wait()
+    }
+
+    /// Looks for a while, ever less often, so that the holder has the cache line for itself; then sleeps.
+    #[cold]
+    fn wait(&self) -> Guard<'_, T> {
+        for turn in 0..LOOKS {
+            for _ in 0..1 << turn.min(MOST_TURNS_LOG2) {
+                core::hint::spin_loop();
+            }
+            if self.word.load(Relaxed) == FREE && self.take(HELD) {
                 return Guard(self);
             }
-            core::hint::spin_loop();
         }
         while self.word.swap(AWAITED, Acquire) != FREE {
             sys::futex_wait(&self.word, AWAITED);
