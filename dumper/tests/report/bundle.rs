@@ -1,10 +1,12 @@
 //! `profile.fil`: what comes out is what went in, of this version's files and of older ones, and of nothing else.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dumper::report::{self, Format, Occasion, Subject, export};
 use dumper::{Run, Unrecorded, bundle, process, timeline};
+use flate2::read::GzDecoder;
 use proptest::prelude::*;
 
 use crate::formats::document;
@@ -160,6 +162,13 @@ fn what_is_no_bundle_is_told_from_one_that_is_torn() {
     assert!(missing.contains("No such file"), "{missing}");
 }
 
+/// What a bundle has behind its own head.
+fn unpacked(bundle: &[u8]) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    GzDecoder::new(bundle.get(12..)?).read_to_end(&mut all).ok()?;
+    Some(all)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -170,10 +179,11 @@ proptest! {
         let place = 12 + (place.max(22) - 12) % (whole.len() - 12);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.fil");
-        let mut bytes = whole;
+        let mut bytes = whole.clone();
         bytes[place] ^= flip;
-        fs::write(&path, bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
         let read = bundle::read(&path);
-        prop_assert!(place < 22 || read.is_err());
+        // There are bits in it that stand for nothing: then it still says the same.
+        prop_assert!(place < 22 || read.is_err() || unpacked(&bytes) == unpacked(&whole));
     }
 }
