@@ -307,7 +307,10 @@ impl Duties<'_> {
             };
             self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
-            footing::keep();
+            // Who ends the job soon has no time to read its own program again.
+            if !self.exits_on_oom {
+                footing::keep();
+            }
         }
     }
 
