@@ -156,13 +156,19 @@ impl Live {
     }
 
     fn position(&self, address: u64) -> Option<usize> {
-        let mask = self.entries.len().checked_sub(1)?;
+        self.find(address).ok()
+    }
+
+    /// Where the block at this address is, or would be.
+    #[inline]
+    fn find(&self, address: u64) -> Result<usize, usize> {
+        let mask = self.entries.len().wrapping_sub(1);
         let mut at = self.home(address, mask);
         loop {
-            match self.entries.get(at)?.address {
-                0 => return None,
-                found if found == address => return Some(at),
-                _ => at = (at + 1) & mask,
+            match self.entries.get(at).map(|entry| entry.address) {
+                None | Some(0) => return Err(at),
+                Some(found) if found == address => return Ok(at),
+                Some(_) => at = (at + 1) & mask,
             }
         }
     }
@@ -213,16 +219,26 @@ impl Live {
     }
 
     fn insert_sampled(&mut self, mut entry: Entry) -> Result<Option<Entry>, NoMemory> {
-        if let Some(at) = self.position(entry.address)
-            && let Some(known) = self.entries.get_mut(at)
-        {
-            entry.flags |= known.flags & WATCHED;
-            return Ok(Some(core::mem::replace(known, entry)));
+        let mut at = match self.find(entry.address) {
+            Ok(at) => {
+                let Some(known) = self.entries.get_mut(at) else {
+                    return Err(NoMemory);
+                };
+                entry.flags |= known.flags & WATCHED;
+                return Ok(Some(core::mem::replace(known, entry)));
+            }
+            Err(free) => free,
+        };
+        if self.used * 2 >= self.entries.len() {
+            if !self.grow() {
+                return Err(NoMemory);
+            }
+            at = self.find(entry.address).unwrap_or_else(|free| free);
         }
-        if self.used * 2 >= self.entries.len() && !self.grow() {
+        let Some(free) = self.entries.get_mut(at) else {
             return Err(NoMemory);
-        }
-        self.put(entry);
+        };
+        *free = entry;
         self.used += 1;
         if !self.every_block {
             let byte = &FILTER[place(entry.address)];

@@ -137,7 +137,8 @@ impl Doubt {
         if direction == Change::Remove {
             self.turned = self.turned.saturating_add(variance);
         }
-        self.turned > alive
+        // Where all that is alive is known for certain, there is nothing to be averaged.
+        alive > 0 && self.turned > alive
     }
 
     #[cold]
@@ -146,13 +147,18 @@ impl Doubt {
         self.replaced += 1;
         self.sum = self.sum.saturating_add(total.bytes);
         if self.replaced.is_multiple_of(Self::AVERAGED) {
-            let above = (self.sum / Self::AVERAGED).saturating_sub(peak.bytes) as f64;
-            let averages = (self.replaced / Self::AVERAGED) as f64;
-            let squared = Self::AVERAGE_ERRORS_SQUARED + 4.0 * libm::log(averages);
-            let of_average = libm::sqrt(squared / Self::AVERAGED as f64) * deviation(total.variance);
-            self.is_surpassed = above > Self::PEAK_ERRORS * deviation(peak.variance) + of_average;
+            let above = (self.sum / Self::AVERAGED).saturating_sub(peak.bytes);
+            self.is_surpassed = above > 0 && self.is_well_above(above, total, peak);
             self.sum = 0;
         }
+    }
+
+    /// Is an average that is higher by so many bytes more than chance?
+    fn is_well_above(&self, above: u64, total: Total, peak: Total) -> bool {
+        let averages = (self.replaced / Self::AVERAGED) as f64;
+        let squared = Self::AVERAGE_ERRORS_SQUARED + 4.0 * libm::log(averages);
+        let of_average = libm::sqrt(squared / Self::AVERAGED as f64) * deviation(total.variance);
+        above as f64 > Self::PEAK_ERRORS * deviation(peak.variance) + of_average
     }
 
     /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
@@ -161,8 +167,8 @@ impl Doubt {
         if self.gone == 0 || self.is_surpassed {
             return true;
         }
-        let errors = higher_by as f64 / deviation(self.come.saturating_add(self.gone));
-        let squared = errors * errors;
+        let variance = self.come.saturating_add(self.gone) as f64 * VARIANCE_UNIT as f64;
+        let squared = higher_by as f64 * higher_by as f64 / variance;
         squared > Self::ERRORS_SQUARED && squared > Self::ERRORS_SQUARED + 4.0 * libm::log(1.0 + self.replaced as f64)
     }
 }
