@@ -1,4 +1,5 @@
 //! Colours, on a terminal that wants them and nowhere else: a log, a pipe, `NO_COLOR` and `TERM=dumb` get plain text.
+//! `CLICOLOR`, `CLICOLOR_FORCE` and a build server's `CI` are heeded as [`anstream`] heeds them.
 
 use std::fmt::Display;
 

@@ -77,6 +77,10 @@ impl Place {
                 command.env_remove(name);
             }
         }
+        // What a build server or a habit says of colours, before a terminal is asked.
+        for name in ["CI", "CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"] {
+            command.env_remove(name);
+        }
         command
             .env("FIL_PROFILE_KEEP_RECORDING", "1")
             .env_remove("LD_PRELOAD")
