@@ -66,6 +66,8 @@ pub struct Callstacks {
     trail_is_deeper: bool,
     lines: [[Line; LINES_EACH]; FUNCTIONS],
     functions: [Code; FUNCTIONS],
+    /// Has anything been looked up for this recording?
+    any_lines: bool,
     file: Name,
     name: Name,
     /// Whose line a thread without Python works for.
@@ -87,6 +89,7 @@ impl Callstacks {
             trail_is_deeper: false,
             lines: [[NO_LINE; LINES_EACH]; FUNCTIONS],
             functions: [NO_CODE; FUNCTIONS],
+            any_lines: false,
             file: Name::new(),
             name: Name::new(),
             waiting: Waiting::new(),
@@ -98,8 +101,11 @@ impl Callstacks {
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
         self.trail_length = 0;
-        self.lines.fill([NO_LINE; LINES_EACH]);
-        self.functions.fill(NO_CODE);
+        // What has never been written to is not in memory, in most processes for good.
+        if core::mem::take(&mut self.any_lines) {
+            self.lines.fill([NO_LINE; LINES_EACH]);
+            self.functions.fill(NO_CODE);
+        }
         self.waiting.start_over();
         self.no_python = 0;
     }
@@ -322,6 +328,7 @@ impl Callstacks {
             }
         };
         if watch(live, frame.code) {
+            self.any_lines = true;
             if let Some(place) = self.line_at(frame) {
                 *place = Line {
                     frame,

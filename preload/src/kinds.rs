@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use recording::{Header, Kind};
+use recording::{BLOCK_UNIT, Header, Kind};
 
 use crate::sampler::Weight;
 use crate::tally::{Change, shift};
@@ -11,14 +11,8 @@ use crate::tally::{Change, shift};
 /// that a block is to be counted here before it is for its site.
 pub fn change(header: &Header, kind: Kind, bytes: u64, weight: Weight, direction: Change) {
     // The same number for the same block, so that what is added can be taken away again.
-    let each = kind.occupied(bytes) as f64 / bytes.max(1) as f64;
-    count(
-        header,
-        kind,
-        weight.bytes,
-        (weight.bytes as f64 * each) as u64,
-        direction,
-    );
+    let occupied = kind.occupied(bytes).saturating_mul(weight.blocks) / BLOCK_UNIT;
+    count(header, kind, weight.bytes, occupied, direction);
 }
 
 /// As [`change`], for a block that stands for itself alone.

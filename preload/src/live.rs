@@ -4,16 +4,18 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use recording::Kind;
 
-use crate::array::{Array, Plain};
 use crate::sampler::Chance;
 use crate::shadow::{self, Shadow, Word};
+
+use table::Table;
+
+mod table;
 
 /// log2 of the filter's bytes. Blocks are 16-byte aligned, so the filter covers 8 MiB of neighbouring heap before it repeats.
 const FILTER_LOG2: u32 = 19;
 const FILTER_BYTES: usize = 1 << FILTER_LOG2;
 /// A filter byte that stands for more than one block.
 const SEVERAL: u8 = 255;
-const FIRST_ENTRIES: usize = 4096;
 /// For each place that addresses map to: 0 for no recorded block, an 8-bit tag of the only one's address, or [`SEVERAL`].
 static FILTER: [AtomicU8; FILTER_BYTES] = [const { AtomicU8::new(0) }; FILTER_BYTES];
 
@@ -47,7 +49,7 @@ fn has_tag(address: u64) -> bool {
 /// A recorded block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Its address; 0 in a free place.
+    /// Its address.
     pub address: u64,
     /// Bytes asked for.
     pub bytes: u64,
@@ -94,31 +96,23 @@ impl Entry {
     }
 }
 
-#[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
-unsafe impl Plain for Entry {}
-
 /// There is no memory for another block.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
-/// The table of recorded blocks: open addressing with linear probing and deletion by shifting back. Blocks that share a byte of
-/// the filter share their home place here, so that the filter can be kept exact. Where every block is recorded, the small ones are
-/// in the shadow instead.
+/// What is alive of what is recorded. Where every block is recorded, the small ones are in the shadow, the others in the table.
 pub struct Live {
-    entries: Array<Entry>,
-    used: usize,
+    table: Table,
     every_block: bool,
     shadow: Shadow,
     generation: u16,
 }
 
 impl Live {
-    /// A table without memory.
+    /// Nothing, and no memory for anything.
     pub const fn new() -> Self {
         Self {
-            entries: Array::empty(),
-            used: 0,
+            table: Table::new(),
             every_block: false,
             shadow: Shadow::new(),
             generation: 0,
@@ -137,40 +131,10 @@ impl Live {
         self.shadow.clear();
     }
 
-    /// Blocks in the table.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.used
-    }
-
-    #[inline]
-    fn home(&self, address: u64, mask: usize) -> usize {
-        ((place(address) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 24) as usize & mask
-    }
-
     /// A block at this address will be inserted soon. The table of a large heap is in no cache.
     #[inline]
     pub fn expect(&self, address: u64) {
-        let mask = self.entries.len().wrapping_sub(1);
-        self.entries.expect(self.home(address, mask));
-    }
-
-    fn position(&self, address: u64) -> Option<usize> {
-        self.find(address).ok()
-    }
-
-    /// Where the block at this address is, or would be.
-    #[inline]
-    fn find(&self, address: u64) -> Result<usize, usize> {
-        let mask = self.entries.len().wrapping_sub(1);
-        let mut at = self.home(address, mask);
-        loop {
-            match self.entries.get(at).map(|entry| entry.address) {
-                None | Some(0) => return Err(at),
-                Some(found) if found == address => return Ok(at),
-                Some(_) => at = (at + 1) & mask,
-            }
-        }
+        self.table.expect(address);
     }
 
     /// Is a block of so many bytes at this address kept in the shadow?
@@ -218,34 +182,15 @@ impl Live {
         self.insert_sampled(entry)
     }
 
-    fn insert_sampled(&mut self, mut entry: Entry) -> Result<Option<Entry>, NoMemory> {
-        let mut at = match self.find(entry.address) {
-            Ok(at) => {
-                let Some(known) = self.entries.get_mut(at) else {
-                    return Err(NoMemory);
-                };
-                entry.flags |= known.flags & WATCHED;
-                return Ok(Some(core::mem::replace(known, entry)));
-            }
-            Err(free) => free,
-        };
-        if self.used * 2 >= self.entries.len() {
-            if !self.grow() {
-                return Err(NoMemory);
-            }
-            at = self.find(entry.address).unwrap_or_else(|free| free);
-        }
-        let Some(free) = self.entries.get_mut(at) else {
-            return Err(NoMemory);
-        };
-        *free = entry;
-        self.used += 1;
-        if !self.every_block {
+    #[inline]
+    fn insert_sampled(&mut self, entry: Entry) -> Result<Option<Entry>, NoMemory> {
+        let known = self.table.insert(&entry)?;
+        if known.is_none() && !self.every_block {
             let byte = &FILTER[place(entry.address)];
             let alone = byte.load(Relaxed) == 0;
             byte.store(if alone { tag(entry.address) } else { SEVERAL }, Relaxed);
         }
-        Ok(None)
+        Ok(known)
     }
 
     /// Makes sure that the free of a code object at this address is noticed; `false` if there is no memory to remember it.
@@ -256,45 +201,14 @@ impl Live {
             *word = word.with(WATCHED);
             return true;
         }
-        if let Some(at) = self.position(address)
-            && let Some(known) = self.entries.get_mut(at)
-        {
-            known.flags |= WATCHED;
-            return true;
-        }
-        let watched = Entry {
+        let unknown = Entry {
             address,
-            flags: WATCHED,
             generation: self.generation,
             ..Entry::default()
         };
+        let mut watched = self.table.get(address).unwrap_or(unknown);
+        watched.flags |= WATCHED;
         self.insert_sampled(watched).is_ok()
-    }
-
-    fn grow(&mut self) -> bool {
-        let Some(larger) = Array::zeroed((self.entries.len() * 2).max(FIRST_ENTRIES)) else {
-            // Nine tenths full is slow, but right.
-            return self.used * 10 < self.entries.len() * 9;
-        };
-        let smaller = core::mem::replace(&mut self.entries, larger);
-        for entry in smaller.iter().filter(|entry| entry.address != 0) {
-            self.put(*entry);
-        }
-        true
-    }
-
-    fn put(&mut self, entry: Entry) {
-        let Some(mask) = self.entries.len().checked_sub(1) else {
-            return;
-        };
-        let mut at = self.home(entry.address, mask);
-        while let Some(found) = self.entries.get_mut(at) {
-            if found.address == 0 {
-                *found = entry;
-                return;
-            }
-            at = (at + 1) & mask;
-        }
     }
 
     /// Takes the block at this address out.
@@ -307,49 +221,25 @@ impl Live {
     }
 
     fn remove_sampled(&mut self, address: u64) -> Option<Entry> {
-        let mut hole = self.position(address)?;
-        let mask = self.entries.len() - 1;
-        let removed = *self.entries.get(hole)?;
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let entry = *self.entries.get(at)?;
-            if entry.address == 0 {
-                break;
-            }
-            // An entry may move back into the hole unless its home lies cyclically in (hole, at].
-            let from_home = at.wrapping_sub(self.home(entry.address, mask)) & mask;
-            if from_home >= (at.wrapping_sub(hole) & mask) {
-                *self.entries.get_mut(hole)? = entry;
-                hole = at;
-            }
+        let removed = self.table.remove(address)?;
+        if !self.every_block {
+            self.refresh_filter(address);
         }
-        *self.entries.get_mut(hole)? = Entry::default();
-        self.used -= 1;
-        self.refresh_filter(address);
         Some(removed)
     }
 
     fn refresh_filter(&self, removed: u64) {
-        if self.every_block {
-            return;
-        }
         let byte = &FILTER[place(removed)];
         if byte.load(Relaxed) != SEVERAL {
             byte.store(0, Relaxed);
             return;
         }
-        let Some(mask) = self.entries.len().checked_sub(1) else {
-            return;
+        let mut sharing = self.table.sharing(removed);
+        let now = match (sharing.next(), sharing.next()) {
+            (None, _) => 0,
+            (Some(only), None) => tag(only),
+            (Some(_), Some(_)) => SEVERAL,
         };
-        let mut at = self.home(removed, mask);
-        let mut now = 0;
-        while let Some(entry) = self.entries.get(at).filter(|entry| entry.address != 0) {
-            if place(entry.address) == place(removed) {
-                now = if now == 0 { tag(entry.address) } else { SEVERAL };
-            }
-            at = (at + 1) & mask;
-        }
         byte.store(now, Relaxed);
     }
 }
@@ -388,14 +278,14 @@ pub mod tests {
                     prop_assert_eq!(live.remove(address), model.remove(&address));
                 }
                 prop_assert!(model.keys().all(|address| may_be_recorded(*address)));
-                prop_assert!(every_block || live.len() == model.len());
+                prop_assert!(every_block || live.table.len() == model.len());
             }
             for number in 0..400 {
                 let address = address_of(number);
                 prop_assert_eq!(live.remove(address), model.remove(&address));
-                prop_assert!(every_block || !may_be_recorded(address) || live.len() > 0);
+                prop_assert!(every_block || !may_be_recorded(address) || live.table.len() > 0);
             }
-            prop_assert_eq!(live.len(), 0);
+            prop_assert_eq!(live.table.len(), 0);
             FILTER.iter().for_each(|byte| byte.store(0, Relaxed));
         }
     }

@@ -106,7 +106,7 @@ impl State {
         if let (Some(site), true) = (self.tree.file.record::<Site>(new.site), kind.is_counted()) {
             let mut weight = sampler::weight(bytes, Chance::Certain);
             weight.blocks *= !is_grown as u64;
-            kinds::change(header, kind, bytes, weight, Change::Add);
+            kinds::change_exactly(header, kind, bytes, Change::Add);
             change(header, &mut self.estimate, site, weight, Change::Add, 0);
         }
         self.keep_if_worth_it(header);
@@ -135,7 +135,7 @@ impl State {
                 let bytes = piece.end - piece.start;
                 let mut weight = sampler::weight(bytes, Chance::Certain);
                 weight.blocks *= whole as u64;
-                kinds::change(header, kind, bytes, weight, Change::Remove);
+                kinds::change_exactly(header, kind, bytes, Change::Remove);
                 change(header, estimate, site, weight, Change::Remove, 0);
             }
         });

@@ -1,0 +1,333 @@
+//! Where the recorded blocks are kept: few bytes for each, nearly full, and found by one or two lines of the caches.
+
+use crate::array::{Array, Plain};
+use crate::live::{Entry, NoMemory, WATCHED, place};
+
+/// An [`Entry`] in three words; all zero in a free place.
+#[derive(Clone, Copy, Default)]
+struct Packed {
+    /// The address, and below it [`Entry::generation`].
+    place: u64,
+    /// [`Entry::bytes`], and below them [`Entry::interval_log2`] and [`Entry::flags`].
+    size: u64,
+    site: u32,
+    /// [`Entry::born`] of a sample. What is recorded for certain is in no variance, so nobody asks when it was born: its [`Entry::slot`].
+    born_or_slot: u32,
+}
+
+#[expect(unsafe_code, reason = "a marker")]
+// SAFETY: integers.
+unsafe impl Plain for Packed {}
+
+/// Bits of an address, and of a block's size: user space has 47, unless a program asks for addresses above by name, which `malloc` doesn't.
+const ADDRESS_BITS: u32 = 48;
+const BELOW_BITS: u32 = u64::BITS - ADDRESS_BITS;
+
+impl Packed {
+    #[inline]
+    fn new(entry: &Entry) -> Self {
+        let is_certain = entry.interval_log2 == 0;
+        Self {
+            place: (entry.address << BELOW_BITS) | entry.generation as u64,
+            size: (entry.bytes << BELOW_BITS) | ((entry.interval_log2 as u64) << 8) | entry.flags as u64,
+            site: entry.site,
+            born_or_slot: if is_certain { entry.slot } else { entry.born },
+        }
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry {
+        let interval_log2 = (self.size >> 8) as u8;
+        let is_certain = interval_log2 == 0;
+        Entry {
+            address: self.address(),
+            bytes: self.size >> BELOW_BITS,
+            site: self.site,
+            slot: if is_certain { self.born_or_slot } else { 0 },
+            born: if is_certain { 0 } else { self.born_or_slot },
+            interval_log2,
+            flags: self.size as u8,
+            generation: self.place as u16,
+        }
+    }
+
+    #[inline]
+    fn address(&self) -> u64 {
+        self.place >> BELOW_BITS
+    }
+
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.address() == 0
+    }
+}
+
+/// Blocks by address: open addressing in the order of their hashes (after P. Celis, "Robin Hood Hashing", 1986), so that a search
+/// ends where its block would stand, however full the table is, and that it grows in place. Blocks that share a byte of the filter
+/// have the same hash.
+pub struct Table {
+    places: Array<Packed>,
+    /// So many of the places are somebody's home; the rest is for those that the last of them have no room for.
+    homes: usize,
+    used: usize,
+}
+
+const FIRST_HOMES: usize = 2048;
+/// Places behind the homes, and as many more when they are taken.
+const MORE_PLACES: usize = 64;
+
+#[inline]
+fn hash(address: u64) -> u64 {
+    (place(address) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+impl Table {
+    /// A table without memory.
+    pub const fn new() -> Self {
+        Self {
+            places: Array::empty(),
+            homes: 0,
+            used: 0,
+        }
+    }
+
+    /// Blocks in it.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        ((hash * self.homes as u64) >> 32) as usize
+    }
+
+    /// Has the place of this address fetched into the caches.
+    #[inline]
+    pub fn expect(&self, address: u64) {
+        self.places.expect(self.home(hash(address)));
+    }
+
+    /// Where the block at this address is, or would be put.
+    #[inline]
+    fn find(&self, address: u64) -> Result<usize, usize> {
+        let hash_here = hash(address);
+        let mut at = self.home(hash_here);
+        while let Some(found) = self.places.get(at) {
+            if found.address() == address {
+                return Ok(at);
+            }
+            if found.is_free() || hash(found.address()) > hash_here {
+                break;
+            }
+            at += 1;
+        }
+        Err(at)
+    }
+
+    /// What is known of this address.
+    #[inline]
+    pub fn get(&self, address: u64) -> Option<Entry> {
+        let at = self.find(address).ok()?;
+        self.places.get(at).map(Packed::entry)
+    }
+
+    /// Adds a block, and gives what was known of its address; `Err` if there is no memory. A watch stays.
+    #[inline]
+    pub fn insert(&mut self, entry: &Entry) -> Result<Option<Entry>, NoMemory> {
+        if (entry.address | entry.bytes) >> ADDRESS_BITS != 0 {
+            return Err(NoMemory);
+        }
+        let mut packed = Packed::new(entry);
+        let mut at = match self.find(entry.address) {
+            Ok(at) => {
+                let known = self.places.get_mut(at).ok_or(NoMemory)?;
+                packed.size |= known.size & WATCHED as u64;
+                return Ok(Some(core::mem::replace(known, packed).entry()));
+            }
+            Err(at) => at,
+        };
+        // Seven of eight. Where there is no memory to grow, more of them is slow, but right.
+        if self.used >= self.homes - self.homes / 8 && self.grow() {
+            at = self.find(entry.address).unwrap_or_else(|at| at);
+        }
+        self.put(at, packed)?;
+        self.used += 1;
+        Ok(None)
+    }
+
+    /// Puts a block where it would be; those behind it, up to the next free place, give way.
+    #[inline]
+    fn put(&mut self, at: usize, packed: Packed) -> Result<(), NoMemory> {
+        match self.places.get_mut(at) {
+            Some(place) if place.is_free() => {
+                *place = packed;
+                Ok(())
+            }
+            _ => self.put_between(at, packed),
+        }
+    }
+
+    #[inline(never)]
+    fn put_between(&mut self, at: usize, packed: Packed) -> Result<(), NoMemory> {
+        let behind = self.places.get(at..).unwrap_or_default();
+        let crowd = behind.iter().take_while(|found| !found.is_free()).count();
+        let free = at + crowd;
+        if free == self.places.len() && !self.places.grow(free + MORE_PLACES) {
+            return Err(NoMemory);
+        }
+        self.places.copy_within(at..free, at + 1);
+        *self.places.get_mut(at).ok_or(NoMemory)? = packed;
+        Ok(())
+    }
+
+    /// By a quarter, in place; `false` if there is no memory for it.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) -> bool {
+        let (before, homes) = (self.places.len(), (self.homes + self.homes / 4).max(FIRST_HOMES));
+        let places = homes + MORE_PLACES.max(before - self.homes);
+        if !self.places.grow(places) {
+            return false;
+        }
+        self.homes = homes;
+        // All to the end, where nobody comes to stand before he has left: a home moves by less than the places that are new.
+        self.places.copy_within(..before, places - before);
+        self.places[..places - before].fill(Packed::default());
+        let mut next = 0;
+        for from in places - before..places {
+            let moved = core::mem::take(&mut self.places[from]);
+            if !moved.is_free() {
+                next = next.max(self.home(hash(moved.address())));
+                self.places[next] = moved;
+                next += 1;
+            }
+        }
+        true
+    }
+
+    /// Takes out what is known of this address.
+    #[inline]
+    pub fn remove(&mut self, address: u64) -> Option<Entry> {
+        let at = self.find(address).ok()?;
+        let removed = self.places.get(at)?.entry();
+        let hole = if self.wants_nearer(at + 1) {
+            self.close_ranks(at)
+        } else {
+            at
+        };
+        *self.places.get_mut(hole)? = Packed::default();
+        self.used -= 1;
+        Some(removed)
+    }
+
+    /// Is there a block in this place that is not at home?
+    #[inline]
+    fn wants_nearer(&self, at: usize) -> bool {
+        let found = self.places.get(at).filter(|found| !found.is_free());
+        found.is_some_and(|found| self.home(hash(found.address())) < at)
+    }
+
+    /// Those behind a block that goes, and are not at home, come nearer; the place that is left over.
+    #[inline(never)]
+    fn close_ranks(&mut self, at: usize) -> usize {
+        let crowd = (at + 1..).take_while(|at| self.wants_nearer(*at)).count();
+        self.places.copy_within(at + 1..at + 1 + crowd, at);
+        at + crowd
+    }
+
+    /// The addresses of the blocks that share this one's byte of the filter.
+    pub fn sharing(&self, address: u64) -> impl Iterator<Item = u64> {
+        let hash_here = hash(address);
+        let places = self.places.get(self.home(hash_here)..).unwrap_or_default();
+        let addresses = places.iter().map(Packed::address);
+        let in_order = addresses.take_while(move |other| *other != 0 && hash(*other) <= hash_here);
+        in_order.filter(move |other| hash(*other) == hash_here)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn sample(number: u64) -> Entry {
+        Entry {
+            // Some share their home, by chance or since their byte of the filter is the same.
+            address: 0x7000_0000_0000 + number % 4096 * 80 + number / 4096 * (1 << 40),
+            bytes: number,
+            site: number as u32,
+            born: !number as u32,
+            interval_log2: 14,
+            flags: number as u8,
+            generation: number as u16,
+            ..Entry::default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn it_is_a_map_however_it_grows_and_shrinks(
+            steps in proptest::collection::vec((0u64..12_000, 1u64..300, any::<bool>()), 1..200),
+        ) {
+            let (mut table, mut model) = (Table::new(), BTreeMap::new());
+            for (first, count, insert) in steps {
+                for number in first..first + count {
+                    let entry = sample(number);
+                    if insert {
+                        let watched = model.get(&entry.address).map_or(0, |known: &Entry| known.flags & WATCHED);
+                        let known = model.insert(entry.address, Entry { flags: entry.flags | watched, ..entry });
+                        prop_assert_eq!(table.insert(&entry), Ok(known));
+                    } else {
+                        prop_assert_eq!(table.remove(entry.address), model.remove(&entry.address));
+                    }
+                }
+                prop_assert_eq!(table.len(), model.len());
+                prop_assert!(table.used <= table.homes - table.homes / 8);
+            }
+            let mut alike = BTreeMap::<usize, Vec<u64>>::new();
+            for address in model.keys() {
+                alike.entry(place(*address)).or_default().push(*address);
+            }
+            for number in 0..12_300 {
+                let Entry { address, .. } = sample(number);
+                prop_assert_eq!(table.get(address), model.get(&address).copied());
+                let mut sharing: Vec<u64> = table.sharing(address).collect();
+                sharing.sort_unstable();
+                prop_assert_eq!(Some(&sharing).filter(|found| !found.is_empty()), alike.get(&place(address)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_block_keeps_its_slot_and_what_is_too_large_is_refused() {
+        let mut table = Table::new();
+        let large = Entry {
+            address: 0x7000_0000_0010,
+            bytes: (1 << 47) - 1,
+            site: u32::MAX,
+            slot: u32::MAX,
+            generation: u16::MAX,
+            ..Entry::default()
+        };
+        assert_eq!(table.insert(&large), Ok(None));
+        assert_eq!(table.get(large.address), Some(large));
+        let above = Entry {
+            address: 1 << 48,
+            ..large
+        };
+        assert_eq!(table.insert(&above), Err(NoMemory));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn it_is_at_least_two_thirds_full_once_it_has_grown() {
+        let mut table = Table::new();
+        for number in 0..60_000 {
+            table.insert(&sample(number)).unwrap();
+            assert!(number < 2_000 || table.used * 3 >= table.places.len() * 2, "{number}");
+        }
+    }
+}
