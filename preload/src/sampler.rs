@@ -17,6 +17,8 @@ const INTERVALS_PER_HEAP_LOG2: u32 = 15;
 /// of a 16th of [`SMALL_HEAP_LOG2`] four times as coarsely.
 const CHEAP_LOG2: u32 = 15;
 const CHEAPEST_LOG2: u32 = CHEAP_LOG2 + 2;
+/// And so many times twice as coarsely where a program does next to nothing but allocate.
+const MORE_LOG2: u32 = 3;
 /// A heap that has ever been larger than this, log2 of bytes, is no longer small: its size is what the report is about.
 const SMALL_HEAP_LOG2: u32 = 26;
 /// Samples after which the interval is thought over.
@@ -24,10 +26,13 @@ pub const SAMPLES_PER_LOOK: u64 = 64;
 /// What so many samples take from the [`Budget`], in nanoseconds: 16,384 samples in a second. One costs 0.5 to 1 µs, freeing and
 /// what it displaces from the caches included, so this keeps sampling near 1 % of one processor.
 const LOOK_NS: u64 = SAMPLES_PER_LOOK * 1_000_000_000 / 16_384;
+/// What they take from what is kept for the utmost: 65,536 in a second, which only a program that allocates 2 GiB in each exceeds.
+const UTMOST_LOOK_NS: u64 = LOOK_NS / 4;
 /// So many links of a chain of frames cost what a sample costs without them: 2.4 µs for a thousand, 26 µs for two thousand, which
 /// are in no near cache.
 const LINKS_PER_SAMPLE: u64 = 100;
-/// What can be saved up: 8,192 samples, with which a program that fills its memory at once is sampled as finely as any other.
+/// What can be saved up: 8,192 samples, with which a program that fills its memory at once is sampled as finely as any other; of the
+/// utmost four times as many.
 const MOST_NS: u64 = 128 * LOOK_NS;
 
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
@@ -131,16 +136,36 @@ pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
 
 /// The time that samples may still take, in nanoseconds of the program's own at [`LOOK_NS`] a look; filled by time going by.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget(u64);
+pub struct Budget {
+    left: u64,
+    /// The same at [`UTMOST_LOOK_NS`] a look.
+    utmost_left: u64,
+}
 
 impl Budget {
     /// Full, as at the beginning.
-    pub const FULL: Self = Self(MOST_NS);
+    pub const FULL: Self = Self {
+        left: MOST_NS,
+        utmost_left: MOST_NS,
+    };
 
     /// Another [`SAMPLES_PER_LOOK`] samples have been taken, in this time, for which so many links of chains of frames were looked at.
     pub fn spend(&mut self, took_ns: u64, links: u64) {
-        let cost = LOOK_NS + links * (LOOK_NS / SAMPLES_PER_LOOK) / LINKS_PER_SAMPLE;
-        self.0 = self.0.saturating_add(took_ns).saturating_sub(cost).min(MOST_NS);
+        let after = |left: u64, look: u64| {
+            let cost = look + links * (look / SAMPLES_PER_LOOK) / LINKS_PER_SAMPLE;
+            left.saturating_add(took_ns).saturating_sub(cost).min(MOST_NS)
+        };
+        self.left = after(self.left, LOOK_NS);
+        self.utmost_left = after(self.utmost_left, UTMOST_LOOK_NS);
+    }
+}
+
+/// One step coarser or finer, by what is left.
+fn paced(now: u32, left: u64) -> u32 {
+    match left {
+        0 => now + 1,
+        left if left > MOST_NS / 2 => now.saturating_sub(1),
+        _ => now,
     }
 }
 
@@ -151,16 +176,14 @@ pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
     let finest = heap_log2
         .saturating_sub(INTERVALS_PER_HEAP_LOG2)
         .clamp(FINEST_LOG2, COARSEST_LOG2);
-    let coarsest = match heap_log2 {
-        ..=SMALL_HEAP_LOG2 => finest.max((CHEAP_LOG2 + (SMALL_HEAP_LOG2 - heap_log2) / 2).min(CHEAPEST_LOG2)),
-        _ => finest,
-    };
-    let paced = match budget.0 {
-        0 => now + 1,
-        left if left > MOST_NS / 2 => now.saturating_sub(1),
-        _ => now,
-    };
-    paced.clamp(finest, coarsest)
+    if heap_log2 > SMALL_HEAP_LOG2 {
+        return finest;
+    }
+    let coarsest = finest.max((CHEAP_LOG2 + (SMALL_HEAP_LOG2 - heap_log2) / 2).min(CHEAPEST_LOG2));
+    if now > coarsest || budget.utmost_left == 0 {
+        return paced(now, budget.utmost_left).clamp(coarsest, coarsest + MORE_LOG2);
+    }
+    paced(now, budget.left).clamp(finest, coarsest)
 }
 
 /// Blocks of at least this many bytes are recorded for certain: sixteen intervals, within 64 KiB and 1 MiB.
@@ -206,14 +229,22 @@ mod tests {
         assert_eq!(at_leisure(FINEST_LOG2, 0), FINEST_LOG2);
         assert_eq!(at_leisure(FINEST_LOG2, 1 << 30), 16);
         // A hurry goes step by step to 32 KiB while the heap is small, to 128 KiB while it is tiny, and back.
-        let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, Budget(0)));
+        let hurry = Budget {
+            left: 0,
+            ..Budget::FULL
+        };
+        let hurried = |steps: u32, heap| (0..steps).fold(FINEST_LOG2, |now, _| interval_log2(now, heap, hurry));
         assert_eq!(hurried(2, 1 << 20), FINEST_LOG2 + 2);
         assert_eq!(hurried(99, 1 << 20), 17);
         assert_eq!(hurried(99, 1 << 25), 15);
         assert_eq!(hurried(99, (1 << 26) - 1), 15);
         assert_eq!(hurried(99, 1 << 32), 18);
         assert_eq!(at_leisure(CHEAP_LOG2, 1 << 20), CHEAP_LOG2 - 1);
-        assert_eq!(interval_log2(14, 1 << 20, Budget(MOST_NS / 2)), 14);
+        let half = Budget {
+            left: MOST_NS / 2,
+            ..hurry
+        };
+        assert_eq!(interval_log2(14, 1 << 20, half), 14);
     }
 
     #[test]
@@ -230,9 +261,33 @@ mod tests {
         // Below a thousand frames it has fewer.
         let looks = (0..128).take_while(|_| {
             budget.spend(0, 1000 * SAMPLES_PER_LOOK);
-            budget.0 > 0
+            budget.left > 0
         });
         assert_eq!(looks.count(), 128 / 11);
+    }
+
+    /// Of a heap of 32 MiB, after ten seconds of allocating so many bytes in each.
+    fn interval_at(bytes_per_second: u64) -> (u32, u64) {
+        let (mut budget, mut now, mut ns, mut samples) = (Budget::FULL, FINEST_LOG2, 0, 0);
+        let second = 1_000_000_000;
+        while ns < 10 * second {
+            let took = ((SAMPLES_PER_LOOK * second) << now) / bytes_per_second;
+            budget.spend(took, 0);
+            now = interval_log2(now, 1 << 25, budget);
+            (ns, samples) = (ns + took, samples + SAMPLES_PER_LOOK);
+        }
+        (now, samples / 10)
+    }
+
+    #[test]
+    fn what_samples_cost_is_bounded_where_a_program_does_nothing_but_allocate() {
+        assert_eq!(interval_at(32 << 20).0, FINEST_LOG2);
+        let (at, samples) = interval_at(1 << 30);
+        assert!(at == CHEAP_LOG2 && samples < 34_000, "2^{at}, {samples}");
+        let (at, samples) = interval_at(8 << 30);
+        assert!(at > CHEAP_LOG2 && samples < 72_000, "2^{at}, {samples}");
+        let (at, samples) = interval_at(20 << 30);
+        assert!(at == CHEAP_LOG2 + MORE_LOG2 && samples < 90_000, "2^{at}, {samples}");
     }
 
     #[test]
