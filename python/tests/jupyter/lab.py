@@ -48,6 +48,8 @@ class Lab:
     def graph(self, number):
         """The labels in the graph below a cell."""
         frame = until(lambda: self.cell(number).locator("iframe").element_handles(), "a graph")[0].content_frame()
+        edges = "['title', 'search'].map(id => document.getElementById(id).getBoundingClientRect())"
+        until(lambda: frame.evaluate("(([title, search]) => title.right < search.left)({})".format(edges)), "a title beside the search")
         labels = "[...document.querySelectorAll('#frames title')].map(title => title.textContent.split('\\n')[0])"
         return until(lambda: frame.evaluate(labels), "frames in the graph")
 
