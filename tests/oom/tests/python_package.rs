@@ -30,6 +30,25 @@ fn beside(python: &Python, name: &str) -> PathBuf {
     python.path.with_file_name(name)
 }
 
+/// Runs out of memory, catches that, and prints which environment it ran in.
+const RUNS_OUT: &str = "import sys; kept = []
+try:
+    while True: kept.append(bytearray(10 << 20))
+except MemoryError: kept.clear(); print(sys.prefix)";
+
+/// The report of a job that has run out of memory in its third line.
+#[track_caller]
+fn assert_ran_out(folder: &Path) {
+    let report = Report::load(&folder.join("fil-result/latest/report.json"));
+    assert_eq!(report.text("/moment/name"), "allocation_failed", "{report}");
+    assert_eq!(report.number("/call_sites/0/line"), Some(3), "{report}");
+}
+
+/// The arguments of `sh` that run a command under `ulimit`.
+fn limited<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    [&["-c", "ulimit -Sv 500000; exec \"$0\" \"$@\""], command].concat()
+}
+
 /// With OOM_TESTS_LONG all of them, else one.
 fn each(test: impl Fn(&Python)) {
     if std::env::var_os("OOM_TESTS_LONG").is_some() {
@@ -39,22 +58,32 @@ fn each(test: impl Fn(&Python)) {
     test(Python::any());
 }
 
+/// What an installed package says of itself.
+const DESCRIPTION: &str = "import importlib.metadata as m
+said, files = m.metadata('fil-profile'), m.files('fil-profile')
+print(m.requires('fil-profile'), said['License'], said['Requires-Python'])
+print(*sorted(f.name for f in files if 'LICEN' in f.name or f.name == 'py.typed'))";
+
 #[test]
 fn a_wheel_of_a_few_megabytes_serves_every_python_and_pulls_in_nothing() {
     let wheel = oom::wheel();
     let name = wheel.file_name().and_then(|name| name.to_str()).expect("it has a name");
-    assert!(name.contains("-py3-none-manylinux_2_"), "{name}");
+    let (_, tag) = name.split_once("-py3-none-manylinux_2_").expect("for every Python");
+    let glibc: u32 = tag.trim_end_matches("_x86_64.whl").parse().expect("a number");
+    assert!(glibc <= 34, "{name}: docs/python.md says 2.34");
     let size = wheel.metadata().expect("it is there").len();
     announce(&format!("{name}: {size} bytes"));
     assert!(size < 3 << 20, "{size} bytes");
     each(|base| {
         let python = oom::package_python(base, &[]);
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let sh = |arguments: &[&str]| run(Path::new("sh"), arguments, folder.path());
         let run = |program: &str, arguments: &[&str]| run(&beside(&python, program), arguments, folder.path());
-        let needs =
-            "import importlib.metadata as m; print(m.requires('fil-profile'), len(m.files('fil-profile')) > 20)";
         if base.version >= (3, 8, 0) {
-            assert_eq!(run("python", &["-c", needs]), "None True\n");
+            assert_eq!(
+                run("python", &["-c", DESCRIPTION]),
+                "None Apache-2.0 OR MIT >=3.6\nLICENSE-APACHE LICENSE-MIT THIRD-PARTY-LICENCES.txt py.typed\n"
+            );
         }
         let version = run(
             "python",
@@ -76,6 +105,10 @@ fn a_wheel_of_a_few_megabytes_serves_every_python_and_pulls_in_nothing() {
             let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
             assert_eq!(report.text("/call_sites/0/file"), "<string>", "{report}");
         }
+        let program = beside(&python, "fil-profile");
+        let job = [program.to_str().expect("UTF-8"), "--no-browser", "run", "-c", RUNS_OUT];
+        assert_eq!(sh(&limited(&job)), prefix);
+        assert_ran_out(folder.path());
     });
 }
 
@@ -107,6 +140,26 @@ fn the_package_passes_its_own_tests() {
             ));
         }
     });
+}
+
+#[test]
+fn its_types_and_its_tag_are_what_others_find_them_to_be() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no mypy and no auditwheel are installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let python = oom::package_python(Python::any(), &["mypy", "pytest", "ipykernel", "auditwheel"]);
+    let run = |arguments: &[&str]| run(&python.path, arguments, workspace());
+    announce(&run(&["-m", "mypy", "--cache-dir=/dev/null"]));
+    let wheel = oom::wheel();
+    let said = run(&["-m", "auditwheel", "show", wheel.to_str().expect("UTF-8")]);
+    let name = wheel.file_stem().and_then(|name| name.to_str()).expect("it has a name");
+    let (_, tag) = name.rsplit_once('-').expect("it has a tag");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains(&format!("consistent with the following platform tag: \"{tag}\"")),
+        "{said}"
+    );
 }
 
 /// What people see in a browser is looked at with one that is driven.
@@ -143,19 +196,13 @@ fn a_job_that_uv_runs_has_its_environment_and_is_told_what_it_ran_out_of() {
     );
     uv(&["venv", "--python", base, ".venv"]);
     uv(&["pip", "install", "--no-deps", "--python", ".venv", wheel]);
-    let code = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20)); kept = []
-try:
-    while True: kept.append(bytearray(10 << 20))
-except MemoryError: kept.clear(); print(sys.prefix)";
-    let job = ["fil-profile", "--no-browser", "run", "-c", code];
+    let job = limited(&["fil-profile", "--no-browser", "run", "-c", RUNS_OUT]);
     let in_venv = &["run", "--no-project", "--python", ".venv"][..];
     let in_its_own = &["run", "--no-project", "--python", base, "--with", wheel];
     for (how, prefix) in [(in_venv, ".venv"), (in_its_own, "cache")] {
-        let said = uv(&[how, &job].concat());
+        let said = uv(&[how, &["sh"], &job].concat());
         assert!(Path::new(said.trim()).starts_with(folder.path().join(prefix)), "{said}");
-        let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
-        assert_eq!(report.text("/moment/name"), "allocation_failed", "{report}");
-        assert_eq!(report.number("/call_sites/0/line"), Some(3), "{report}");
+        assert_ran_out(folder.path());
     }
 }
 
