@@ -49,6 +49,9 @@ fn limited<'a>(command: &[&'a str]) -> Vec<&'a str> {
     [&["-c", "ulimit -Sv 500000; exec \"$0\" \"$@\""], command].concat()
 }
 
+/// The arguments of an interpreter that install what follows.
+const INSTALL: [&str; 5] = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+
 /// With OOM_TESTS_LONG all of them, else one.
 fn each(test: impl Fn(&Python)) {
     if std::env::var_os("OOM_TESTS_LONG").is_some() {
@@ -205,6 +208,98 @@ fn a_job_that_uv_runs_has_its_environment_and_is_told_what_it_ran_out_of() {
         assert_ran_out(folder.path());
     }
 }
+
+/// One folder with an interpreter and its libraries, found by `PATH` and `$ORIGIN` alone.
+#[test]
+fn a_prefix_as_conda_lays_it_out_runs_its_own_python() {
+    let base = Python::any();
+    let installed = base.path.ancestors().nth(2).expect("it lies in a prefix");
+    if std::env::var_os("OOM_TESTS_LONG").is_none() || installed.starts_with("/usr") {
+        announce("no Python is moved for this: OOM_TESTS_LONG=1 does, where there is one outside of /usr");
+        return;
+    }
+    let patchelf = beside(&oom::package_python(base, &["patchelf"]), "patchelf");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let prefix = folder.path().join("envs/job");
+    let prefix = prefix.to_str().expect("UTF-8");
+    let run = |program: &Path, arguments: &[&str]| run(program, arguments, folder.path());
+    run(Path::new("mkdir"), &["envs"]);
+    run(Path::new("cp"), &["-a", installed.to_str().expect("UTF-8"), prefix]);
+    let python = std::fs::canonicalize(Path::new(prefix).join("bin/python3")).expect("it is there");
+    let moved = python.to_str().expect("UTF-8");
+    run(&patchelf, &["--force-rpath", "--set-rpath", "$ORIGIN/../lib", moved]);
+    let wheel = oom::wheel().to_str().expect("UTF-8");
+    run(&python, &[&INSTALL, &["--no-index", wheel][..]].concat());
+    let path = format!("PATH={prefix}/bin:/usr/bin:/bin");
+    let active = [&path, &format!("CONDA_PREFIX={prefix}"), "sh"];
+    let job = limited(&["fil-profile", "--no-browser", "run", "-c", RUNS_OUT]);
+    assert_eq!(
+        run(Path::new("env"), &[&active, &job[..]].concat()),
+        format!("{prefix}\n")
+    );
+    assert_ran_out(folder.path());
+}
+
+#[test]
+fn a_frozen_program_and_the_workers_of_celery_are_jobs_like_others() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no virtualenv, PyInstaller and Celery are installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let tools = oom::package_python(Python::any(), &["virtualenv"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |program: &Path, arguments: &[&str]| run(program, arguments, folder.path());
+    run(&tools.path, &["-m", "virtualenv", "--quiet", "venv"]);
+    let programs = folder.path().join("venv/bin");
+    let wheel = oom::wheel().to_str().expect("UTF-8");
+    let packages = [&INSTALL, &[wheel, "pyinstaller", "celery"][..]].concat();
+    run(&programs.join("python"), &packages);
+    let ours = programs.join("fil-profile");
+    let watched = [ours.to_str().expect("UTF-8"), "--no-browser", "run"];
+
+    std::fs::write(folder.path().join("job.py"), RUNS_OUT).expect("it can be written");
+    run(
+        &programs.join("pyinstaller"),
+        &["--log-level=ERROR", "--onedir", "job.py"],
+    );
+    for job in ["job.py", "dist/job/job"] {
+        let said = run(Path::new("sh"), &limited(&[&watched[..], &[job]].concat()));
+        let prefix = if job == "job.py" { "venv" } else { "dist/job" };
+        assert!(Path::new(said.trim()).starts_with(folder.path().join(prefix)), "{said}");
+        assert_ran_out(folder.path());
+    }
+
+    std::fs::write(folder.path().join("tasks.py"), TASKS).expect("it can be written");
+    run(&programs.join("python"), &["-c", "import tasks; tasks.load.delay()"]);
+    let celery = programs.join("celery");
+    let worker = [
+        celery.to_str().expect("UTF-8"),
+        "-A",
+        "tasks",
+        "worker",
+        "-P",
+        "prefork",
+        "-c",
+        "2",
+    ];
+    run(Path::new("timeout"), &[&["120"], &watched[..], &worker].concat());
+    let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
+    assert_eq!(report.text("/call_sites/0/function"), "load", "{report}");
+    assert_eq!(report.number("/call_sites/0/bytes"), Some((40 << 20) + 1), "{report}");
+    assert!(report.number("/processes/1/pid").is_some(), "{report}");
+}
+
+/// What a worker of Celery's does: holds something, and ends the worker that it is a child of.
+const TASKS: &str = "import os, celery
+app = celery.Celery('tasks', broker='filesystem://')
+app.conf.broker_transport_options = {'data_folder_in': '.', 'data_folder_out': '.'}
+
+@app.task
+def load():
+    global kept
+    kept = bytearray(40 << 20)
+    os.kill(os.getppid(), 15)
+";
 
 #[test]
 fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
