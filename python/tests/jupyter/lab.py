@@ -83,7 +83,7 @@ def look(page, address):
     lab.see("out-of-memory")
     assert "In [4]:2 (<module>)" in labels, labels
     page_of_report = said.split("The report:")[1].split()[0]
-    assert "fil-profile: " in said and os.path.exists(page_of_report), said
+    assert "behind this notebook has died.\nfil-profile: " in said and os.path.exists(page_of_report), said
     until(lambda: "appears to have died" in page.inner_text("body"), "Jupyter's own word")
     lab.see("died")
     return said
