@@ -4,6 +4,9 @@
 function update_text_for_elements(elements) {
     var whole = frames.attributes.width.value;
     var character = known_font_width || fontsize * fontwidth;
+    // The title stands between "Reset Zoom" and "Reset Search", the line below it alone.
+    fit_caption("title", ((whole - 4 * xpad) / character - 24) * fontsize / (fontsize + 5));
+    fit_caption("subtitle", whole / character);
     var fitted = [];
     for (var i = 0; i < elements.length; i++) {
         var rect = find_child(elements[i], "rect").attributes;
@@ -22,6 +25,18 @@ function update_text_for_elements(elements) {
             texts[j].textContent = fitted[i].rows[j];
         }
     }
+}
+// What is cut off is seen by hovering.
+function fit_caption(id, room) {
+    var shown = document.getElementById(id);
+    if (!shown) return;
+    var said = find_child(shown, "title");
+    if (!said) {
+        said = document.createElementNS("http://www.w3.org/2000/svg", "title");
+        said.textContent = shown.textContent;
+        shown.appendChild(said);
+    }
+    shown.firstChild.nodeValue = fit_start(said.textContent, room);
 }
 // East Asian characters and pictures are twice as wide as letters.
 function columns(character) {

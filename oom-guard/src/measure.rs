@@ -183,8 +183,8 @@ fn add(sum: &mut Pages, pages: &Pages) {
     sum.swapped += pages.swapped;
     sum.shared += pages.shared;
     sum.huge += pages.huge;
-    // Independent of each other.
-    sum.error = (sum.error as f64).hypot(pages.error as f64) as u64;
+    // Independent of each other. `hypot` would ask for glibc 2.35.
+    sum.error = ((sum.error as f64).powi(2) + (pages.error as f64).powi(2)).sqrt() as u64;
 }
 
 /// Stacks and variables that share a mapping with other anonymous memory have been counted as that.

@@ -24,6 +24,9 @@ const STATUS_BYTES: usize = 8 << 10;
 /// What somebody has sent to each process on its own must not be taken for a group's signal later on.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// In a set of signals, that which every witness that goes leaves us.
+const CHILD_ENDED: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
+
 /// Stands in our process group.
 #[derive(Debug)]
 pub struct Witness {
@@ -53,12 +56,14 @@ impl Witness {
     /// Calls another if this one has a signal already; to be called after signals, and now and then.
     pub fn refresh(&mut self) {
         self.refreshed = Instant::now();
-        if Pid::this().as_raw() == 1 {
+        if Pid::this().as_raw() == 1 || self.pid.and_then(pending) == Some(0) {
             return;
         }
-        if self.pid.and_then(pending) != Some(0) {
-            self.dismiss();
-            *self = Self::call();
+        let next = Self::call();
+        // What came before the next one was there still waits for us, and only this one has it: so it stays until that is read.
+        let waiting = pending(Pid::this()).map(|set| set & !CHILD_ENDED);
+        if waiting == Some(0) {
+            *self = next;
         }
     }
 
@@ -125,6 +130,8 @@ fn forget_command_line() -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::SigSet;
+
     use super::*;
 
     fn wait_until(mut holds: impl FnMut() -> bool) {
@@ -162,6 +169,23 @@ mod tests {
             witness.refresh();
             assert!(!witness.has_reached(15, job));
             assert_eq!(pending(pid), None);
+        });
+    }
+
+    #[test]
+    fn a_witness_stays_while_a_signal_that_it_has_still_waits_for_us() {
+        held(|| {
+            let job = Pid::this();
+            let mut witness = Witness::call();
+            let pid = witness.pid().unwrap();
+            process::send(pid, 15);
+            process::send(job, 15);
+            witness.refresh();
+            assert!(witness.has_reached(15, job));
+            assert_eq!(witness.pid(), Some(pid));
+            assert_eq!(SigSet::from(Signal::SIGTERM).wait(), Ok(Signal::SIGTERM));
+            witness.refresh();
+            assert!(!witness.has_reached(15, job));
         });
     }
 

@@ -32,7 +32,8 @@ def publish(arguments: List[str], note: Dict[str, Any], sentence: str) -> None:
         time.sleep(GRACE)
         parent = note.get("parent") or {}
         folder = note.get("run") or ""
-        text = "\nfil-profile: {}\nThe report: {}/index.html\n".format(sentence, folder)
+        # What is called a kernel in the sentence is Linux.
+        text = "\nThe process behind this notebook has died.\nfil-profile: {}\nThe report: {}/index.html\n".format(sentence, folder)
         session.send(channel, "stream", {"name": "stderr", "text": text}, parent=parent, ident=b"stream")
         shown = _picture.bundle(folder)
         if shown is not None:

@@ -30,6 +30,9 @@ const FRAME_HEIGHT: usize = 33;
 const WIDTH: f64 = 1200.0;
 const FONT_SIZE: usize = 12;
 const FONT_WIDTH: f64 = 0.59;
+/// Columns of a title that fit between "Reset Zoom" and "Reset Search"; the script makes it shorter where the picture is narrower.
+const TITLE_ROOM: usize = 98;
+
 /// The words around the picture.
 pub(super) struct Caption {
     pub(super) title: String,
@@ -73,7 +76,7 @@ pub(super) fn paint(
         return write!(out, "{}", Nothing { title, subtitle });
     }
     let mut options = Options::default();
-    options.title = caption.title;
+    options.title = fit::start(&caption.title, TITLE_ROOM).into_owned();
     options.subtitle = (!caption.subtitle.is_empty()).then_some(caption.subtitle);
     options.direction = Direction::Inverted;
     options.frame_height = FRAME_HEIGHT;

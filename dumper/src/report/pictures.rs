@@ -75,20 +75,31 @@ fn picture(
 ) -> io::Result<()> {
     let ran_out = match shown.moment {
         Moment::OutOfMemory => shown.failed.clone(),
-        Moment::Live => run
-            .outcome
-            .as_ref()
-            .map(|outcome| cut(&outcome.sentence, SUBTITLE).into_owned()),
+        Moment::Live => run.outcome.as_ref().map(|outcome| outcome.sentence.clone()),
         Moment::Peak => None,
     };
-    let by_callee = "each line that allocated, with its callers below";
-    let (drawing, subtitle) = match (is_reversed, ran_out) {
-        (false, ran_out) => (Drawing::by_caller(drawn), ran_out.unwrap_or_default()),
-        (true, Some(ran_out)) => (Drawing::by_callee(drawn), format!("{ran_out} · {by_callee}")),
-        (true, None) => (Drawing::by_callee(drawn), by_callee.to_owned()),
+    let drawing = if is_reversed {
+        Drawing::by_callee(drawn)
+    } else {
+        Drawing::by_caller(drawn)
     };
-    let title = title(shown, run);
-    flamegraph::write(out, &drawing, names, Caption { title, subtitle })
+    let caption = Caption {
+        title: title(shown, run),
+        subtitle: subtitle(ran_out.as_deref(), is_reversed),
+    };
+    flamegraph::write(out, &drawing, names, caption)
+}
+
+fn subtitle(ran_out: Option<&str>, is_reversed: bool) -> String {
+    let by_callee = "each line that allocated, with its callers below";
+    match (ran_out, is_reversed) {
+        (ran_out, false) => cut(ran_out.unwrap_or(""), SUBTITLE).into_owned(),
+        (None, true) => by_callee.to_owned(),
+        (Some(ran_out), true) => {
+            let room = SUBTITLE - " · ".len() - by_callee.len();
+            format!("{} · {by_callee}", cut(ran_out, room))
+        }
+    }
 }
 
 fn title(shown: &Shown, run: &Run) -> String {
@@ -110,4 +121,21 @@ fn title(shown: &Shown, run: &Run) -> String {
         error => format!("{} ± {}", Bytes(total.bytes), Share::of(error, total.bytes)),
     };
     format!("{what}: {held} ({})", shown.process.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sentence_is_cut_and_what_the_rows_are_is_not() {
+        let sentence = "killed ".repeat(40);
+        let plain = subtitle(Some(&sentence), false);
+        assert!(plain.chars().count() == SUBTITLE && plain.ends_with('…'), "{plain}");
+        let reversed = subtitle(Some(&sentence), true);
+        assert!(reversed.chars().count() <= SUBTITLE, "{reversed}");
+        assert!(reversed.contains("… · each line that allocated"), "{reversed}");
+        assert!(reversed.ends_with("its callers below"), "{reversed}");
+        assert_eq!(subtitle(None, false), "");
+    }
 }

@@ -96,6 +96,31 @@ fn both_pictures_have_the_same_total_and_the_line_of_code() {
 }
 
 #[test]
+fn a_title_leaves_room_for_what_stands_beside_it() {
+    let title = |command: &str| {
+        let mut job = Builder::new(1, &[command]);
+        let node = job.stack(&[("a.py", 1, "main")]);
+        job.holds(node, 1_000_000);
+        let folder = tempfile::tempdir().unwrap();
+        job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended);
+        let svg = fs::read_to_string(folder.path().join(PICTURES[0])).unwrap();
+        let (_, rest) = svg.split_once("<text id=\"title\"").unwrap();
+        let (_, rest) = rest.split_once('>').unwrap();
+        rest.split_once("</text>").unwrap().0.to_owned()
+    };
+    let short = title("job");
+    assert!(
+        short.starts_with("Memory at its peak: ") && short.ends_with("(job)"),
+        "{short}"
+    );
+    // Each of them is as wide as two letters.
+    let long = title(&"数".repeat(40));
+    let columns = |title: &str| title.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+    assert!((96..=98).contains(&columns(&long)), "{long}");
+    assert!(long.ends_with("数.."), "{long}");
+}
+
+#[test]
 fn what_is_too_small_to_see_is_one_frame_for_each_parent() {
     let mut job = Builder::new(1, &["a"]);
     let main = ("a.py", 1, "main");

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -186,6 +188,16 @@ impl Running {
     /// The next line of stdout.
     pub fn line(&mut self) -> String {
         next_line(&mut self.stdout)
+    }
+
+    /// As [`Running::line`], of a shell that a signal makes say something. If the signal came just before it reads, it waits for a
+    /// line all the same, and gets an empty one.
+    pub fn heard(&mut self) -> String {
+        let mut stdout = [PollFd::new(self.stdout.get_ref().as_fd(), PollFlags::POLLIN)];
+        while self.stdout.buffer().is_empty() && poll(&mut stdout, 100u8).unwrap() == 0 {
+            writeln!(self.stdin.as_mut().unwrap()).unwrap();
+        }
+        self.line()
     }
 
     /// The next line of stderr.

@@ -39,7 +39,7 @@ fn a_signal_is_passed_on_once() {
     ] {
         running.signal(signal);
         // What is passed on twice would be seen instead of the next name.
-        assert_eq!(running.line(), name);
+        assert_eq!(running.heard(), name);
     }
     running.type_line("");
     running.type_line("end");
@@ -59,10 +59,10 @@ fn a_signal_to_the_process_group_is_not_passed_on_a_second_time() {
             (Signal::SIGHUP, "HUP"),
         ] {
             killpg(group, signal).unwrap();
-            assert_eq!(running.line(), name);
+            assert_eq!(running.heard(), name);
             // It has had its time to come again before what is sent to us alone, which still arrives.
             running.signal(Signal::SIGUSR1);
-            assert_eq!(running.line(), "USR1", "after {name}");
+            assert_eq!(running.heard(), "USR1", "after {name}");
         }
     }
     running.type_line("end");
@@ -81,7 +81,7 @@ fn a_signal_to_a_group_that_the_job_has_left_is_passed_on() {
     let mut running = place.start(&["run", "sh", "-c", script, LISTENER]);
     assert_eq!(running.line(), "ready");
     killpg(running.pid(), Signal::SIGTERM).unwrap();
-    assert_eq!(running.line(), "TERM");
+    assert_eq!(running.heard(), "TERM");
     running.type_line("end");
     assert_eq!(running.end().status, Some(4));
 }
@@ -139,7 +139,7 @@ fn what_the_job_sends_to_us_does_not_come_back() {
     assert_eq!(running.line(), "ready");
     running.signal(Signal::SIGTERM);
     // Both are taken in the order of their numbers, so a USR1 that came back would be seen first.
-    assert_eq!(running.line(), "TERM");
+    assert_eq!(running.heard(), "TERM");
     running.type_line("end");
     assert_eq!(running.end().status, Some(4));
 }

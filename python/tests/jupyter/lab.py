@@ -48,6 +48,8 @@ class Lab:
     def graph(self, number):
         """The labels in the graph below a cell."""
         frame = until(lambda: self.cell(number).locator("iframe").element_handles(), "a graph")[0].content_frame()
+        edges = "['title', 'search'].map(id => document.getElementById(id).getBoundingClientRect())"
+        until(lambda: frame.evaluate("(([title, search]) => title.right < search.left)({})".format(edges)), "a title beside the search")
         labels = "[...document.querySelectorAll('#frames title')].map(title => title.textContent.split('\\n')[0])"
         return until(lambda: frame.evaluate(labels), "frames in the graph")
 
@@ -81,7 +83,7 @@ def look(page, address):
     lab.see("out-of-memory")
     assert "In [4]:2 (<module>)" in labels, labels
     page_of_report = said.split("The report:")[1].split()[0]
-    assert "fil-profile: " in said and os.path.exists(page_of_report), said
+    assert "behind this notebook has died.\nfil-profile: " in said and os.path.exists(page_of_report), said
     until(lambda: "appears to have died" in page.inner_text("body"), "Jupyter's own word")
     lab.see("died")
     return said

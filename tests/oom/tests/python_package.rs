@@ -30,6 +30,28 @@ fn beside(python: &Python, name: &str) -> PathBuf {
     python.path.with_file_name(name)
 }
 
+/// Runs out of memory, catches that, and prints which environment it ran in.
+const RUNS_OUT: &str = "import sys; kept = []
+try:
+    while True: kept.append(bytearray(10 << 20))
+except MemoryError: kept.clear(); print(sys.prefix)";
+
+/// The report of a job that has run out of memory in its third line.
+#[track_caller]
+fn assert_ran_out(folder: &Path) {
+    let report = Report::load(&folder.join("fil-result/latest/report.json"));
+    assert_eq!(report.text("/moment/name"), "allocation_failed", "{report}");
+    assert_eq!(report.number("/call_sites/0/line"), Some(3), "{report}");
+}
+
+/// The arguments of `sh` that run a command under `ulimit`.
+fn limited<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    [&["-c", "ulimit -Sv 500000; exec \"$0\" \"$@\""], command].concat()
+}
+
+/// The arguments of an interpreter that install what follows.
+const INSTALL: [&str; 5] = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+
 /// With OOM_TESTS_LONG all of them, else one.
 fn each(test: impl Fn(&Python)) {
     if std::env::var_os("OOM_TESTS_LONG").is_some() {
@@ -39,22 +61,32 @@ fn each(test: impl Fn(&Python)) {
     test(Python::any());
 }
 
+/// What an installed package says of itself.
+const DESCRIPTION: &str = "import importlib.metadata as m
+said, files = m.metadata('fil-profile'), m.files('fil-profile')
+print(m.requires('fil-profile'), said['License'], said['Requires-Python'])
+print(*sorted(f.name for f in files if 'LICEN' in f.name or f.name == 'py.typed'))";
+
 #[test]
 fn a_wheel_of_a_few_megabytes_serves_every_python_and_pulls_in_nothing() {
     let wheel = oom::wheel();
     let name = wheel.file_name().and_then(|name| name.to_str()).expect("it has a name");
-    assert!(name.contains("-py3-none-manylinux_2_"), "{name}");
+    let (_, tag) = name.split_once("-py3-none-manylinux_2_").expect("for every Python");
+    let glibc: u32 = tag.trim_end_matches("_x86_64.whl").parse().expect("a number");
+    assert!(glibc <= 34, "{name}: docs/python.md says 2.34");
     let size = wheel.metadata().expect("it is there").len();
     announce(&format!("{name}: {size} bytes"));
     assert!(size < 3 << 20, "{size} bytes");
     each(|base| {
         let python = oom::package_python(base, &[]);
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let sh = |arguments: &[&str]| run(Path::new("sh"), arguments, folder.path());
         let run = |program: &str, arguments: &[&str]| run(&beside(&python, program), arguments, folder.path());
-        let needs =
-            "import importlib.metadata as m; print(m.requires('fil-profile'), len(m.files('fil-profile')) > 20)";
         if base.version >= (3, 8, 0) {
-            assert_eq!(run("python", &["-c", needs]), "None True\n");
+            assert_eq!(
+                run("python", &["-c", DESCRIPTION]),
+                "None Apache-2.0 OR MIT >=3.6\nLICENSE-APACHE LICENSE-MIT THIRD-PARTY-LICENCES.txt py.typed\n"
+            );
         }
         let version = run(
             "python",
@@ -76,6 +108,10 @@ fn a_wheel_of_a_few_megabytes_serves_every_python_and_pulls_in_nothing() {
             let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
             assert_eq!(report.text("/call_sites/0/file"), "<string>", "{report}");
         }
+        let program = beside(&python, "fil-profile");
+        let job = [program.to_str().expect("UTF-8"), "--no-browser", "run", "-c", RUNS_OUT];
+        assert_eq!(sh(&limited(&job)), prefix);
+        assert_ran_out(folder.path());
     });
 }
 
@@ -107,6 +143,26 @@ fn the_package_passes_its_own_tests() {
             ));
         }
     });
+}
+
+#[test]
+fn its_types_and_its_tag_are_what_others_find_them_to_be() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no mypy and no auditwheel are installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let python = oom::package_python(Python::any(), &["mypy", "pytest", "ipykernel", "auditwheel"]);
+    let run = |arguments: &[&str]| run(&python.path, arguments, workspace());
+    announce(&run(&["-m", "mypy", "--cache-dir=/dev/null"]));
+    let wheel = oom::wheel();
+    let said = run(&["-m", "auditwheel", "show", wheel.to_str().expect("UTF-8")]);
+    let name = wheel.file_stem().and_then(|name| name.to_str()).expect("it has a name");
+    let (_, tag) = name.rsplit_once('-').expect("it has a tag");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains(&format!("consistent with the following platform tag: \"{tag}\"")),
+        "{said}"
+    );
 }
 
 /// What people see in a browser is looked at with one that is driven.
@@ -143,21 +199,107 @@ fn a_job_that_uv_runs_has_its_environment_and_is_told_what_it_ran_out_of() {
     );
     uv(&["venv", "--python", base, ".venv"]);
     uv(&["pip", "install", "--no-deps", "--python", ".venv", wheel]);
-    let code = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20)); kept = []
-try:
-    while True: kept.append(bytearray(10 << 20))
-except MemoryError: kept.clear(); print(sys.prefix)";
-    let job = ["fil-profile", "--no-browser", "run", "-c", code];
+    let job = limited(&["fil-profile", "--no-browser", "run", "-c", RUNS_OUT]);
     let in_venv = &["run", "--no-project", "--python", ".venv"][..];
     let in_its_own = &["run", "--no-project", "--python", base, "--with", wheel];
     for (how, prefix) in [(in_venv, ".venv"), (in_its_own, "cache")] {
-        let said = uv(&[how, &job].concat());
+        let said = uv(&[how, &["sh"], &job].concat());
         assert!(Path::new(said.trim()).starts_with(folder.path().join(prefix)), "{said}");
-        let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
-        assert_eq!(report.text("/moment/name"), "allocation_failed", "{report}");
-        assert_eq!(report.number("/call_sites/0/line"), Some(3), "{report}");
+        assert_ran_out(folder.path());
     }
 }
+
+/// One folder with an interpreter and its libraries, found by `PATH` and `$ORIGIN` alone.
+#[test]
+fn a_prefix_as_conda_lays_it_out_runs_its_own_python() {
+    let base = Python::any();
+    let installed = base.path.ancestors().nth(2).expect("it lies in a prefix");
+    if std::env::var_os("OOM_TESTS_LONG").is_none() || installed.starts_with("/usr") {
+        announce("no Python is moved for this: OOM_TESTS_LONG=1 does, where there is one outside of /usr");
+        return;
+    }
+    let patchelf = beside(&oom::package_python(base, &["patchelf"]), "patchelf");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let prefix = folder.path().join("envs/job");
+    let prefix = prefix.to_str().expect("UTF-8");
+    let run = |program: &Path, arguments: &[&str]| run(program, arguments, folder.path());
+    run(Path::new("mkdir"), &["envs"]);
+    run(Path::new("cp"), &["-a", installed.to_str().expect("UTF-8"), prefix]);
+    let python = std::fs::canonicalize(Path::new(prefix).join("bin/python3")).expect("it is there");
+    let moved = python.to_str().expect("UTF-8");
+    run(&patchelf, &["--force-rpath", "--set-rpath", "$ORIGIN/../lib", moved]);
+    let wheel = oom::wheel().to_str().expect("UTF-8");
+    run(&python, &[&INSTALL, &["--no-index", wheel][..]].concat());
+    let path = format!("PATH={prefix}/bin:/usr/bin:/bin");
+    let active = [&path, &format!("CONDA_PREFIX={prefix}"), "sh"];
+    let job = limited(&["fil-profile", "--no-browser", "run", "-c", RUNS_OUT]);
+    assert_eq!(
+        run(Path::new("env"), &[&active, &job[..]].concat()),
+        format!("{prefix}\n")
+    );
+    assert_ran_out(folder.path());
+}
+
+#[test]
+fn a_frozen_program_and_the_workers_of_celery_are_jobs_like_others() {
+    if std::env::var_os("OOM_TESTS_LONG").is_none() {
+        announce("no virtualenv, PyInstaller and Celery are installed for this: OOM_TESTS_LONG=1 does");
+        return;
+    }
+    let tools = oom::package_python(Python::any(), &["virtualenv"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |program: &Path, arguments: &[&str]| run(program, arguments, folder.path());
+    run(&tools.path, &["-m", "virtualenv", "--quiet", "venv"]);
+    let programs = folder.path().join("venv/bin");
+    let wheel = oom::wheel().to_str().expect("UTF-8");
+    let packages = [&INSTALL, &[wheel, "pyinstaller", "celery"][..]].concat();
+    run(&programs.join("python"), &packages);
+    let ours = programs.join("fil-profile");
+    let watched = [ours.to_str().expect("UTF-8"), "--no-browser", "run"];
+
+    std::fs::write(folder.path().join("job.py"), RUNS_OUT).expect("it can be written");
+    run(
+        &programs.join("pyinstaller"),
+        &["--log-level=ERROR", "--onedir", "job.py"],
+    );
+    for job in ["job.py", "dist/job/job"] {
+        let said = run(Path::new("sh"), &limited(&[&watched[..], &[job]].concat()));
+        let prefix = if job == "job.py" { "venv" } else { "dist/job" };
+        assert!(Path::new(said.trim()).starts_with(folder.path().join(prefix)), "{said}");
+        assert_ran_out(folder.path());
+    }
+
+    std::fs::write(folder.path().join("tasks.py"), TASKS).expect("it can be written");
+    run(&programs.join("python"), &["-c", "import tasks; tasks.load.delay()"]);
+    let celery = programs.join("celery");
+    let worker = [
+        celery.to_str().expect("UTF-8"),
+        "-A",
+        "tasks",
+        "worker",
+        "-P",
+        "prefork",
+        "-c",
+        "2",
+    ];
+    run(Path::new("timeout"), &[&["120"], &watched[..], &worker].concat());
+    let report = Report::load(&folder.path().join("fil-result/latest/report.json"));
+    assert_eq!(report.text("/call_sites/0/function"), "load", "{report}");
+    assert_eq!(report.number("/call_sites/0/bytes"), Some((40 << 20) + 1), "{report}");
+    assert!(report.number("/processes/1/pid").is_some(), "{report}");
+}
+
+/// What a worker of Celery's does: holds something, and ends the worker that it is a child of.
+const TASKS: &str = "import os, celery
+app = celery.Celery('tasks', broker='filesystem://')
+app.conf.broker_transport_options = {'data_folder_in': '.', 'data_folder_out': '.'}
+
+@app.task
+def load():
+    global kept
+    kept = bytearray(40 << 20)
+    os.kill(os.getppid(), 15)
+";
 
 #[test]
 fn a_phase_has_its_own_peak_and_a_mark_on_the_timeline() {
