@@ -28,7 +28,7 @@ use crate::process::Process;
 use crate::recording::{Facts, State};
 use crate::source::Sources;
 use crate::timeline::Sample;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
@@ -116,7 +116,7 @@ fn page(
         directory: account.directory.to_owned(),
         host: run.host.clone(),
         started: run.started.clone(),
-        duration: run.ending.as_ref().map(|ending| format!("{:.1} s", ending.seconds)),
+        duration: run.ending.as_ref().map(|ending| Seconds(ending.seconds).to_string()),
         python: head::python(account),
         version: run.version.clone(),
         has_files,

@@ -112,3 +112,36 @@ fn a_recording_of_version_1_has_the_same_tree_and_no_growth() {
             .is_some()
     );
 }
+
+#[test]
+fn of_several_processes_together_a_line_has_grown_by_the_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = job::killed_run(folder.path());
+    let jobs = [
+        (4711, 80, Some((3, 30))),
+        (5000, 100, Some((200, 90))),
+        (5001, 20, None),
+    ]
+    .map(|(pid, held, earlier)| {
+        let mut job = Builder::new(pid, &["python3", "oom.py"]);
+        job.running();
+        let node = job.stack(&[("oom.py", 7, "load")]);
+        job.holds(node, held);
+        if let Some((seconds, was)) = earlier {
+            job.earlier(seconds * SECOND, was, true);
+        }
+        job.bytes()
+    });
+    job::report(folder.path(), &run, &jobs, Occasion::Ended);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    let together = page.split("class=\"view\"").nth(1).unwrap();
+    for text in [
+        "3 processes together",
+        ">growth since 3.0 s to 3 min 20 s<",
+        "each is compared with when it had itself run",
+        ">+60 B<",
+        "data-growth=\"60\"",
+    ] {
+        assert!(together.contains(text), "{text}: {together}");
+    }
+}

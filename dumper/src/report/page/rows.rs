@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::recording::State;
 use crate::report::account::{Account, Concern, Listed};
 use crate::report::words;
-use crate::units::{Bytes, Share};
+use crate::units::{Bytes, Seconds, Share};
 
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
@@ -26,6 +26,8 @@ pub(super) struct ViewPart {
     pub(super) by_resident: bool,
     /// `since 12.3 s`; empty where growth is not known.
     pub(super) growth_since: String,
+    /// What that means.
+    pub(super) growth: String,
     pub(super) sites: Vec<SiteRow>,
     pub(super) listings: Vec<Listing>,
     pub(super) precision: String,
@@ -87,6 +89,14 @@ pub(super) struct OtherRow {
 
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
     let held = Bytes(view.total.bytes);
+    let since = view.growth_since.map(|(first, last)| {
+        let [first, last] = [first, last].map(|seconds| Seconds(seconds).to_string());
+        if first == last {
+            first
+        } else {
+            format!("{first} to {last}")
+        }
+    });
     ViewPart {
         heading: match account.processes.len() {
             0 | 1 => format!("{}: {}", view.when, words::with_error(view.total)),
@@ -99,13 +109,20 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
         by_resident: view.is_by_resident && view.graph.has_resident(),
-        growth_since: view
-            .growth_since
-            .map(|seconds| format!("since {seconds:.1} s"))
-            .unwrap_or_default(),
+        growth_since: since.as_ref().map(|since| format!("since {since}")).unwrap_or_default(),
+        growth: since.map(|since| growth(view, &since)).unwrap_or_default(),
         sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
+    }
+}
+
+fn growth(view: &View, since: &str) -> String {
+    match view.together {
+        0 => format!("Growth is what a line holds more than when the process had run for {since}."),
+        _ => format!(
+            "Growth is what a line holds more than earlier, in the processes of which that is known: each is compared with when it had itself run for a while, {since}."
+        ),
     }
 }
 
