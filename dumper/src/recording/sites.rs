@@ -14,6 +14,8 @@ use crate::damage::Findings;
 /// More than any address space holds, so that a number above it is damage (or a difference that fell below zero).
 const ABSURD: u64 = 1 << 52;
 const ABSURD_VARIANCE: u64 = 1 << 63;
+/// Where less than this was ever in use, one sample may be off by more than that.
+const SMALL_HEAP: u64 = 1 << 20;
 
 /// A sum over samples. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +129,24 @@ impl Site {
             node,
             live,
             ..Site::default()
+        }
+    }
+
+    /// Numbers above the highest total cannot be true.
+    pub(super) fn limit(&mut self, highest: u64, found: &mut Findings) {
+        for held in [&mut self.live, &mut self.peak, &mut self.oom] {
+            if held.bytes > highest {
+                *held = Tally::default();
+                found.absurd_numbers += 1;
+            }
+            if held.error() > highest.max(SMALL_HEAP) {
+                held.variance = 0;
+                found.absurd_numbers += 1;
+            }
+        }
+        if self.earlier.is_some_and(|earlier| earlier.held.bytes > highest) {
+            self.earlier = None;
+            found.absurd_numbers += 1;
         }
     }
 
