@@ -138,6 +138,19 @@ fn name_of(moment: Moment) -> &'static str {
     }
 }
 
+/// `2026-01-31 14:05:09 +01:00` of a time as run.json has it; anything else as it is.
+pub(super) fn date_and_time(time: &str) -> String {
+    let parts = (|| {
+        let (date, rest) = time.split_once('T')?;
+        let zone = rest.find(['+', '-', 'Z'])?;
+        Some((date, rest.get(..8)?, &rest[zone..]))
+    })();
+    match parts {
+        Some((date, clock, zone)) if time.parse::<jiff::Timestamp>().is_ok() => format!("{date} {clock} {zone}"),
+        _ => printable(time).into_owned(),
+    }
+}
+
 /// The version of the Python that the report is about.
 pub(super) fn python(account: &Account) -> Option<String> {
     let (major, minor) = account.foremost()?.facts.python?;
@@ -189,4 +202,20 @@ pub(super) fn story(account: &Account) -> Vec<String> {
         story.push(words::ending(account.run));
     }
     story
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_and_time;
+
+    #[test]
+    fn a_time_is_shown_to_the_second_and_other_text_as_it_is() {
+        assert_eq!(
+            date_and_time("2026-01-31T14:05:09.123+01:00"),
+            "2026-01-31 14:05:09 +01:00"
+        );
+        assert_eq!(date_and_time("2026-01-31T14:05:09Z"), "2026-01-31 14:05:09 Z");
+        assert_eq!(date_and_time("Tuesday"), "Tuesday");
+        assert_eq!(date_and_time(""), "");
+    }
 }

@@ -9,7 +9,7 @@ use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
 use crate::recording::State;
 use crate::report::account::Account;
-use crate::report::choice;
+use crate::report::{self, choice};
 use crate::timeline::Sample;
 use crate::units::Bytes;
 
@@ -69,10 +69,14 @@ impl Ledger {
             let lines = shown.ledger.lines.iter();
             let parts = lines.map(|line| (line.what.to_owned(), line.bytes, class(line.group)));
             let of = match shown.ledger.counts {
-                Counts::Resident => "what was in memory, as it was measured",
-                Counts::AddressSpace => "the address space in use, as it was measured",
+                Counts::Resident => "what was in memory",
+                Counts::AddressSpace => "the address space in use",
             };
-            let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
+            let of = match report::ledger::when(shown) {
+                Some(when) => format!("{of}, {when}"),
+                None => of.to_owned(),
+            };
+            let mut whole = Ledger::add_up(&of, total, parts.collect(), "not explained");
             let known = shown.ledger.allocators.iter().map(Allocator::sentence);
             let notes: Vec<String> = known.chain([whole.note]).filter(|note| !note.is_empty()).collect();
             whole.note = notes.join(" ");
@@ -127,7 +131,7 @@ impl Ledger {
                 let name = format!(
                     "process {} ({}), not of the job",
                     other.pid,
-                    super::super::words::program(&other.command)
+                    report::words::program(&other.command)
                 );
                 parts.push((name, other.resident_bytes, "other"));
             }

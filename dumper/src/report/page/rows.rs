@@ -3,7 +3,7 @@
 use super::listing::Listing;
 use super::view::{Site, View};
 use crate::label::{cut, printable};
-use crate::outcome::{Evidence, Other};
+use crate::outcome::{Evidence, Other, Outcome};
 use crate::process::Process;
 use crate::recording::State;
 use crate::report::account::{Account, Concern, Listed};
@@ -65,7 +65,7 @@ pub(super) struct ProcessRow {
     pub(super) peak: String,
     pub(super) inherited: String,
     pub(super) failures: String,
-    pub(super) state: &'static str,
+    pub(super) state: String,
 }
 
 pub(super) struct EventRow {
@@ -186,8 +186,13 @@ fn signed(bytes: i64) -> String {
     }
 }
 
-pub(super) fn process(listed: &Listed) -> ProcessRow {
+pub(super) fn process(listed: &Listed, outcome: Option<&Outcome>) -> ProcessRow {
     let facts = &listed.facts;
+    // What the recording itself cannot say.
+    let judged = outcome.filter(|outcome| outcome.process.as_ref().is_some_and(|process| process.pid == facts.pid));
+    let signal = judged
+        .and_then(|outcome| outcome.signal)
+        .filter(|_| facts.state == State::Running);
     ProcessRow {
         pid: facts.pid,
         rank: facts.rank.map(|rank| rank.to_string()).unwrap_or_default(),
@@ -205,7 +210,10 @@ pub(super) fn process(listed: &Listed) -> ProcessRow {
             0 => String::new(),
             failures => failures.to_string(),
         },
-        state: listed.state,
+        state: match signal {
+            Some(signal) => format!("ended by {}", words::signal_name(signal)),
+            None => listed.state.to_owned(),
+        },
     }
 }
 
@@ -278,6 +286,7 @@ pub(super) fn concerns(account: &Account) -> Vec<String> {
         .into_iter()
         .map(|(sentence, concern, times)| match (concern.process, times) {
             (None, _) => sentence,
+            (Some(_), 1) if account.processes.len() == 1 => sentence,
             (Some(process), 1) => format!("Process {}: {sentence}", process.facts.pid),
             (Some(_), times) => format!("{times} processes: {sentence}"),
         });
