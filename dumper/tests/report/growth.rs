@@ -145,3 +145,26 @@ fn of_several_processes_together_a_line_has_grown_by_the_sum() {
         assert!(together.contains(text), "{text}: {together}");
     }
 }
+
+/// Seconds and bytes that the growth of a line is counted from, of a job whose total rose until 60 s, and again from `again` to `peak`.
+fn counted_from(again: u64, peak: u64) -> (f64, i64) {
+    let mut job = Builder::new(7, &["python3", "job.py"]);
+    let node = job.stack(&[("job.py", 1, "f")]);
+    job.holds(node, 100);
+    job.earlier(45 * SECOND, 30, true);
+    job.rose_again(again * SECOND, 40, peak * SECOND);
+    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    assert!(damage.is_empty(), "{damage:?}");
+    let grown = CallTree::of(&recording, Moment::Live).growth(Moment::Live).unwrap();
+    let call = recording.stack(node).next().unwrap();
+    (grown.since, 100 - grown.of(&call).bytes)
+}
+
+#[test]
+fn after_a_long_standstill_growth_is_counted_from_when_the_total_rose_again() {
+    assert_eq!(counted_from(3600, 4000), (3600.0, 40));
+    // It has only just begun to rise.
+    assert_eq!(counted_from(3600, 3601), (45.0, 30));
+    // It has always risen.
+    assert_eq!(counted_from(63, 80), (45.0, 30));
+}
