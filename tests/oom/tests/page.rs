@@ -58,7 +58,9 @@ fn a_reader_can_use_the_page_of_every_kind_of_run() {
 /// How long it takes depends on the machine, and is printed.
 #[test]
 fn a_page_of_twenty_thousand_callstacks_can_be_used() {
-    let job = Job::python(Python::any(), "distinct_stacks.py").arg("20000").arg("40000");
+    let job = Job::python(Python::any(), "distinct_stacks.py")
+        .arg("20000")
+        .arg("40000");
     let outcome = job.exact().run();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     let text = text(&outcome);
