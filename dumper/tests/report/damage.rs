@@ -193,6 +193,21 @@ fn what_is_more_than_all_that_was_in_use_counts_as_zero() {
 }
 
 #[test]
+fn an_error_that_is_more_than_all_that_was_in_use_counts_as_none() {
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    let held = Held {
+        bytes: 1 << 30,
+        variance: 1 << 62,
+    };
+    job.site(node, held, held, held);
+    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    assert_eq!(damage, [Damage::AbsurdNumbers(3)]);
+    let total = CallTree::of(&recording, Moment::Live).total();
+    assert_eq!((total.bytes, total.error()), (1 << 30, 0));
+}
+
+#[test]
 fn a_node_that_is_its_own_caller_hangs_on_the_root() {
     let mut job = Builder::new(1, &["a"]);
     let node = job.stack(&[("a.py", 1, "f"), ("a.py", 2, "g")]);
