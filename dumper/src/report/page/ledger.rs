@@ -9,7 +9,7 @@ use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
 use crate::recording::State;
 use crate::report::account::Account;
-use crate::report::{self, choice};
+use crate::report::{choice, ledger};
 use crate::timeline::Sample;
 use crate::units::Bytes;
 
@@ -72,11 +72,11 @@ impl Ledger {
                 Counts::Resident => "what was in memory",
                 Counts::AddressSpace => "the address space in use",
             };
-            let of = match report::ledger::when(shown) {
+            let of = &match ledger::when(shown) {
                 Some(when) => format!("{of}, {when}"),
                 None => of.to_owned(),
             };
-            let mut whole = Ledger::add_up(&of, total, parts.collect(), "not explained");
+            let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
             let known = shown.ledger.allocators.iter().map(Allocator::sentence);
             let notes: Vec<String> = known.chain([whole.note]).filter(|note| !note.is_empty()).collect();
             whole.note = notes.join(" ");
@@ -131,7 +131,7 @@ impl Ledger {
                 let name = format!(
                     "process {} ({}), not of the job",
                     other.pid,
-                    report::words::program(&other.command)
+                    super::super::words::program(&other.command)
                 );
                 parts.push((name, other.resident_bytes, "other"));
             }

@@ -89,14 +89,6 @@ pub(super) struct OtherRow {
 
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
     let held = Bytes(view.total.bytes);
-    let since = view.growth_since.map(|(first, last)| {
-        let [first, last] = [first, last].map(|seconds| Seconds(seconds).to_string());
-        if first == last {
-            first
-        } else {
-            format!("{first} to {last}")
-        }
-    });
     ViewPart {
         heading: match account.processes.len() {
             0 | 1 => format!("{}: {}", view.when, words::with_error(view.total)),
@@ -109,12 +101,21 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
         by_resident: view.is_by_resident && view.graph.has_resident(),
-        growth_since: since.as_ref().map(|since| format!("since {since}")).unwrap_or_default(),
-        growth: since.map(|since| growth(view, &since)).unwrap_or_default(),
+        growth_since: since(view).map(|since| format!("since {since}")).unwrap_or_default(),
+        growth: since(view).map(|since| growth(view, &since)).unwrap_or_default(),
         sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
     }
+}
+
+fn since(view: &View) -> Option<String> {
+    let (first, last) = view.growth_since?;
+    let [first, last] = [first, last].map(|seconds| Seconds(seconds).to_string());
+    Some(match first == last {
+        true => first,
+        false => format!("{first} to {last}"),
+    })
 }
 
 fn growth(view: &View, since: &str) -> String {
