@@ -87,10 +87,12 @@ impl fmt::Display for Damage {
                     Moment::Peak => "at the peak",
                     Moment::OutOfMemory => "when an allocation failed",
                 };
-                let (off, sum) = (Bytes(stated.abs_diff(*sum)), Bytes(*sum));
+                let off = Bytes(stated.abs_diff(*sum));
+                let less = if stated < sum { "less" } else { "more" };
+                let sum = Bytes(*sum);
                 write!(
                     f,
-                    "what was in use {moment} adds up to {sum}, which is shown, but is stated {off} differently"
+                    "what was in use {moment} adds up to {sum}, which is shown; its header says {off} {less}"
                 )
             }
         }

@@ -170,13 +170,21 @@ impl Recording {
     }
 
     /// Sites are updated under one lock, so that only a sample that is being written or damage makes a difference.
-    fn compare_totals(&self, header: &[u8], found: &mut Findings) {
+    fn compare_totals(&mut self, header: &[u8], found: &mut Findings) {
         if found.is_being_written {
             return;
         }
         if u64_at(header, offset_of!(Header, sequence)) % 2 == 1 {
             found.damage.push(Damage::SampleInFlight);
             return;
+        }
+        let failed = self.facts.failure.as_ref().map(|failure| failure.live_bytes);
+        let highest = [self.facts.live_bytes, self.facts.peak_bytes]
+            .into_iter()
+            .chain(failed)
+            .max();
+        for site in &mut self.sites {
+            site.limit(highest.unwrap_or(0), found);
         }
         let mut compare = |moment, stated| {
             let bytes = self.sites.iter().map(|site| site.at(moment).bytes);
@@ -187,8 +195,8 @@ impl Recording {
         };
         compare(Moment::Live, self.facts.live_bytes);
         compare(Moment::Peak, self.facts.peak_bytes);
-        if let Some(failure) = &self.facts.failure {
-            compare(Moment::OutOfMemory, failure.live_bytes);
+        if let Some(stated) = failed {
+            compare(Moment::OutOfMemory, stated);
         }
     }
 }

@@ -54,9 +54,36 @@ impl fmt::Display for Share {
     }
 }
 
+/// A time in seconds, shown in two units at most: `4.9 s`, `2 h 5 min`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Seconds(pub f64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Seconds(seconds) = *self;
+        let whole = seconds as u64;
+        let minutes = whole / 60;
+        match minutes {
+            0..2 => write!(f, "{seconds:.1} s"),
+            2..120 => write!(f, "{minutes} min {} s", whole % 60),
+            120..2880 => write!(f, "{} h {} min", minutes / 60, minutes % 60),
+            _ => write!(f, "{} d {} h", minutes / 1440, minutes / 60 % 24),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_two_units_at_most() {
+        let shown = [4.94, 119.9, 120.0, 7199.9, 7500.0, 200_000.0].map(|seconds| Seconds(seconds).to_string());
+        assert_eq!(
+            shown,
+            ["4.9 s", "119.9 s", "2 min 0 s", "119 min 59 s", "2 h 5 min", "2 d 7 h"]
+        );
+    }
 
     #[test]
     fn bytes_have_one_decimal_and_never_read_as_1024_of_a_unit() {

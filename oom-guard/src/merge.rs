@@ -11,6 +11,7 @@ use dumper::run::Run;
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
 use crate::lock::{self, Supervisor};
+use crate::progress::Progress;
 use crate::report::Material;
 use crate::say::say;
 use crate::workplace::Workplace;
@@ -18,7 +19,9 @@ use crate::{local_time, unsupervised};
 
 /// Reports on the runs that `paths` are or hold, into a folder of its own in `output`.
 pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
+    let progress = Progress::on_terminal("merging");
     let mut merged = Merged::new();
+    let mut missed = Vec::new();
     for path in paths {
         if !path.is_dir() {
             return Err(Error::Report(format!(
@@ -27,10 +30,18 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
             )));
         }
         for run in runs_in(path) {
-            add(&mut merged, &run);
+            match load(&run) {
+                Ok((facts, processes)) => merged.add(&run, &facts, &processes),
+                Err(why) => {
+                    merged.miss(why.clone());
+                    missed.push(why);
+                }
+            }
         }
     }
     if merged.tasks().is_empty() {
+        drop(progress);
+        missed.iter().for_each(say);
         return Err(Error::Report("there is no run in these folders".to_owned()));
     }
     let folder = output.join(format!("merged-{}", folder::name(&local_time::now())));
@@ -39,7 +50,8 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
     let written = merged
         .write(&folder)
         .map_err(|error| Error::Report(error.to_string()))?;
-    written.summary.iter().for_each(say);
+    drop(progress);
+    missed.iter().chain(&written.summary).for_each(say);
     say(format!(
         "Wrote memory usage flamegraph to {}",
         written.picture.display()
@@ -55,16 +67,6 @@ fn runs_in(path: &Path) -> Vec<PathBuf> {
     let mut runs: Vec<_> = folder::runs(path).collect();
     runs.reverse();
     runs
-}
-
-fn add(merged: &mut Merged, path: &Path) {
-    match load(path) {
-        Ok((run, processes)) => merged.add(path, &run, &processes),
-        Err(why) => {
-            say(&why);
-            merged.miss(why);
-        }
-    }
 }
 
 fn load(path: &Path) -> Result<(Run, Vec<process::Process>), String> {

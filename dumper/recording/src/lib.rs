@@ -48,7 +48,8 @@
 //! has run for 7/5 of the time that it had run for when it last did. Moment `e` began at `header.earlier_ns[e % 2]`, and of the two
 //! last ones the sites keep what they held: as above, but that `site.earlier[e % 2]` holds what was saved for `e`, and that
 //! `site.earlier_epoch` stands for both. So the one before the last, the one to compare with, lies between 1/2 and 3/4 of the time
-//! in which the total has risen, and never after the peak. A site that has not changed since has grown by nothing, exactly.
+//! in which the total has risen, and never after the peak. Where the total has stood still for long it lies further back; a reader
+//! may then take the last, which began when the total rose again. A site that has not changed since has grown by nothing, exactly.
 //!
 //! # Kinds
 //!

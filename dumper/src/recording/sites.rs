@@ -14,6 +14,10 @@ use crate::damage::Findings;
 /// More than any address space holds, so that a number above it is damage (or a difference that fell below zero).
 const ABSURD: u64 = 1 << 52;
 const ABSURD_VARIANCE: u64 = 1 << 63;
+/// Where less than this was ever in use, one sample may be off by more than that.
+const SMALL_HEAP: u64 = 1 << 20;
+/// An earlier moment is just now within one part in this many of the time.
+const JUST_NOW: u64 = 100;
 
 /// A sum over samples. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +134,24 @@ impl Site {
         }
     }
 
+    /// Numbers above the highest total cannot be true.
+    pub(super) fn limit(&mut self, highest: u64, found: &mut Findings) {
+        for held in [&mut self.live, &mut self.peak, &mut self.oom] {
+            if held.bytes > highest {
+                *held = Tally::default();
+                found.absurd_numbers += 1;
+            }
+            if held.error() > highest.max(SMALL_HEAP) {
+                held.variance = 0;
+                found.absurd_numbers += 1;
+            }
+        }
+        if self.earlier.is_some_and(|earlier| earlier.held.bytes > highest) {
+            self.earlier = None;
+            found.absurd_numbers += 1;
+        }
+    }
+
     /// Whether it held nothing at any moment.
     pub(super) fn is_empty(&self) -> bool {
         let earlier = self.earlier.unwrap_or_default().held;
@@ -161,19 +183,34 @@ impl Site {
     }
 }
 
-/// The earlier moment that growth is counted from; none if there is no such moment.
+/// The earlier moment that growth is counted from; none if there is no such moment. It is the last but one; but where the total
+/// stood still for so long that this is in the first half, the last, unless that has only just been.
 fn earlier_epoch(header: &[u8]) -> Option<u32> {
     let last = match u32_at(header, offset_of!(Header, version)) {
         ..2 => 0,
         _ => u32_at(header, offset_of!(Header, earlier_epoch)),
     };
-    last.checked_sub(1).filter(|epoch| *epoch > 0)
+    let before = last.checked_sub(1).filter(|epoch| *epoch > 0)?;
+    let began = u64_at(header, offset_of!(Header, started_ns));
+    let ran = |until: u64| until.saturating_sub(began);
+    let failed = Some(u64_at(header, offset_of!(Header, oom_time_ns))).filter(|time| *time > 0);
+    let peak = u64_at(header, offset_of!(Header, peak_time_ns));
+    let risen = ran(failed.map_or(peak, |failed| failed.min(peak)));
+    let is_long_ago = ran(began_ns(header, before)) < risen / 2;
+    let is_just_now = ran(began_ns(header, last)) > risen - risen / JUST_NOW;
+    Some(if is_long_ago && !is_just_now { last } else { before })
+}
+
+fn began_ns(header: &[u8], epoch: u32) -> u64 {
+    u64_at(
+        header,
+        offset_of!(Header, earlier_ns) + epoch as usize % 2 * size_of::<u64>(),
+    )
 }
 
 /// When that was, nanoseconds since the Unix epoch.
 pub(super) fn earlier_ns(header: &[u8]) -> Option<u64> {
-    let slot = earlier_epoch(header)? as usize % 2 * size_of::<u64>();
-    Some(u64_at(header, offset_of!(Header, earlier_ns) + slot))
+    Some(began_ns(header, earlier_epoch(header)?))
 }
 
 /// All sites. A snapshot is what was saved for it, or what is live if nothing has changed since.

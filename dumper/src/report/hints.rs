@@ -31,6 +31,8 @@ pub(super) struct Clues<'a> {
     /// The call sites at that moment, and what they hold together.
     pub(super) sites: &'a [Site],
     pub(super) total: u64,
+    /// How long the process had run when they were compared with, in seconds; of several the least and the most.
+    pub(super) since: Option<(f64, f64)>,
     pub(super) timeline: &'a [Sample],
     /// What each process that still ran at that moment held.
     pub(super) running: &'a [u64],
@@ -45,6 +47,7 @@ impl<'a> Clues<'a> {
             failure: view.facts.failure.as_ref().filter(|_| is_about_failure),
             sites: &view.sites,
             total: view.total.bytes,
+            since: view.growth_since,
             timeline,
             running,
         }
@@ -58,6 +61,7 @@ pub(super) fn hints(clues: &Clues) -> Vec<Hint> {
         requests::is_a_copy(clues),
         requests::is_for_a_thread(clues),
         surroundings::limit_is_on_addresses(clues),
+        sites::grows(clues),
         surroundings::a_child_died(clues),
         surroundings::many_alike(clues),
         surroundings::others_hold_more(clues),

@@ -59,7 +59,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
 }
 
 /// How old the measurement is.
-fn when(shown: &Shown) -> Option<String> {
+pub(super) fn when(shown: &Shown) -> Option<String> {
     let ledger = &shown.ledger;
     let measured = ledger.time_ns?;
     let occasion = ledger.occasion.as_deref().unwrap_or_default();

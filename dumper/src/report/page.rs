@@ -28,7 +28,7 @@ use crate::process::Process;
 use crate::recording::{Facts, State};
 use crate::source::Sources;
 use crate::timeline::Sample;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
@@ -104,7 +104,11 @@ fn page(
         phases: phases::phases(account),
         ledger: Ledger::of(account, timeline),
         views: views.iter().map(|view| rows::view(view, account)).collect(),
-        processes: account.listed.iter().map(rows::process).collect(),
+        processes: account
+            .listed
+            .iter()
+            .map(|listed| rows::process(listed, account.judged()))
+            .collect(),
         has_ranks: any(|facts| facts.rank.is_some()),
         has_heirs: any(|facts| facts.inherited_bytes > 0),
         has_failures: any(|facts| facts.failures > 0),
@@ -115,8 +119,8 @@ fn page(
         command: printable(&run.command.join(" ")).into_owned(),
         directory: account.directory.to_owned(),
         host: run.host.clone(),
-        started: run.started.clone(),
-        duration: run.ending.as_ref().map(|ending| format!("{:.1} s", ending.seconds)),
+        started: head::date_and_time(&run.started),
+        duration: run.ending.as_ref().map(|ending| Seconds(ending.seconds).to_string()),
         python: head::python(account),
         version: run.version.clone(),
         has_files,

@@ -55,8 +55,13 @@ class Tree {
     const frame = { call: -1, value, own: 0, above: null, depth: 0, below: null };
     if (isReversed) {
       const held = this.weights[weight];
-      frame.shares = [];
-      for (let id = 1; id < held.length; id += 1) if (held[id] > 0) frame.shares.push([id, held[id]]);
+      frame.shares = { ids: [], held: [] };
+      for (let id = 1; id < held.length; id += 1) {
+        if (held[id] > 0) {
+          frame.shares.ids.push(id);
+          frame.shares.held.push(held[id]);
+        }
+      }
     } else {
       frame.id = 0;
       frame.own = this.weights[weight][0];
@@ -88,17 +93,26 @@ class Tree {
   // The first row is the lines that allocated, each next one their callers.
   callers(frame) {
     const byCall = new Map();
-    for (const [id, held] of frame.shares) {
-      const at = frame.call < 0 ? id : this.parent[id];
+    const { ids, held } = frame.shares;
+    for (let index = 0; index < ids.length; index += 1) {
+      const at = frame.call < 0 ? ids[index] : this.parent[ids[index]];
       if (at === 0) continue;
       const call = this.call[at];
       let next = byCall.get(call);
       if (!next) {
-        next = { call, value: 0, own: 0, above: frame, depth: frame.depth + 1, below: null, shares: [] };
+        next = { call, value: 0, own: 0, above: frame, depth: frame.depth + 1, below: null, shares: { ids: [], held: [] } };
         byCall.set(call, next);
       }
-      next.value += held;
-      next.shares.push([at, held]);
+      next.value += held[index];
+      const { shares } = next;
+      // Those of one caller come one after the other: the callers further out are looked up once for all of them.
+      const last = shares.ids.length - 1;
+      if (shares.ids[last] === at) {
+        shares.held[last] += held[index];
+      } else {
+        shares.ids.push(at);
+        shares.held.push(held[index]);
+      }
     }
     return [...byCall.values()];
   }

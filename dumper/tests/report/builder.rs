@@ -152,6 +152,21 @@ impl Builder {
         put(&mut sites[begin..], slot + offset_of!(Earlier, bytes), held, 8);
     }
 
+    /// Another such moment after that, until which the last site came to hold this, and when the peak was.
+    pub fn rose_again(&mut self, after_ns: u64, held: u64, peak_ns: u64) {
+        let last = EARLIER_EPOCH + 1;
+        self.u64(
+            offset_of!(Header, earlier_ns) + last as usize % 2 * 8,
+            STARTED_NS + after_ns,
+        );
+        self.u64(offset_of!(Header, peak_time_ns), STARTED_NS + peak_ns);
+        let sites = self.tables.get_mut(&(Table::Sites as u8)).unwrap();
+        let begin = sites.len() - size_of::<Site>();
+        put(&mut sites[begin..], offset_of!(Site, earlier_epoch), last.into(), 4);
+        let slot = offset_of!(Site, earlier) + last as usize % 2 * size_of::<Earlier>();
+        put(&mut sites[begin..], slot + offset_of!(Earlier, bytes), held, 8);
+    }
+
     /// A site that always holds this, exactly.
     pub fn holds(&mut self, node: u32, bytes: u64) {
         let held = Held { bytes, variance: 0 };

@@ -173,6 +173,41 @@ fn what_points_nowhere_is_counted_under_a_made_up_name() {
 }
 
 #[test]
+fn what_is_more_than_all_that_was_in_use_counts_as_zero() {
+    let file = small();
+    let total = |file: &[u8], moment| {
+        let (recording, damage) = Recording::read(file).unwrap();
+        (CallTree::of(&recording, moment).total().bytes, damage)
+    };
+    let held = 70_000u64.to_le_bytes();
+    let places = (HEADER_BYTES..file.len() - 8).filter(|at| file[*at..*at + 8] == held);
+    for at in places {
+        let mut altered = file.clone();
+        altered[at + 5] ^= 0x40;
+        for moment in [Moment::Live, Moment::Peak, Moment::OutOfMemory] {
+            let (sum, damage) = total(&altered, moment);
+            assert_eq!(sum, total(&file, moment).0 - 70_000, "{moment:?}");
+            assert!(damage.contains(&Damage::AbsurdNumbers(3)), "{damage:?}");
+        }
+    }
+}
+
+#[test]
+fn an_error_that_is_more_than_all_that_was_in_use_counts_as_none() {
+    let mut job = Builder::new(1, &["a"]);
+    let node = job.stack(&[("a.py", 1, "f")]);
+    let held = Held {
+        bytes: 1 << 30,
+        variance: 1 << 62,
+    };
+    job.site(node, held, held, held);
+    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    assert_eq!(damage, [Damage::AbsurdNumbers(3)]);
+    let total = CallTree::of(&recording, Moment::Live).total();
+    assert_eq!((total.bytes, total.error()), (1 << 30, 0));
+}
+
+#[test]
 fn a_node_that_is_its_own_caller_hangs_on_the_root() {
     let mut job = Builder::new(1, &["a"]);
     let node = job.stack(&[("a.py", 1, "f"), ("a.py", 2, "g")]);

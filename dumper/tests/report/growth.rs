@@ -112,3 +112,59 @@ fn a_recording_of_version_1_has_the_same_tree_and_no_growth() {
             .is_some()
     );
 }
+
+#[test]
+fn of_several_processes_together_a_line_has_grown_by_the_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = job::killed_run(folder.path());
+    let jobs = [
+        (4711, 80, Some((3, 30))),
+        (5000, 100, Some((200, 90))),
+        (5001, 20, None),
+    ]
+    .map(|(pid, held, earlier)| {
+        let mut job = Builder::new(pid, &["python3", "oom.py"]);
+        job.running();
+        let node = job.stack(&[("oom.py", 7, "load")]);
+        job.holds(node, held);
+        if let Some((seconds, was)) = earlier {
+            job.earlier(seconds * SECOND, was, true);
+        }
+        job.bytes()
+    });
+    job::report(folder.path(), &run, &jobs, Occasion::Ended);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    let together = page.split("class=\"view\"").nth(1).unwrap();
+    for text in [
+        "3 processes together",
+        ">growth since 3.0 s to 3 min 20 s<",
+        "each is compared with when it had itself run",
+        ">+60 B<",
+        "data-growth=\"60\"",
+    ] {
+        assert!(together.contains(text), "{text}: {together}");
+    }
+}
+
+/// Seconds and bytes that the growth of a line is counted from, of a job whose total rose until 60 s, and again from `again` to `peak`.
+fn counted_from(again: u64, peak: u64) -> (f64, i64) {
+    let mut job = Builder::new(7, &["python3", "job.py"]);
+    let node = job.stack(&[("job.py", 1, "f")]);
+    job.holds(node, 100);
+    job.earlier(45 * SECOND, 30, true);
+    job.rose_again(again * SECOND, 40, peak * SECOND);
+    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    assert!(damage.is_empty(), "{damage:?}");
+    let grown = CallTree::of(&recording, Moment::Live).growth(Moment::Live).unwrap();
+    let call = recording.stack(node).next().unwrap();
+    (grown.since, 100 - grown.of(&call).bytes)
+}
+
+#[test]
+fn after_a_long_standstill_growth_is_counted_from_when_the_total_rose_again() {
+    assert_eq!(counted_from(3600, 4000), (3600.0, 40));
+    // It has only just begun to rise.
+    assert_eq!(counted_from(3600, 3601), (45.0, 30));
+    // It has always risen.
+    assert_eq!(counted_from(63, 80), (45.0, 30));
+}

@@ -79,6 +79,36 @@ fn a_page_of_very_many_stacks_is_bounded_and_still_adds_up() {
 }
 
 #[test]
+fn callstacks_that_are_put_together_are_still_of_the_line_that_allocated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Builder::new(1, &["python3", "job.py"]);
+    for number in 0..50_000u32 {
+        let way = ("job.py", 10 + number, "work");
+        let last = if number % 2 == 0 { "even" } else { "odd" };
+        let node = job.stack(&[("job.py", 1, last), way, ("job.py", 2, last)]);
+        job.holds(node, 10);
+    }
+    let page = page(folder.path(), vec![job], &Run::default());
+    let data = data(&page);
+    let graph = &data["graphs"][0];
+    let number = |column: &str, index: usize| graph[column][index].as_u64().unwrap();
+    let mut by_line: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    for frame in 0..graph["own"].as_array().unwrap().len() {
+        let own = number("own", frame);
+        if own > 0 {
+            let call = number("call", frame).checked_sub(1).expect("it has a line");
+            let call = &graph["calls"][call as usize];
+            let name = &data["strings"][call[1].as_u64().unwrap() as usize];
+            *by_line
+                .entry(format!("{} {}", name.as_str().unwrap(), call[2]))
+                .or_default() += own;
+        }
+    }
+    let expected = ["even 2", "odd 2"].map(|line| (line.to_owned(), 250_000));
+    assert_eq!(by_line.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn no_name_can_become_part_of_the_page() {
     let folder = tempfile::tempdir().unwrap();
     let evil = "</script><script>alert(1)</script><!--&quot;'";

@@ -184,7 +184,7 @@ fn a_program_that_made_way_for_another_holds_nothing() {
     assert!(
         fs::read_to_string(written.index)
             .unwrap()
-            .contains("<td>ran another program</td>")
+            .contains("<td class=\"state\">ran another program</td>")
     );
 }
 

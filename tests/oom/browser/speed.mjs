@@ -4,7 +4,8 @@ export async function speed(browser, file) {
   const began = performance.now();
   await page.goto(`file://${file}`);
   const loaded = performance.now() - began;
-  const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+  const painted = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+  const paint = await painted.jsonValue();
   const ready = await page.evaluate(() => performance.timing.domComplete - performance.timing.navigationStart);
   // From a click on the frame or button of this number, of those that there are, to the frame that the browser paints next.
   const took = (selector, number) =>

@@ -12,9 +12,24 @@ const FILES: &[&str] = &["package.json", "page.mjs", "act.mjs", "speed.mjs"];
 /// Uses each of these pages as a reader would, and panics with what was wrong. False, and a word on it, where there is no browser.
 #[track_caller]
 pub fn use_pages(pages: &[PathBuf]) -> bool {
-    let Some(folder) = ready() else { return false };
+    let Some(said) = run(&[], pages) else { return false };
+    // One line for each page that has been gone through.
+    assert_eq!(said.lines().count(), pages.len(), "{said}");
+    true
+}
+
+/// How fast a page is, in a line; none, and a word on it, where there is no browser.
+#[track_caller]
+pub fn speed_of(page: &Path) -> Option<String> {
+    run(&["--speed"], &[page.to_owned()])
+}
+
+#[track_caller]
+fn run(options: &[&str], pages: &[PathBuf]) -> Option<String> {
+    let folder = ready()?;
     let output = Command::new("node")
         .arg("page.mjs")
+        .args(options)
         .args(pages)
         .current_dir(folder)
         .output()
@@ -22,9 +37,7 @@ pub fn use_pages(pages: &[PathBuf]) -> bool {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{errors}");
-    // One line for each page that has been gone through.
-    assert_eq!(said.lines().count(), pages.len(), "{said}{errors}");
-    true
+    Some(said.into_owned())
 }
 
 /// The folder of the script, with all that it needs.

@@ -31,7 +31,7 @@ mod truth;
 mod venv;
 mod victim;
 
-pub use browser::use_pages;
+pub use browser::{speed_of, use_pages};
 pub use built::{built_by, c_library, c_program, c_program_by, fil_profile, is_on_path, preload, workspace};
 pub use cgroup::Cgroup;
 pub use chance::Chance;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use oom::{Cgroup, Job, MIB, Outcome, Python, announce, fil_profile, use_pages, workspace};
+use oom::{Cgroup, Job, MIB, Outcome, Python, announce, fil_profile, speed_of, use_pages, workspace};
 
 fn page(outcome: &Outcome) -> PathBuf {
     outcome.file("index.html").canonicalize().expect("it is there")
@@ -52,6 +52,26 @@ fn a_reader_can_use_the_page_of_every_kind_of_run() {
     let pages: Vec<PathBuf> = runs.into_iter().flatten().map(page).collect();
     if use_pages(&pages) {
         announce(&format!("{} pages were used in a real browser", pages.len()));
+    }
+}
+
+/// How long it takes depends on the machine, and is printed.
+#[test]
+fn a_page_of_twenty_thousand_callstacks_can_be_used() {
+    let job = Job::python(Python::any(), "distinct_stacks.py")
+        .arg("20000")
+        .arg("40000");
+    let outcome = job.exact().run();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let text = text(&outcome);
+    let (_, data) = text.split_once("id=\"data\">").expect("the page has data");
+    let (data, _) = data.split_once("</script>").expect("it ends");
+    let data: serde_json::Value = serde_json::from_str(data).expect("it is JSON");
+    let frames = data["graphs"][0]["up"].as_array().map_or(0, Vec::len);
+    assert!(frames >= 20_000, "{frames} frames: {outcome}");
+    use_pages(&[page(&outcome)]);
+    if let Some(speed) = speed_of(&page(&outcome)) {
+        announce(&format!("{frames} frames: {}", speed.trim_end()));
     }
 }
 

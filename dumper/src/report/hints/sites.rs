@@ -1,8 +1,10 @@
 //! Hints from what single lines hold.
 
 use super::requests::for_whom;
+use super::surroundings::is_kill;
 use super::{Clues, Hint};
-use crate::units::{Bytes, Share};
+use crate::report::page::view::Site;
+use crate::units::{Bytes, Seconds, Share};
 
 /// A block that is at most this large is an object rather than data.
 const SMALL_BLOCK: u64 = 128;
@@ -10,6 +12,8 @@ const SMALL_BLOCK: u64 = 128;
 const MANY: u64 = 1_000_000;
 /// What a number takes in an array.
 const NUMBER: u64 = 8;
+/// What has grown by fewer blocks than that has not grown steadily.
+const STEPS: u64 = 8;
 /// Less than one part in this many of everything is not worth a hint.
 const WORTH: u64 = 10;
 
@@ -32,6 +36,37 @@ pub(super) fn many_small(clues: &Clues) -> Option<Hint> {
             "Many small objects: as many numbers in an array (numpy, array, a column of a table) take {}.",
             Bytes(blocks.saturating_mul(NUMBER))
         ),
+    })
+}
+
+/// A line that has kept more and more until the memory was used up.
+pub(super) fn grows(clues: &Clues) -> Option<Hint> {
+    let (first, last) = clues.since?;
+    let is_over = clues.failure.is_some() || clues.outcome.is_some_and(|outcome| is_kill(outcome.kind));
+    let grown = |site: &Site| site.growth.unwrap_or_default();
+    let site = clues.sites.iter().max_by_key(|site| grown(site).bytes)?;
+    let (held, grown) = (site.own.bytes, grown(site));
+    let more = u64::try_from(grown.bytes).ok()?;
+    // In steps: one large block says nothing about what is to come.
+    let steps = more / (held / site.own.whole_blocks().max(1)).max(1);
+    if !is_over || more < clues.total / WORTH || more < 4 * grown.error() || steps < STEPS {
+        return None;
+    }
+    let since = if first == last {
+        format!("when it had run for {}", Seconds(first))
+    } else {
+        "earlier".to_owned()
+    };
+    Some(Hint {
+        seen: format!(
+            "{} kept growing: {} {since}, {} at last.",
+            for_whom(site),
+            Bytes(held.saturating_sub(more)),
+            Bytes(held)
+        ),
+        advice: "What it allocates is kept while the job goes on. If not all of that is needed at once, keep less of each part, \
+                 write parts out as they are done, or work in batches."
+            .into(),
     })
 }
 
@@ -67,9 +102,9 @@ fn in_millions(blocks: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Tally;
-    use crate::report::page::view::Site;
-    use recording::BLOCK_UNIT;
+    use crate::outcome::{Kind, Outcome};
+    use crate::recording::{Growth, Tally};
+    use recording::{BLOCK_UNIT, VARIANCE_UNIT};
 
     fn site(bytes: u64, blocks: u64, resident: Option<u64>) -> Site {
         Site {
@@ -101,6 +136,58 @@ mod tests {
             "a.py:1 (f) holds 961.3 MiB in 18 million blocks of 56 B on average."
         );
         assert!(hint.advice.ends_with("take 137.3 MiB."), "{}", hint.advice);
+    }
+
+    fn grown(bytes: u64, blocks: u64, more: i64, variance: u64) -> Site {
+        Site {
+            growth: Some(Growth { bytes: more, variance }),
+            ..site(bytes, blocks, None)
+        }
+    }
+
+    #[test]
+    fn a_line_that_has_grown_in_steps_until_the_end_is_told() {
+        let killed = Outcome {
+            kind: Kind::OomKilledByCgroup,
+            ..Outcome::default()
+        };
+        let told = |site: Site, outcome, since| {
+            let sites = [grown(1 << 30, 1, 5, 0), site];
+            grows(&Clues {
+                outcome,
+                since,
+                ..clues(&sites, 1 << 30)
+            })
+        };
+        let mib = 1 << 20;
+        let steady = || grown(900 * mib, 90, 300 * mib as i64, 0);
+        let since = Some((7.2, 7.2));
+        assert_eq!(
+            told(steady(), Some(&killed), since).unwrap().seen,
+            "a.py:1 (f) kept growing: 600.0 MiB when it had run for 7.2 s, 900.0 MiB at last."
+        );
+        let seen = told(steady(), Some(&killed), Some((1.0, 7.2))).unwrap().seen;
+        assert!(seen.contains("600.0 MiB earlier"), "{seen}");
+        assert_eq!(told(steady(), None, since), None);
+        assert_eq!(told(steady(), Some(&killed), None), None);
+        // One block, little, within its error, or less than before.
+        assert_eq!(
+            told(grown(900 * mib, 3, 300 * mib as i64, 0), Some(&killed), since),
+            None
+        );
+        assert_eq!(
+            told(grown(900 * mib, 90, 90 * mib as i64, 0), Some(&killed), since),
+            None
+        );
+        let vague = 100 * mib / VARIANCE_UNIT * (100 * mib);
+        assert_eq!(
+            told(grown(900 * mib, 90, 300 * mib as i64, vague), Some(&killed), since),
+            None
+        );
+        assert_eq!(
+            told(grown(900 * mib, 90, -300 * mib as i64, 0), Some(&killed), since),
+            None
+        );
     }
 
     #[test]

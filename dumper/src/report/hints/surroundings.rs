@@ -113,11 +113,14 @@ pub(super) fn page_cache_is_not_it(clues: &Clues) -> Option<Hint> {
     if resident < limit / 10 * 9 || resident > limit / 10 * 11 || allocated < limit / 4 * 3 {
         return None;
     }
+    let share = match resident > limit {
+        true => "pages that they share counted for each".to_owned(),
+        false => format!("{} of the limit", Share::of(resident, limit)),
+    };
     Some(Hint {
         seen: format!(
-            "Shortly before the end, processes had {} in memory, {} of the limit, and {} of it by allocating.",
+            "Shortly before the end, processes had {} in memory, {share}, and {} of it by allocating.",
             Bytes(resident),
-            Share::of(resident, limit),
             Bytes(allocated.min(resident))
         ),
         advice: "Page cache is not the problem: what counted was the processes' own memory.".into(),
@@ -154,7 +157,7 @@ pub(super) fn freed_but_kept(clues: &Clues) -> Option<Hint> {
     })
 }
 
-fn is_kill(kind: Kind) -> bool {
+pub(super) fn is_kill(kind: Kind) -> bool {
     matches!(kind, Kind::OomKilledByCgroup | Kind::OomKilledByMachine)
 }
 

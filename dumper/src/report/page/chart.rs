@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::report::account::Account;
 use crate::report::words;
 use crate::timeline::{MOST_PROCESSES, Sample};
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 use recording::EventKind;
 
 /// Marks that are shown; of more, nobody could tell one from the next.
@@ -99,9 +99,10 @@ impl Chart {
             let known = values.filter_map(|(bytes, seconds)| Some(((*bytes)?, *seconds)));
             if let Some((bytes, seconds)) = known.max_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1))) {
                 words.push(format!(
-                    "{}: at most {} after {seconds:.1} s",
+                    "{}: at most {} after {}",
                     series.name,
-                    Bytes(bytes)
+                    Bytes(bytes),
+                    Seconds(seconds)
                 ));
             }
         }

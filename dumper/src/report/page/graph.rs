@@ -66,18 +66,19 @@ impl Graph {
         let mut frame_of = vec![0u32; nodes.len()];
         let mut calls: HashMap<(u32, u32), u32> = HashMap::new();
         let folded = chosen.folded(nodes);
+        let mut number = |node: &Node, known: &mut Vec<CallName>| {
+            *calls.entry((node.function, node.line)).or_insert_with(|| {
+                let mut call = names.of(tree, node, directory);
+                if node.total.bytes >= tree.total().bytes / WORTH_CODE {
+                    let code = sources.line(tree.call(node).file, node.line);
+                    call.code = code.unwrap_or_default().into();
+                }
+                known.push(call);
+                known.len() as u32 - 1
+            })
+        };
         for (id, node) in nodes.iter().enumerate().filter(|(id, _)| chosen.nodes[*id]) {
-            let call = (id > 0).then(|| {
-                *calls.entry((node.function, node.line)).or_insert_with(|| {
-                    let mut call = names.of(tree, node, directory);
-                    if node.total.bytes >= tree.total().bytes / WORTH_CODE {
-                        let code = sources.line(tree.call(node).file, node.line);
-                        call.code = code.unwrap_or_default().into();
-                    }
-                    graph.calls.push(call);
-                    graph.calls.len() as u32 - 1
-                })
-            });
+            let call = (id > 0).then(|| number(node, &mut graph.calls));
             let index = graph.frames.len() as u32;
             frame_of[id] = index;
             graph.frames.push(Frame {
@@ -86,12 +87,32 @@ impl Graph {
                 own: requested(node).bytes,
                 resident: resident(node),
             });
-            if let Some(rest) = folded.get(&(id as u32)) {
-                graph.frames.push(Frame {
-                    parent: index,
-                    call: None,
-                    ..*rest
-                });
+            let Some(rest) = folded.get(&(id as u32)) else {
+                continue;
+            };
+            let small = Frame {
+                parent: index,
+                call: None,
+                own: 0,
+                resident: None,
+            };
+            // Seen from the lines that allocated, they are still one of them.
+            match rest.line {
+                Some(line) => {
+                    let call = Some(number(line, &mut graph.calls));
+                    graph.frames.push(small);
+                    graph.frames.push(Frame {
+                        parent: index + 1,
+                        call,
+                        own: rest.own,
+                        resident: rest.resident,
+                    });
+                }
+                None => graph.frames.push(Frame {
+                    own: rest.own,
+                    resident: rest.resident,
+                    ..small
+                }),
             }
         }
         graph
@@ -138,6 +159,15 @@ impl Names {
     }
 }
 
+/// What nodes hold that have no frame of their own.
+#[derive(Default)]
+struct Folded<'a> {
+    own: u64,
+    resident: Option<u64>,
+    /// The line that allocated all of it, if it was one.
+    line: Option<&'a Node>,
+}
+
 /// The nodes that get a frame of their own; with a node, all its callers.
 struct Chosen {
     nodes: Vec<bool>,
@@ -173,8 +203,8 @@ impl Chosen {
     }
 
     /// For each chosen node that calls others that are not: what those hold.
-    fn folded(&self, nodes: &[Node]) -> HashMap<u32, Frame> {
-        let mut folded: HashMap<u32, Frame> = HashMap::new();
+    fn folded<'a>(&self, nodes: &'a [Node]) -> HashMap<u32, Folded<'a>> {
+        let mut folded: HashMap<u32, Folded> = HashMap::new();
         // Each node that is not chosen has the nearest caller that is.
         let mut holder: HashMap<u32, u32> = HashMap::new();
         for (id, node) in nodes.iter().enumerate().filter(|(id, _)| !self.nodes[*id]) {
@@ -183,13 +213,14 @@ impl Chosen {
                 false => holder[&node.parent],
             };
             holder.insert(id as u32, above);
-            let rest = folded.entry(above).or_insert(Frame {
-                parent: 0,
-                call: None,
-                own: 0,
-                resident: None,
-            });
-            rest.own = rest.own.saturating_add(requested(node).bytes);
+            let own = requested(node).bytes;
+            let rest = folded.entry(above).or_default();
+            if own > 0 {
+                let is_first = rest.own == 0;
+                let line = |node: &Node| (node.function, node.line);
+                rest.line = Some(node).filter(|_| is_first || rest.line.is_some_and(|other| line(other) == line(node)));
+            }
+            rest.own = rest.own.saturating_add(own);
             if let Some(resident) = resident(node) {
                 rest.resident = Some(rest.resident.unwrap_or(0).saturating_add(resident));
             }

@@ -7,7 +7,7 @@ use crate::label::printable;
 use crate::outcome::{Kind, Outcome};
 use crate::report::account::Account;
 use crate::report::{Occasion, verdict, words};
-use crate::units::{Bytes, Share};
+use crate::units::{Bytes, Seconds, Share};
 
 /// The verdict and what it rests on.
 pub(super) struct Verdict {
@@ -125,7 +125,7 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
         figure("highest total", Bytes(peak.total.bytes).to_string(), note);
     }
     if let Some(ending) = &account.run.ending {
-        figure("ran for", duration(ending.seconds), String::new());
+        figure("ran for", Seconds(ending.seconds).to_string(), String::new());
     }
     figures
 }
@@ -138,14 +138,16 @@ fn name_of(moment: Moment) -> &'static str {
     }
 }
 
-/// `4.9 s`, `2 h 5 min`.
-fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0) as u64;
-    match minutes {
-        0..2 => format!("{seconds:.1} s"),
-        2..120 => format!("{minutes} min"),
-        120..2880 => format!("{} h {} min", minutes / 60, minutes % 60),
-        _ => format!("{} d {} h", minutes / 1440, minutes / 60 % 24),
+/// `2026-01-31 14:05:09 +01:00` of a time as run.json has it; anything else as it is.
+pub(super) fn date_and_time(time: &str) -> String {
+    let parts = (|| {
+        let (date, rest) = time.split_once('T')?;
+        let zone = rest.find(['+', '-', 'Z'])?;
+        Some((date, rest.get(..8)?, &rest[zone..]))
+    })();
+    match parts {
+        Some((date, clock, zone)) if time.parse::<jiff::Timestamp>().is_ok() => format!("{date} {clock} {zone}"),
+        _ => printable(time).into_owned(),
     }
 }
 
@@ -204,11 +206,16 @@ pub(super) fn story(account: &Account) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::date_and_time;
 
     #[test]
-    fn a_duration_has_two_units_at_most() {
-        let shown: Vec<String> = [4.94, 119.9, 120.0, 7500.0, 200_000.0].map(duration).into();
-        assert_eq!(shown, ["4.9 s", "119.9 s", "2 min", "2 h 5 min", "2 d 7 h"]);
+    fn a_time_is_shown_to_the_second_and_other_text_as_it_is() {
+        assert_eq!(
+            date_and_time("2026-01-31T14:05:09.123+01:00"),
+            "2026-01-31 14:05:09 +01:00"
+        );
+        assert_eq!(date_and_time("2026-01-31T14:05:09Z"), "2026-01-31 14:05:09 Z");
+        assert_eq!(date_and_time("Tuesday"), "Tuesday");
+        assert_eq!(date_and_time(""), "");
     }
 }

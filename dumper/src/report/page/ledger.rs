@@ -9,7 +9,7 @@ use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
 use crate::recording::State;
 use crate::report::account::Account;
-use crate::report::choice;
+use crate::report::{choice, ledger};
 use crate::timeline::Sample;
 use crate::units::Bytes;
 
@@ -69,8 +69,12 @@ impl Ledger {
             let lines = shown.ledger.lines.iter();
             let parts = lines.map(|line| (line.what.to_owned(), line.bytes, class(line.group)));
             let of = match shown.ledger.counts {
-                Counts::Resident => "what was in memory, as it was measured",
-                Counts::AddressSpace => "the address space in use, as it was measured",
+                Counts::Resident => "what was in memory",
+                Counts::AddressSpace => "the address space in use",
+            };
+            let of = &match ledger::when(shown) {
+                Some(when) => format!("{of}, {when}"),
+                None => of.to_owned(),
             };
             let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
             let known = shown.ledger.allocators.iter().map(Allocator::sentence);

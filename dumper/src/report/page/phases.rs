@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::chart;
 use crate::report::account::Account;
-use crate::units::{Bytes, Share};
+use crate::units::{Bytes, Seconds, Share};
 use recording::EventKind;
 
 /// Phases that are listed.
@@ -35,7 +35,7 @@ pub(super) fn phases(account: &Account) -> Vec<PhaseRow> {
     let highest = marks.first().map_or(0, |(_, event)| event.bytes);
     marks.sort_by_key(|(_, event)| event.time_ns);
     let rows = marks.into_iter().map(|(pid, event)| PhaseRow {
-        began: format!("{:.1} s", event.time_ns.saturating_sub(began) as f64 / 1e9),
+        began: Seconds(event.time_ns.saturating_sub(began) as f64 / 1e9).to_string(),
         pid,
         peak: Bytes(event.bytes).to_string(),
         percent: (Share::of(event.bytes, highest).fraction() * 100.0).round() as u64,

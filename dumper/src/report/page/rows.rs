@@ -3,12 +3,12 @@
 use super::listing::Listing;
 use super::view::{Site, View};
 use crate::label::{cut, printable};
-use crate::outcome::{Evidence, Other};
+use crate::outcome::{Evidence, Other, Outcome};
 use crate::process::Process;
 use crate::recording::State;
 use crate::report::account::{Account, Concern, Listed};
 use crate::report::words;
-use crate::units::{Bytes, Share};
+use crate::units::{Bytes, Seconds, Share};
 
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
@@ -26,6 +26,8 @@ pub(super) struct ViewPart {
     pub(super) by_resident: bool,
     /// `since 12.3 s`; empty where growth is not known.
     pub(super) growth_since: String,
+    /// What that means.
+    pub(super) growth: String,
     pub(super) sites: Vec<SiteRow>,
     pub(super) listings: Vec<Listing>,
     pub(super) precision: String,
@@ -63,7 +65,7 @@ pub(super) struct ProcessRow {
     pub(super) peak: String,
     pub(super) inherited: String,
     pub(super) failures: String,
-    pub(super) state: &'static str,
+    pub(super) state: String,
 }
 
 pub(super) struct EventRow {
@@ -99,13 +101,29 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
         by_resident: view.is_by_resident && view.graph.has_resident(),
-        growth_since: view
-            .growth_since
-            .map(|seconds| format!("since {seconds:.1} s"))
-            .unwrap_or_default(),
+        growth_since: since(view).map(|since| format!("since {since}")).unwrap_or_default(),
+        growth: since(view).map(|since| growth(view, &since)).unwrap_or_default(),
         sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
+    }
+}
+
+fn since(view: &View) -> Option<String> {
+    let (first, last) = view.growth_since?;
+    let [first, last] = [first, last].map(|seconds| Seconds(seconds).to_string());
+    Some(match first == last {
+        true => first,
+        false => format!("{first} to {last}"),
+    })
+}
+
+fn growth(view: &View, since: &str) -> String {
+    match view.together {
+        0 => format!("Growth is what a line holds more than when the process had run for {since}."),
+        _ => format!(
+            "Growth is what a line holds more than earlier, in the processes of which that is known: each is compared with when it had itself run for a while, {since}."
+        ),
     }
 }
 
@@ -169,8 +187,13 @@ fn signed(bytes: i64) -> String {
     }
 }
 
-pub(super) fn process(listed: &Listed) -> ProcessRow {
+pub(super) fn process(listed: &Listed, outcome: Option<&Outcome>) -> ProcessRow {
     let facts = &listed.facts;
+    // What the recording itself cannot say.
+    let judged = outcome.filter(|outcome| outcome.process.as_ref().is_some_and(|process| process.pid == facts.pid));
+    let signal = judged
+        .and_then(|outcome| outcome.signal)
+        .filter(|_| facts.state == State::Running);
     ProcessRow {
         pid: facts.pid,
         rank: facts.rank.map(|rank| rank.to_string()).unwrap_or_default(),
@@ -188,7 +211,10 @@ pub(super) fn process(listed: &Listed) -> ProcessRow {
             0 => String::new(),
             failures => failures.to_string(),
         },
-        state: listed.state,
+        state: match signal {
+            Some(signal) => format!("ended by {}", words::signal_name(signal)),
+            None => listed.state.to_owned(),
+        },
     }
 }
 
@@ -261,6 +287,7 @@ pub(super) fn concerns(account: &Account) -> Vec<String> {
         .into_iter()
         .map(|(sentence, concern, times)| match (concern.process, times) {
             (None, _) => sentence,
+            (Some(_), 1) if account.processes.len() == 1 => sentence,
             (Some(process), 1) => format!("Process {}: {sentence}", process.facts.pid),
             (Some(_), times) => format!("{times} processes: {sentence}"),
         });

@@ -28,7 +28,7 @@ impl View {
             facts: first.facts.clone(),
             graph: graph(views),
             sites: sites(views),
-            growth_since: None,
+            growth_since: growth_since(views),
             listings: Vec::new(),
             culprit: culprit(views),
             together: views.len(),
@@ -81,6 +81,12 @@ fn graph(views: &[&View]) -> Graph {
     graph
 }
 
+/// Each process has a moment of its own that its growth is counted from.
+fn growth_since(views: &[&View]) -> Option<(f64, f64)> {
+    let known = views.iter().filter_map(|view| view.growth_since);
+    known.reduce(|(least, most), (first, last)| (least.min(first), most.max(last)))
+}
+
 fn sites(views: &[&View]) -> Vec<Site> {
     let mut known: HashMap<&str, usize> = HashMap::new();
     let mut sites: Vec<Site> = Vec::new();
@@ -88,11 +94,7 @@ fn sites(views: &[&View]) -> Vec<Site> {
         let new = sites.len();
         let index = *known.entry(&site.place).or_insert(new);
         if index == new {
-            sites.push(Site {
-                // Each process has a moment of its own that its growth is counted from.
-                growth: None,
-                ..site.clone()
-            });
+            sites.push(site.clone());
             continue;
         }
         let sum = &mut sites[index];
@@ -102,6 +104,9 @@ fn sites(views: &[&View]) -> Vec<Site> {
             (Some(one), Some(other)) => Some(one.saturating_add(other)),
             (one, other) => one.or(other),
         };
+        if let Some(more) = site.growth {
+            *sum.growth.get_or_insert_default() += more;
+        }
     }
     sites.sort_by(|a, b| {
         let order = |site: &Site| Reverse((site.own.bytes, site.total.bytes));

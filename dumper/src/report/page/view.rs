@@ -52,8 +52,9 @@ pub(in crate::report) struct View {
     pub(in crate::report) facts: Facts,
     pub(in crate::report) graph: Graph,
     pub(in crate::report) sites: Vec<Site>,
-    /// How long the process had run at the moment that growth is counted from, in seconds; none if there is none.
-    pub(in crate::report) growth_since: Option<f64>,
+    /// How long the process had run at the moment that growth is counted from, in seconds: of several the least and the most; none if
+    /// there is none.
+    pub(in crate::report) growth_since: Option<(f64, f64)>,
     pub(in crate::report) listings: Vec<Listing>,
     pub(in crate::report) culprit: Option<Culprit>,
     /// How many processes it is of, if not of one.
@@ -142,7 +143,7 @@ impl View {
             facts: facts.clone(),
             graph: Graph::default(),
             sites: sites(tree, &lines, grown.as_ref(), sources, directory),
-            growth_since: grown.map(|grown| grown.since),
+            growth_since: grown.map(|grown| (grown.since, grown.since)),
             listings: listing::listings(&lines, all.bytes, sources, directory),
             culprit: lines::culprit(&lines).map(|line| Culprit {
                 place: line.call.short(directory),
