@@ -130,7 +130,9 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let stack = read("limits")
         .and_then(|limits| stack_bytes(&limits))
         .unwrap_or(USUAL_STACK);
-    let mut areas = Areas::of(root, pid, threads, stack)?;
+    let level = Cgroup::of(root, pid).and_then(limited);
+    let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(root));
+    let mut areas = Areas::of(root, pid, threads, stack, counts_hugetlb)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
     let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
@@ -169,7 +171,7 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     }
     let sites = sites.into_iter().map(|(site, pages)| SitePages { site, pages });
     measured.sites = sites.collect();
-    if let Some(level) = Cgroup::of(root, pid).and_then(limited) {
+    if let Some(level) = level {
         measured.others = procfs::others(root, &level.file("cgroup.procs"), &[pid]);
         measured.cgroup = Some(charged(&level));
     }

@@ -1,7 +1,9 @@
 //! "The ledger says what the limit counts, and at least 95 % of it has a name; where no line of code is to blame, it says what is."
 
 use nix::sys::signal::Signal;
-use oom::{Cgroup, Job, MIB, Python, Report, allocators_python, announce, assert_close, place, torch_python};
+use oom::{
+    Cgroup, HugePages, Job, MIB, Python, Report, allocators_python, announce, assert_close, place, torch_python,
+};
 
 /// At least so much of what the limit counts has a name.
 const EXPLAINED: f64 = 0.95;
@@ -44,6 +46,33 @@ fn a_job_killed_in_a_cgroup_has_a_ledger_of_the_cgroup() {
     let told = outcome.our_lines().join(" ");
     let told: Vec<_> = told.split_whitespace().collect();
     assert!(told.join(" ").contains("% explained (measured"), "{outcome}");
+}
+
+#[test]
+fn huge_pages_that_the_limit_does_not_count_are_beside_its_ledger() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    let _set_aside = match HugePages::set_aside(8) {
+        Ok(pages) => pages,
+        Err(why) => return announce(&format!("left out: huge pages in a cgroup, for {why}")),
+    };
+    let mut running = Job::c("kinds_of_memory.c").arg("huge").within(&cgroup).start();
+    running.wait_for_stdout("}");
+    running.wait_for_file("fil-result/latest");
+    let seen = running.snapshot();
+    let used = cgroup.number("memory.usage_in_bytes");
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    let report = &seen.report;
+    announce(&format!("16 MiB in huge pages:\n{}", report.ledger_table()));
+    assert_eq!(report.apart("hugetlb"), 16 * MIB, "{seen:#?} {outcome}");
+    assert_eq!(report.ledger("mappings"), 0, "{seen:#?} {outcome}");
+    assert!(
+        report.number("/ledger/total_bytes") <= Some(used + 4 * MIB),
+        "{used} {seen:#?}"
+    );
+    assert!(seen.explained() >= EXPLAINED, "{seen:#?} {outcome}");
 }
 
 #[test]
