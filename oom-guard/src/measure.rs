@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use crate::areas::Areas;
 use crate::cgroup::{Cgroup, Level, Version};
 use crate::kernel_file::{kibibytes, number, text, value};
+use crate::lookout::deadly_bounds;
 use crate::pagemap::Pagemap;
 use crate::{procfs, sampling};
 
@@ -54,9 +55,12 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
     found.sort_by_key(|(_, (facts, _), _)| std::cmp::Reverse(facts.live_bytes));
     for (pid, recorded, path) in found.into_iter().take(MOST) {
         let epoch = recorded.0.kinds.oom_epoch;
-        // One whose allocation has failed waits.
-        let looks = if failed.is_some() { 1 } else { LOOKS };
-        let measured = steadiest(root, Pid::from_raw(pid), recorded, &path, occasion, looks);
+        let pid = Pid::from_raw(pid);
+        // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
+        let measured = match failed.is_some() || is_short(root, pid) {
+            true => of(root, pid, &recorded.0, &recorded.1, occasion),
+            false => steadiest(root, pid, recorded, &path, occasion),
+        };
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
             known.add(measured, failed.is_some());
@@ -69,6 +73,12 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
     }
 }
 
+/// Whether a limit that kills is close.
+fn is_short(root: &Path, pid: Pid) -> bool {
+    let bounds = deadly_bounds(root, Cgroup::of(root, pid).as_ref());
+    bounds.iter().any(|bound| bound.is_near(0))
+}
+
 /// Lets the process that waits go on.
 fn answer(recording: &Path, epoch: u32) {
     let file = File::options().write(true).open(recording);
@@ -77,18 +87,11 @@ fn answer(recording: &Path, epoch: u32) {
 
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
 /// measurements, the one during which the least has changed.
-fn steadiest(
-    root: &Path,
-    pid: Pid,
-    recorded: (Facts, Vec<Block>),
-    path: &Path,
-    occasion: &str,
-    looks: usize,
-) -> Option<Measured> {
+fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Path, occasion: &str) -> Option<Measured> {
     let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
-    for _ in 0..looks {
+    for _ in 0..LOOKS {
         let there = resident();
         let Some(measured) = of(root, pid, &before.0, &before.1, occasion) else {
             break;
