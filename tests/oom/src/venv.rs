@@ -67,6 +67,12 @@ pub fn joblib_python() -> &'static Python {
     READY.get_or_init(|| with(Python::any(), "joblib", &["joblib"], &["joblib"]))
 }
 
+/// One that has gunicorn, which forks its workers.
+pub fn gunicorn_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with(Python::any(), "gunicorn", &["gunicorn"], &["gunicorn"]))
+}
+
 /// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below
 /// `target/oom` is used where somebody has made it, else any Python that has it.
 pub fn torch_python() -> Option<&'static Python> {
