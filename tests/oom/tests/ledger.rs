@@ -73,6 +73,27 @@ fn a_job_killed_in_a_cgroup_has_a_ledger_of_the_cgroup() {
 }
 
 #[test]
+fn page_cache_that_a_job_has_filled_is_no_line_s_and_told_apart() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    let code = "import os, time\nkept = bytearray(30 << 20)\nwith open('large', 'wb') as file:\n    \
+                for _ in range(100): file.write(bytes(1 << 20))\nprint('holding', flush=True)\n\
+                while not os.path.exists('go-on'): time.sleep(0.01)";
+    let mut running = Job::code(Python::any(), code).within(&cgroup).start();
+    running.wait_for_stdout("holding");
+    let seen = running.snapshot();
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let report = &seen.report;
+    announce(&format!("100 MiB written to a file:\n{}", report.ledger_table()));
+    assert!(report.ledger("page_cache") >= 95 * MIB, "{report}");
+    assert!(report.number("/moment/bytes") < Some(50 * MIB), "{report}");
+    assert!(seen.explained() >= EXPLAINED, "{seen:#?} {outcome}");
+}
+
+#[test]
 fn huge_pages_that_the_limit_does_not_count_are_beside_its_ledger() {
     let Some(cgroup) = Cgroup::limited(300 * MIB) else {
         return;
