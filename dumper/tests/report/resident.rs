@@ -6,12 +6,12 @@ use std::path::Path;
 
 use dumper::measured::{Measured, Measurements, Pages, SitePages};
 use dumper::outcome::{Limit, LimitKind};
-use dumper::report::{self, Occasion, Written};
+use dumper::report::{self, Format, Occasion, Written};
 use dumper::{Run, process};
 use recording::{Header, Kind};
 
 use crate::builder::Builder;
-use crate::job;
+use crate::{formats, job};
 
 const MIB: u64 = 1 << 20;
 
@@ -91,6 +91,33 @@ fn of_memory_that_is_mostly_untouched_what_is_there_comes_first() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
+}
+
+#[test]
+fn a_document_that_is_written_apart_is_about_what_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run {
+        address_space_limit: None,
+        ..job::run(folder.path())
+    };
+    report_of(folder.path(), &run, &[process(7, 50)]);
+    let document = |format| formats::document(format, folder.path(), &run);
+    let table = document(Format::Csv);
+    let mut table = csv::Reader::from_reader(&table[..]);
+    let numbers = |row: &csv::StringRecord| [4, 10].map(|column: usize| row[column].parse::<u64>().unwrap() / MIB);
+    let rows: Vec<_> = table.records().map(|row| numbers(&row.unwrap())).collect();
+    assert_eq!(rows, [[100, 100], [1000, 50]]);
+    for (format, name) in [
+        (Format::Svg, "peak-memory.svg"),
+        (Format::SvgReversed, "peak-memory-reversed.svg"),
+        (Format::Folded, "peak-memory.prof"),
+    ] {
+        let written = fs::read(folder.path().join(name)).unwrap();
+        assert!(document(format) == written, "{name}");
+    }
+    let speedscope = String::from_utf8(document(Format::Speedscope)).unwrap();
+    assert!(speedscope.contains("At the peak, resident (work.py)"), "{speedscope}");
+    assert!(speedscope.contains(&(150 * MIB).to_string()), "{speedscope}");
 }
 
 #[test]
