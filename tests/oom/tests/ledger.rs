@@ -83,12 +83,21 @@ fn page_cache_that_a_job_has_filled_is_no_line_s_and_told_apart() {
     let mut running = Job::code(Python::any(), code).within(&cgroup).start();
     running.wait_for_stdout("holding");
     let seen = running.snapshot();
+    let stat = std::fs::read_to_string(cgroup.folder().join("memory.stat")).expect("every cgroup has it");
     std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
     let outcome = running.finish();
     assert_eq!(outcome.status, Some(0), "{outcome}");
     let report = &seen.report;
     announce(&format!("100 MiB written to a file:\n{}", report.ledger_table()));
-    assert!(report.ledger("page_cache") >= 95 * MIB, "{report}");
+    // The kernel may have taken some of it back, and says how much is left.
+    let cache = stat.lines().find_map(|line| line.strip_prefix("total_cache "));
+    let cache: u64 = cache.and_then(|bytes| bytes.parse().ok()).expect("a number");
+    assert!(cache >= 50 * MIB, "{stat}");
+    // Who was charged for what is mapped of libraries nobody says: it counts for them as long as there is cache to be it.
+    let mapped = ["libraries", "files", "own"].map(|line| report.ledger(line));
+    let apart = report.ledger("page_cache");
+    let least = cache - mapped.iter().sum::<u64>() - MIB;
+    assert!((least..=cache + MIB).contains(&apart), "{apart} of {cache}: {report}");
     assert!(report.number("/moment/bytes") < Some(50 * MIB), "{report}");
     assert!(seen.explained() >= EXPLAINED, "{seen:#?} {outcome}");
 }
