@@ -58,7 +58,7 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
         let pid = Pid::from_raw(pid);
         // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
         let measured = match failed.is_some() || is_short(root, pid) {
-            true => of(root, pid, &recorded.0, &recorded.1, occasion),
+            true => look(root, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
             false => steadiest(root, pid, recorded, &path, occasion),
         };
         if let Some(measured) = measured {
@@ -88,15 +88,13 @@ fn answer(recording: &Path, epoch: u32) {
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
 /// measurements, the one during which the least has changed.
 fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Path, occasion: &str) -> Option<Measured> {
-    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
     for _ in 0..LOOKS {
-        let there = resident();
-        let Some(measured) = of(root, pid, &before.0, &before.1, occasion) else {
+        let Some((measured, [there, later])) = look(root, pid, &before.0, &before.1, occasion) else {
             break;
         };
-        let (Some(there), Some(later), Ok(after)) = (there, resident(), blocks::of(path)) else {
+        let Ok(after) = blocks::of(path) else {
             return Some(best.map_or(measured, |(_, best)| best));
         };
         let changed = there.abs_diff(later) + apart(&before.1, &after.1);
@@ -110,6 +108,16 @@ fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Path, 
         }
     }
     best.map(|(_, measured)| measured)
+}
+
+/// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
+/// one that it has killed for memory apart while that is still there to be seen.
+fn look(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+    let before = resident()?;
+    let measured = of(root, pid, facts, blocks, occasion)?;
+    let after = resident()?;
+    (after >= before / 2).then_some((measured, [before, after]))
 }
 
 /// Bytes of the blocks that are in one list alone.
