@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::allocator::{self, Allocator};
 use crate::call_tree::Moment;
-use crate::measured::Measured;
+use crate::measured::{Area, Extent, Measured};
 use crate::recording::Facts;
 
 /// What the limits count.
@@ -58,6 +58,19 @@ pub struct Line {
     pub bytes: u64,
 }
 
+/// Pages of one sort, in whichever line they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Apart {
+    /// For programs; stays what it is.
+    pub name: &'static str,
+    /// For people.
+    pub what: &'static str,
+    /// How much.
+    pub bytes: u64,
+    /// Whether the total has them.
+    pub is_counted: bool,
+}
+
 /// All lines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ledger {
@@ -69,6 +82,8 @@ pub struct Ledger {
     pub lines: Vec<Line>,
     /// The total without the lines; below zero where they are estimates, and come to more.
     pub unexplained: i64,
+    /// What cuts across the lines, or is beside them.
+    pub apart: Vec<Apart>,
     /// Allocators whose memory is not the C library's.
     pub allocators: Vec<Allocator>,
     /// When it was measured, in nanoseconds since the Unix epoch.
@@ -95,6 +110,7 @@ impl Ledger {
             Counts::Resident => {
                 process::resident(&mut ledger, measured);
                 cgroup::rest(&mut ledger, measured);
+                ledger.apart = apart(measured);
             }
             Counts::AddressSpace => process::address_space(&mut ledger, measured),
         }
@@ -165,6 +181,41 @@ impl Ledger {
             None => 0,
         };
     }
+}
+
+fn apart(measured: &Measured) -> Vec<Apart> {
+    let all = |of: fn(&Extent) -> u64| measured.areas.values().map(of).sum::<u64>();
+    let own = [Area::Heap, Area::Anonymous, Area::Shared];
+    let shared = own.map(|area| measured.area(area).shared).iter().sum();
+    let sorts = [
+        ("swapped", "in swap", all(|extent| extent.swapped), false),
+        (
+            "hugetlb",
+            "in huge pages of hugetlbfs, which the limit does not count",
+            all(|extent| extent.uncounted),
+            false,
+        ),
+        (
+            "transparent_huge",
+            "in transparent huge pages",
+            all(|extent| extent.huge),
+            true,
+        ),
+        ("shared_pages", "shared with other processes", shared, true),
+        (
+            "lazily_freed",
+            "given up by MADV_FREE and not yet taken",
+            all(|extent| extent.lazy),
+            true,
+        ),
+    ];
+    let sorts = sorts.into_iter().map(|(name, what, bytes, is_counted)| Apart {
+        name,
+        what,
+        bytes,
+        is_counted,
+    });
+    sorts.filter(|sort| sort.bytes > 0).collect()
 }
 
 #[cfg(test)]

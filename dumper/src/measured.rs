@@ -113,6 +113,8 @@ pub struct Extent {
     pub huge: u64,
     /// Of `resident`, what the program has given up by `MADV_FREE` and the kernel has not yet taken.
     pub lazy: u64,
+    /// Not in `resident`: pages of hugetlbfs, where the cgroup's limit does not count them.
+    pub uncounted: u64,
 }
 
 /// Pages of blocks.

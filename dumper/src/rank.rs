@@ -64,7 +64,9 @@ impl Rank {
 /// Whether what was asked for says little of what is there: an allocator's arena that is reserved as a whole, for instance.
 fn is_mostly_untouched(measured: &Measured) -> bool {
     let counted = Kind::ALL.into_iter().filter(|kind| kind.is_counted());
-    counted.map(|kind| measured.untouched(kind)).sum::<u64>() > measured.live_bytes / 2
+    // What is in swap has been touched.
+    let untouched = counted.map(|kind| measured.untouched(kind).saturating_sub(measured.blocks(kind).swapped));
+    untouched.sum::<u64>() > measured.live_bytes / 2
 }
 
 /// What the limit counts that was hit, or is the smallest.
@@ -131,6 +133,10 @@ mod tests {
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&untouched)), Rank::Requested);
         let refused = Rank::of(&run(LimitKind::Machine, ""), Moment::OutOfMemory, Some(&untouched));
         assert_eq!(refused, Rank::Requested);
+        let pages = Pages { swapped: 2, ..pages };
+        let mut swapped = untouched.clone();
+        swapped.blocks.insert(Kind::Mapping as u32, pages);
+        assert_eq!(of(LimitKind::Machine, "", Some(&swapped)), Rank::Requested);
         let less = Measured {
             live_bytes: 102,
             ..untouched.clone()

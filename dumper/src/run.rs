@@ -62,7 +62,7 @@ pub struct Run {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Headline {
-    /// Bytes at the highest total of any process.
+    /// Bytes at the highest total of any process: what of it was in memory, if that ranks its call sites.
     pub peak_bytes: u64,
     /// The line that held the most, for a reader: the user's own if there is one.
     pub culprit: Option<String>,

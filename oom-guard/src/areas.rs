@@ -17,6 +17,8 @@ const HEAP: u64 = 64 << 20;
 const MOST_GUARD: u64 = 1 << 20;
 /// A block is known well enough if no more than this part of it is not.
 const EXACT_ENOUGH: u64 = 512;
+/// The size of a page that is not of hugetlbfs.
+const PAGE: u64 = 4096;
 /// No stack is smaller.
 const LEAST_STACK: u64 = 16 << 10;
 
@@ -27,6 +29,7 @@ struct Part {
     end: u64,
     access: String,
     path: String,
+    is_hugetlb: bool,
     extent: Extent,
 }
 
@@ -48,9 +51,13 @@ pub struct Areas {
 
 impl Areas {
     /// Of a process with so many threads, whose stacks are usually of this size. `None` if it has ended or is somebody else's.
-    pub fn of(root: &Path, pid: Pid, threads: usize, stack: u64) -> Option<Self> {
+    /// Pages of hugetlbfs are resident only if the limit counts them.
+    pub fn of(root: &Path, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
         let file = File::open(root.join(format!("proc/{pid}/smaps"))).ok()?;
-        let parts = parse(BufReader::with_capacity(256 << 10, file));
+        let mut parts = parse(BufReader::with_capacity(256 << 10, file));
+        if !counts_hugetlb {
+            parts.iter_mut().for_each(Part::set_hugetlb_apart);
+        }
         let end = |path: &str| elf::end_in_memory(&root.join(path.trim_start_matches('/')));
         (!parts.is_empty()).then(|| sort(&parts, threads, stack, &end))
     }
@@ -94,6 +101,14 @@ impl Areas {
     }
 }
 
+impl Part {
+    fn set_hugetlb_apart(&mut self) {
+        if self.is_hugetlb {
+            self.extent.uncounted = std::mem::take(&mut self.extent.resident);
+        }
+    }
+}
+
 /// A part of a mapped file that cannot be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritable {
@@ -129,9 +144,8 @@ fn parse(lines: impl BufRead) -> Vec<Part> {
                 let kibibytes = rest.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
                 kibibytes.checked_mul(1024)
             };
-            let Some(extent) = parts.last_mut().map(|part| &mut part.extent) else {
-                continue;
-            };
+            let Some(part) = parts.last_mut() else { continue };
+            let extent = &mut part.extent;
             let field = match name {
                 "Size" => &mut extent.size,
                 "Rss" => &mut extent.resident,
@@ -143,6 +157,10 @@ fn parse(lines: impl BufRead) -> Vec<Part> {
                 // Huge pages of their own file system are in no Rss.
                 "Shared_Hugetlb" | "Private_Hugetlb" => &mut extent.resident,
                 "LazyFree" => &mut extent.lazy,
+                "KernelPageSize" => {
+                    part.is_hugetlb = bytes().is_some_and(|bytes| bytes > PAGE);
+                    continue;
+                }
                 _ => continue,
             };
             *field += bytes().unwrap_or(0);
@@ -163,7 +181,7 @@ fn head(line: &str) -> Option<Part> {
         end: u64::from_str_radix(end, 16).ok()?,
         access,
         path: words.nth(3).unwrap_or("").trim().to_owned(),
-        extent: Extent::default(),
+        ..Part::default()
     })
 }
 
@@ -267,6 +285,9 @@ fn by_name(part: &Part, code: &HashSet<&str>) -> Area {
         {
             Area::Shared
         }
+        // Nothing that could be written back stands behind those.
+        _ if part.is_hugetlb && is_shared => Area::Shared,
+        _ if part.is_hugetlb => Area::Anonymous,
         _ => Area::Files,
     }
 }
@@ -280,6 +301,7 @@ fn add(sum: &mut Extent, part: &Extent) {
     sum.swapped += part.swapped;
     sum.huge += part.huge;
     sum.lazy += part.lazy;
+    sum.uncounted += part.uncounted;
 }
 
 #[cfg(test)]
@@ -357,6 +379,41 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_hugetlbfs_are_no_page_cache_and_not_resident_where_the_limit_does_not_count_them() {
+        let huge = |line: &str, kind: &str| {
+            format!("{line}\nSize: 8192 kB\nRss: 0 kB\n{kind}_Hugetlb: 4096 kB\nKernelPageSize: 2048 kB\n")
+        };
+        let text = [
+            huge(
+                "7f0000000000-7f0000800000 rw-s 00000000 00:0f 9     /dev/hugepages/file",
+                "Shared",
+            ),
+            huge(
+                "7f0010000000-7f0010800000 rw-p 00000000 00:0f 9     /anon_hugepage (deleted)",
+                "Private",
+            ),
+            "7f0020000000-7f0020100000 rw-p 00000000 00:00 0 \nSize: 1024 kB\nRss: 1024 kB\nKernelPageSize: 4 kB\n"
+                .to_owned(),
+        ];
+        let mut parts = parse(text.concat().as_bytes());
+        let sum = |parts: &[Part], area| {
+            let extent = sort(parts, 1, 8 * MIB, &|_| None).extents[&area];
+            (extent.resident / MIB, extent.uncounted / MIB)
+        };
+        assert_eq!(
+            (sum(&parts, Area::Shared), sum(&parts, Area::Anonymous)),
+            ((4, 0), (5, 0))
+        );
+        parts.iter_mut().for_each(Part::set_hugetlb_apart);
+        assert_eq!(
+            (sum(&parts, Area::Shared), sum(&parts, Area::Anonymous)),
+            ((0, 4), (1, 4))
+        );
+        let block = sort(&parts, 1, 8 * MIB, &|_| None).pages(0x7f00_1000_0000, 8 * MIB);
+        assert_eq!(block.map(|pages| (pages.bytes, pages.resident)), Some((8 * MIB, 0)));
+    }
+
+    #[test]
     fn a_stack_that_shares_its_mapping_is_to_be_asked_for() {
         let text = smaps(&[
             ("7f0010000000-7f0010001000 ---p 00000000 00:00 0 ", 0),
@@ -380,7 +437,7 @@ mod tests {
 
     #[test]
     fn this_process_adds_up() {
-        let areas = Areas::of(Path::new("/"), Pid::this(), 2, 8 * MIB).unwrap();
+        let areas = Areas::of(Path::new("/"), Pid::this(), 2, 8 * MIB, true).unwrap();
         let resident: u64 = areas.extents.values().map(|extent| extent.resident).sum();
         let usage = crate::procfs::Usage::of(Path::new("/"), Pid::this()).unwrap();
         assert!(resident.abs_diff(usage.resident) < 2 * MIB, "{resident} {usage:?}");

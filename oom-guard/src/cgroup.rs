@@ -170,6 +170,11 @@ impl Level {
         self.folder.is_dir().then(|| read(&self.folder))
     }
 
+    /// Whether its limit counts pages of hugetlbfs: from Linux 6.6 on it may, in version 2.
+    pub fn counts_hugetlb(&self, root: &Path) -> bool {
+        self.version == Version::V2 && place::counts_hugetlb(root)
+    }
+
     /// One of its files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)

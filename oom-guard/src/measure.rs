@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use crate::areas::Areas;
 use crate::cgroup::{Cgroup, Level, Version};
 use crate::kernel_file::{kibibytes, number, text, value};
+use crate::lookout::deadly_bounds;
 use crate::pagemap::Pagemap;
 use crate::{procfs, sampling};
 
@@ -54,9 +55,12 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
     found.sort_by_key(|(_, (facts, _), _)| std::cmp::Reverse(facts.live_bytes));
     for (pid, recorded, path) in found.into_iter().take(MOST) {
         let epoch = recorded.0.kinds.oom_epoch;
-        // One whose allocation has failed waits.
-        let looks = if failed.is_some() { 1 } else { LOOKS };
-        let measured = steadiest(root, Pid::from_raw(pid), recorded, &path, occasion, looks);
+        let pid = Pid::from_raw(pid);
+        // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
+        let measured = match failed.is_some() || is_short(root, pid) {
+            true => look(root, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
+            false => steadiest(root, pid, recorded, &path, occasion),
+        };
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
             known.add(measured, failed.is_some());
@@ -69,6 +73,12 @@ pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) 
     }
 }
 
+/// Whether a limit that kills is close.
+fn is_short(root: &Path, pid: Pid) -> bool {
+    let bounds = deadly_bounds(root, Cgroup::of(root, pid).as_ref());
+    bounds.iter().any(|bound| bound.is_near(0))
+}
+
 /// Lets the process that waits go on.
 fn answer(recording: &Path, epoch: u32) {
     let file = File::options().write(true).open(recording);
@@ -77,23 +87,14 @@ fn answer(recording: &Path, epoch: u32) {
 
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
 /// measurements, the one during which the least has changed.
-fn steadiest(
-    root: &Path,
-    pid: Pid,
-    recorded: (Facts, Vec<Block>),
-    path: &Path,
-    occasion: &str,
-    looks: usize,
-) -> Option<Measured> {
-    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Path, occasion: &str) -> Option<Measured> {
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
-    for _ in 0..looks {
-        let there = resident();
-        let Some(measured) = of(root, pid, &before.0, &before.1, occasion) else {
+    for _ in 0..LOOKS {
+        let Some((measured, [there, later])) = look(root, pid, &before.0, &before.1, occasion) else {
             break;
         };
-        let (Some(there), Some(later), Ok(after)) = (there, resident(), blocks::of(path)) else {
+        let Ok(after) = blocks::of(path) else {
             return Some(best.map_or(measured, |(_, best)| best));
         };
         let changed = there.abs_diff(later) + apart(&before.1, &after.1);
@@ -107,6 +108,16 @@ fn steadiest(
         }
     }
     best.map(|(_, measured)| measured)
+}
+
+/// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
+/// one that it has killed for memory apart while that is still there to be seen.
+fn look(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+    let before = resident()?;
+    let measured = of(root, pid, facts, blocks, occasion)?;
+    let after = resident()?;
+    (after >= before / 2).then_some((measured, [before, after]))
 }
 
 /// Bytes of the blocks that are in one list alone.
@@ -130,7 +141,9 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let stack = read("limits")
         .and_then(|limits| stack_bytes(&limits))
         .unwrap_or(USUAL_STACK);
-    let mut areas = Areas::of(root, pid, threads, stack)?;
+    let level = Cgroup::of(root, pid).and_then(limited);
+    let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(root));
+    let mut areas = Areas::of(root, pid, threads, stack, counts_hugetlb)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
     let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
@@ -169,7 +182,7 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     }
     let sites = sites.into_iter().map(|(site, pages)| SitePages { site, pages });
     measured.sites = sites.collect();
-    if let Some(level) = Cgroup::of(root, pid).and_then(limited) {
+    if let Some(level) = level {
         measured.others = procfs::others(root, &level.file("cgroup.procs"), &[pid]);
         measured.cgroup = Some(charged(&level));
     }

@@ -95,3 +95,33 @@ fn slack_is_named_only_where_there_is_room_for_it() {
     assert_eq!(ledger.bytes("arena_slack"), 6 * MIB);
     assert_eq!(ledger.unexplained, 0);
 }
+
+#[test]
+fn pages_of_some_sorts_are_told_apart_and_change_no_sum() {
+    let mut measured = measured();
+    let before = Ledger::of(&measured, Counts::Resident);
+    assert_eq!(before.apart, []);
+    let anonymous = measured.areas.get_mut(&Area::Anonymous).unwrap();
+    (anonymous.swapped, anonymous.uncounted, anonymous.huge) = (7 * MIB, 16 * MIB, 4 * MIB);
+    (anonymous.shared, anonymous.lazy) = (3 * MIB, 2 * MIB);
+    // Everybody shares libraries.
+    measured.areas.get_mut(&Area::Libraries).unwrap().shared = 6 * MIB;
+    let ledger = Ledger::of(&measured, Counts::Resident);
+    assert_eq!((ledger.total, &ledger.lines), (before.total, &before.lines));
+    let apart: Vec<_> = ledger
+        .apart
+        .iter()
+        .map(|sort| (sort.name, sort.bytes / MIB, sort.is_counted))
+        .collect();
+    assert_eq!(
+        apart,
+        [
+            ("swapped", 7, false),
+            ("hugetlb", 16, false),
+            ("transparent_huge", 4, true),
+            ("shared_pages", 3, true),
+            ("lazily_freed", 2, true)
+        ]
+    );
+    assert_eq!(Ledger::of(&measured, Counts::AddressSpace).apart, []);
+}

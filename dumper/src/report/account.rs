@@ -182,7 +182,7 @@ impl<'a> Account<'a> {
         let shown = self.foremost()?;
         let site = shown.sites.first();
         Some(Headline {
-            peak_bytes: self.peak.as_ref().map_or(shown.total.bytes, |peak| peak.total.bytes),
+            peak_bytes: self.peak.as_ref().unwrap_or(shown).ranked(),
             culprit: site.map(|site| site.caller.as_ref().unwrap_or(&site.place).clone()),
             share: site.map_or(0.0, |site| Share::of(site.by(shown.rank), shown.ranked()).fraction()),
         })
@@ -299,6 +299,11 @@ impl<'a> Shown<'a> {
             Rank::Requested => self.total.bytes,
             Rank::Resident => self.resident.unwrap_or(self.total.bytes),
         }
+    }
+
+    /// What it held, in words: first what its call sites are ranked by.
+    pub(super) fn held(&self) -> String {
+        words::held(self.total, self.resident.filter(|_| self.rank == Rank::Resident))
     }
 
     /// What its files are called.

@@ -73,18 +73,24 @@ pub fn export(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Res
             let lines = summary::lines(&account()?);
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))
         }
+        // It has both numbers of each callstack.
         Format::Pprof => moment(subject, |shown, tree| pprof::write(out, run, shown, &tree)),
-        Format::Speedscope => moment(subject, |shown, tree| speedscope::write(out, run, shown, &tree)),
-        Format::Folded => moment(subject, |_, tree| folded::write(out, &tree)),
-        Format::Csv => moment(subject, |shown, tree| {
+        Format::Speedscope => ranked(subject, |shown, tree| speedscope::write(out, run, shown, &tree)),
+        Format::Folded => ranked(subject, |_, tree| folded::write(out, &tree)),
+        Format::Csv => ranked(subject, |shown, tree| {
             table::write(out, shown, &tree, run.directory.to_str().unwrap_or(""))
         }),
-        Format::Svg | Format::SvgReversed => moment(subject, |shown, tree| {
+        Format::Svg | Format::SvgReversed => ranked(subject, |shown, tree| {
             let mut sources = Sources::of(run, processes);
             let is_reversed = format == Format::SvgReversed;
             pictures::one(out, run, shown, &tree.condensed(), &mut sources, is_reversed)
         }),
     }
+}
+
+/// As [`moment`], by what its pictures are drawn of.
+fn ranked(subject: &Subject, write: impl FnOnce(&Shown, CallTree) -> io::Result<()>) -> io::Result<()> {
+    moment(subject, |shown, tree| write(shown, tree.ranked_by(shown.rank)))
 }
 
 /// Hands out the moment that matters most.

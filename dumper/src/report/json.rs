@@ -9,7 +9,7 @@ use super::choice;
 use crate::allocator::Allocator;
 use crate::call_tree::Moment;
 use crate::damage::Damage;
-use crate::ledger::{Counts, Line};
+use crate::ledger::{Apart, Counts, Line};
 use crate::outcome::{Limit, Outcome};
 use crate::process::Process;
 use crate::recording::State;
@@ -231,6 +231,7 @@ struct LedgerPart<'a> {
     counts: Counts,
     total_bytes: Option<u64>,
     lines: &'a [Line],
+    apart: &'a [Apart],
     allocators: &'a [Allocator],
     unexplained_bytes: i64,
     explained: Option<f64>,
@@ -260,6 +261,7 @@ impl<'a> LedgerPart<'a> {
             counts: ledger.counts,
             total_bytes: ledger.total,
             lines: &ledger.lines,
+            apart: &ledger.apart,
             allocators: &ledger.allocators,
             unexplained_bytes: ledger.unexplained,
             explained: ledger.explained(),

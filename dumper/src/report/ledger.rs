@@ -54,8 +54,21 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         };
         sentences.push(format!("{share} of that is {}{hint}.", line.what));
     }
+    sentences.extend(apart(ledger, false));
     sentences.extend(ledger.allocators.iter().map(Allocator::sentence));
     sentences
+}
+
+/// `Beside that: 16.0 MiB in swap.`, or `Of that: …` for what the total has: what is not small of either.
+pub(super) fn apart(ledger: &Ledger, is_counted: bool) -> Option<String> {
+    let least = ledger.total? / SMALL;
+    let sorts = ledger.apart.iter();
+    let sorts = sorts.filter(|sort| sort.is_counted == is_counted && sort.bytes > least);
+    let named: Vec<_> = sorts
+        .map(|sort| format!("{} {}", Bytes(sort.bytes), sort.what))
+        .collect();
+    let begin = if is_counted { "Of that" } else { "Beside that" };
+    (!named.is_empty()).then(|| format!("{begin}: {}.", named.join(", ")))
 }
 
 /// How old the measurement is.

@@ -42,9 +42,10 @@ pub fn near_limit(run: &Run, processes: &[Process]) -> Vec<String> {
             let rank = Rank::of(run, Moment::Live, recording.measured(Moment::Live));
             let tree = CallTree::of(&recording, Moment::Live);
             let total = tree.total();
+            let there = tree.resident().filter(|_| rank == Rank::Resident);
             let tree = tree.ranked_by(rank);
             let ranked = tree.total().bytes;
-            let holds = format!("{who} holds {}, most of it at", words::with_error(total));
+            let holds = format!("{who} holds {}, most of it at", words::held(total, there));
             lines.extend(verdict::wrapped(&holds, "  "));
             for hot in tree.hottest(LISTED) {
                 lines.extend(site_lines(&CallSite::of(&hot, directory), rank, ranked));

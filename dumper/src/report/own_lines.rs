@@ -55,10 +55,10 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<String> {
         return Vec::new();
     };
     let moment = words::moment(shown.moment, account.run);
-    let total = shown.total.bytes;
+    let total = shown.ranked();
     let mut table = vec![format!(
         "{moment} {} were in use; of your own files, with what libraries held for each line:",
-        Bytes(total)
+        shown.held()
     )];
     let mut files = by_file(shown);
     let more = files.len().saturating_sub(FILES);

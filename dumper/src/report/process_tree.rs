@@ -1,4 +1,4 @@
-//! One flame graph of all processes: each is a frame at the root, with what it held itself on it.
+//! One flame graph of all processes: each is a frame at the root, with what it held itself on it, by what ranks it.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use super::{choice, folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::process::Process;
+use crate::rank::Rank;
 use crate::recording::{Joined, State};
 use crate::save::save;
 use crate::units::Bytes;
@@ -34,11 +35,14 @@ pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<
         let held = rest.iter().map(held).fold(0, u64::saturating_add);
         joined.hold(&format!("{} smaller processes", rest.len()), held);
     }
+    let mut is_by_resident = false;
     for (process, moment) in drawn {
         // What cannot be read has been said already.
         let Ok((recording, _)) = process.read() else { continue };
         let mut one = Joined::new();
-        one.add(None, &CallTree::of(&recording, *moment).condensed());
+        let rank = Rank::of(account.run, *moment, recording.measured(*moment));
+        is_by_resident |= rank == Rank::Resident;
+        one.add(None, &CallTree::of(&recording, *moment).ranked_by(rank).condensed());
         drop(recording);
         one.shrink(NODES);
         let one = one.finish();
@@ -49,13 +53,15 @@ pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<
     save(pictures.folder, &format!("{STEM}.prof"), |out| {
         folded::write(out, &tree)
     })?;
+    let total = match is_by_resident {
+        true => {
+            let asked = shown.processes.iter().map(held).fold(0, u64::saturating_add);
+            format!("{} resident, of {} asked for", Bytes(tree.total().bytes), Bytes(asked))
+        }
+        false => words::with_error(tree.total()),
+    };
     let caption = Caption {
-        title: format!(
-            "Memory of {} processes, {}: {}",
-            shown.processes.len(),
-            shown.when,
-            words::with_error(tree.total())
-        ),
+        title: format!("Memory of {} processes, {}: {total}", shown.processes.len(), shown.when),
         subtitle: shown.note.into_owned(),
     };
     let mut names = Names::new(&tree, &mut pictures.sources, account.directory);

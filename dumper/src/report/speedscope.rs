@@ -9,6 +9,7 @@ use super::account::Shown;
 use super::stacks::{REST, Selection};
 use super::words;
 use crate::call_tree::{CallTree, Node};
+use crate::rank::Rank;
 use crate::run::Run;
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
@@ -26,7 +27,8 @@ struct Frame<'a> {
 
 /// Writes the file. Only the frames' names and the weights are in memory beside the tree.
 pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTree) -> io::Result<()> {
-    let title = format!("{} ({})", words::moment(shown.moment, run), shown.process.name());
+    let what = if shown.rank == Rank::Resident { ", resident" } else { "" };
+    let title = format!("{}{what} ({})", words::moment(shown.moment, run), shown.process.name());
     write!(out, "{{\"$schema\":\"{SCHEMA}\",\"exporter\":\"fil-profile ")?;
     write!(out, "{}\",\"name\":", env!("CARGO_PKG_VERSION"))?;
     text(out, &title)?;

@@ -102,26 +102,15 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
     if !is_judged {
         lines.extend(sentence(&words::aftermath(account.run)));
     }
-    let held = words::with_error(shown.total);
+    let held = shown.held();
     let holder = match (shown.moment, account.processes.len()) {
         (Moment::Live, 2..) => format!(" in {}", shown.process.who()),
         _ => String::new(),
     };
-    let there = in_memory(shown);
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.extend(sentence(&format!(
-        "In use at that moment: {held}{there}{holder}{colon}"
-    )));
+    lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
     let sites = shown.sites.iter().take(LISTED);
     lines.extend(sites.flat_map(|site| site_lines(site, shown.rank, shown.ranked())));
-}
-
-/// What of it was there, where that is what counts.
-fn in_memory(shown: &Shown) -> String {
-    match (shown.rank, shown.resident) {
-        (Rank::Resident, Some(resident)) => format!(", {} of it in memory", Bytes(resident)),
-        _ => String::new(),
-    }
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -156,11 +145,7 @@ fn went_well(account: &Account, shown: &Shown) -> String {
         Occasion::Ended => "",
         _ => " so far",
     };
-    let mut peak = format!(
-        "Peak memory{so_far}: {}{}",
-        words::with_error(shown.total),
-        in_memory(shown)
-    );
+    let mut peak = format!("Peak memory{so_far}: {}", shown.held());
     if let Some(site) = shown.sites.first() {
         let share = Share::of(site.by(shown.rank), shown.ranked());
         peak = format!("{peak}, of which {share} at {}", place(site));

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::account::Shown;
 use crate::call_tree::CallTree;
 
-const TITLES: [&str; 10] = [
+const TITLES: [&str; 11] = [
     "process",
     "file",
     "line",
@@ -16,6 +16,7 @@ const TITLES: [&str; 10] = [
     "caller",
     "growth_bytes",
     "growth_error_bytes",
+    "resident_bytes",
 ];
 
 /// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held the most
@@ -42,6 +43,7 @@ pub(super) fn write(out: &mut dyn Write, shown: &Shown, tree: &CallTree, directo
             &caller.unwrap_or_default(),
             &growth.map(|growth| growth.bytes.to_string()).unwrap_or_default(),
             &growth.map(|growth| growth.error().to_string()).unwrap_or_default(),
+            &site.resident.map(|bytes| bytes.to_string()).unwrap_or_default(),
         ])?;
     }
     table.flush()

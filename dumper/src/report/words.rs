@@ -41,6 +41,19 @@ pub(super) fn with_error(held: Tally) -> String {
     }
 }
 
+/// As [`with_error`]; where what is `there` ranks, that first: `162.0 MiB ± 4.0 MiB (in memory, of 1.2 GiB asked for)`.
+pub(super) fn held(total: Tally, there: Option<u64>) -> String {
+    let Some(there) = there else {
+        return with_error(total);
+    };
+    let shown = with_error(Tally { bytes: there, ..total });
+    let (there, asked) = (Bytes(there).to_string(), Bytes(total.bytes).to_string());
+    match there == asked {
+        true => shown,
+        false => format!("{shown} (in memory, of {asked} asked for)"),
+    }
+}
+
 /// `malloc of 1.2 GiB`.
 fn request(failure: &Failure) -> String {
     asked(failure.function.map(|function| function.name()), failure.request_bytes)

@@ -16,6 +16,7 @@ mod moments;
 mod page;
 mod pictures;
 mod protobuf;
+mod resident;
 mod stacks;
 mod tables;
 mod verdicts;

@@ -83,6 +83,23 @@ fn mounts(root: &Path, version: Version) -> Vec<Mount> {
     mounts
 }
 
+/// Whether version 2 is mounted with the option by which it counts pages of hugetlbfs.
+pub(super) fn counts_hugetlb(root: &Path) -> bool {
+    let Ok(file) = File::open(root.join("proc/self/mountinfo")) else {
+        return false;
+    };
+    let lines = BufReader::with_capacity(LINE_BUFFER, file).split(b'\n');
+    let mut lines = lines.map_while(Result::ok);
+    lines.any(|line| {
+        let mut options = line
+            .rsplit(|byte| *byte == b' ')
+            .next()
+            .unwrap_or_default()
+            .split(|byte| *byte == b',');
+        parse(&line, Version::V2).is_some() && options.any(|option| option == b"memory_hugetlb_accounting")
+    })
+}
+
 /// A line of mountinfo (man 5 proc): `id parent major:minor root point options [optional]… - type source options`.
 fn parse(line: &[u8], version: Version) -> Option<(PathBuf, PathBuf)> {
     let fields: Vec<_> = line.split(|byte| *byte == b' ').collect();

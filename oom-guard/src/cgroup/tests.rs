@@ -151,6 +151,18 @@ fn a_container_shows_its_own_cgroup_as_the_root() {
 }
 
 #[test]
+fn pages_of_hugetlbfs_count_in_version_2_if_it_is_mounted_so() {
+    let counts = |mounts: &[&str], membership: &str, folder: &str| {
+        let machine = Machine::new(membership, mounts).with(folder, "100\n");
+        machine.cgroup().unwrap().leaf().counts_hugetlb(machine.0.path())
+    };
+    let accounted = format!("{V2},memory_hugetlb_accounting");
+    assert!(!counts(&[V2], "0::/\n", "sys/fs/cgroup"));
+    assert!(counts(&[&accounted], "0::/\n", "sys/fs/cgroup"));
+    assert!(!counts(&[V1, &accounted], "3:memory:/\n", "sys/fs/cgroup/memory"));
+}
+
+#[test]
 fn where_the_path_leads_nowhere_the_root_of_the_mount_counts() {
     for (membership, mount, top) in [
         ("3:memory:/kubepods/pod1/abc\n", V1, "sys/fs/cgroup/memory"),

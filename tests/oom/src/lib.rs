@@ -53,7 +53,9 @@ pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
 pub use svg::Svg;
 pub use truth::Held;
-pub use venv::{allocators_python, joblib_python, memray_python, numpy_python, package_python, torch_python, wheel};
+pub use venv::{
+    allocators_python, gunicorn_python, joblib_python, memray_python, numpy_python, package_python, torch_python, wheel,
+};
 pub use victim::{Place, place, victim};
 
 /// Bytes of a mebibyte.

@@ -11,18 +11,22 @@ use tempfile::TempDir;
 use crate::{announce, built};
 
 /// In the order in which they need each other.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 11] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_modern_dev",
     "virtio_pci_legacy_dev",
     "virtio_pci",
+    "virtio_blk",
     "9pnet",
     "9pnet_virtio",
     "netfs",
     "fscache",
     "9p",
 ];
+
+/// Bytes of the guest's disk.
+const DISK: u64 = 256 << 20;
 
 /// What a boot has left behind: the files of `/mnt/out`.
 #[derive(Debug)]
@@ -31,8 +35,8 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// Boots, runs a shell script as root with this machine's files around it, an empty `/mnt` and in it a writable `out`, here the files of a boot, and
-    /// powers off. None, and a word on it, where that cannot be done.
+    /// Boots, runs a shell script as root with this machine's files around it, an empty `/mnt` and in it a writable `out`, here the files of a boot,
+    /// and an empty disk `/dev/vda`, and powers off. None, and a word on it, where that cannot be done.
     #[track_caller]
     pub fn run(script: &str) -> Option<Boot> {
         let kernel = match missing().map_or_else(kernel, Err) {
@@ -109,6 +113,11 @@ impl Boot {
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(place.join("initrd"));
+        let disk = place.join("disk");
+        let made = File::create(&disk).and_then(|file| file.set_len(DISK));
+        made.expect("the temporary folder is writable");
+        let disk = format!("file={},format=raw,if=virtio", disk.display());
+        qemu.args(["-drive", &disk]);
         qemu.args(["-virtfs", &share(Path::new("/"), "host", "readonly=on,multidevs=remap")]);
         qemu.args(["-virtfs", &share(&place.join("out"), "out", "multidevs=remap")]);
         let also = console.try_clone().expect("a file can be shared");

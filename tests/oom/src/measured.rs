@@ -97,6 +97,13 @@ impl Report {
         found.filter_map(|line| line["bytes"].as_u64()).sum()
     }
 
+    /// Pages of one sort in bytes, in whichever line they are; 0 where there are none.
+    pub fn apart(&self, name: &str) -> u64 {
+        let sorts = self.at("/ledger/apart").as_array().into_iter().flatten();
+        let found = sorts.filter(|sort| sort["name"] == name);
+        found.filter_map(|sort| sort["bytes"].as_u64()).sum()
+    }
+
     /// The ledger as lines of a table.
     pub fn ledger_table(&self) -> String {
         let mib = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0) / 1_048_576.0;

@@ -28,6 +28,7 @@ pub fn allocators_python() -> &'static Python {
         "polars",
         "numba",
         "numexpr",
+        "rocksdict",
         "pandas",
         "scikit-learn",
         "cffi",
@@ -39,6 +40,7 @@ pub fn allocators_python() -> &'static Python {
         "polars",
         "numba",
         "numexpr",
+        "rocksdict",
         "pandas",
         "sklearn",
         "cffi",
@@ -65,6 +67,12 @@ pub fn protobuf_python() -> &'static Python {
 pub fn joblib_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();
     READY.get_or_init(|| with(Python::any(), "joblib", &["joblib"], &["joblib"]))
+}
+
+/// One that has gunicorn, which forks its workers.
+pub fn gunicorn_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with(Python::any(), "gunicorn", &["gunicorn"], &["gunicorn"]))
 }
 
 /// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below

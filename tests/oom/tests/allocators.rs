@@ -55,7 +55,9 @@ const HEAD: &str = "| what | held, MiB | asked for at its line | off | resident 
 #[test]
 fn packages_with_allocators_and_threads_of_their_own() {
     if std::env::var_os("OOM_TESTS_LONG").is_none() {
-        announce("PyArrow, Polars, numba and numexpr are not tried: that installs them, and needs OOM_TESTS_LONG=1");
+        announce(
+            "PyArrow, Polars, numba, numexpr and RocksDB are not tried: that installs them, and needs OOM_TESTS_LONG=1",
+        );
         return;
     }
     announce(HEAD);
@@ -79,7 +81,7 @@ fn packages_with_allocators_and_threads_of_their_own() {
             seen.explained(),
         ));
     }
-    for way in ["polars", "numba", "numexpr"] {
+    for way in ["polars", "numba", "numexpr", "rocksdb"] {
         let (seen, marker, held) = look(python, way, &[]);
         off.push((way, "", row(way, &seen, &marker, held), seen.explained()));
         if way == "polars" {

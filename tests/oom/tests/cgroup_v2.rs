@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oom::{Boot, Folded, MIB, Python, Report, Svg, assert_close, fil_profile, place, victim};
+use oom::{Boot, Folded, MIB, Place, Python, Report, Svg, assert_close, c_program, fil_profile, place, victim};
 
 const LIMIT: u64 = 150 * MIB;
 
@@ -102,6 +102,35 @@ ls "$(readlink /mnt/out/cut/latest/recordings)" > /mnt/out/cut.away
 "$fil" --no-browser report /mnt/out/cut > /mnt/out/cut.report 2>&1
 ls /mnt/out/cut/latest/ > /mnt/out/cut.home
 
+# look NAME CGROUP WORDS…: runs the job, takes a snapshot when it has said something, and lets it go on.
+look() {
+    (
+        until [ -s "/mnt/out/$1.stdout" ] && [ -e "/mnt/$1/latest" ]; do sleep 0.1; done
+        "$fil" -o "/mnt/$1" snapshot "/mnt/$1/latest" > "/mnt/out/$1.snapshot" 2>&1
+        touch /mnt/go-on
+    ) &
+    looking=$!
+    rm -f /mnt/go-on
+    run "$@"
+    wait $looking
+}
+
+# Huge pages, which the limit does not count.
+echo 8 > /proc/sys/vm/nr_hugepages
+cgroup huge memory.max=$limit
+look huge huge $kinds huge
+echo 0 > /proc/sys/vm/nr_hugepages
+
+# More than fits, with a disk to swap to.
+mkswap /dev/vda > /dev/null && swapon /dev/vda
+cgroup swapped memory.max=41943040
+look swapped swapped $python -c 'import os, time
+kept = bytearray(40 << 20)
+print("holding", flush=True)
+while not os.path.exists("/mnt/go-on"):
+    time.sleep(0.01)'
+swapoff /dev/vda
+
 # The machine itself: little is left of it.
 mount -o remount,size=90% /mnt
 dd if=/dev/zero of=/mnt/filler bs=1M count=650 2>/dev/null
@@ -147,6 +176,15 @@ impl Check<'_> {
 
     fn report(&self) -> Report {
         Report::load(&self.run().join("report.json"))
+    }
+
+    /// The report of a snapshot that was taken.
+    fn snapshot(&self) -> Report {
+        let folders = std::fs::read_dir(self.run()).expect("it is there").flatten();
+        let mut folders = folders.map(|entry| entry.path());
+        let snapshot = folders.find(|path| path.to_string_lossy().contains("snapshot-"));
+        let snapshot = snapshot.unwrap_or_else(|| panic!("no snapshot: {self}"));
+        Report::load(&snapshot.join("report.json"))
     }
 
     fn is_not_an_oom(&self) {
@@ -199,8 +237,9 @@ fn kills_throttling_and_pressure_are_told_apart() {
         .display()
         .to_string();
     let names = format!(
-        "fil={} python={python} victims={victims} limit={LIMIT}\n",
-        fil_profile().display()
+        "fil={} kinds={} python={python} victims={victims} limit={LIMIT}\n",
+        fil_profile().display(),
+        c_program("kinds_of_memory.c").display()
     );
     let Some(boot) = Boot::run(&(names + OFFERS + CHECKS)) else {
         return;
@@ -309,6 +348,32 @@ fn kills_throttling_and_pressure_are_told_apart() {
     );
     let home = boot.text("cut.home");
     assert!(home.contains("profile.fil") && home.contains("index.html"), "{home}");
+
+    // What no limit counts, and what is not in memory, are beside the ledger.
+    let huge = check("huge");
+    let report = huge.snapshot();
+    assert_eq!(report.apart("hugetlb"), 16 * MIB, "{huge}{report}");
+    assert_eq!(report.ledger("mappings"), 0, "{huge}{report}");
+    assert!(report.number("/ledger/total_bytes") < Some(16 * MIB), "{huge}{report}");
+    let swapped = check("swapped");
+    swapped.is_not_an_oom();
+    let report = swapped.snapshot();
+    // Of 40 MiB and an interpreter, no more than 40 MiB are in memory.
+    let (in_swap, total) = (report.apart("swapped"), report.number("/ledger/total_bytes"));
+    assert!((2 * MIB..30 * MIB).contains(&in_swap), "{swapped}{report}");
+    assert!(total.is_some_and(|total| total <= 41 * MIB), "{swapped}{report}");
+    let here = Place {
+        file: "<string>".to_owned(),
+        line: 2,
+    };
+    let (asked, there) = (report.held_at(&here).0, report.resident_at(&here));
+    assert_eq!(asked / MIB, 40, "{swapped}{report}");
+    assert!(there + MIB < asked, "{swapped}{report}");
+    assert!(
+        boot.text("swapped.snapshot").contains(" in swap"),
+        "{}",
+        boot.text("swapped.snapshot")
+    );
 
     // Without a limit on a cgroup, the machine's memory is one.
     let machine = check("machine");

@@ -1,6 +1,9 @@
 //! "Every process of the job is recorded, however it was started."
 
-use oom::{Folded, Job, MIB, Outcome, Python, Report, Svg, announce, assert_close, joblib_python, place, torch_python};
+use oom::{
+    Folded, Job, MIB, Outcome, Python, Report, Svg, announce, assert_close, gunicorn_python, joblib_python, place,
+    torch_python,
+};
 
 const HELD: u64 = 48 * MIB;
 
@@ -73,6 +76,11 @@ fn workers_that_a_signal_ends() {
 #[test]
 fn workers_of_joblib() {
     is_followed(joblib_python(), "joblib");
+}
+
+#[test]
+fn workers_of_gunicorn() {
+    is_followed(gunicorn_python(), "gunicorn");
 }
 
 #[test]

@@ -86,12 +86,14 @@ fn what_is_asked_for_and_what_is_there_are_both_known_of_every_kind_of_memory() 
         }
         if *case == "lazily_freed" {
             assert!(seen.area("anonymous", "lazy") >= 39 * MIB, "{seen:#?}");
+            assert!(seen.report.apart("lazily_freed") >= 39 * MIB, "{seen:#?}");
         }
         if *case == "thp"
             && std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
                 .is_ok_and(|text| !text.contains("[never]"))
         {
             assert!(seen.huge() >= 60 * MIB, "{seen:#?}");
+            assert!(seen.report.apart("transparent_huge") >= 60 * MIB, "{seen:#?}");
         }
     }
 }

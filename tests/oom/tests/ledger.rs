@@ -1,7 +1,9 @@
 //! "The ledger says what the limit counts, and at least 95 % of it has a name; where no line of code is to blame, it says what is."
 
 use nix::sys::signal::Signal;
-use oom::{Cgroup, Job, MIB, Python, Report, allocators_python, announce, assert_close, place, torch_python};
+use oom::{
+    Cgroup, HugePages, Job, MIB, Python, Report, allocators_python, announce, assert_close, place, torch_python,
+};
 
 /// At least so much of what the limit counts has a name.
 const EXPLAINED: f64 = 0.95;
@@ -26,6 +28,30 @@ fn what_lies_free_between_small_objects_is_named() {
 }
 
 #[test]
+fn a_job_that_is_killed_while_it_is_fragmented_is_told_so() {
+    let Some(cgroup) = Cgroup::limited(500 * MIB) else {
+        return;
+    };
+    let job = Job::python(Python::any(), "fragmented.py").arg("python").arg("grow");
+    let outcome = job.within(&cgroup).run();
+    assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32), "{outcome}");
+    let report = Report::of(&outcome);
+    announce(&format!("killed when fragmented:\n{}", report.ledger_table()));
+    // Five million times 32 bytes, and of each of the five million objects of 24 bytes that are left the 8 that they are rounded up by.
+    let free = report.ledger("arena_slack");
+    assert_close(free, 5_000_000 * (32 + 8), 5.0, &report);
+    assert!(report.explained() >= EXPLAINED, "{outcome}{report}");
+    let told = outcome.our_lines().join(" ");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("% of that is free in the arenas of Python's small objects. It is no object's, but between objects that are."),
+        "{outcome}"
+    );
+    let page = std::fs::read_to_string(outcome.file("index.html")).expect("it is UTF-8");
+    assert!(page.contains("free in the arenas of Python"), "{page}");
+}
+
+#[test]
 fn a_job_killed_in_a_cgroup_has_a_ledger_of_the_cgroup() {
     let Some(cgroup) = Cgroup::limited(300 * MIB) else {
         return;
@@ -44,6 +70,65 @@ fn a_job_killed_in_a_cgroup_has_a_ledger_of_the_cgroup() {
     let told = outcome.our_lines().join(" ");
     let told: Vec<_> = told.split_whitespace().collect();
     assert!(told.join(" ").contains("% explained (measured"), "{outcome}");
+}
+
+#[test]
+fn page_cache_that_a_job_has_filled_is_no_line_s_and_told_apart() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    let code = "import os, time\nkept = bytearray(30 << 20)\nwith open('large', 'wb') as file:\n    \
+                for _ in range(100): file.write(bytes(1 << 20))\nprint('holding', flush=True)\n\
+                while not os.path.exists('go-on'): time.sleep(0.01)";
+    let mut running = Job::code(Python::any(), code).within(&cgroup).start();
+    running.wait_for_stdout("holding");
+    let seen = running.snapshot();
+    let stat = std::fs::read_to_string(cgroup.folder().join("memory.stat")).expect("every cgroup has it");
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let report = &seen.report;
+    announce(&format!("100 MiB written to a file:\n{}", report.ledger_table()));
+    // The kernel may have taken some of it back, and says how much is left.
+    let cache = stat.lines().find_map(|line| line.strip_prefix("total_cache "));
+    let cache: u64 = cache.and_then(|bytes| bytes.parse().ok()).expect("a number");
+    assert!(cache >= 50 * MIB, "{stat}");
+    // Who was charged for what is mapped of libraries nobody says: it counts for them as long as there is cache to be it.
+    let mapped = ["libraries", "files", "own"].map(|line| report.ledger(line));
+    let apart = report.ledger("page_cache");
+    let least = cache - mapped.iter().sum::<u64>() - MIB;
+    assert!((least..=cache + MIB).contains(&apart), "{apart} of {cache}: {report}");
+    assert!(report.number("/moment/bytes") < Some(50 * MIB), "{report}");
+    assert!(seen.explained() >= EXPLAINED, "{seen:#?} {outcome}");
+}
+
+#[test]
+fn huge_pages_that_the_limit_does_not_count_are_beside_its_ledger() {
+    let Some(cgroup) = Cgroup::limited(300 * MIB) else {
+        return;
+    };
+    let _set_aside = match HugePages::set_aside(8) {
+        Ok(pages) => pages,
+        Err(why) => return announce(&format!("left out: huge pages in a cgroup, for {why}")),
+    };
+    let mut running = Job::c("kinds_of_memory.c").arg("huge").within(&cgroup).start();
+    running.wait_for_stdout("}");
+    running.wait_for_file("fil-result/latest");
+    let seen = running.snapshot();
+    let used = cgroup.number("memory.usage_in_bytes");
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    let report = &seen.report;
+    announce(&format!("16 MiB in huge pages:\n{}", report.ledger_table()));
+    assert_eq!(report.apart("hugetlb"), 16 * MIB, "{seen:#?} {outcome}");
+    assert_eq!(report.ledger("mappings"), 0, "{seen:#?} {outcome}");
+    assert!(
+        report.number("/ledger/total_bytes") <= Some(used + 4 * MIB),
+        "{used} {seen:#?}"
+    );
+    // Of so little, what the kernel charges ahead is a large part.
+    let unexplained = report.at("/ledger/unexplained_bytes").as_i64().expect("a number");
+    assert!(unexplained.unsigned_abs() <= MIB, "{seen:#?} {outcome}");
 }
 
 #[test]

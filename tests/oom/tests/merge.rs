@@ -145,6 +145,29 @@ fn runs_that_ran_out_at_different_places_are_told_apart() {
     assert!(said.contains("Not all while the same callstack"), "{said}");
 }
 
+/// Kubernetes gives each pod of an indexed Job its index.
+#[test]
+fn pods_of_an_indexed_job_are_told_by_their_index() {
+    let python = Python::any();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let runs = folder.path().join("runs");
+    fs::create_dir(&runs).expect("the folder is writable");
+    for index in ["0", "1", "2"] {
+        let job = match index {
+            "1" => Job::python(python, "steady_arrays.py").limit_address_space(300 * MIB),
+            _ => Job::code(python, "kept = bytearray(20 << 20)"),
+        };
+        let outcome = job.env("JOB_COMPLETION_INDEX", index).run();
+        fs::rename(outcome.run_folder(), runs.join(index)).expect("both are temporary folders");
+    }
+    let (merged, said) = merge(&runs, folder.path());
+    let report = Report::load(&merged.join("merged.json"));
+    let names = [0, 1, 2].map(|run: usize| report.text(&format!("/runs/{run}/name")).to_owned());
+    assert_eq!(names, ["index 0", "index 1", "index 2"], "{said}");
+    assert_eq!(report.at("/ran_out"), &json!(["index 1"]), "{said}");
+    assert!(said.contains("1 of 3 tasks ran out of memory: index 1."), "{said}");
+}
+
 #[test]
 fn a_folder_without_a_run_is_an_error() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

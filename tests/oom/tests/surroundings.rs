@@ -4,7 +4,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oom::{Job, MIB, Outcome, Python, assert_close, c_library, place, victim};
+use oom::{Job, MIB, Outcome, Python, Report, assert_close, c_library, place, victim};
 
 fn reaches_its_end(outcome: &Outcome) {
     assert_eq!(outcome.status, Some(0), "{outcome}");
@@ -149,6 +149,11 @@ fn a_hundred_short_processes() {
     let outcome = Job::code(Python::any(), code).run();
     reaches_its_end(&outcome);
     outcome.peak();
+    // They never hold as much as makes a recording.
+    let report = Report::of(&outcome);
+    let processes = report.at("/processes").as_array().expect("a list");
+    assert_eq!(processes.len(), 1, "{report}");
+    assert_eq!(report.number("/unrecorded/folded/processes"), Some(0), "{report}");
 }
 
 #[test]

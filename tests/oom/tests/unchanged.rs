@@ -22,6 +22,17 @@ fn a_job_finds_everything_as_without_us() {
     });
 }
 
+/// Pools of threads are as large as they are alone.
+#[test]
+fn a_library_starts_as_many_threads_as_without_us() {
+    let code = "import numpy, os\none = numpy.ones((500, 500))\none @ one\nprint(len(os.listdir('/proc/self/task')))";
+    let job = Job::code(oom::numpy_python(), code);
+    let alone = job.clone().unwatched().run();
+    let watched = job.run();
+    assert_eq!(alone.status, Some(0), "{alone}");
+    assert_eq!(watched.text(), alone.text(), "{watched}");
+}
+
 #[test]
 fn debuggers_and_profilers_see_the_same_events() {
     Python::each(|python| {

@@ -63,6 +63,18 @@ def blas():
     return (one, kept), "BLAS", 3 * one.nbytes
 
 
+def rocksdb():
+    from rocksdict import Options, Rdict
+
+    options = Options()
+    options.set_write_buffer_size(256 * MIB)
+    store = Rdict("store", options)
+    value = os.urandom(1000)
+    for key in range(60_000):
+        store[key] = value  # ROCKSDB
+    return store, "ROCKSDB", int(store.property_value("rocksdb.cur-size-all-mem-tables"))
+
+
 def objects():
     kept = [bytes(600) for _ in range(100_000)]  # OBJECTS
     kept.append(bytearray(b"x") * (40 * MIB))

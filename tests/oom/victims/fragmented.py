@@ -1,5 +1,5 @@
 """Ten million small objects, every second of which is freed: the memory stays with the allocator, and no line holds it. With `c`
-the same by malloc."""
+the same by malloc; with `grow` as a second argument other memory grows until the end."""
 import ctypes
 import os
 import sys
@@ -21,5 +21,9 @@ else:
     for index in range(0, COUNT, 2):
         objects[index] = None
 print("holding", flush=True)
+grown = []
+while sys.argv[2:] == ["grow"]:
+    grown.append(bytearray(1 << 20))
+    time.sleep(0.01)
 while not os.path.exists("go-on"):
     time.sleep(0.01)

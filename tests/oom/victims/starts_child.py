@@ -84,6 +84,29 @@ def joblib():
     return list(Parallel(n_jobs=2, backend="loky")([delayed(hold)()] * 1)) == [48]
 
 
+def app(environ, start_response):
+    body = b"%d" % hold()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def gunicorn():
+    """A server that forks its workers, one of which is asked for something."""
+    import socket
+    import time
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    words = ["--workers=2", "--bind=unix:served", "--pythonpath", here, "starts_child:app"]
+    server = subprocess.Popen([sys.executable, "-m", "gunicorn"] + words)
+    client = socket.socket(socket.AF_UNIX)
+    while client.connect_ex("served") != 0:
+        time.sleep(0.01)
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = client.makefile("rb").read()
+    server.terminate()
+    return server.wait() == 0 and answer.endswith(b"48")
+
+
 def dataloader():
     from torch.utils.data import DataLoader, Dataset
 
@@ -111,6 +134,7 @@ WAYS = {
     "vfork": vfork,
     "shells": shells,
     "joblib": joblib,
+    "gunicorn": gunicorn,
     "dataloader": dataloader,
 }
 

@@ -179,7 +179,7 @@ fn marks(account: &Account, timeline: &[Sample]) -> Vec<Mark> {
         if let Some(peak) = &account.peak {
             marks.push(Mark {
                 seconds: since(peak.facts.peak_time_ns),
-                what: format!("peak of process {}: {}", peak.facts.pid, words::with_error(peak.total)),
+                what: format!("peak of process {}: {}", peak.facts.pid, peak.held()),
             });
         }
         let events = account

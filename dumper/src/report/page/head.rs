@@ -95,7 +95,13 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
             (0, error) => format!("± {}", Bytes(error)),
             _ => view.who(),
         };
-        figure(name_of(view.moment), Bytes(view.total.bytes).to_string(), note);
+        let note = match Bytes(view.total.bytes).to_string() {
+            asked if view.is_by_resident && asked != Bytes(view.ranked).to_string() => {
+                format!("in memory, of {asked} asked for {note}").trim_end().to_owned()
+            }
+            _ => note,
+        };
+        figure(name_of(view.moment), Bytes(view.ranked).to_string(), note);
     }
     let judged = account.judged();
     let limit = judged.and_then(|outcome| outcome.limit.as_ref());
@@ -122,7 +128,7 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
             0 | 1 => String::new(),
             _ => peak.process.who(),
         };
-        figure("highest total", Bytes(peak.total.bytes).to_string(), note);
+        figure("highest total", Bytes(peak.ranked()).to_string(), note);
     }
     if let Some(ending) = &account.run.ending {
         figure("ran for", Seconds(ending.seconds).to_string(), String::new());
@@ -160,7 +166,7 @@ pub(super) fn python(account: &Account) -> Option<String> {
 pub(super) fn story(account: &Account) -> Vec<String> {
     let mut story = Vec::new();
     if let Some(shown) = &account.out_of_memory {
-        let held = words::with_error(shown.total);
+        let held = shown.held();
         match (shown.moment, &shown.failed) {
             (Moment::OutOfMemory, Some(failed)) => {
                 story.push(format!(
@@ -192,7 +198,7 @@ pub(super) fn story(account: &Account) -> Vec<String> {
         };
         story.push(format!(
             "No allocation failed. The most memory in use{so_far} was {}.",
-            words::with_error(shown.total)
+            shown.held()
         ));
         story.push(words::ending(account.run));
     } else {

@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     pub(super) whole: u64,
     /// They add up to the whole.
     pub(super) parts: Vec<Part>,
-    /// What is to be said of allocators, and of a sum that is larger than the whole.
+    /// What is to be said of pages of some sorts, of allocators, and of a sum that is larger than the whole.
     pub(super) note: String,
 }
 
@@ -77,7 +77,10 @@ impl Ledger {
                 None => of.to_owned(),
             };
             let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
-            let known = shown.ledger.allocators.iter().map(Allocator::sentence);
+            let apart = [true, false]
+                .into_iter()
+                .filter_map(|is_counted| ledger::apart(&shown.ledger, is_counted));
+            let known = apart.chain(shown.ledger.allocators.iter().map(Allocator::sentence));
             let notes: Vec<String> = known.chain([whole.note]).filter(|note| !note.is_empty()).collect();
             whole.note = notes.join(" ");
             return Some(whole);

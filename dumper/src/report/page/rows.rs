@@ -88,11 +88,12 @@ pub(super) struct OtherRow {
 }
 
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
-    let held = Bytes(view.total.bytes);
+    let there = view.is_by_resident.then_some(view.ranked);
+    let (held, exactly) = (Bytes(view.ranked), words::held(view.total, there));
     ViewPart {
         heading: match account.processes.len() {
-            0 | 1 => format!("{}: {}", view.when, words::with_error(view.total)),
-            _ => format!("{}: {}, {}", view.when, view.who(), words::with_error(view.total)),
+            0 | 1 => format!("{}: {exactly}", view.when),
+            _ => format!("{}: {}, {exactly}", view.when, view.who()),
         },
         label: match account.processes.len() {
             0 | 1 => format!("{}, {held}", view.when),

@@ -108,8 +108,12 @@ impl View {
         sources: &mut Sources,
     ) -> Option<View> {
         let (recording, _) = process.read().ok()?;
-        let tree = CallTree::of(&recording, moment);
+        let rank = Rank::of(run, moment, recording.measured(moment));
+        let tree = CallTree::of(&recording, moment).ranked_by(rank);
         let mut view = View::begin(run, process, &recording.facts, moment, &tree, sources);
+        if rank == Rank::Resident {
+            view.rank_by_resident();
+        }
         view.draw(&tree.condensed(), room, run, sources);
         Some(view)
     }
