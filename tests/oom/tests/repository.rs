@@ -22,7 +22,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/index.rs",
     "preload/src/interpose.rs",
     "preload/src/interpose_maps.rs",
-    "preload/src/live.rs",
+    "preload/src/live/table.rs",
     "preload/src/lock.rs",
     "preload/src/mappings.rs",
     "preload/src/memory_file.rs",
