@@ -16,7 +16,9 @@ MEASURES = {
     "report s": None,
     "report MiB": 30,
 }
-LEFT, TOP, CELL, ROW, GAP = 24, 64, 190, 120, 26
+LEFT, TOP, CELL, ROW, GAP = 24, 64, 190, 140, 26
+# So many points have room for what they are called below them, and for their values above.
+ROOMY = 5
 
 
 def curves(lines):
@@ -29,7 +31,8 @@ def curves(lines):
         elif line.startswith("|") and points is not None and len(cells) == len(columns):
             points.append(dict(zip(columns, cells)))
         else:
-            before = line.strip()
+            # Of a test alone, the test's name stands before what it prints first.
+            before = re.sub(r"^test \S+ \.\.\. ", "", line.strip())
     return {name: sorted(points, key=lambda point: numbers(point["point"])) for name, points in found.items()}
 
 
@@ -56,27 +59,35 @@ def svg(found):
 
 def panel(left, top, points, measure):
     """The points of one curve in even steps; its axis begins at zero."""
-    width, height = CELL - 40, ROW - GAP - 34
+    width, height = CELL - 40, ROW - GAP - 62
     values = [float(point[measure]) for point in points]
     ceiling = MEASURES[measure]
     most = max([1e-9, *values]) * 1.15
 
     def place(number, value):
         step = width / max(1, len(points) - 1)
-        return f"{left + 4 + step * number:.1f},{top + 12 + height * (1 - max(0, value) / most):.1f}"
+        return f"{left + 4 + step * number:.1f},{top + 22 + height * (1 - max(0, value) / most):.1f}"
 
     yield text(left, top + 8, measure, "#555", size=10)
-    bottom = top + 12 + height
+    bottom = top + 22 + height
     yield f'<path d="M{left} {bottom}H{left + width + 8}" stroke="#999" fill="none"/>'
     if ceiling and ceiling < most:
         yield f'<path d="M{left} {place(0, ceiling).split(",")[1]}h{width + 8}" stroke="#c00" stroke-dasharray="4 3" fill="none"/>'
     line = " ".join(place(number, value) for number, value in enumerate(values))
     yield f'<polyline points="{line}" stroke="#0b6e99" stroke-width="1.5" fill="none"/>'
+    roomy = len(points) <= ROOMY
     for number, (point, value) in enumerate(zip(points, values)):
         x, y = place(number, value).split(",")
         yield f'<circle cx="{x}" cy="{y}" r="2.5" fill="#0b6e99"/>'
-        yield text(x, float(y) - 5, f"{value:g}", size=9, anchor="middle" if number else "start")
-        yield text(x, bottom + 11, short(point["point"]), "#555", size=9, anchor="middle" if number else "start")
+        anchor = "middle" if number else "start"
+        if roomy or number % 2 == 0:
+            yield text(x, float(y) - 5, f"{value:g}", size=9, anchor=anchor)
+        if roomy:
+            yield text(x, bottom + 11, short(point["point"]), "#555", size=9, anchor=anchor)
+        else:
+            yield f'<g transform="rotate(-35 {x} {bottom + 8})">'
+            yield text(x, bottom + 8, short(point["point"]), "#555", size=8, anchor="end")
+            yield "</g>"
 
 
 def short(point):
@@ -86,7 +97,7 @@ def short(point):
     def of(number):
         for size, unit in units:
             if number >= size:
-                return f"{number / size:g}{unit}"
+                return f"{number / size:.3g}{unit}"
         return f"{number:g}"
 
     return "×".join(of(number) for number in numbers(point))
