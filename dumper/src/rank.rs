@@ -61,12 +61,16 @@ impl Rank {
     }
 }
 
+/// So many bytes that are not there are worth another order; with fewer, a block that is being filled would do.
+const MANY_UNTOUCHED: u64 = 64 << 20;
+
 /// Whether what was asked for says little of what is there: an allocator's arena that is reserved as a whole, for instance.
 fn is_mostly_untouched(measured: &Measured) -> bool {
     let counted = Kind::ALL.into_iter().filter(|kind| kind.is_counted());
     // What is in swap has been touched.
     let untouched = counted.map(|kind| measured.untouched(kind).saturating_sub(measured.blocks(kind).swapped));
-    untouched.sum::<u64>() > measured.live_bytes / 2
+    let untouched: u64 = untouched.sum();
+    untouched >= MANY_UNTOUCHED && untouched > measured.live_bytes / 2
 }
 
 /// What the limit counts that was hit, or is the smallest.
@@ -90,6 +94,8 @@ fn is_of_cgroup(limit: &Limit) -> bool {
 mod tests {
     use super::*;
     use crate::measured::{Charged, Pages};
+
+    const MIB: u64 = 1 << 20;
 
     fn run(kind: LimitKind, rank: &str) -> Run {
         let limit = Limit {
@@ -122,10 +128,10 @@ mod tests {
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&full)), Rank::Requested);
         assert_eq!(of(LimitKind::AddressSpace, "resident", Some(&full)), Rank::Resident);
         let mut untouched = early.clone();
-        untouched.live_bytes = 100;
+        untouched.live_bytes = 100 * MIB;
         let pages = Pages {
-            bytes: 90,
-            resident: 39,
+            bytes: 103 * MIB,
+            resident: 39 * MIB,
             ..Pages::default()
         };
         untouched.blocks.insert(Kind::Mapping as u32, pages);
@@ -133,12 +139,12 @@ mod tests {
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&untouched)), Rank::Requested);
         let refused = Rank::of(&run(LimitKind::Machine, ""), Moment::OutOfMemory, Some(&untouched));
         assert_eq!(refused, Rank::Requested);
-        let pages = Pages { swapped: 2, ..pages };
+        let pages = Pages { swapped: MIB, ..pages };
         let mut swapped = untouched.clone();
         swapped.blocks.insert(Kind::Mapping as u32, pages);
         assert_eq!(of(LimitKind::Machine, "", Some(&swapped)), Rank::Requested);
         let less = Measured {
-            live_bytes: 102,
+            live_bytes: 128 * MIB,
             ..untouched.clone()
         };
         assert_eq!(of(LimitKind::Machine, "", Some(&less)), Rank::Requested);
