@@ -38,12 +38,13 @@ PACKAGES = [
     ("numba, threads", "numba", {}),
     ("numexpr, threads", "numexpr", {}),
     ("OpenBLAS, threads", "blas", {}),
+    ("RocksDB", "rocksdb", {}),
     ("small objects, jemalloc preloaded", "objects", {"LD_PRELOAD": str(PRELOADED / "libjemalloc.so.2")}),
     ("small objects, tcmalloc preloaded", "objects", {"LD_PRELOAD": str(PRELOADED / "libtcmalloc_minimal.so.4")}),
 ]
 # The program, and the module that it needs.
 PROGRAMS = {"pandas": "pandas", "sklearn": "sklearn", "arrow": "pyarrow", "polars": "polars", "torch": "torch"}
-NAMED = ["filprofiler", "memray", "numpy", "pyarrow", "polars", "numba", "numexpr"]
+NAMED = ["filprofiler", "memray", "numpy", "pyarrow", "polars", "numba", "numexpr", "rocksdict"]
 LEDGER = ["MiB of", "in memory", "call sites", "free in allocators", "libraries, files", "stacks", "fil-profile", "other"]
 LEDGER += ["unexplained", "explained"]
 
