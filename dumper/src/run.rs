@@ -29,6 +29,9 @@ pub struct Run {
     pub host: String,
     /// RFC 3339, local time with its offset.
     pub started: String,
+    /// What the folder of its recordings carries too, where that is not the run folder; see ARCHITECTURE.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The supervisor's process id.
     pub supervisor: u32,
     /// `report` or `exit`.

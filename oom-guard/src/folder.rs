@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
+use crate::doorbell::DOORBELL;
+use crate::library::LIBRARY;
+use crate::lock::LOCK;
+use crate::workplace::RECORDINGS;
+
 /// What makes a folder a run's.
 pub const RUN: &str = "run.json";
 /// The link to the newest run folder.
@@ -58,9 +63,12 @@ impl RunFolder {
         })
     }
 
-    /// Removes the folder of a run that has not come about.
+    /// Removes the folder of a run that has not come about, with the files that were made for it.
     pub fn discard(&self) {
-        let _ = fs::remove_dir_all(&self.path);
+        for name in [RUN, LOCK, DOORBELL, RECORDINGS, LIBRARY] {
+            let _ = fs::remove_file(self.path.join(name));
+        }
+        let _ = fs::remove_dir(&self.path);
     }
 
     /// Leads `latest` here.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-const LIBRARY: &str = "libpreload.so";
+pub const LIBRARY: &str = "libpreload.so";
 
 /// The library beside this executable, or in `../lib/fil-profile` of where it is installed.
 pub fn find() -> Result<PathBuf, String> {

@@ -83,6 +83,7 @@ impl Record {
             directory: std::env::current_dir().unwrap_or_default(),
             host: host.trim().to_owned(),
             started: rfc3339(beginning.now),
+            token: workplace.token.clone(),
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
             rank: settings.rank.map_or(String::new(), |rank| rank.name().to_owned()),
