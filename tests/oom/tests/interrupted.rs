@@ -79,6 +79,7 @@ fn the_report_at_the_end_of_a_run_can_be_interrupted_and_made_later() {
             "left out: a report at the end of a run that is interrupted, for strace says: {first}"
         ));
         running.finish();
+        strace.wait().expect("it is ours");
         return;
     }
     std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
