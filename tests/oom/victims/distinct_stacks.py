@@ -1,5 +1,8 @@
-"""So many distinct callstacks, each holding a block of 100 bytes; then one of them holds so many more, each a new peak."""
+"""So many distinct callstacks, each holding a block of 100 bytes; then one of them holds so many more, each a new peak. Ends when the
+file of the third argument is there, if there is a third."""
+import os
 import sys
+import time
 
 import costs
 
@@ -19,3 +22,6 @@ for number in range(count):
 for number in range(count, count + more):
     kept[number] = level_0(0)
 costs.tell(100 * (count + more))
+sys.stdout.flush()
+while sys.argv[3:] and not os.path.exists(sys.argv[3]):
+    time.sleep(0.01)

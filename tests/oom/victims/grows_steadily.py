@@ -1,6 +1,9 @@
 """Holds 20 MiB from the start, 10 MiB that it replaces again and again, and more the longer it runs: 20 MiB in the end at
-one line, and at another twice as much. With any argument, it says so in phases."""
+one line, and at another twice as much. With any argument, it marks its phases. It prints as JSON when the script began, what the two
+lines have allocated in the end, and how much of that there was when: seconds are those since the process was started."""
 
+import json
+import os
 import sys
 import time
 
@@ -9,14 +12,21 @@ if sys.argv[1:]:
 else:
     mark = str
 
-RUNS = 1.2
 BLOCK = 1000
+STEPS = 100
+
+
+def age():
+    with open("/proc/uptime") as uptime, open("/proc/self/stat") as stat:
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def replace(turn):
     churned[turn * 7919 % len(churned)] = bytes(BLOCK)  # CHURNED
 
 
+began = age()
 mark("load")
 old = [bytes(BLOCK) for _ in range(20 * 1024)]  # OLD
 churned = [None] * (10 * 1024)
@@ -25,13 +35,27 @@ steady, double = [], []
 for turn in range(len(churned)):
     replace(turn)
 mark("grow")
-begin, ran = time.monotonic(), 0.0
-while ran < RUNS:
-    ran = time.monotonic() - begin
-    while len(steady) < 20 * 1024 * ran / RUNS:
+# The earlier moment that growth is counted from is in the second half of the time that the process has run, so well after what was above.
+runs = max(1.2, 8 * age())
+seen = []
+last, ran = time.monotonic(), 0.0
+while ran < runs:
+    now = time.monotonic()
+    # However long the process had to wait for a processor, it grows by a step at most.
+    ran += min(now - last, runs / STEPS)
+    last = now
+    if ran >= len(seen) * runs / STEPS:
+        seen.append([age(), len(steady)])
+    while len(steady) < 20 * 1024 * ran / runs:
         steady.append(bytes(BLOCK))  # STEADY
         double.append(bytes(2 * BLOCK))  # DOUBLE
     for _ in range(100):
         turn += 1
         replace(turn)
-print(len(old), len(churned), len(steady))
+
+
+def held(blocks):
+    return sum(map(sys.getsizeof, blocks)) + sys.getsizeof(blocks) - sys.getsizeof([])
+
+
+print(json.dumps({"began": began, "steady": held(steady), "double": held(double), "blocks": len(steady), "seen": seen}))
