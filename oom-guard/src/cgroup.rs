@@ -89,6 +89,11 @@ impl Cgroup {
         place::find(root, pid)
     }
 
+    /// The folders of a process's cgroup and its ancestors where another controller's files are; none where there is none.
+    pub fn folders(root: &Path, pid: Pid, controller: &str) -> Vec<PathBuf> {
+        place::folders(root, pid, controller)
+    }
+
     /// The cgroup that the process's memory is charged to.
     pub fn leaf(&self) -> &Level {
         &self.levels[0]

@@ -1,5 +1,5 @@
-//! Resource limits: the job gets the room that we ourselves use in it on top of what the user allowed, and the
-//! supervisor does not let the job's limit bind itself.
+//! Resource limits: the job gets the room that we ourselves use on top of what the user allowed, and the supervisor lets none of
+//! them bind itself as far as the hard limits go.
 
 use dumper::outcome::{self, LimitKind};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
@@ -13,7 +13,10 @@ pub const OVERHEAD_BYTES: u64 = 4 << 20;
 /// Where we cannot be granted room, the stash takes no more than this part of the limit.
 const STASH_SHARE: u64 = 16;
 
-/// A soft and a hard limit in bytes.
+/// The processes that stand beside the job for its whole life: the supervisor and the witness.
+pub const STANDING_PROCESSES: u64 = 2;
+
+/// A soft and a hard limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     soft: rlim_t,
@@ -21,12 +24,12 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The bytes allowed; `None` for no limit.
+    /// What is allowed, bytes in most cases; `None` for no limit.
     pub fn bytes(self) -> Option<u64> {
         (self.soft != RLIM_INFINITY).then_some(self.soft)
     }
 
-    /// The limit for a job in which we use `ours` bytes.
+    /// The limit for a job beside which we use `ours`.
     fn granting(self, ours: u64) -> Self {
         match self.bytes() {
             Some(soft) => Self {
@@ -37,19 +40,25 @@ impl Limit {
         }
     }
 
-    /// Whether the hard limit leaves room for `ours` bytes above the soft one.
+    /// Whether the hard limit leaves room for `ours` above the soft one.
     fn can_grant(self, ours: u64) -> bool {
         self.bytes().is_none_or(|soft| self.hard - soft >= ours)
     }
 }
 
-/// The limits that count memory, as the user has set them.
-#[derive(Clone, Copy, Debug)]
+/// The limits that count what we use too, as the user has set them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `RLIMIT_AS`.
     pub address_space: Limit,
     /// `RLIMIT_DATA`.
     pub data: Limit,
+    /// `RLIMIT_FSIZE`, bytes of a file.
+    pub file_size: Limit,
+    /// `RLIMIT_NOFILE`, open files.
+    pub files: Limit,
+    /// `RLIMIT_NPROC`, processes and threads of the user.
+    pub processes: Limit,
 }
 
 impl Limits {
@@ -62,6 +71,9 @@ impl Limits {
         Self {
             address_space: read(Resource::RLIMIT_AS),
             data: read(Resource::RLIMIT_DATA),
+            file_size: read(Resource::RLIMIT_FSIZE),
+            files: read(Resource::RLIMIT_NOFILE),
+            processes: read(Resource::RLIMIT_NPROC),
         }
     }
 
@@ -74,6 +86,9 @@ impl Limits {
         Self {
             address_space: lift(self.address_space),
             data: lift(self.data),
+            file_size: lift(self.file_size),
+            files: lift(self.files),
+            processes: lift(self.processes),
         }
     }
 
@@ -90,8 +105,17 @@ impl Limits {
         let granted = Self {
             address_space: self.address_space.granting(ours),
             data: self.data.granting(ours),
+            ..self
         };
         (granted, stash)
+    }
+
+    /// With room for the processes that stand beside the job, if the hard limit has it.
+    pub fn with_our_processes(self) -> Option<Self> {
+        let processes = self.processes.granting(STANDING_PROCESSES);
+        self.processes
+            .can_grant(STANDING_PROCESSES)
+            .then_some(Self { processes, ..self })
     }
 
     /// As reports have them, without what is used.
@@ -126,10 +150,36 @@ impl Limits {
         }
     }
 
-    /// Sets them for this process. Safe between fork and exec.
-    pub fn set(self) -> nix::Result<()> {
-        setrlimit(Resource::RLIMIT_AS, self.address_space.soft, self.address_space.hard)?;
-        setrlimit(Resource::RLIMIT_DATA, self.data.soft, self.data.hard)
+    #[cfg(test)]
+    pub fn with_processes(self, soft: rlim_t, hard: rlim_t) -> Self {
+        let processes = Limit { soft, hard };
+        Self { processes, ..self }
+    }
+
+    /// Sets them for this process, each that can be set. Safe between fork and exec.
+    pub fn set(self) {
+        for (resource, limit) in self.all() {
+            let _ = setrlimit(resource, limit.soft, limit.hard);
+        }
+    }
+
+    /// As [`Limits::set`]; one that cannot be set becomes that of `others`. Safe between fork and exec.
+    pub fn set_or(self, others: Self) {
+        for ((resource, limit), (_, other)) in self.all().into_iter().zip(others.all()) {
+            if setrlimit(resource, limit.soft, limit.hard).is_err() {
+                let _ = setrlimit(resource, other.soft, other.hard);
+            }
+        }
+    }
+
+    fn all(self) -> [(Resource, Limit); 5] {
+        [
+            (Resource::RLIMIT_AS, self.address_space),
+            (Resource::RLIMIT_DATA, self.data),
+            (Resource::RLIMIT_FSIZE, self.file_size),
+            (Resource::RLIMIT_NOFILE, self.files),
+            (Resource::RLIMIT_NPROC, self.processes),
+        ]
     }
 }
 
@@ -143,21 +193,24 @@ mod tests {
         hard: RLIM_INFINITY,
     };
 
+    const UNLIMITED: Limits = Limits {
+        address_space: NONE,
+        data: NONE,
+        file_size: NONE,
+        files: NONE,
+        processes: NONE,
+    };
+
     fn address_space(soft: u64, hard: u64) -> Limits {
         Limits {
             address_space: Limit { soft, hard },
-            data: NONE,
+            ..UNLIMITED
         }
     }
 
     #[test]
     fn without_limits_nothing_changes() {
-        let (limits, stash) = Limits {
-            address_space: NONE,
-            data: NONE,
-        }
-        .for_job(STASH);
-        assert_eq!((limits.address_space, limits.data, stash), (NONE, NONE, STASH));
+        assert_eq!(UNLIMITED.for_job(STASH), (UNLIMITED, STASH));
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! The life of a run: resolve, prepare, spawn, supervise, report.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use nix::unistd::Pid;
@@ -19,10 +16,11 @@ use crate::family::Family;
 use crate::folder::RunFolder;
 use crate::glass::Glass;
 use crate::headroom::Bound;
+use crate::inherited::Inherited;
+use crate::launch::{Launch, Unspawned};
 use crate::limits::Limits;
 use crate::lookout::{self, Lookout};
 use crate::measurer::Measurer;
-use crate::process::{self, Inherited};
 use crate::record::{Beginning, Record};
 use crate::reports::{Reports, Wanted};
 use crate::sampling::Sampling;
@@ -34,7 +32,7 @@ use crate::verdict::OOM_STATUS;
 use crate::verdict::observed::Observed;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{identity, library, local_time, lock, orphans};
+use crate::{identity, library, local_time, lock, orphans, process, room};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -49,12 +47,12 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let surroundings = Surroundings::of_this_process(settings.python.clone());
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
     // Where that fails, a report may want for room, which it will say.
-    let _ = start.limits.lifted().set();
+    start.limits.lifted().set();
     orphans::report_those_in(&settings.output);
     match start.prepare().map(Prepared::spawn) {
         Ok(Ok(running)) => Ok(running.wait().report(settings)),
         Ok(Err(Unspawned::NotRun(error))) => Err(Error::Spawn(start.target.name, error)),
-        Ok(Err(Unspawned::NoProcess(error))) => Err(start.become_job(&error.to_string())),
+        Ok(Err(Unspawned::NoRoom(error))) => Err(start.become_job(&error.to_string())),
         Err(why) => Err(start.become_job(&why)),
     }
 }
@@ -74,7 +72,7 @@ pub fn become_python(settings: &Settings, args: Vec<OsString>) -> Error {
         }
         Err(why) => say(format!("cannot load the library: {why}; Python runs all the same")),
     }
-    Error::Spawn(start.target.name, command.exec())
+    Error::Spawn(start.target.name, command.become_it())
 }
 
 /// What a run starts from: what was asked for, and what we were given.
@@ -95,8 +93,8 @@ impl<'a> Start<'a> {
         }
     }
 
-    fn command(&self, limits: Limits) -> Command {
-        process::command(&self.target, self.inherited, limits)
+    fn command(&self, limits: Limits) -> Launch {
+        Launch::new(&self.target, self.inherited, limits, self.limits)
     }
 
     /// The library, if the program can bear it.
@@ -108,7 +106,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    fn preload(&self, command: &mut Command, library: &Path, stash: u64) {
+    fn preload(&self, command: &mut Launch, library: &Path, stash: u64) {
         let users = std::env::var_os("LD_PRELOAD");
         command.env("LD_PRELOAD", library::ld_preload(library, users.as_deref()));
         for (name, value) in self.settings.environment(stash) {
@@ -122,6 +120,7 @@ impl<'a> Start<'a> {
     /// Makes everything that a recorded run needs.
     fn prepare(&self) -> Result<Prepared, String> {
         let library = self.library()?;
+        let room = room::beside_the_job(Path::new(ROOT), self.limits)?;
         let now = local_time::now();
         let evidence = Evidence::before(Path::new(ROOT), Pid::this());
         let label = identity::label(&identity::read(None));
@@ -138,7 +137,7 @@ impl<'a> Start<'a> {
         };
         let workplace = Workplace::choose(&folder);
         let record = Record::new(folder, workplace, &beginning);
-        match self.equip(&record, &library, &bounds) {
+        match self.equip(&record, &library, &bounds, room) {
             Ok((command, events)) => Ok(Prepared {
                 command,
                 events,
@@ -157,7 +156,13 @@ impl<'a> Start<'a> {
     }
 
     /// Fills the run folder, and makes the command that starts the job.
-    fn equip(&self, record: &Record, library: &Path, bounds: &[Bound]) -> Result<(Command, Events), String> {
+    fn equip(
+        &self,
+        record: &Record,
+        library: &Path,
+        bounds: &[Bound],
+        room: Limits,
+    ) -> Result<(Launch, Events), String> {
         let folder = &record.folder.path;
         let workplace = &record.workplace.path;
         // Before there is a run.json: from then on, a run without a holder of its lock has ended.
@@ -169,7 +174,7 @@ impl<'a> Start<'a> {
         let events = Events::new(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
-        let (limits, stash) = self.limits.for_job(self.settings.stash);
+        let (limits, stash) = room.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
         command.env("FIL_PROFILE_RUN", workplace);
@@ -191,13 +196,13 @@ impl<'a> Start<'a> {
             return Error::Unrecorded(why.to_owned());
         }
         say(format!("cannot record: {why}; the job runs all the same"));
-        Error::Spawn(self.target.name.clone(), self.command(self.limits).exec())
+        Error::Spawn(self.target.name.clone(), self.command(self.limits).become_it())
     }
 }
 
 /// A job that is ready to start.
 struct Prepared {
-    command: Command,
+    command: Launch,
     events: Events,
     record: Record,
     evidence: Evidence,
@@ -207,38 +212,29 @@ struct Prepared {
     exits_on_oom: bool,
 }
 
-enum Unspawned {
-    /// The system has no room for another process.
-    NoProcess(io::Error),
-    /// The program cannot be executed.
-    NotRun(io::Error),
-}
-
 impl Prepared {
-    fn spawn(mut self) -> Result<Running, Unspawned> {
+    fn spawn(self) -> Result<Running, Unspawned> {
         let began = Instant::now();
         // No sooner: what the terminal sends from here on is taken to have reached the job too.
-        let spawned = process::hold_signals().map_err(io::Error::from).and_then(|()| {
+        let held = process::hold_signals().map_err(|error| Unspawned::NoRoom(error.into()));
+        let spawned = held.and_then(|()| {
             // Before the job, so that what has reached the job has reached it too.
             let witness = Witness::call();
             Ok((self.command.spawn()?, witness))
         });
         match spawned {
-            Ok((child, witness)) => {
+            Ok((job, witness)) => {
                 self.record.started();
                 Ok(Running {
                     witness,
-                    job: Pid::from_raw(child.id() as i32),
+                    job,
                     began,
                     prepared: self,
                 })
             }
-            Err(error) => {
+            Err(unspawned) => {
                 self.record.discard();
-                Err(match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Unspawned::NoProcess(error),
-                    _ => Unspawned::NotRun(error),
-                })
+                Err(unspawned)
             }
         }
     }

@@ -54,7 +54,7 @@ impl Subject {
     /// What is at `path`, or the newest run in `output`.
     pub fn find(path: Option<PathBuf>, output: &Path) -> Result<Self, Error> {
         // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
-        let _ = Limits::read().lifted().set();
+        Limits::read().lifted().set();
         let path = path.unwrap_or_else(|| output.to_owned());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
         let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));

@@ -59,7 +59,9 @@ impl Surroundings {
     fn on_path(&self, name: &OsStr) -> Option<PathBuf> {
         // What the C library takes where PATH is not set.
         let path = self.path.as_deref().unwrap_or(OsStr::new("/bin:/usr/bin"));
-        which::which_in(name, Some(path), std::env::current_dir().ok()?).ok()
+        // It may have been removed; only the relative folders on PATH need it.
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        which::which_in(name, Some(path), here).ok()
     }
 
     /// The interpreter with these arguments.

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, KINDS, KindSum, Site, Snapshot, Table, Tally};
 
 use crate::array::Array;
-use crate::file::Recording;
+use crate::file::{Recording, allowed};
 use crate::sys::{self, Errno, File};
 use crate::windows::{Held, View};
 
@@ -26,6 +26,8 @@ const WORD: usize = size_of::<u64>();
 
 /// Writes the copy. Its buffer is private memory, so that neither the job's heap nor its stack is needed.
 pub fn write(header: &'static Header, file: &Recording, shown: &Shown, path: &CStr) -> Result<(), Errno> {
+    let chunks = header.chunk_count.load(Relaxed) as usize;
+    allowed(HEADER_BYTES + chunks * CHUNK_BYTES)?;
     let copy = File::open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW)?;
     let mut buffer = Array::<u64>::zeroed(CHUNK_BYTES / WORD).ok_or(Errno(libc::ENOMEM))?;
     let mut sums = [0u64; 3];

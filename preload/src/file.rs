@@ -57,7 +57,7 @@ pub struct Recording {
 unsafe impl Send for Recording {}
 
 /// May this process have a file of this size? Reserving a larger one would not fail but kill it, by SIGXFSZ (setrlimit(2)).
-fn allowed(bytes: usize) -> Result<(), Errno> {
+pub fn allowed(bytes: usize) -> Result<(), Errno> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,

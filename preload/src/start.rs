@@ -9,7 +9,7 @@ use recording::Trouble;
 use crate::python::{self, Found};
 use crate::settings::{OnOom, Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{api, chunk, doorbell, emergency, file, real, sampler, stash, sys, thread};
+use crate::{api, chunk, doorbell, emergency, file, real, sampler, say, stash, sys, thread};
 
 #[cfg(not(test))]
 #[used]
@@ -27,6 +27,7 @@ extern "C" fn start() {
     if !real::is_glibc() {
         return;
     }
+    say::meet_stderr();
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else {
         // Python may wake us.
@@ -173,7 +174,7 @@ extern "C" fn after_fork_in_child() {
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     // Our bug; the job cannot go on in the middle of its own malloc, but it must be seen whose fault it is.
-    crate::say::line(format_args!(
+    say::line(format_args!(
         "The preloaded library has failed. Please report this; without fil-profile the job runs."
     ));
     sys::exit(134)

@@ -4,6 +4,7 @@
 
 use core::arch::asm;
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null};
 
 /// An `errno` value.
@@ -158,9 +159,9 @@ impl File {
         Ok(())
     }
 
-    /// One `write(2)`.
-    pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        write(self.0, bytes)
+    /// As [`write_quietly`].
+    pub fn write(&self, bytes: &[u8]) {
+        write_quietly(self.0, bytes);
     }
 
     /// Fills `buffer` as far as the file goes; returns how far.
@@ -186,11 +187,67 @@ impl Drop for File {
     }
 }
 
-/// One `write(2)` to a descriptor by number.
-pub fn write(descriptor: i32, bytes: &[u8]) -> Result<usize, Errno> {
+/// Which file a descriptor stands for: its device and inode; `None` if it is closed.
+pub fn file_of(descriptor: i32) -> Option<(u64, u64)> {
+    let mut about = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: `about` is a writable stat, which has the kernel's layout on x86-64.
+    let raw = unsafe {
+        call(
+            libc::SYS_fstat,
+            descriptor as usize,
+            about.as_mut_ptr() as usize,
+            0,
+            0,
+            0,
+            0,
+        )
+    };
+    // SAFETY: zeros are a value of it.
+    let about = unsafe { about.assume_init() };
+    answer(raw).ok().map(|_| (about.st_dev, about.st_ino))
+}
+
+/// What a write may raise: nobody reads the pipe any more, or the file would be larger than RLIMIT_FSIZE.
+const RAISED_BY_WRITE: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
+
+/// One `write(2)`, if it need not wait, and without the signals that may come of it. What cannot be written is lost.
+pub fn write_quietly(descriptor: i32, bytes: &[u8]) {
+    let mut ready = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one writable pollfd, and no time to wait.
+    let polled = unsafe { call(libc::SYS_poll, &raw mut ready as usize, 1, 0, 0, 0, 0) };
+    if answer(polled) != Ok(1) || ready.revents & libc::POLLOUT == 0 {
+        return;
+    }
+    let held = RAISED_BY_WRITE;
+    let (mut before, mut pending) = (0_u64, 0_u64);
+    let (new, old, waiting) = (
+        &raw const held as usize,
+        &raw mut before as usize,
+        &raw mut pending as usize,
+    );
+    let mask_of = |how: i32, new: usize, old: usize| {
+        // SAFETY: `new` and `old` are null or a set of signals, each of eight bytes.
+        unsafe { call(libc::SYS_rt_sigprocmask, how as usize, new, old, size_of::<u64>(), 0, 0) }
+    };
+    if answer(mask_of(libc::SIG_BLOCK, new, old)).is_err() {
+        return;
+    }
+    // SAFETY: writes one set of signals.
+    let _ = unsafe { call(libc::SYS_rt_sigpending, waiting, size_of::<u64>(), 0, 0, 0, 0) };
     let (from, length) = (bytes.as_ptr() as usize, bytes.len());
     // SAFETY: `from` points to `length` readable bytes.
-    answer(unsafe { call(libc::SYS_write, descriptor as usize, from, length, 0, 0, 0) })
+    let _ = unsafe { call(libc::SYS_write, descriptor as usize, from, length, 0, 0, 0) };
+    // Takes away what has been raised just now, but not what waited before.
+    let raised = held & !pending;
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (set, time) = (&raw const raised as usize, &raw const at_once as usize);
+    // SAFETY: a set of signals and a time to read; nothing is asked of the signal.
+    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, set, 0, time, size_of::<u64>(), 0, 0) };
+    let _ = mask_of(libc::SIG_SETMASK, old, 0);
 }
 
 /// The process's id, asked anew: a fork changes it.

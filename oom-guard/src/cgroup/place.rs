@@ -19,21 +19,7 @@ const LINE_BUFFER: usize = 1024;
 const MEMBERSHIP_BYTES: usize = 64 << 10;
 
 pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
-    let membership = text(&root.join(format!("proc/{pid}/cgroup")), MEMBERSHIP_BYTES)?;
-    // Where both versions are mounted, the memory controller belongs to one: the first if it has a line for it.
-    let (version, name) = match named(&membership, "memory") {
-        Some(name) => (Version::V1, name),
-        None => (Version::V2, named(&membership, "")?),
-    };
-    let mounts = mounts(root, version);
-    let name = Path::new(name.strip_suffix(" (deleted)").unwrap_or(name));
-    // Where a part of the tree is mounted once more, the mount that shows most of the ancestors.
-    let shown = mounts.iter().filter_map(|mount| Some((mount, mount.folder_of(name)?)));
-    let shown = shown.min_by_key(|(mount, _)| mount.root.components().count());
-    // The path may be the host's, or `/`, while a mount shows the container's own cgroup as its root. A mount that begins
-    // at the very root does not, and whose files those are cannot be told.
-    let private = || mounts.iter().find(|mount| !mount.is_whole(version));
-    let (mount, leaf) = shown.or_else(|| private().map(|mount| (mount, mount.point.clone())))?;
+    let (version, mount, leaf) = locate(root, pid, "memory")?;
     let levels = mount.levels(version, &leaf);
     let is_own = levels.first()?.folder == leaf;
     Some(Cgroup {
@@ -42,6 +28,37 @@ pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
         is_own,
         is_whole: mount.is_whole(version),
     })
+}
+
+/// The folder of a process's cgroup and those of its ancestors, in the hierarchy that has `controller`.
+pub(super) fn folders(root: &Path, pid: Pid, controller: &str) -> Vec<PathBuf> {
+    let Some((_, mount, leaf)) = locate(root, pid, controller) else {
+        return Vec::new();
+    };
+    let levels = leaf.ancestors().take_while(|folder| folder.starts_with(&mount.point));
+    levels.map(Path::to_owned).collect()
+}
+
+fn locate(root: &Path, pid: Pid, controller: &str) -> Option<(Version, Mount, PathBuf)> {
+    let membership = text(&root.join(format!("proc/{pid}/cgroup")), MEMBERSHIP_BYTES)?;
+    // Where both versions are mounted, a controller belongs to one: the first if it has a line for it.
+    let (version, name) = match named(&membership, controller) {
+        Some(name) => (Version::V1, name),
+        None => (Version::V2, named(&membership, "")?),
+    };
+    let mounts = mounts(root, version, controller);
+    let name = Path::new(name.strip_suffix(" (deleted)").unwrap_or(name));
+    // Where a part of the tree is mounted once more, the mount that shows most of the ancestors.
+    let shown = mounts
+        .iter()
+        .enumerate()
+        .filter_map(|(index, mount)| Some((index, mount.folder_of(name)?)));
+    let shown = shown.min_by_key(|(index, _)| mounts[*index].root.components().count());
+    // The path may be the host's, or `/`, while a mount shows the container's own cgroup as its root. A mount that begins
+    // at the very root does not, and whose files those are cannot be told.
+    let private = || mounts.iter().position(|mount| !mount.is_whole(version));
+    let (index, leaf) = shown.or_else(|| private().map(|index| (index, mounts[index].point.clone())))?;
+    Some((version, mounts.into_iter().nth(index)?, leaf))
 }
 
 /// The path in the line of a controller; version 2 has the line without controllers.
@@ -63,16 +80,16 @@ struct Mount {
     point: PathBuf,
 }
 
-/// The mounts that show the memory controller of a version. Those of this process are read, since it is this process
+/// The mounts that show a controller in a version. Those of this process are read, since it is this process
 /// that opens the files.
-fn mounts(root: &Path, version: Version) -> Vec<Mount> {
+fn mounts(root: &Path, version: Version, controller: &str) -> Vec<Mount> {
     let Ok(file) = File::open(root.join("proc/self/mountinfo")) else {
         return Vec::new();
     };
     let lines = BufReader::with_capacity(LINE_BUFFER, file).split(b'\n');
     let mut mounts: Vec<Mount> = Vec::new();
     for line in lines.map_while(Result::ok) {
-        if let Some((shows, point)) = parse(&line, version) {
+        if let Some((shows, point)) = parse(&line, version, controller) {
             let point = root.join(point.strip_prefix("/").unwrap_or(&point));
             // What is mounted later hides what was there before.
             mounts.retain(|mount| mount.point != point);
@@ -96,22 +113,23 @@ pub(super) fn counts_hugetlb(root: &Path) -> bool {
             .next()
             .unwrap_or_default()
             .split(|byte| *byte == b',');
-        parse(&line, Version::V2).is_some() && options.any(|option| option == b"memory_hugetlb_accounting")
+        parse(&line, Version::V2, "memory").is_some() && options.any(|option| option == b"memory_hugetlb_accounting")
     })
 }
 
 /// A line of mountinfo (man 5 proc): `id parent major:minor root point options [optional]… - type source options`.
-fn parse(line: &[u8], version: Version) -> Option<(PathBuf, PathBuf)> {
+fn parse(line: &[u8], version: Version, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let fields: Vec<_> = line.split(|byte| *byte == b' ').collect();
     let dash = fields.iter().position(|field| *field == b"-")?;
     let options = fields.get(dash + 3)?;
-    let is_memory = match version {
+    let has_it = match version {
         Version::V1 => {
-            fields[dash + 1] == b"cgroup" && options.split(|byte| *byte == b',').any(|name| name == b"memory")
+            let mut names = options.split(|byte| *byte == b',');
+            fields[dash + 1] == b"cgroup" && names.any(|name| name == controller.as_bytes())
         }
         Version::V2 => fields[dash + 1] == b"cgroup2",
     };
-    (is_memory && dash >= 6).then(|| (unescaped(fields[3]), unescaped(fields[4])))
+    (has_it && dash >= 6).then(|| (unescaped(fields[3]), unescaped(fields[4])))
 }
 
 /// Spaces, tabs, line feeds and backslashes are written as three octal digits.

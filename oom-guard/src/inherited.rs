@@ -1,0 +1,134 @@
+//! What a process is given by the one that executes it, and what std or we change before the job starts: the job is given it back.
+#![expect(
+    unsafe_code,
+    reason = "a constructor runs before std, sigaction and environ have no safe form"
+)]
+
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libc::c_int;
+use nix::sys::prctl;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+
+static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+static FILE_SIZE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// std ignores SIGPIPE and fills closed standard streams before `main` begins; what they were is known only before that.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
+
+extern "C" fn before_main() {
+    PIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    FILE_SIZE_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), Ordering::Relaxed);
+    // A write beyond RLIMIT_FSIZE then fails, and does not kill us.
+    let _ = set(Signal::SIGXFSZ, SigHandler::SigIgn);
+    fill_closed_streams();
+}
+
+/// Opens something for each of the descriptors 0 to 2 that is closed, until the job is executed: then it is closed again. So no file
+/// of ours gets such a number.
+fn fill_closed_streams() {
+    for stream in 0..3 {
+        // SAFETY: asks about a number and touches no memory.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } >= 0 {
+            continue;
+        }
+        // The lowest number that is free is `stream`. Without /dev/null a folder serves: writing to it fails.
+        for (path, flags) in [(c"/dev/null", libc::O_RDWR), (c"/", libc::O_RDONLY)] {
+            // SAFETY: the path ends in a zero byte, and no mode is needed where no file is made.
+            if unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) } >= 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null new action changes nothing, and `action` has room for the old one.
+    let status = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: on success sigaction has filled `action` in.
+    status == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Sets a disposition that is no function.
+pub fn set(number: Signal, handler: SigHandler) -> nix::Result<()> {
+    // SAFETY: `handler` is never a function here, so there is none that must be fit to be called at any moment.
+    unsafe { signal(number, handler) }.map(drop)
+}
+
+/// The signal mask, the dispositions and the parent-death signal that we were started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    mask: SigSet,
+    pipe_ignored: bool,
+    file_size_ignored: bool,
+    child_ignored: bool,
+    at_parents_death: Option<Signal>,
+}
+
+impl Inherited {
+    /// Reads them, with every disposition but those that are changed before `main` still as it was.
+    pub fn read() -> Self {
+        Self {
+            mask: SigSet::thread_get_mask().unwrap_or(SigSet::empty()),
+            pipe_ignored: PIPE_WAS_IGNORED.load(Ordering::Relaxed),
+            file_size_ignored: FILE_SIZE_WAS_IGNORED.load(Ordering::Relaxed),
+            child_ignored: is_ignored(libc::SIGCHLD),
+            at_parents_death: prctl::get_pdeathsig().unwrap_or(None),
+        }
+    }
+
+    /// Gives them back, as far as that is possible. Safe between fork and exec.
+    pub fn restore(self) {
+        let handler = |ignored| {
+            if ignored {
+                SigHandler::SigIgn
+            } else {
+                SigHandler::SigDfl
+            }
+        };
+        let _ = set(Signal::SIGPIPE, handler(self.pipe_ignored));
+        let _ = set(Signal::SIGXFSZ, handler(self.file_size_ignored));
+        let _ = set(Signal::SIGCHLD, handler(self.child_ignored));
+        if let Some(signal) = self.at_parents_death {
+            // A fork has cleared it. It was to come at our parent's death, of which we hear, and comes now at ours.
+            let _ = prctl::set_pdeathsig(signal);
+        }
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
+    }
+}
+
+/// The environment, entry by entry in its order: std's copy of it leaves out what is no `NAME=VALUE`.
+pub fn environment() -> Vec<CString> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: nobody in this program changes the environment, so reading the variable races with no write.
+    let mut entry = unsafe { environ };
+    if entry.is_null() {
+        return entries;
+    }
+    loop {
+        // SAFETY: `entry` is inside the array, which ends with a null pointer, at which this stops.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            return entries;
+        }
+        // SAFETY: every entry but the last is a string that ends in a zero byte.
+        entries.push(unsafe { CStr::from_ptr(text) }.to_owned());
+        // SAFETY: this entry was not the last, so that the next is inside the array.
+        entry = unsafe { entry.add(1) };
+    }
+}
+
+/// Ignores SIGPIPE, as std has done it, after [`Inherited::restore`] has given it back in vain.
+pub fn ignore_sigpipe() -> io::Result<()> {
+    Ok(set(Signal::SIGPIPE, SigHandler::SigIgn)?)
+}
