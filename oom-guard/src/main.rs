@@ -1,6 +1,7 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
 mod areas;
+mod board;
 mod browser;
 mod cgroup;
 mod cli;
@@ -35,16 +36,19 @@ mod merge;
 mod orphans;
 mod pagemap;
 mod paint;
+mod parent;
 mod process;
 mod procfs;
 mod progress;
 mod record;
 mod report;
 mod reports;
+mod room;
 mod run;
 mod sampling;
 mod say;
 mod settings;
+mod signals;
 mod size;
 mod snapshot;
 mod subject;
