@@ -11,6 +11,7 @@ use dumper::outcome::LimitKind;
 use nix::unistd::Pid;
 
 use crate::headroom::Bound;
+use crate::kernel_file::keep_open;
 
 pub use counters::Counters;
 
@@ -178,6 +179,17 @@ impl Level {
     /// Whether its limit counts pages of hugetlbfs: from Linux 6.6 on it may, in version 2.
     pub fn counts_hugetlb(&self, root: &Path) -> bool {
         self.version == Version::V2 && place::counts_hugetlb(root)
+    }
+
+    /// Keeps its files open that are read more than once.
+    pub fn keep_open(&self) {
+        let files = match self.version {
+            Version::V1 => v1::FILES,
+            Version::V2 => v2::FILES,
+        };
+        for name in files {
+            keep_open(&self.file(name));
+        }
     }
 
     /// One of its files.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::board::Board;
 use crate::exit::End;
 use crate::process;
 use crate::procfs;
@@ -18,16 +19,23 @@ const OOM_STATUS: i32 = 53;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The glass of one job.
-#[derive(Debug, Default)]
-pub struct Glass {
+#[derive(Debug)]
+pub struct Glass<'a> {
     kill_at: Option<Instant>,
-    is_broken: bool,
+    /// Which knows whether it is broken, if by a supervisor before us.
+    board: &'a Board,
 }
 
-impl Glass {
+impl<'a> Glass<'a> {
+    /// Whole, unless another supervisor has broken it.
+    pub fn new(board: &'a Board) -> Self {
+        let kill_at = board.is_broken().then(|| Instant::now() + GRACE);
+        Self { kill_at, board }
+    }
+
     /// Asks the job to leave, if that has not been done.
     pub fn break_now(&mut self, job: Pid) {
-        if std::mem::replace(&mut self.is_broken, true) {
+        if self.board.break_glass() {
             return;
         }
         self.kill_at = Some(Instant::now() + GRACE);
@@ -56,14 +64,14 @@ impl Glass {
     /// How the job has ended for whoever waits for us: a program that does not know what is asked of it dies of the signal.
     pub fn end(&self, end: End) -> End {
         match end {
-            End::Signal(libc::SIGUSR2 | libc::SIGKILL) if self.is_broken => End::Status(OOM_STATUS),
+            End::Signal(libc::SIGUSR2 | libc::SIGKILL) if self.is_broken() => End::Status(OOM_STATUS),
             end => end,
         }
     }
 
     /// Whether the job was asked to leave.
     pub fn is_broken(&self) -> bool {
-        self.is_broken
+        self.board.is_broken()
     }
 }
 
@@ -89,7 +97,8 @@ mod tests {
     fn a_program_that_does_not_know_the_signal_has_left_all_the_same() {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let job = Pid::from_raw(child.id() as i32);
-        let mut glass = Glass::default();
+        let (board, _) = Board::new().unwrap();
+        let mut glass = Glass::new(&board);
         glass.break_now(job);
         let end = end(&mut glass, job);
         // It has been waited for behind its back.
@@ -107,7 +116,8 @@ mod tests {
         let mut ready = [0];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let job = Pid::from_raw(child.id() as i32);
-        let mut glass = Glass::default();
+        let (board, _) = Board::new().unwrap();
+        let mut glass = Glass::new(&board);
         glass.break_now(job);
         glass.break_now(job);
         let end = end(&mut glass, job);
@@ -120,7 +130,8 @@ mod tests {
 
     #[test]
     fn without_breaking_the_glass_an_end_is_what_it_is() {
-        let glass = Glass::default();
+        let (board, _) = Board::new().unwrap();
+        let glass = Glass::new(&board);
         assert_eq!(glass.end(End::Signal(libc::SIGKILL)), End::Signal(libc::SIGKILL));
     }
 }

@@ -1,19 +1,66 @@
 //! Reading the small files of /proc and /sys/fs/cgroup. Every number that is missing, or is no number, is `None`: a file may
 //! be of another kernel, forbidden, or gone with its process or cgroup.
+//!
+//! To open such a file and to read it for the first time is charged to the reader's cgroup, which may kill somebody where that is
+//! full. A file that stays open keeps the kernel's buffer: to read it again charges nothing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, getrlimit};
 
 /// No number is longer, with the line's end.
 const NUMBER_BYTES: usize = 32;
 /// What one read takes in. The kernel writes most of these files anew for each read, so there should be few.
 const READ_BYTES: usize = 8 << 10;
 
+/// No more than this part of the files that may be open stays open.
+const MOST_KEPT: u64 = 4;
+
+thread_local! {
+    static KEPT: RefCell<HashMap<PathBuf, File>> = RefCell::new(HashMap::new());
+}
+
+/// Keeps a file open from here on, if there is one and not too many are. What is read by its path is then read from it.
+pub fn keep_open(path: &Path) {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / MOST_KEPT);
+    let Ok(file) = File::open(path) else { return };
+    if file.as_raw_fd().unsigned_abs() < u32::try_from(most).unwrap_or(u32::MAX) && file.read_at(&mut [0], 0).is_ok() {
+        KEPT.with_borrow_mut(|kept| kept.insert(path.to_owned(), file));
+    }
+}
+
+/// Closes a file that was kept open.
+pub fn let_go(path: &Path) {
+    KEPT.with_borrow_mut(|kept| drop(kept.remove(path)));
+}
+
+/// Reads a file, if it can be from one that was kept open.
+fn read<T>(path: &Path, read: impl Fn(&File) -> io::Result<T>) -> Option<T> {
+    let kept = KEPT.with_borrow(|kept| kept.get(path).and_then(|file| read(file).ok()));
+    kept.or_else(|| read(&File::open(path).ok()?).ok())
+}
+
 /// The text of a file, at most `most` bytes of it. What is not UTF-8 is replaced.
 pub fn text(path: &Path, most: usize) -> Option<String> {
-    let mut bytes = Vec::with_capacity(most.min(READ_BYTES));
-    File::open(path).ok()?.take(most as u64).read_to_end(&mut bytes).ok()?;
+    let bytes = read(path, |file| {
+        let mut bytes = Vec::with_capacity(most.min(READ_BYTES));
+        while bytes.len() < most {
+            let length = bytes.len();
+            bytes.resize(most.min(length + READ_BYTES), 0);
+            let count = file.read_at(&mut bytes[length..], length as u64)?;
+            bytes.truncate(length + count);
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(bytes)
+    })?;
     Some(match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
@@ -22,8 +69,10 @@ pub fn text(path: &Path, most: usize) -> Option<String> {
 
 /// The one number that a file consists of.
 pub fn number(path: &Path) -> Option<u64> {
-    let mut bytes = [0; NUMBER_BYTES];
-    let length = File::open(path).ok()?.read(&mut bytes).ok()?;
+    let (length, bytes) = read(path, |file| {
+        let mut bytes = [0; NUMBER_BYTES];
+        file.read_at(&mut bytes, 0).map(|length| (length, bytes))
+    })?;
     std::str::from_utf8(&bytes[..length]).ok()?.trim().parse().ok()
 }
 
@@ -55,6 +104,25 @@ mod tests {
         for key in ["oom_group_kill", "lonely", "MemFree", "kill"] {
             assert_eq!(value(text, key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_kept_open_is_read_anew_each_time_and_without_being_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "1\n").unwrap();
+        keep_open(&file);
+        fs::write(&file, "22\n").unwrap();
+        assert_eq!((number(&file), text(&file, 10).as_deref()), (Some(22), Some("22\n")));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(number(&file), Some(22));
+        let_go(&file);
+        assert_eq!(number(&file), None);
+        // Longer than what one read takes in, as the kernel's own files may be.
+        let long = "x".repeat(3 * READ_BYTES);
+        fs::write(&file, &long).unwrap();
+        keep_open(&file);
+        assert_eq!(text(&file, 4 * READ_BYTES), Some(long));
     }
 
     #[test]

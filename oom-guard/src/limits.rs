@@ -13,8 +13,8 @@ pub const OVERHEAD_BYTES: u64 = 4 << 20;
 /// Where we cannot be granted room, the stash takes no more than this part of the limit.
 const STASH_SHARE: u64 = 16;
 
-/// The processes that stand beside the job for its whole life: the supervisor and the witness.
-pub const STANDING_PROCESSES: u64 = 2;
+/// The processes that stand beside the job for its whole life: its parent, the supervisor and the witness.
+pub const STANDING_PROCESSES: u64 = 3;
 
 /// A soft and a hard limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,14 @@ use nix::poll::PollFd;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Level};
+use crate::exit::End;
 use crate::gauge::Gauge;
 use crate::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
+use crate::kernel_file::keep_open;
 use crate::limits::Limits;
 use crate::procfs::{self, Machine, Usage};
+use crate::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::{Alarms, Rings};
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -29,6 +32,9 @@ const LEAST_GROWTH: u64 = 1 << 20;
 
 /// From seeing that memory runs out until the job has been stopped from using more: a few scheduler ticks on a busy machine.
 const REACTION: Duration = Duration::from_millis(20);
+
+/// Before this the kernel has hardly begun to free what a process had.
+const SHORTEST_KILL: Duration = Duration::from_millis(5);
 
 /// Watches the limits of one job.
 ///
@@ -51,6 +57,9 @@ pub struct Lookout {
     now: Vec<Bound>,
     short: Option<Short>,
     told: Told,
+    /// Since when the kernel is at it to kill somebody.
+    killing_since: Option<Instant>,
+    room: Room,
 }
 
 /// When memory was last seen to be short.
@@ -82,9 +91,11 @@ pub struct Request {
 impl Lookout {
     /// For a job in this cgroup that has just been started, with the limits that its user set.
     pub fn new(root: &Path, job: Pid, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+        keep_files_open(root, job, cgroup.as_ref());
         let bounds = deadly_bounds(root, cgroup.as_ref());
         let alarms = Alarms::set(root, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
+        let room = Room::of(cgroup.as_ref());
         let mut lookout = Self {
             root: root.to_owned(),
             job,
@@ -100,6 +111,8 @@ impl Lookout {
             now: Vec::new(),
             short: None,
             told,
+            killing_since: None,
+            room,
         };
         lookout.read();
         lookout
@@ -114,10 +127,31 @@ impl Lookout {
     pub fn ring(&mut self, rung: &[bool]) {
         self.alarms.answer(rung);
         self.is_ringing = true;
+        if self.alarms.has_killed() {
+            self.killing_since = Some(Instant::now());
+        }
+    }
+
+    /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
+    pub fn is_killing(&mut self) -> bool {
+        let Some(since) = self.killing_since else { return false };
+        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
+        if is_over {
+            self.killing_since = None;
+        }
+        !is_over
+    }
+
+    /// Waits until what the job used that has ended is free.
+    pub fn wait_for_room(&mut self, end: End) {
+        self.room.wait(end);
     }
 
     /// How long to wait at most before [`Lookout::look`] is called.
     pub fn pause(&self) -> Duration {
+        if self.killing_since.is_some() {
+            return KILL_PAUSE;
+        }
         if self.is_ringing {
             return Duration::ZERO;
         }
@@ -336,6 +370,15 @@ impl Lookout {
 /// What this thread has cost the processor so far.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// So that to look charges nothing where memory is short.
+fn keep_files_open(root: &Path, job: Pid, cgroup: Option<&Cgroup>) {
+    let Some(cgroup) = cgroup else { return };
+    cgroup.levels.iter().for_each(Level::keep_open);
+    for file in ["meminfo", "vmstat", &format!("{job}/status"), &format!("{job}/limits")] {
+        keep_open(&root.join("proc").join(file));
+    }
 }
 
 /// Every limit by which the kernel kills.

@@ -1,7 +1,9 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
 
 mod areas;
+mod board;
 mod browser;
+mod capacity;
 mod cgroup;
 mod cli;
 mod diff;
@@ -37,6 +39,7 @@ mod merge;
 mod orphans;
 mod pagemap;
 mod paint;
+mod parent;
 mod process;
 mod procfs;
 mod progress;
@@ -48,6 +51,7 @@ mod run;
 mod sampling;
 mod say;
 mod settings;
+mod signals;
 mod size;
 mod snapshot;
 mod subject;

@@ -7,6 +7,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
+use crate::board::Board;
 use crate::exit::End;
 use crate::process;
 
@@ -31,25 +32,25 @@ pub enum Why {
 /// Measures, by `measure`.
 pub struct Measurer<'a> {
     measure: &'a dyn Fn(Why) -> i32,
+    board: &'a Board,
     /// With what our children had cost when it began.
     at_work: Option<(Pid, Duration)>,
     failed: Option<u32>,
     /// What was resident when it was measured last.
     highest: u64,
     due: Instant,
-    kills: u64,
 }
 
 impl<'a> Measurer<'a> {
     /// Nothing has been measured.
-    pub fn new(measure: &'a dyn Fn(Why) -> i32) -> Self {
+    pub fn new(measure: &'a dyn Fn(Why) -> i32, board: &'a Board) -> Self {
         Self {
             measure,
+            board,
             at_work: None,
             failed: None,
             highest: 0,
             due: Instant::now() + SHORTEST,
-            kills: 0,
         }
     }
 
@@ -75,17 +76,22 @@ impl<'a> Measurer<'a> {
         };
         let cost = children_time().saturating_sub(began);
         self.due = Instant::now() + (cost * COST).max(SHORTEST);
-        self.kills += u64::from(end == End::Signal(libc::SIGKILL));
+        self.ended(end);
         self.start();
         true
     }
 
-    /// Waits for the last one. Returns how many the kernel has killed, for memory as it must be.
-    pub fn finish(mut self) -> u64 {
+    /// Waits for the last one.
+    pub fn finish(mut self) {
         if let Some(end) = self.at_work.take().and_then(|(pid, _)| process::wait_for(pid)) {
-            self.kills += u64::from(end == End::Signal(libc::SIGKILL));
+            self.ended(end);
         }
-        self.kills
+    }
+
+    fn ended(&self, end: End) {
+        if end == End::Signal(libc::SIGKILL) {
+            self.board.count_kill();
+        }
     }
 
     fn start(&mut self) {
@@ -99,7 +105,7 @@ impl<'a> Measurer<'a> {
     fn begin(&mut self, why: Why) {
         let began = children_time();
         // Where no process can be had, there is one measurement less.
-        self.at_work = process::apart(|| (self.measure)(why)).ok().map(|pid| (pid, began));
+        self.at_work = process::beside(|| (self.measure)(why)).ok().map(|pid| (pid, began));
     }
 }
 
@@ -119,7 +125,8 @@ mod tests {
     #[test]
     fn growth_is_measured_once_and_a_failure_each_time() {
         let measure = |why| i32::from(why == Why::Grown);
-        let mut measurer = Measurer::new(&measure);
+        let (board, _) = Board::new().unwrap();
+        let mut measurer = Measurer::new(&measure, &board);
         measurer.consider(100 << 20);
         assert!(measurer.at_work.is_none(), "too soon");
         measurer.due = Instant::now();
@@ -134,6 +141,7 @@ mod tests {
         assert!(next != pid && measurer.failed.is_none());
         measurer.due = Instant::now();
         measurer.highest = 100 << 20;
-        assert_eq!(measurer.finish(), 0);
+        measurer.finish();
+        assert_eq!(board.kills(), 0);
     }
 }

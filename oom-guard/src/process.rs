@@ -6,8 +6,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 
 use libc::c_int;
+use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid, fork, getppid};
 
 use crate::exit::End;
 use crate::inherited;
@@ -26,6 +27,15 @@ pub fn apart(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => std::process::exit(work()),
     }
+}
+
+/// As [`apart`], in a process that does not outlive this one: what it does, another may be doing then.
+pub fn beside(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    let this = Pid::this();
+    apart(|| {
+        let is_ours = prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == this;
+        if is_ours { work() } else { 1 }
+    })
 }
 
 /// News of a child.

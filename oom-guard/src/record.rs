@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::time::Duration;
 
 use dumper::outcome::{Kind, Limit, Outcome, ProcessName};
 use dumper::report::{Occasion, near_limit, termination_message};
@@ -11,6 +10,7 @@ use dumper::units::Bytes;
 use jiff::Zoned;
 use nix::unistd::Pid;
 
+use crate::board::Ended;
 use crate::elf::{self, Watch};
 use crate::evidence::Evidence;
 use crate::exit::End;
@@ -22,6 +22,7 @@ use crate::lookout::Near;
 use crate::measurer::Why;
 use crate::report::{Material, tell};
 use crate::reports::{self, Wanted};
+use crate::room::Room;
 use crate::say::say;
 use crate::settings::Settings;
 use crate::target::Target;
@@ -30,6 +31,9 @@ use crate::verdict::judge;
 use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
 use crate::{browser, expendable, facts, identity, local_time, measure, procfs, termination, tidy};
+
+/// Of the last report, where the kernel kills each for want of memory.
+const MOST_TRIES: usize = 4;
 
 /// In the status of a process that writes the last report; the lower bit is whether it could not.
 const A_CHILD_RAN_OUT: i32 = 2;
@@ -148,8 +152,8 @@ impl Record {
     }
 
     /// The job has ended, which [`Record::report_at_the_end`] will write down.
-    pub fn ended(&mut self, end: End, after: Duration) {
-        let (status, signal) = match end {
+    pub fn ended(&mut self, ended: Ended) {
+        let (status, signal) = match ended.end {
             End::Status(status) => (Some(status), None),
             End::Signal(signal) => (None, Some(signal)),
         };
@@ -157,7 +161,7 @@ impl Record {
             status,
             signal,
             ended: rfc3339(&local_time::now()),
-            seconds: after.as_secs_f64(),
+            seconds: ended.after.as_secs_f64(),
         });
     }
 
@@ -265,26 +269,24 @@ impl Record {
         }
     }
 
-    /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it. Returns
-    /// whether the job ended well though a child ran out of memory.
-    pub fn report_at_the_end(&self, observed: &Observed, may: bool) -> bool {
+    /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it. One that the kernel
+    /// kills for want of memory is tried again, when there may be `room`. Returns whether the job ended well though a child ran out of
+    /// memory.
+    pub fn report_at_the_end(&self, observed: &Observed, may: bool, room: &mut Room) -> bool {
         let a_child_ran_out = Cell::new(false);
         let write = || {
             let written = status(self.last_words(observed.clone(), may, &a_child_ran_out));
             written | if a_child_ran_out.get() { A_CHILD_RAN_OUT } else { 0 }
         };
-        let last = reports::last(write);
-        match last {
-            Some(End::Signal(signal)) => {
-                // It may have had more to say, or not yet this.
-                if Run::load(&self.folder.path).is_ok_and(|run| run.ending.is_none()) {
-                    save(&self.run, &self.folder);
-                }
-                let folder = self.folder.path.display();
-                say(format!(
-                    "the report was cut short by signal {signal}; to write it: fil-profile report {folder}"
-                ));
+        let mut last = reports::last(write);
+        for _ in 1..MOST_TRIES {
+            if last == Some(End::Signal(libc::SIGKILL)) {
+                room.wait(End::Signal(libc::SIGKILL));
+                last = reports::last(write);
             }
+        }
+        match last {
+            Some(End::Signal(signal)) => self.cut_short(signal),
             Some(End::Status(_)) => {}
             // No process can be had: then here.
             None => drop(write()),
@@ -297,9 +299,24 @@ impl Record {
         }
     }
 
+    /// The last report has been ended by a signal.
+    pub fn cut_short(&self, signal: i32) {
+        // It may have had more to say, or not yet this.
+        if Run::load(&self.folder.path).is_ok_and(|run| run.ending.is_none()) {
+            save(&self.run, &self.folder);
+        }
+        let folder = self.folder.path.display();
+        say(format!(
+            "the report was cut short by signal {signal}; to write it: fil-profile report {folder}"
+        ));
+    }
+
     fn last_words(&self, mut observed: Observed, may: bool, a_child_ran_out: &Cell<bool>) -> Result<(), String> {
         let mut run = self.run.clone();
         let had_no_room = tidy::remove_unbegun(&self.workplace.path);
+        // Of reports and measurements that the kernel has killed.
+        tidy::remove_unfinished(&self.folder.path);
+        tidy::remove_unfinished(&self.workplace.path);
         let material = Material::load(&self.workplace.path).inspect_err(|_| save(&run, &self.folder))?;
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
         // All of /proc is looked through for them, and only where memory was short is that worth it.

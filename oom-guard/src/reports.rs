@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::board::Board;
 use crate::exit::End;
 use crate::lookout::Near;
 use crate::process;
@@ -35,22 +36,22 @@ pub enum Wanted {
 /// What is wanted, and what is being done.
 pub struct Reports<'a> {
     write: &'a dyn Fn(&Wanted) -> i32,
+    board: &'a Board,
     at_work: Option<Pid>,
     /// At most one of each kind.
     due: Vec<(Instant, Wanted)>,
     next_failure: Instant,
-    kills: u64,
 }
 
 impl<'a> Reports<'a> {
     /// Reports that `write` writes, in a process of their own; it returns that process's exit status.
-    pub fn new(write: &'a dyn Fn(&Wanted) -> i32) -> Self {
+    pub fn new(write: &'a dyn Fn(&Wanted) -> i32, board: &'a Board) -> Self {
         Self {
             write,
+            board,
             at_work: None,
             due: Vec::new(),
             next_failure: Instant::now(),
-            kills: 0,
         }
     }
 
@@ -97,7 +98,7 @@ impl<'a> Reports<'a> {
             self.next_failure = Instant::now() + QUIET;
         }
         // Where no process can be had, the job has none to spare either; its end will be reported.
-        self.at_work = process::apart(|| (self.write)(&wanted)).ok();
+        self.at_work = process::beside(|| (self.write)(&wanted)).ok();
     }
 
     /// A child other than the job has ended.
@@ -107,18 +108,18 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// Lets the one that is being written come to its end. Returns how many the kernel has killed, for memory as it must
-    /// be, in all.
-    pub fn finish(mut self) -> u64 {
-        if let Some(end) = self.at_work.and_then(process::wait_for) {
+    /// Lets the one that is being written come to its end.
+    pub fn finish(mut self) {
+        if let Some(end) = self.at_work.take().and_then(process::wait_for) {
             self.ended(end);
         }
-        self.kills
     }
 
     fn ended(&mut self, end: End) {
         if let End::Signal(signal) = end {
-            self.kills += u64::from(signal == libc::SIGKILL);
+            if signal == libc::SIGKILL {
+                self.board.count_kill();
+            }
             say("a report was cut short for want of memory; the job goes on, and so does its recording");
         }
     }

@@ -4,8 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
+use crate::board::{Board, Ended};
 use crate::cli::OnOom;
 use crate::doorbell::Doorbell;
 use crate::elf::{self, Watch};
@@ -21,18 +25,20 @@ use crate::launch::{Launch, Unspawned};
 use crate::limits::Limits;
 use crate::lookout::{self, Lookout};
 use crate::measurer::Measurer;
+use crate::parent::Parent;
 use crate::record::{Beginning, Record};
 use crate::reports::{Reports, Wanted};
+use crate::room::Room;
 use crate::sampling::Sampling;
 use crate::say::say;
 use crate::settings::Settings;
-use crate::supervise::{Duties, Events};
+use crate::signals::Listener;
+use crate::supervise::{Duties, Events, Source};
 use crate::target::{self, Surroundings, Target};
 use crate::verdict::OOM_STATUS;
-use crate::verdict::observed::Observed;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{identity, library, local_time, lock, orphans, process, room};
+use crate::{capacity, identity, library, local_time, lock, orphans, process, signals};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -50,7 +56,7 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     start.limits.lifted().set();
     orphans::report_those_in(&settings.output);
     match start.prepare().map(Prepared::spawn) {
-        Ok(Ok(running)) => Ok(running.wait().report(settings)),
+        Ok(Ok(running)) => Ok(running.wait(settings)),
         Ok(Err(Unspawned::NotRun(error))) => Err(Error::Spawn(start.target.name, error)),
         Ok(Err(Unspawned::NoRoom(error))) => Err(start.become_job(&error.to_string())),
         Err(why) => Err(start.become_job(&why)),
@@ -120,7 +126,7 @@ impl<'a> Start<'a> {
     /// Makes everything that a recorded run needs.
     fn prepare(&self) -> Result<Prepared, String> {
         let library = self.library()?;
-        let room = room::beside_the_job(Path::new(ROOT), self.limits)?;
+        let granted = capacity::beside_the_job(Path::new(ROOT), self.limits)?;
         let now = local_time::now();
         let evidence = Evidence::before(Path::new(ROOT), Pid::this());
         let label = identity::label(&identity::read(None));
@@ -137,10 +143,10 @@ impl<'a> Start<'a> {
         };
         let workplace = Workplace::choose(&folder);
         let record = Record::new(folder, workplace, &beginning);
-        match self.equip(&record, &library, &bounds, room) {
-            Ok((command, events)) => Ok(Prepared {
+        match self.equip(&record, &library, &bounds, granted) {
+            Ok((command, hearing)) => Ok(Prepared {
                 command,
-                events,
+                hearing,
                 record,
                 evidence,
                 limits: self.limits,
@@ -161,8 +167,8 @@ impl<'a> Start<'a> {
         record: &Record,
         library: &Path,
         bounds: &[Bound],
-        room: Limits,
-    ) -> Result<(Launch, Events), String> {
+        granted: Limits,
+    ) -> Result<(Launch, Hearing), String> {
         let folder = &record.folder.path;
         let workplace = &record.workplace.path;
         // Before there is a run.json: from then on, a run without a holder of its lock has ended.
@@ -171,10 +177,10 @@ impl<'a> Start<'a> {
         let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
         let doorbell = Doorbell::hang(workplace).ok();
-        let events = Events::new(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
+        let hearing = Hearing::with(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
-        let (limits, stash) = room.for_job(self.settings.stash);
+        let (limits, stash) = granted.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
         command.env("FIL_PROFILE_RUN", workplace);
@@ -187,7 +193,7 @@ impl<'a> Start<'a> {
             }
             None => command.env_remove("FIL_PROFILE_LARGE_REQUEST"),
         };
-        Ok((command, events))
+        Ok((command, hearing))
     }
 
     /// Without anything to record there is nothing to supervise.
@@ -203,13 +209,24 @@ impl<'a> Start<'a> {
 /// A job that is ready to start.
 struct Prepared {
     command: Launch,
-    events: Events,
+    hearing: Hearing,
     record: Record,
     evidence: Evidence,
     limits: Limits,
     library: PathBuf,
     first_only: bool,
     exits_on_oom: bool,
+}
+
+/// What will tell of the job.
+struct Hearing {
+    listener: Listener,
+    /// For a supervisor that is not the job's parent.
+    children: SignalFd,
+    doorbell: Option<Doorbell>,
+    board: Board,
+    /// Whether the board can be read by another process.
+    is_shared: bool,
 }
 
 impl Prepared {
@@ -249,11 +266,11 @@ struct Running {
 }
 
 impl Running {
-    fn wait(self) -> Ended {
-        let (job, root) = (self.job, Path::new(ROOT));
+    /// Waits until the job has ended and all is done that there is to do then, and returns how we shall end.
+    fn wait(self, settings: &Settings) -> End {
         let Prepared {
-            events,
-            mut record,
+            hearing,
+            record,
             evidence,
             limits,
             library,
@@ -261,38 +278,117 @@ impl Running {
             exits_on_oom,
             ..
         } = self.prepared;
-        let (folder, recordings) = (&record.folder.path, &record.workplace.path);
-        let write = |wanted: &Wanted| record.report_meanwhile(wanted);
-        let measure = |why| record.measure(why);
-        let mut duties = Duties {
-            reports: Reports::new(&write),
-            measurer: Measurer::new(&measure),
-            lookout: Lookout::new(root, job, evidence.cgroup.clone(), limits),
-            sampling: Sampling::new(folder, Family::new(folder, recordings, job, &library, first_only)),
-            glass: Glass::default(),
-            witness: self.witness,
+        let Hearing {
+            listener,
+            children,
+            doorbell,
+            board,
+            is_shared,
+        } = hearing;
+        let (root, job) = (Path::new(ROOT), self.job);
+        // All that a supervisor needs is made before there is one: the next one needs it too.
+        let lookout = Lookout::new(root, job, evidence.cgroup.clone(), limits);
+        let mut room = Room::of(evidence.cgroup.as_ref());
+        let family = Family::new(&record.folder.path, &record.workplace.path, job, &library, first_only);
+        let mut supervisor = Some(Supervisor {
+            job,
+            lookout,
+            sampling: Sampling::new(&record.folder.path, family),
+            doorbell,
+            record,
+            evidence,
             exits_on_oom,
-            signals: Vec::new(),
+        });
+        let mut children = Some(children);
+        let mut parent = Parent {
+            listener,
+            witness: self.witness,
+            board: &board,
+            job,
+            began: self.began,
         };
-        let end = events.supervise(job, &mut duties);
-        let observed = duties.observed(end, record.job(job), &evidence);
-        record.ended(end, self.began.elapsed());
-        Ended { end, record, observed }
+        let supervise = || {
+            // Taken in the process that does it, of which each has its own.
+            let (Some(supervisor), Some(children)) = (supervisor.take(), children.take()) else {
+                return 1;
+            };
+            let source = Source::Parent {
+                children,
+                signals_taken: 0,
+            };
+            board.tell_ours(supervisor.work(source, &board, settings));
+            0
+        };
+        let waited = match is_shared {
+            true => parent.wait(&mut room, supervise),
+            false => Err(Errno::ENOMEM),
+        };
+        match (waited, supervisor) {
+            (Ok(last_death), supervisor) => board
+                .ours()
+                .unwrap_or_else(|| given_up(supervisor, &board, last_death.unwrap_or(0))),
+            (Err(_), Some(supervisor)) => {
+                let source = Source::Kernel {
+                    listener: parent.listener,
+                    witness: parent.witness,
+                    began: parent.began,
+                };
+                supervisor.work(source, &board, settings)
+            }
+            (Err(_), None) => End::Status(1),
+        }
     }
 }
 
-/// A job that has ended.
-struct Ended {
-    end: End,
-    record: Record,
-    observed: Observed,
+/// No supervisor has come to its end.
+fn given_up(supervisor: Option<Supervisor>, board: &Board, signal: i32) -> End {
+    let Some(ended) = board.end() else {
+        return End::Status(1);
+    };
+    let end = Glass::new(board).end(ended.end);
+    if let Some(mut supervisor) = supervisor {
+        supervisor.record.ended(Ended { end, ..ended });
+        supervisor.record.cut_short(signal);
+    }
+    end
 }
 
-impl Ended {
-    /// Writes the last report, and returns how the job ended, whatever becomes of the report.
-    fn report(self, settings: &Settings) -> End {
-        let a_child_ran_out = self.record.report_at_the_end(&self.observed, settings.browser);
-        match self.end {
+/// What a supervisor works with.
+struct Supervisor {
+    job: Pid,
+    lookout: Lookout,
+    sampling: Sampling,
+    doorbell: Option<Doorbell>,
+    record: Record,
+    evidence: Evidence,
+    exits_on_oom: bool,
+}
+
+impl Supervisor {
+    /// Watches over the job until it has ended, writes the last report, and returns how `fil-profile` shall end, whatever becomes of
+    /// the report.
+    fn work(self, source: Source, board: &Board, settings: &Settings) -> End {
+        let mut record = self.record;
+        let (ended, observed) = {
+            let write = |wanted: &Wanted| record.report_meanwhile(wanted);
+            let measure = |why| record.measure(why);
+            let mut duties = Duties {
+                reports: Reports::new(&write, board),
+                measurer: Measurer::new(&measure, board),
+                lookout: self.lookout,
+                sampling: self.sampling,
+                glass: Glass::new(board),
+                board,
+                exits_on_oom: self.exits_on_oom,
+                signals: Vec::new(),
+            };
+            let ended = Events::new(source, self.doorbell).supervise(self.job, &mut duties);
+            (ended, duties.observed(ended, record.job(self.job), &self.evidence))
+        };
+        record.ended(ended);
+        let mut room = Room::of(self.evidence.cgroup.as_ref());
+        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut room);
+        match ended.end {
             End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
                 say(format!(
                     "the job ended with status 0; this ends with {OOM_STATUS}, as --fail-on-child-oom asks"
@@ -301,5 +397,18 @@ impl Ended {
             }
             end => end,
         }
+    }
+}
+
+impl Hearing {
+    fn with(doorbell: Option<Doorbell>) -> nix::Result<Self> {
+        let (board, is_shared) = Board::new()?;
+        Ok(Self {
+            listener: Listener::new()?,
+            children: signals::waiting_for(&SigSet::from(Signal::SIGCHLD))?,
+            doorbell,
+            board,
+            is_shared,
+        })
     }
 }

@@ -1,22 +1,22 @@
-//! Waiting for the job: signals, the doorbell, the kernel's alarms and the clock in one loop.
+//! Watching over the job until it has ended: what its parent tells, the doorbell, the kernel's alarms and the clock in one loop.
 //!
-//! The supervisor is no subreaper: who outlives a parent finds the new one that it would find without us, as programs that
-//! look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
+//! Neither the supervisor nor the job's parent is a subreaper: who outlives a parent finds the new one that it would find without
+//! us, as programs that look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use dumper::outcome::ProcessName;
-use nix::libc::{SIGALRM, SIGCHLD, SIGCONT, SIGTERM, SIGTSTP, SIGURG, SIGUSR2, SIGWINCH, signalfd_siginfo};
+use nix::libc::{SIGCONT, SIGTERM, SIGTSTP, SIGURG, SIGUSR2, SIGWINCH};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Pid, getpgrp, tcgetpgrp};
+use nix::unistd::Pid;
 
+use crate::board::{Board, Ended};
 use crate::doorbell::{Doorbell, Ring};
 use crate::evidence::Evidence;
 use crate::exit::End;
@@ -24,10 +24,12 @@ use crate::footing;
 use crate::glass::Glass;
 use crate::lookout::{Lookout, Near};
 use crate::measurer::Measurer;
+use crate::parent::stop_as_the_job;
 use crate::process::{self, Change};
 use crate::procfs;
 use crate::reports::{Reports, Wanted};
 use crate::sampling::Sampling;
+use crate::signals::{Listener, News};
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::witness::Witness;
 
@@ -44,15 +46,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 enum Event {
     /// The job has ended.
-    Ended(End),
+    Ended(Ended),
     /// The job has been stopped, and waits to be continued.
     Stopped(Signal),
     /// A child that is not the job has ended: a report's process, or as process 1 of a container, anybody's.
     Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
     ForTheJob { number: i32, sender: Pid },
-    /// Somebody has sent a signal to the whole process group.
-    ToTheGroup { number: i32, sender: Pid },
+    /// A signal has reached the job, or one has reached us that is not for the job.
+    Seen { number: i32, sender: Pid },
     /// A report is wanted, or something has happened in the job.
     Rung(Ring),
     /// Something may be due.
@@ -61,9 +63,21 @@ enum Event {
 
 /// The events of one job.
 pub struct Events {
-    signals: SignalFd,
+    source: Source,
     doorbell: Option<Doorbell>,
     waiting: VecDeque<Event>,
+}
+
+/// Where we hear from of signals and of the job's end.
+pub enum Source {
+    /// The kernel: there is no other process that waits for the job.
+    Kernel {
+        listener: Listener,
+        witness: Witness,
+        began: Instant,
+    },
+    /// The job's parent. Of our own children, which write reports and measure, the kernel tells us.
+    Parent { children: SignalFd, signals_taken: u64 },
 }
 
 /// What a supervisor does meanwhile.
@@ -77,9 +91,9 @@ pub struct Duties<'a> {
     /// Keeps the timeline.
     pub sampling: Sampling,
     /// Ends the job before a limit does.
-    pub glass: Glass,
-    /// Tells our signals from those of our process group.
-    pub witness: Witness,
+    pub glass: Glass<'a>,
+    /// What the job's parent tells, and what we tell whoever comes after us.
+    pub board: &'a Board,
     /// `--on-oom=exit`.
     pub exits_on_oom: bool,
     /// Signals that were passed on, in their order.
@@ -87,22 +101,26 @@ pub struct Duties<'a> {
 }
 
 impl Events {
-    /// The sources of events. Signals are among them as soon as they are held.
-    pub fn new(doorbell: Option<Doorbell>) -> nix::Result<Self> {
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&SigSet::all(), flags)?;
-        Ok(Self {
-            signals,
+    /// The sources of events.
+    pub fn new(source: Source, doorbell: Option<Doorbell>) -> Self {
+        Self {
+            source,
             doorbell,
             waiting: VecDeque::new(),
-        })
+        }
     }
 
     /// Waits for the job to end, and meanwhile does what is asked of a supervisor.
-    pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> End {
+    pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> Ended {
         loop {
             match self.next(job, duties) {
-                Event::Ended(end) => return duties.glass.end(end),
+                Event::Ended(ended) => {
+                    duties.lookout.wait_for_room(ended.end);
+                    return Ended {
+                        end: duties.glass.end(ended.end),
+                        ..ended
+                    };
+                }
                 Event::Stopped(signal) => stop_as_the_job(signal),
                 Event::Reaped(pid, end) => {
                     if duties.measurer.reaped(pid, end) {
@@ -114,7 +132,8 @@ impl Events {
                     process::send(job, number);
                     duties.note(number, sender);
                 }
-                Event::ToTheGroup { number, sender } => duties.note(number, sender),
+                Event::Seen { number, .. } if number == SIGUSR2 => duties.answer(job, Ring::Report),
+                Event::Seen { number, sender } => duties.note(number, sender),
                 Event::Rung(ring) => duties.answer(job, ring),
                 Event::Clock => duties.look(job),
             }
@@ -126,7 +145,12 @@ impl Events {
             return event;
         }
         let pause = duties.pause().min(LONGEST_WAIT);
-        let own = std::iter::once(self.signals.as_fd()).chain(self.doorbell.iter().map(AsFd::as_fd));
+        let (first, second) = match &self.source {
+            Source::Kernel { listener, .. } => (listener.as_fd(), None),
+            Source::Parent { children, .. } => (children.as_fd(), Some(duties.board.bell.as_fd())),
+        };
+        let own = std::iter::once(first).chain(second);
+        let own = own.chain(self.doorbell.iter().map(AsFd::as_fd));
         let mut sources: Vec<_> = own.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
         let count = sources.len();
         sources.extend(duties.lookout.sources());
@@ -136,47 +160,63 @@ impl Events {
         let rung: Vec<_> = alarms.map(|source| source.any().unwrap_or(false)).collect();
         if rung.contains(&true) {
             duties.lookout.ring(&rung);
+            if duties.lookout.out_of_memory() {
+                duties.board.note_alarm();
+            }
         }
-        let mut has_signals = false;
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            self.sort(&signal, job, &duties.witness);
-            has_signals = true;
-        }
-        if has_signals {
-            duties.witness.refresh();
-        }
+        self.hear(job, duties.board);
         let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
         self.waiting.extend(rings.into_iter().map(Event::Rung));
         self.waiting.push_back(Event::Clock);
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
-    fn sort(&mut self, signal: &signalfd_siginfo, job: Pid, witness: &Witness) {
-        let number = signal.ssi_signo as i32;
-        // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
-        // executed is the kernel's too, but ours alone.
-        let by_a_process = signal.ssi_code <= 0 || number == SIGALRM;
-        let sender = Pid::from_raw(signal.ssi_pid as i32);
-        match number {
-            SIGCHLD => self.reap(job),
-            _ if !by_a_process => {}
-            // What the job sends to its process group has reached it.
-            _ if sender == job || sender == Pid::this() => {}
-            SIGUSR2 => self.waiting.push_back(Event::Rung(Ring::Report)),
-            _ if witness.has_reached(number, job) => self.waiting.push_back(Event::ToTheGroup { number, sender }),
-            number => self.waiting.push_back(Event::ForTheJob { number, sender }),
-        }
-    }
-
-    /// Takes the news of every child: one SIGCHLD may stand for many.
-    fn reap(&mut self, job: Pid) {
-        while let Some((pid, change)) = process::next_change() {
-            self.waiting.push_back(match change {
-                Change::Ended(end) if pid == job => Event::Ended(end),
-                Change::Ended(end) => Event::Reaped(pid, end),
-                Change::Stopped(signal) if pid == job => Event::Stopped(signal),
-                Change::Stopped(_) => continue,
-            });
+    /// Takes the news of signals and of children.
+    fn hear(&mut self, job: Pid, board: &Board) {
+        match &mut self.source {
+            Source::Kernel {
+                listener,
+                witness,
+                began,
+            } => {
+                while let Some(news) = listener.next(job, witness) {
+                    self.waiting.push_back(match news {
+                        News::Ended(end) => {
+                            board.tell_end(end, began.elapsed());
+                            let Some(ended) = board.end() else { continue };
+                            Event::Ended(ended)
+                        }
+                        News::Stopped(signal) => Event::Stopped(signal),
+                        News::Reaped(pid, end) => Event::Reaped(pid, end),
+                        News::ForTheJob { number, sender } => Event::ForTheJob { number, sender },
+                        News::Seen { number, sender } => Event::Seen { number, sender },
+                    });
+                }
+                if listener.has_heard() || witness.is_due() {
+                    listener.forget_heard();
+                    witness.refresh();
+                    board.tell_witness(witness.pid());
+                }
+            }
+            Source::Parent {
+                children,
+                signals_taken,
+            } => {
+                while let Ok(Some(_)) = children.read_signal() {}
+                while let Some((pid, change)) = process::next_change() {
+                    if let Change::Ended(end) = change {
+                        self.waiting.push_back(Event::Reaped(pid, end));
+                    }
+                }
+                // Nothing has been told if it does not ring.
+                let _ = board.bell.read();
+                while let Some((number, sender)) = board.signal(signals_taken) {
+                    self.waiting.push_back(Event::Seen { number, sender });
+                }
+                if let Some(ended) = board.end() {
+                    self.waiting.push_back(Event::Ended(ended));
+                }
+            }
         }
     }
 }
@@ -195,23 +235,23 @@ impl Duties<'_> {
     }
 
     /// What is known of the job now that it has ended, what is recorded apart.
-    pub fn observed(mut self, end: End, job: ProcessName, evidence: &Evidence) -> Observed {
+    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
         let root = Path::new("/");
         self.lookout.hear_the_last();
         self.sampling.close();
-        let ending = match end {
+        let ending = match ended.end {
             End::Status(status) => Ending::Status(status),
             End::Signal(signal) => Ending::Signal(signal),
         };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let own_kills = self.reports.finish() + self.measurer.finish();
+        self.reports.finish();
+        self.measurer.finish();
         // Without a limit, it is nobody's business who they are.
         let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
             let mut starters = procfs::ancestors(root, Pid::this());
             starters.push(Pid::this());
-            starters.extend(self.witness.pid());
+            starters.extend(self.board.witness());
             procfs::others(root, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
@@ -219,13 +259,13 @@ impl Duties<'_> {
         others.retain(|other| other.resident_bytes > 0);
         Observed {
             ending,
-            ended_ns: u64::try_from(since.as_nanos()).unwrap_or(0),
+            ended_ns: ended.at_ns,
             job,
             signals: self.signals,
             processes: Vec::new(),
             counted: evidence.after(),
-            own_kills,
-            alarmed: self.lookout.out_of_memory(),
+            own_kills: self.board.kills(),
+            alarmed: self.lookout.out_of_memory() || self.board.is_alarmed(),
             rings: self.lookout.rings(),
             is_shared: evidence.is_shared,
             is_killed_as_group: evidence.is_killed_as_group,
@@ -278,9 +318,11 @@ impl Duties<'_> {
     }
 
     fn look(&mut self, job: Pid) {
+        if self.lookout.is_killing() {
+            return;
+        }
         if self.sampling.pause().is_zero() {
             self.lookout.hurry();
-            self.witness.refresh_if_due();
         }
         if let Some(near) = self.lookout.look() {
             self.is_near(job, near);
@@ -317,16 +359,5 @@ impl Duties<'_> {
     fn end(&mut self, job: Pid) {
         self.glass.break_now(job);
         self.sampling.mark("too close to the limit: ended");
-    }
-}
-
-/// Stops as the job has been stopped, so that an interactive shell gets its prompt; its `fg` continues both of us.
-///
-/// Only where a shell is waiting: elsewhere whoever stopped the job will continue the job, and nobody would us.
-fn stop_as_the_job(signal: Signal) {
-    let in_foreground = || File::open("/dev/tty").and_then(|tty| Ok(tcgetpgrp(tty)? == getpgrp()));
-    let by_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-    if by_terminal || in_foreground().unwrap_or(false) {
-        process::stop_of(signal);
     }
 }

@@ -22,7 +22,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::cgroup::{Cgroup, Level, Version};
 use crate::gauge::FILES;
 use crate::headroom::{Bound, LONGEST_PAUSE};
-use crate::kernel_file::number;
+use crate::kernel_file::{number, value};
 
 /// Waiting for memory for 50 ms within two seconds: the only window that the kernel grants to everybody.
 const PRESSURE: &[u8] = b"some 50000 2000000\0";
@@ -47,6 +47,7 @@ pub struct Alarms {
     notes: Vec<String>,
     resting_until: Option<Instant>,
     out_of_memory: bool,
+    has_killed: bool,
 }
 
 /// An alarm that has been set.
@@ -79,8 +80,8 @@ enum Alarm {
     },
     /// The OOM notification of version 1; it also rings when the cgroup, whose folder this is, is removed.
     OutOfMemory { ring: EventFd, folder: PathBuf },
-    /// `memory.events`, which must be read after each ring.
-    Events(File),
+    /// `memory.events`, which must be read after each ring, and how often it said last that a limit could not be kept.
+    Events { file: File, ooms: Option<u64> },
     /// A trigger in a pressure file, which lives as long as the file is open.
     Pressure(File),
 }
@@ -95,17 +96,17 @@ impl Alarms {
             notes: Vec::new(),
             resting_until: None,
             out_of_memory: false,
+            has_killed: false,
         };
+        if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.version == Version::V1) {
+            let alarm = out_of_memory(cgroup.leaf());
+            set.add(alarm, &cgroup.leaf().file("memory.oom_control"));
+        }
         for level in cgroup.iter().flat_map(|cgroup| &cgroup.levels) {
             set.watch(level, bounds);
         }
-        match cgroup {
-            Some(cgroup) if cgroup.version == Version::V1 => {
-                let alarm = out_of_memory(cgroup.leaf());
-                set.add(alarm, &cgroup.leaf().file("memory.oom_control"));
-            }
-            Some(cgroup) => set.late.push(cgroup.leaf().file("memory.pressure")),
-            None => {}
+        if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.version == Version::V2) {
+            set.late.push(cgroup.leaf().file("memory.pressure"));
         }
         set.late.push(root.join("proc/pressure/memory"));
         set
@@ -141,7 +142,10 @@ impl Alarms {
             Version::V2 => {
                 let events = level.file("memory.events");
                 if number(&level.file("memory.max")).is_some() {
-                    self.add(File::open(&events).map(Alarm::Events), &events);
+                    self.add(
+                        File::open(&events).map(|file| Alarm::Events { file, ooms: None }),
+                        &events,
+                    );
                 }
             }
         }
@@ -165,7 +169,10 @@ impl Alarms {
     ///
     /// Each on its own and not through one epoll: the kernel tells of pressure once, and polling the epoll would be that once.
     pub fn sources(&self) -> Vec<PollFd<'_>> {
-        let hung = self.alarms.iter().filter(|_| !self.is_resting());
+        let is_resting = self.is_resting();
+        // That of want of memory is the first, and never rests.
+        let is_heard = |hung: &&Hung| !is_resting || matches!(hung.alarm, Alarm::OutOfMemory { .. });
+        let hung = self.alarms.iter().take_while(is_heard);
         hung.map(|hung| hung.alarm.source()).collect()
     }
 
@@ -176,9 +183,12 @@ impl Alarms {
     /// To be called when there have been rings, with which of the sources it were: makes those ready to ring again.
     pub fn answer(&mut self, rung: &[bool]) {
         for (hung, _) in self.alarms.iter_mut().zip(rung).filter(|(_, rung)| **rung) {
+            let ooms = hung.alarm.ooms();
             let is_ring = hung.alarm.hear();
             hung.rings += u64::from(is_ring);
-            self.out_of_memory |= is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
+            let is_out_of_memory = is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
+            self.out_of_memory |= is_out_of_memory;
+            self.has_killed |= is_out_of_memory || hung.alarm.ooms() > ooms;
         }
         self.rest(REST);
     }
@@ -201,6 +211,11 @@ impl Alarms {
     /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
+    }
+
+    /// Whether the kernel has told since this was asked last that it has to kill somebody.
+    pub fn has_killed(&mut self) -> bool {
+        std::mem::take(&mut self.has_killed)
     }
 
     /// Those that have rung.
@@ -259,7 +274,7 @@ impl Alarm {
             Self::Threshold { ring, .. } | Self::OutOfMemory { ring, .. } => {
                 PollFd::new(ring.as_fd(), PollFlags::POLLIN)
             }
-            Self::Events(file) | Self::Pressure(file) => PollFd::new(file.as_fd(), PollFlags::POLLPRI),
+            Self::Events { file, .. } | Self::Pressure(file) => PollFd::new(file.as_fd(), PollFlags::POLLPRI),
         }
     }
 
@@ -268,11 +283,22 @@ impl Alarm {
         match self {
             Self::Threshold { ring, .. } => ring.read().is_ok(),
             Self::OutOfMemory { ring, folder } => ring.read().is_ok() && folder.is_dir(),
-            Self::Events(file) => {
-                let read = file.rewind().and_then(|()| file.read(&mut [0; EVENTS_BYTES]));
-                read.is_ok()
+            Self::Events { file, ooms } => {
+                let mut bytes = [0; EVENTS_BYTES];
+                let read = file.rewind().and_then(|()| file.read(&mut bytes));
+                let text = read.ok().and_then(|count| std::str::from_utf8(&bytes[..count]).ok());
+                *ooms = text.and_then(|text| value(text, "oom")).or(*ooms);
+                text.is_some()
             }
             Self::Pressure(_) => true,
+        }
+    }
+
+    /// How often version 2 has said that a limit could not be kept.
+    fn ooms(&self) -> Option<u64> {
+        match self {
+            Self::Events { ooms, .. } => *ooms,
+            _ => None,
         }
     }
 
@@ -280,7 +306,7 @@ impl Alarm {
         match self {
             Self::Threshold { .. } => "the usage, page cache and all, came close to the limit or left it again",
             Self::OutOfMemory { .. } => "a limit could not be kept",
-            Self::Events(_) => "the limit was met, or the cgroup was made to wait",
+            Self::Events { .. } => "the limit was met, or the cgroup was made to wait",
             Self::Pressure(_) => "processes waited for memory for 50 ms within two seconds",
         }
     }

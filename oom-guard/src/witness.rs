@@ -7,14 +7,14 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid};
 
-use crate::kernel_file::text;
+use crate::kernel_file::{keep_open, let_go, text};
 use crate::process;
 
 /// As top and ps show it.
@@ -40,8 +40,10 @@ impl Witness {
     pub fn call() -> Self {
         let parent = Pid::this();
         let is_first = parent.as_raw() == 1;
+        let pid = (!is_first).then(|| process::apart(|| stand_by(parent)).ok()).flatten();
+        pid.inspect(|pid| keep_open(&status(*pid)));
         Self {
-            pid: (!is_first).then(|| process::apart(|| stand_by(parent)).ok()).flatten(),
+            pid,
             refreshed: Instant::now(),
         }
     }
@@ -67,11 +69,9 @@ impl Witness {
         }
     }
 
-    /// As [`Witness::refresh`], if that has not been for a while.
-    pub fn refresh_if_due(&mut self) {
-        if self.refreshed.elapsed() >= FRESH {
-            self.refresh();
-        }
+    /// Whether it is time for [`Witness::refresh`].
+    pub fn is_due(&self) -> bool {
+        self.refreshed.elapsed() >= FRESH
     }
 
     /// The process.
@@ -81,6 +81,7 @@ impl Witness {
 
     fn dismiss(&mut self) {
         if let Some(pid) = self.pid.take() {
+            let_go(&status(pid));
             process::send(pid, Signal::SIGKILL as i32);
             process::wait_for(pid);
         }
@@ -95,12 +96,16 @@ impl Drop for Witness {
 
 /// The signals that wait for a process, as a set of bits; `None` if it is gone.
 fn pending(pid: Pid) -> Option<u64> {
-    let status = text(Path::new(&format!("/proc/{pid}/status")), STATUS_BYTES)?;
+    let status = text(&status(pid), STATUS_BYTES)?;
     let set = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key))?;
         u64::from_str_radix(line.trim(), 16).ok()
     };
     Some(set("SigPnd:")? | set("ShdPnd:")?)
+}
+
+fn status(pid: Pid) -> PathBuf {
+    format!("/proc/{pid}/status").into()
 }
 
 fn stand_by(parent: Pid) -> i32 {

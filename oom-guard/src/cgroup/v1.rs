@@ -5,6 +5,20 @@ use std::path::Path;
 use super::{Charge, Limits};
 use crate::kernel_file::{number, text, value};
 
+/// Those that are read here, and for [`super::Counters`].
+pub const FILES: &[&str] = &[
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "memory.swappiness",
+    "memory.stat",
+    "memory.usage_in_bytes",
+    "memory.memsw.usage_in_bytes",
+    "memory.oom_control",
+    "memory.failcnt",
+    "memory.memsw.failcnt",
+    "memory.max_usage_in_bytes",
+];
+
 /// No limit: the largest number of whole pages in an `i64` of bytes. Older kernels leave the bytes as they are, and a page may
 /// have 64 KiB.
 const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;

@@ -8,6 +8,18 @@ use crate::kernel_file::{number, text, value};
 /// More than memory.stat has in any kernel.
 const STAT_BYTES: usize = 16 << 10;
 
+/// Those that are read here, and for [`super::Counters`].
+pub const FILES: &[&str] = &[
+    "memory.max",
+    "memory.swap.max",
+    "memory.swap.current",
+    "memory.stat",
+    "memory.current",
+    "memory.events",
+    "memory.events.local",
+    "memory.peak",
+];
+
 /// A limit that reads `max` is none.
 pub fn limits(folder: &Path) -> Limits {
     let read = |name: &str| number(&folder.join(name));
