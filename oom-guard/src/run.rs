@@ -158,21 +158,26 @@ impl<'a> Start<'a> {
 
     /// Fills the run folder, and makes the command that starts the job.
     fn equip(&self, record: &Record, library: &Path, bounds: &[Bound]) -> Result<(Command, Events), String> {
-        let folder = &record.folder.path;
-        let workplace = &record.workplace.path;
+        let folder = &record.folder;
+        let workplace = &record.workplace;
         // Before there is a run.json: from then on, a run without a holder of its lock has ended.
-        lock::hold(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+        lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(workplace).ok();
+        let doorbell = Doorbell::hang(&workplace.folder).ok();
         let events = Events::new(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
         let (limits, stash) = self.limits.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env("FIL_PROFILE_RUN", workplace);
+        command.env("FIL_PROFILE_RUN", workplace.path());
+        // Whoever can exchange the folder must not get a recording into another one.
+        match workplace.folder.identity() {
+            Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
+            Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
+        };
         command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
         command.env_remove("FIL_PROFILE_RECORDING");
         match deadly {
@@ -265,7 +270,7 @@ impl Running {
             exits_on_oom,
             ..
         } = self.prepared;
-        let (folder, recordings) = (&record.folder.path, &record.workplace.path);
+        let (folder, recordings) = (&record.folder.folder, &record.workplace.folder);
         let write = |wanted: &Wanted| record.report_meanwhile(wanted);
         let measure = |why| record.measure(why);
         let mut duties = Duties {
