@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use builder::{Builder, Held};
+use dumper::folder::Place;
 use dumper::report::{self, Occasion};
 use dumper::units::Bytes;
-use dumper::{Run, Unrecorded, bundle, process};
+use dumper::{Folder, Run, Unrecorded, bundle, process};
 use recording::AllocFunction;
 
 fn main() {
@@ -84,11 +85,12 @@ fn make(stacks: u32) -> Vec<u8> {
 
 fn report(file: &Path, folder: &Path) {
     let start = Instant::now();
-    let (processes, _) = process::load(file).expect("a recording");
+    let processes = [process::read(&Place::of(file).expect("a folder")).expect("a recording")];
     let read = start.elapsed();
-    report::write(folder, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
+    let opened = Folder::open(folder).expect("a folder");
+    report::write(&opened, &Run::default(), &processes, &[], Occasion::Ended).expect("a writable folder");
     let all = start.elapsed();
-    let bundle = bundle::write(folder, &Run::default(), &processes, &[], &Unrecorded::default(), None)
+    let bundle = bundle::write(&opened, &Run::default(), &processes, &[], &Unrecorded::default(), None)
         .expect("a writable folder");
     let bundled = start.elapsed() - all;
     let bundle = std::fs::metadata(bundle.path).map_or(0, |about| about.len());

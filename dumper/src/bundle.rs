@@ -25,11 +25,12 @@
 mod read;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::damage::Damage;
+use crate::folder::{Folder, Place};
 use crate::process::Process;
 use crate::recording::Facts;
 use crate::run::Run;
@@ -64,7 +65,7 @@ pub struct Written {
     /// Where.
     pub path: PathBuf,
     /// The recordings that are in it.
-    pub recordings: Vec<PathBuf>,
+    pub recordings: Vec<Place>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -85,13 +86,9 @@ struct About {
     damage: Vec<Damage>,
 }
 
-/// The bundle of a run, if the path is one or a run folder that has one.
-pub fn of(path: &Path) -> Option<PathBuf> {
-    if path.is_dir() {
-        let inside = path.join(FILE);
-        return inside.is_file().then_some(inside);
-    }
-    is_bundle(path).then(|| path.to_owned())
+/// The bundle in a run folder, if there is one.
+pub fn of(folder: &Folder) -> Option<Place> {
+    folder.has_file(FILE).then(|| Place::within(folder, FILE))
 }
 
 #[cfg(test)]

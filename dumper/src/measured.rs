@@ -2,17 +2,19 @@
 //! what was asked for, this knows what of it was there.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::call_tree::Moment;
 use crate::error::Error;
+use crate::folder::Place;
 use crate::outcome::Other;
 use crate::recording::{ByKind, Facts};
 use crate::save::save;
 
+/// A line for each call site that holds blocks, three times.
+const MOST_BYTES: u64 = 128 << 20;
 /// A peak is what was measured if at least this part of it was held then, in hundredths.
 const SAME_PERCENT: u64 = 90;
 
@@ -188,8 +190,11 @@ impl Measured {
 
 impl Measurements {
     /// What has been measured of the process of a recording; empty where nothing has been.
-    pub fn load(recording: &Path) -> Measurements {
-        let text = fs::read(path(recording)).unwrap_or_default();
+    pub fn load(recording: &Place) -> Measurements {
+        let name = path(recording);
+        let name = name.file_name().unwrap_or_default();
+        let read = recording.reach().and_then(|folder| folder.read(name, MOST_BYTES));
+        let text = read.unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
@@ -198,10 +203,10 @@ impl Measurements {
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn save(&self, recording: &Path) -> Result<(), Error> {
+    pub fn save(&self, recording: &Place) -> Result<(), Error> {
         let path = path(recording);
         let text = serde_json::to_vec(self).map_err(|reason| Error::json(&path, reason))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = recording.reach().map_err(|reason| Error::write(&path, reason))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         save(folder, &name, |out| out.write_all(&text)).map(drop)
     }
@@ -251,6 +256,17 @@ impl Measurements {
             }
         }
     }
+}
+
+/// Removes what has been measured of the process of a recording.
+///
+/// # Errors
+///
+/// There is none, or it cannot be removed.
+pub fn remove(recording: &Place) -> std::io::Result<()> {
+    recording
+        .reach()?
+        .remove(path(recording).file_name().unwrap_or_default())
 }
 
 /// Where it is kept.

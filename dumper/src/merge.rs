@@ -7,10 +7,11 @@ mod numbers;
 mod task;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::process::Process;
 use crate::recording::Joined;
 use crate::report::merged as picture;
@@ -62,7 +63,7 @@ impl Merged {
     }
 
     /// Adds the run in `folder`. Its `timeline.csv` is looked for there.
-    pub fn add(&mut self, folder: &Path, run: &Run, processes: &[Process]) {
+    pub fn add(&mut self, folder: &Folder, run: &Run, processes: &[Process]) {
         let mut task = Task::of(folder, run, processes);
         if let Some((process, moment)) = picture::moment(run, processes) {
             match process.read() {
@@ -100,8 +101,7 @@ impl Merged {
     /// # Errors
     ///
     /// A file could not be written.
-    pub fn write(mut self, folder: &Path) -> Result<Written, Error> {
-        let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
+    pub fn write(mut self, folder: &Folder) -> Result<Written, Error> {
         self.tasks.sort_by(|a, b| a.order().cmp(&b.order()));
         let summary = text::lines(&self.tasks, &self.unreadable);
         save(folder, "merged.json", |out| {

@@ -1,12 +1,12 @@
 //! The recordings of a run: one for each process of the job.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::damage::{Damage, ReadError};
 use crate::error::Error;
+use crate::folder::{Folder, Place};
 use crate::label::{cut, printable};
 use crate::measured::Measurements;
 use crate::recording::{Facts, InFile, Recording};
@@ -17,7 +17,7 @@ use crate::view::View;
 #[derive(Clone, Debug)]
 pub struct Process {
     /// The recording.
-    pub path: PathBuf,
+    pub path: Place,
     /// What its header says.
     pub facts: Facts,
     /// What is wrong with the header.
@@ -58,7 +58,7 @@ impl Process {
         }
         let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
         recording.measurements = Measurements::load(&self.path);
-        recording.show(&View::of(self.path.parent().unwrap_or(Path::new("."))));
+        recording.show(&self.path.folder().map(View::of).unwrap_or_default());
         Ok((recording, damage))
     }
 
@@ -75,25 +75,30 @@ impl Process {
     }
 }
 
-/// Every `*.recording` of a folder in the order of their beginning, or the one file that `path` names. Files that
-/// cannot be read are returned apart.
+/// More recordings than a job leaves.
+const MOST: usize = 10_000;
+/// More than the bytes of any recording.
+pub(crate) const MOST_BYTES: u64 = 2 * recording::MAX_FILE_BYTES as u64;
+
+/// Every `*.recording` of a folder in the order of their beginning. Files that cannot be read are returned apart.
 ///
 /// # Errors
 ///
-/// The folder or the one file cannot be read.
-pub fn load(path: &Path) -> Result<(Vec<Process>, Vec<Error>), Error> {
-    if !path.is_dir() {
-        return Ok((vec![read(path)?], Vec::new()));
-    }
+/// The folder cannot be read.
+pub fn load(folder: &Folder) -> Result<(Vec<Process>, Vec<Error>), Error> {
+    let entries = folder.entries().map_err(|reason| Error::read(folder.path(), reason))?;
+    let is_recording = |name: &OsStr| {
+        Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "recording")
+    };
+    let names = entries.into_iter().map(|entry| entry.name);
     let mut processes = Vec::new();
     let mut errors = Vec::new();
-    for entry in fs::read_dir(path).map_err(|reason| Error::read(path, reason))? {
-        let file = entry.map_err(|reason| Error::read(path, reason))?.path();
-        if file.extension().is_some_and(|extension| extension == "recording") {
-            match read(&file) {
-                Ok(process) => processes.push(process),
-                Err(error) => errors.push(error),
-            }
+    for name in names.filter(|name| is_recording(name)).take(MOST) {
+        match read(&Place::within(folder, name)) {
+            Ok(process) => processes.push(process),
+            Err(error) => errors.push(error),
         }
     }
     processes.sort_by(|a, b| (a.facts.started_ns, &a.path).cmp(&(b.facts.started_ns, &b.path)));
@@ -101,29 +106,27 @@ pub fn load(path: &Path) -> Result<(Vec<Process>, Vec<Error>), Error> {
     Ok((processes, errors))
 }
 
-fn read(path: &Path) -> Result<Process, Error> {
-    let (facts, damage) = with_file(path, Facts::read_from)?;
+/// The process of one recording.
+///
+/// # Errors
+///
+/// It cannot be read, or is none.
+pub fn read(recording: &Place) -> Result<Process, Error> {
+    let (facts, damage) = with_file(recording, Facts::read_from)?;
     Ok(Process {
-        path: path.to_owned(),
+        path: recording.clone(),
         facts,
         damage,
         bundled: None,
     })
 }
 
-fn with_file<T>(path: &Path, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
-    let file = open(path).map_err(|reason| Error::read(path, reason))?;
+pub(crate) fn with_file<T>(path: &Place, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
+    let file = path.file(MOST_BYTES).and_then(InFile::new);
+    let file = file.map_err(|reason| Error::read(path, reason))?;
     let what = read(&file);
     file.finish().map_err(|reason| Error::read(path, reason))?;
     what.map_err(|reason| Error::recording(path, reason))
-}
-
-fn open(path: &Path) -> io::Result<InFile> {
-    // Opening a FIFO would wait for its other end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    InFile::new(File::open(path)?)
 }
 
 /// The script or module in a Python command line.
@@ -153,6 +156,7 @@ fn base_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_process_is_called_by_its_script() {
@@ -176,9 +180,32 @@ mod tests {
         fs::write(folder.path().join("1-0.recording"), "nonsense").unwrap();
         fs::create_dir(folder.path().join("2-0.recording")).unwrap();
         fs::write(folder.path().join("run.json"), "{}").unwrap();
-        let (processes, errors) = load(folder.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("3-0.recording")).unwrap();
+        let sparse = fs::File::create(folder.path().join("4-0.recording")).unwrap();
+        sparse.set_len(3 << 30).unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join("5-0.recording"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let (processes, errors) = load(&opened).unwrap();
         assert!(processes.is_empty());
-        assert_eq!(errors.len(), 2);
-        assert!(load(&folder.path().join("none.recording")).is_err());
+        let said: Vec<_> = errors.iter().map(Error::to_string).collect();
+        let why = [
+            "",
+            "not a regular file",
+            "a link, which is not followed",
+            "larger than",
+            "not a regular file",
+        ];
+        assert_eq!(said.len(), why.len());
+        for (said, why) in said.iter().zip(why) {
+            assert!(said.contains(why), "{said}");
+        }
+        assert!(read(&Place::within(&opened, "none.recording")).is_err());
     }
 }

@@ -25,9 +25,10 @@ mod table;
 mod verdict;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::process::Process;
 use crate::run::{Headline, Run};
 use crate::save::save;
@@ -84,13 +85,12 @@ const LONGEST_MESSAGE: usize = 4095;
 ///
 /// A file could not be written.
 pub fn write(
-    folder: &Path,
+    folder: &Folder,
     run: &Run,
     processes: &[Process],
     unreadable: &[Error],
     occasion: Occasion,
 ) -> Result<Written, Error> {
-    let folder = &std::path::absolute(folder).map_err(|reason| Error::write(folder, reason))?;
     let mut pictures = Pictures {
         folder,
         sources: Sources::of(run, processes),

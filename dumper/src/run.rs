@@ -1,17 +1,19 @@
 //! `run.json`: what was run, where, under which limits, and how it ended.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::folder::{Birth, Folder};
 use crate::label::printable;
 use crate::outcome::{Limit, Outcome};
 use crate::save::save;
 
 const FILE: &str = "run.json";
+/// More than the longest command line and all that is noted beside it.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// One run of a job. Fields that a file does not have are empty; fields that this version does not know are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,12 @@ pub struct Run {
     pub host: String,
     /// RFC 3339, local time with its offset.
     pub started: String,
+    /// The folder that it was made in, by which a copy or the clone of a repository is told from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_in: Option<Birth>,
+    /// Whether its folder holds the report of a bundle, or of a run folder that is not the user's, and nothing else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_copy: bool,
     /// What the folder of its recordings carries too, where that is not the run folder; see ARCHITECTURE.md.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -105,15 +113,17 @@ impl Run {
     }
 
     /// Reads `run.json` in a run folder.
-    pub fn load(folder: &Path) -> Result<Run, Error> {
-        let path = folder.join(FILE);
-        let text = fs::read(&path).map_err(|reason| Error::read(&path, reason))?;
-        serde_json::from_slice(&text).map_err(|reason| Error::json(&path, reason))
+    pub fn load(folder: &Folder) -> Result<Run, Error> {
+        let path = || folder.path().join(FILE);
+        let text = folder
+            .read(FILE, MOST_BYTES)
+            .map_err(|reason| Error::read(&path(), reason))?;
+        serde_json::from_slice(&text).map_err(|reason| Error::json(&path(), reason))
     }
 
     /// Writes `run.json` into a run folder.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.join(FILE), reason))?;
+    pub fn save(&self, folder: &Folder) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.path().join(FILE), reason))?;
         save(folder, FILE, |out| {
             out.write_all(&text)?;
             out.write_all(b"\n")
@@ -125,6 +135,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_run_is_read_as_it_was_written() {
@@ -140,8 +151,8 @@ mod tests {
             }),
             ..Run::default()
         };
-        run.save(folder.path()).unwrap();
-        assert_eq!(Run::load(folder.path()).unwrap(), run);
+        run.save(&Folder::open(folder.path()).unwrap()).unwrap();
+        assert_eq!(Run::load(&Folder::open(folder.path()).unwrap()).unwrap(), run);
     }
 
     #[test]
@@ -172,7 +183,7 @@ mod tests {
             r#"{"host": "a", "novelty": [1], "ending": {"signal": 9}}"#,
         )
         .unwrap();
-        let run = Run::load(folder.path()).unwrap();
+        let run = Run::load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(run.host, "a");
         assert_eq!(run.ending.unwrap().signal, Some(9));
     }

@@ -6,28 +6,44 @@
 //! machine itself goes down in that half minute is something lost. [`keep`] is for what must not be even then: the run of a job that
 //! ran out of memory, or comes close to it, on a machine that may be the next to go.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::error::Error;
+use crate::folder::{Folder, Place};
+
+/// What the name of a file ends in that is not whole yet.
+const UNFINISHED: &str = ".unfinished";
 
 /// Writes `folder/name` by what `write` puts out, readable by its owner only, and replaces an older one of that name.
 pub(crate) fn save(
-    folder: &Path,
+    folder: &Folder,
     name: &str,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<PathBuf, Error> {
-    let path = folder.join(name);
-    let unfinished = folder.join(format!(".{name}.{}.unfinished", std::process::id()));
-    let written = write_whole(&unfinished, write).and_then(|()| fs::rename(&unfinished, &path));
-    written.map_err(|reason| {
-        // There may be nothing to remove; the reason for that is the one to report.
-        let _ = fs::remove_file(&unfinished);
-        Error::write(&path, reason)
-    })?;
-    Ok(path)
+    let path = folder.path().join(name);
+    match replace(folder, name, write) {
+        Ok(()) => Ok(path),
+        Err(reason) => Err(Error::write(&path, reason)),
+    }
+}
+
+/// The same, without a word on where.
+///
+/// # Errors
+///
+/// It cannot be written, or `write` says so.
+pub fn replace(folder: &Folder, name: &str, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let unfinished = format!(".{name}.{}{UNFINISHED}", std::process::id());
+    let written = create(folder, &unfinished).and_then(|file| {
+        write_whole(&file, write)?;
+        folder.rename(&unfinished, name)
+    });
+    // There may be nothing to remove; the reason for that is the one to report.
+    written.inspect_err(|_| drop(folder.remove(&unfinished)))
 }
 
 /// Writes the file that the user has named; into one that is no regular file, such as a pipe, as it stands.
@@ -36,13 +52,17 @@ pub(crate) fn save(
 ///
 /// It cannot be written, or `write` says so.
 pub fn save_as(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
-    let is_other = fs::metadata(path).is_ok_and(|about| !about.is_file());
+    let failed = |reason| Error::write(path, reason);
+    let is_other = std::fs::metadata(path).is_ok_and(|about| !about.is_file());
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_other) else {
-        let written = File::create(path).and_then(|mut file| write(&mut file));
-        return written.map_err(|reason| Error::write(path, reason));
+        let mut file = File::options().write(true).open(path).map_err(failed)?;
+        return write(&mut file).map_err(failed);
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    save(folder.unwrap_or(Path::new(".")), name, write).map(drop)
+    let place = Place::of(path).map_err(failed)?;
+    place
+        .reach()
+        .and_then(|folder| replace(folder, name, write))
+        .map_err(failed)
 }
 
 /// Puts the files of a folder on disk, and their names.
@@ -50,50 +70,81 @@ pub fn save_as(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
 /// # Errors
 ///
 /// One of them cannot be. The others are nevertheless.
-pub fn keep(folder: &Path) -> Result<(), Error> {
-    let entries = fs::read_dir(folder).map_err(|reason| Error::read(folder, reason))?;
-    let files = entries
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+pub fn keep(folder: &Folder) -> Result<(), Error> {
+    let entries = folder.entries().map_err(|reason| Error::read(folder.path(), reason))?;
     let mut kept = Ok(());
-    for path in files.map(|file| file.path()) {
-        match File::open(&path).and_then(|file| file.sync_all()) {
-            // One that has been replaced or removed meanwhile.
-            Err(reason) if reason.kind() == ErrorKind::NotFound => {}
-            Err(reason) => kept = kept.and(Err(Error::write(&path, reason))),
-            Ok(()) => {}
+    for entry in entries.into_iter().filter(|entry| entry.may_be_file) {
+        match folder.file(&entry.name, u64::MAX) {
+            // One that has been replaced or removed meanwhile, or is no file after all.
+            Err(_) => {}
+            Ok(file) => {
+                let path = || folder.path().join(&entry.name);
+                kept = kept.and(file.sync_all().map_err(|reason| Error::write(&path(), reason)));
+            }
         }
     }
-    // Not every file system can do that with a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    folder.sync();
     kept
 }
 
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(128 * 1024, create(path)?);
+/// Removes files that were not whole yet when their writer was ended. `is_writing` says whether the process that a file is named
+/// for may still be at it; where the file system has locks, it is asked only of a file that nobody has locked.
+pub fn remove_unfinished(folder: &Folder, is_writing: impl Fn(i32, &File) -> bool) {
+    for entry in folder.entries().unwrap_or_default() {
+        let name = entry.name.to_str().unwrap_or_default();
+        let writer = name.strip_suffix(UNFINISHED).filter(|name| name.starts_with('.'));
+        let Some(pid) = writer.and_then(|name| name.rsplit_once('.')?.1.parse().ok()) else {
+            continue;
+        };
+        let Ok(file) = folder.file(name, u64::MAX) else {
+            continue;
+        };
+        let is_locked = matches!(
+            flock(&file, FlockOperation::NonBlockingLockExclusive),
+            Err(rustix::io::Errno::WOULDBLOCK)
+        );
+        if !is_locked && !is_writing(pid, &file) {
+            let _ = folder.remove(name);
+        }
+    }
+}
+
+fn write_whole(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(128 * 1024, file);
     write(&mut out)?;
     out.flush()
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match create() {
+/// Locked for as long as it is open: in another container or on another machine, nobody could tell by a process id that it is
+/// being written.
+fn create(folder: &Folder, name: &str) -> io::Result<File> {
+    let file = match folder.create(name) {
         // Left behind by a process that had the same id and died while writing.
-        Err(reason) if reason.kind() == ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| create()),
-        other => other,
-    }
+        Err(reason) if reason.kind() == ErrorKind::AlreadyExists => {
+            folder.remove(name).and_then(|()| folder.create(name))?
+        }
+        other => other?,
+    };
+    // Not every file system has locks.
+    let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    fn open(path: &Path) -> Folder {
+        Folder::open(path).unwrap()
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a.txt", |out| out.write_all(b"first")).unwrap();
-        let path = save(folder.path(), "a.txt", |out| out.write_all(b"second")).unwrap();
+        save(&open(folder.path()), "a.txt", |out| out.write_all(b"first")).unwrap();
+        let path = save(&open(folder.path()), "a.txt", |out| out.write_all(b"second")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -102,8 +153,8 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a.txt", |out| out.write_all(b"first")).unwrap();
-        let error = save(folder.path(), "a.txt", |out| {
+        save(&open(folder.path()), "a.txt", |out| out.write_all(b"first")).unwrap();
+        let error = save(&open(folder.path()), "a.txt", |out| {
             out.write_all(b"half")?;
             Err(io::Error::other("no more"))
         });
@@ -128,10 +179,9 @@ mod tests {
     #[test]
     fn a_folder_is_kept_with_all_that_can_be() {
         let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a.txt", |out| out.write_all(b"first")).unwrap();
+        save(&open(folder.path()), "a.txt", |out| out.write_all(b"first")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
-        keep(folder.path()).unwrap();
-        assert!(keep(&folder.path().join("none")).is_err());
+        keep(&open(folder.path())).unwrap();
     }
 
     #[test]
@@ -139,7 +189,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let left = folder.path().join(format!(".a.txt.{}.unfinished", std::process::id()));
         fs::write(&left, "half").unwrap();
-        save(folder.path(), "a.txt", |out| out.write_all(b"whole")).unwrap();
+        save(&open(folder.path()), "a.txt", |out| out.write_all(b"whole")).unwrap();
         assert!(!left.exists());
     }
 }

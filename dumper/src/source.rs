@@ -51,7 +51,7 @@ impl Sources {
             known: processes.iter().find_map(Process::lines),
             ..Sources::new(&run.directory)
         };
-        let folder = processes.first().and_then(|process| process.path.parent());
+        let folder = processes.first().and_then(|process| process.path.folder());
         let view = folder.map(View::of).unwrap_or_default();
         for source in view.sources.into_values() {
             sources.files.insert(source.name, Some(Text::new(source.text)));

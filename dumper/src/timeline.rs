@@ -1,12 +1,12 @@
 //! `timeline.csv`: how much memory a job had, over time, however long it runs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::save::save;
 
 const FILE: &str = "timeline.csv";
@@ -17,6 +17,8 @@ const COLUMNS: usize = 7;
 pub const MOST_PROCESSES: usize = 5;
 /// Rows that a timeline never exceeds.
 const MOST_ROWS: usize = 2000;
+/// Rows are short, but for what the job calls its phases.
+const MOST_BYTES: u64 = 8 << 20;
 
 /// How much memory a job had at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,9 +70,8 @@ impl Share {
 /// # Errors
 ///
 /// There is a timeline, and it cannot be read.
-pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
-    let path = folder.join(FILE);
-    match fs::read(&path) {
+pub fn load(folder: &Folder) -> Result<Vec<Sample>, Error> {
+    match folder.read(FILE, MOST_BYTES) {
         Ok(text) => {
             // What is not terminated was being written when the writer died.
             let text = String::from_utf8_lossy(&text);
@@ -81,7 +82,7 @@ pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
             Ok(samples.take(MOST_ROWS).collect())
         }
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(reason) => Err(Error::read(&path, reason)),
+        Err(reason) => Err(Error::read(&folder.path().join(FILE), reason)),
     }
 }
 
@@ -90,7 +91,7 @@ pub fn load(folder: &Path) -> Result<Vec<Sample>, Error> {
 /// # Errors
 ///
 /// It cannot be written.
-pub fn save_all(folder: &Path, samples: &[Sample]) -> Result<(), Error> {
+pub fn save_all(folder: &Folder, samples: &[Sample]) -> Result<(), Error> {
     rewrite(folder, samples).map(drop)
 }
 
@@ -98,7 +99,7 @@ pub fn save_all(folder: &Path, samples: &[Sample]) -> Result<(), Error> {
 /// other one is dropped, and from then on rows are kept half as often.
 #[derive(Debug)]
 pub struct Timeline {
-    folder: PathBuf,
+    folder: Folder,
     file: File,
     kept: Vec<Sample>,
     /// Least seconds between two rows without a mark.
@@ -111,9 +112,9 @@ impl Timeline {
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn begin(folder: &Path) -> Result<Timeline, Error> {
+    pub fn begin(folder: &Folder) -> Result<Timeline, Error> {
         Ok(Timeline {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
             file: rewrite(folder, &[])?,
             kept: Vec::new(),
             interval: 0.0,
@@ -139,7 +140,7 @@ impl Timeline {
         }
         // One write, so that a row is there wholly or not at all.
         let written = self.file.write_all(row.as_bytes());
-        written.map_err(|reason| Error::write(&self.folder.join(FILE), reason))
+        written.map_err(|reason| Error::write(&self.folder.path().join(FILE), reason))
     }
 
     /// Marked rows stay as long as they are the minority.
@@ -160,14 +161,14 @@ impl Timeline {
 }
 
 /// Replaces the file, and opens it for further rows.
-fn rewrite(folder: &Path, samples: &[Sample]) -> Result<File, Error> {
+fn rewrite(folder: &Folder, samples: &[Sample]) -> Result<File, Error> {
     let path = save(folder, FILE, |out| {
         writeln!(out, "{TITLES}")?;
         samples
             .iter()
             .try_for_each(|sample| out.write_all(sample.row().as_bytes()))
     })?;
-    let opened = OpenOptions::new().append(true).open(&path);
+    let opened = folder.append(FILE);
     opened.map_err(|reason| Error::write(&path, reason))
 }
 
@@ -232,6 +233,7 @@ fn unquoted(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn sample(seconds: f64) -> Sample {
         Sample {
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn samples_are_read_as_they_were_added() {
         let folder = tempfile::tempdir().unwrap();
-        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        let mut timeline = Timeline::begin(&Folder::open(folder.path()).unwrap()).unwrap();
         let samples = [
             sample(0.5),
             Sample {
@@ -266,7 +268,7 @@ mod tests {
         for sample in &samples {
             timeline.add(sample.clone()).unwrap();
         }
-        assert_eq!(load(folder.path()).unwrap(), samples);
+        assert_eq!(load(&Folder::open(folder.path()).unwrap()).unwrap(), samples);
         let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert_eq!(text.lines().next(), Some(TITLES));
     }
@@ -274,10 +276,10 @@ mod tests {
     #[test]
     fn a_row_that_was_being_written_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(folder.path()).unwrap(), []);
+        assert_eq!(load(&Folder::open(folder.path()).unwrap()).unwrap(), []);
         let rows = format!("{TITLES}\n1.000,10,20,,,,\nnan,1,1,,,,\n2.000,10,2");
         fs::write(folder.path().join(FILE), rows).unwrap();
-        let samples = load(folder.path()).unwrap();
+        let samples = load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(samples.len(), 1);
         assert_eq!(samples[0].resident_bytes, 20);
     }
@@ -287,7 +289,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rows = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,mark\n1.000,10,20,,,SIGTERM\n";
         fs::write(folder.path().join(FILE), rows).unwrap();
-        let samples = load(folder.path()).unwrap();
+        let samples = load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(samples.len(), 1);
         assert_eq!(samples[0].mark.as_deref(), Some("SIGTERM"));
     }
@@ -295,7 +297,7 @@ mod tests {
     #[test]
     fn a_long_run_has_no_more_rows_than_a_short_one_and_keeps_its_marks() {
         let folder = tempfile::tempdir().unwrap();
-        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        let mut timeline = Timeline::begin(&Folder::open(folder.path()).unwrap()).unwrap();
         for second in 0..50_000 {
             let mark = (second == 700).then(|| "an allocation failed".to_owned());
             timeline
@@ -306,7 +308,7 @@ mod tests {
                 .unwrap();
             assert!(timeline.kept.len() <= MOST_ROWS);
         }
-        let samples = load(folder.path()).unwrap();
+        let samples = load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert!(samples.len() > MOST_ROWS / 3, "{}", samples.len());
         assert_eq!(samples, timeline.kept);
         assert_eq!(samples.iter().filter(|sample| sample.mark.is_some()).count(), 1);
@@ -320,7 +322,7 @@ mod tests {
     #[test]
     fn a_run_of_nothing_but_marks_is_bounded_too() {
         let folder = tempfile::tempdir().unwrap();
-        let mut timeline = Timeline::begin(folder.path()).unwrap();
+        let mut timeline = Timeline::begin(&Folder::open(folder.path()).unwrap()).unwrap();
         for second in 0..5000 {
             timeline
                 .add(Sample {
@@ -329,6 +331,6 @@ mod tests {
                 })
                 .unwrap();
         }
-        assert!(load(folder.path()).unwrap().len() <= MOST_ROWS);
+        assert!(load(&Folder::open(folder.path()).unwrap()).unwrap().len() <= MOST_ROWS);
     }
 }

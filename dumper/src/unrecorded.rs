@@ -1,15 +1,16 @@
 //! `unrecorded.json`: the processes of a job of which there is no recording, since it was not worth keeping or could not be made.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::save::save;
 
 const FILE: &str = "unrecorded.json";
+/// A few command lines.
+const MOST_BYTES: u64 = 8 << 20;
 /// Programs that are told apart among those that were folded.
 const MOST_PROGRAMS: usize = 20;
 /// Processes that are named among those that were not seen.
@@ -61,12 +62,12 @@ impl Unrecorded {
     /// # Errors
     ///
     /// There is one, and it cannot be read.
-    pub fn load(folder: &Path) -> Result<Unrecorded, Error> {
-        let path = folder.join(FILE);
-        match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|reason| Error::json(&path, reason)),
+    pub fn load(folder: &Folder) -> Result<Unrecorded, Error> {
+        let path = || folder.path().join(FILE);
+        match folder.read(FILE, MOST_BYTES) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|reason| Error::json(&path(), reason)),
             Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(Unrecorded::default()),
-            Err(reason) => Err(Error::read(&path, reason)),
+            Err(reason) => Err(Error::read(&path(), reason)),
         }
     }
 
@@ -75,8 +76,8 @@ impl Unrecorded {
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.join(FILE), reason))?;
+    pub fn save(&self, folder: &Folder) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.path().join(FILE), reason))?;
         save(folder, FILE, |out| {
             out.write_all(&text)?;
             out.write_all(b"\n")
@@ -126,7 +127,10 @@ mod tests {
     #[test]
     fn it_is_read_as_it_was_written_and_is_empty_where_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Unrecorded::load(folder.path()).unwrap(), Unrecorded::default());
+        assert_eq!(
+            Unrecorded::load(&Folder::open(folder.path()).unwrap()).unwrap(),
+            Unrecorded::default()
+        );
         let mut unrecorded = Unrecorded::default();
         unrecorded.folded.add("grep", 7);
         unrecorded.note(Unseen {
@@ -135,8 +139,11 @@ mod tests {
             why: "it is statically linked".into(),
             resident_bytes: 9,
         });
-        unrecorded.save(folder.path()).unwrap();
-        assert_eq!(Unrecorded::load(folder.path()).unwrap(), unrecorded);
+        unrecorded.save(&Folder::open(folder.path()).unwrap()).unwrap();
+        assert_eq!(
+            Unrecorded::load(&Folder::open(folder.path()).unwrap()).unwrap(),
+            unrecorded
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `view.json`: how a job wants its recording shown, which the Python package writes beside it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::folder::Folder;
+
 const FILE: &str = "view.json";
+/// The text of all cells of a notebook.
+const MOST_BYTES: u64 = 32 << 20;
 
 /// How a recording is to be shown; as it is, if there is no such file or it cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -31,8 +33,8 @@ pub(crate) struct Source {
 
 impl View {
     /// That of the recordings in a folder.
-    pub(crate) fn of(folder: &Path) -> View {
-        let read = || serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok();
+    pub(crate) fn of(folder: &Folder) -> View {
+        let read = || serde_json::from_slice(&folder.read(FILE, MOST_BYTES).ok()?).ok();
         read().unwrap_or_default()
     }
 }

@@ -159,6 +159,9 @@ pub enum Command {
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
         text: bool,
+        /// Take the run folder for one that your own fil-profile has made here: write into it, and show lines of this machine's files
+        #[arg(long)]
+        trust: bool,
         /// Where to; `-` is stdout, as is nothing
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,

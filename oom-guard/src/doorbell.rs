@@ -1,13 +1,10 @@
 //! The doorbell: a named pipe in the run folder by which the preload wakes the supervisor.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use dumper::Folder;
 
 use crate::lookout::Request;
 
@@ -20,7 +17,7 @@ const LINE_BYTES: usize = 128;
 /// The pipe by which the preload wakes the supervisor.
 #[derive(Debug)]
 pub struct Doorbell {
-    path: PathBuf,
+    folder: Folder,
     pipe: File,
     unread: Vec<u8>,
 }
@@ -40,19 +37,12 @@ pub enum Ring {
 
 impl Doorbell {
     /// Makes the pipe in a run folder. Fails where the file system has no pipes.
-    pub fn hang(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(DOORBELL);
-        mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        // A reader that is also a writer never sees the end of the file when the last process of the job closes it.
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
-        let pipe = options.open(&path)?;
+    pub fn hang(folder: &Folder) -> io::Result<Self> {
+        folder.make_pipe(DOORBELL)?;
         Ok(Self {
-            path,
-            pipe,
+            folder: folder.clone(),
+            // A reader that is also a writer never sees the end of the file when the last process of the job closes it.
+            pipe: folder.pipe(DOORBELL)?,
             unread: Vec::new(),
         })
     }
@@ -83,7 +73,7 @@ impl AsFd for Doorbell {
 
 impl Drop for Doorbell {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = self.folder.remove(DOORBELL);
     }
 }
 
@@ -108,13 +98,14 @@ fn message(line: &[u8]) -> Option<Ring> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::OpenOptions;
     use std::io::Write;
 
     #[test]
     fn the_doorbell_hears_whole_lines_and_passes_over_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut doorbell = Doorbell::hang(folder).unwrap();
+        let mut doorbell = Doorbell::hang(&Folder::open(folder).unwrap()).unwrap();
         let mut ringer = OpenOptions::new().write(true).open(folder.join(DOORBELL)).unwrap();
         ringer
             .write_all(b"failed 12\nnonsense\nreport x\nreport 7\nlarge 12\nlarge 12 9000000\nfai")

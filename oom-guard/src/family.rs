@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use dumper::Unrecorded;
+use dumper::folder::Place;
 use dumper::process::{self, Process};
 use dumper::recording::State;
 use dumper::timeline::{MOST_PROCESSES, Share};
+use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;
 
 use crate::procfs::{self, Usage};
@@ -22,8 +23,8 @@ const MOST_KNOWN: usize = 1 << 17;
 /// The job's first process and its descendants. Who has left the family, as a daemon does, is not seen.
 pub struct Family {
     root: PathBuf,
-    folder: PathBuf,
-    recordings: PathBuf,
+    folder: Folder,
+    recordings: Folder,
     job: Pid,
     /// The file name of the library, where it is to be looked for at all.
     library: Option<String>,
@@ -32,7 +33,7 @@ pub struct Family {
     /// Who has ever been there.
     known: HashSet<i32>,
     /// Headers of recordings whose processes have ended, which change no more.
-    ended: HashMap<PathBuf, Process>,
+    ended: HashMap<Place, Process>,
     unrecorded: Unrecorded,
 }
 
@@ -60,13 +61,13 @@ pub struct Held {
 impl Family {
     /// Of a job that has just been started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
     /// library is at `library`; with `first_only`, only the first process has it at work.
-    pub fn new(folder: &Path, recordings: &Path, job: Pid, library: &Path, first_only: bool) -> Self {
+    pub fn new(folder: &Folder, recordings: &Folder, job: Pid, library: &Path, first_only: bool) -> Self {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
         let family = Self {
             root: PathBuf::from("/"),
-            folder: folder.to_owned(),
-            recordings: recordings.to_owned(),
+            folder: folder.clone(),
+            recordings: recordings.clone(),
             job,
             library: name
                 .map(|name| name.to_string_lossy().into_owned())
@@ -180,7 +181,7 @@ impl Family {
         let surplus = tidy::surplus(&mut ended, MOST_ENDED);
         let mut gone = Vec::new();
         for process in surplus {
-            if std::fs::remove_file(&process.path).is_ok() {
+            if process.path.remove().is_ok() {
                 self.unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
                 gone.push(process.path.clone());
             }
@@ -191,10 +192,9 @@ impl Family {
 
     /// The header of a recording whose process has ended. That a number is nobody's here says nothing of a process in a
     /// namespace of its own: it must have been one of us, or the child of one.
-    fn has_ended(&self, path: &Path, files: &Files) -> Option<Process> {
+    fn has_ended(&self, path: &Place, files: &Files) -> Option<Process> {
         let (pid, number) = numbers(path)?;
-        let (processes, _) = process::load(path).ok()?;
-        let process = processes.into_iter().next()?;
+        let process = process::read(path).ok()?;
         let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
         // The job itself is worth its recording, however small it is.
         if pid == self.job.as_raw() && number == newest {
@@ -215,27 +215,26 @@ impl Family {
     }
 }
 
-fn live_bytes(recording: &Path) -> Option<u64> {
-    let (processes, _) = process::load(recording).ok()?;
-    let facts = &processes.first()?.facts;
+fn live_bytes(recording: &Place) -> Option<u64> {
+    let facts = process::read(recording).ok()?.facts;
     (facts.state == State::Running).then_some(facts.live_bytes)
 }
 
 /// The recordings in a folder.
 struct Files {
-    all: HashSet<PathBuf>,
+    all: HashSet<Place>,
     /// The newest of each process, `<pid>-<n>.recording`.
-    newest: HashMap<i32, (u32, PathBuf)>,
+    newest: HashMap<i32, (u32, Place)>,
 }
 
 impl Files {
-    fn of(folder: &Path) -> Self {
+    fn of(folder: &Folder) -> Self {
         let mut files = Self {
             all: HashSet::new(),
             newest: HashMap::new(),
         };
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
+        for entry in folder.entries().unwrap_or_default() {
+            let path = Place::within(folder, entry.name);
             let Some((pid, number)) = numbers(&path) else { continue };
             files.all.insert(path.clone());
             let known = files.newest.entry(pid).or_insert_with(|| (number, path.clone()));
@@ -264,16 +263,18 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        let files = Files::of(folder.path());
+        let opened = Folder::open(folder.path()).unwrap();
+        let files = Files::of(&opened);
         assert_eq!((files.all.len(), files.newest.len()), (4, 2));
-        assert_eq!(files.newest[&7].1, folder.path().join("7-10.recording"));
+        assert_eq!(files.newest[&7].1, Place::within(&opened, "7-10.recording"));
     }
 
     #[test]
     fn a_process_without_the_library_is_noted_once_it_has_been_met_twice() {
-        let folder = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = &Folder::open(temporary.path()).unwrap();
         let look = |library: &str| {
-            let mut family = Family::new(folder.path(), folder.path(), Pid::this(), Path::new(library), false);
+            let mut family = Family::new(folder, folder, Pid::this(), Path::new(library), false);
             let held = family.look();
             assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
             family.look();
@@ -282,7 +283,7 @@ mod tests {
         let unseen = look("/nowhere/libpreload.so");
         let this = unseen.iter().find(|unseen| unseen.pid == std::process::id()).unwrap();
         assert!(this.why.contains("LD_PRELOAD") && this.resident_bytes > 0, "{this:?}");
-        assert_eq!(Unrecorded::load(folder.path()).unwrap().unseen.len(), unseen.len());
+        assert_eq!(Unrecorded::load(folder).unwrap().unseen.len(), unseen.len());
         // Every process here has the C library.
         assert!(
             look("/nowhere/libc.so.6")

@@ -1,17 +1,24 @@
 //! The run folder, and the links beside it that lead to the newest.
+//!
+//! Hazard: a folder that looks like a run's may be anybody's: in a shared folder, in an archive, in a cloned repository. Only one that
+//! [`RunFolder::is_ours`] is written to; all others are read, and their reports go elsewhere ([`crate::elsewhere`]).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use dumper::Folder;
+use dumper::run::Run;
 use jiff::Zoned;
 
 use crate::doorbell::DOORBELL;
 use crate::library::LIBRARY;
 use crate::lock::LOCK;
-use crate::workplace::RECORDINGS;
+use crate::procfs;
+use crate::workplace::{RECORDINGS, Workplace};
 
 /// What makes a folder a run's.
 pub const RUN: &str = "run.json";
@@ -19,56 +26,96 @@ pub const RUN: &str = "run.json";
 pub const LATEST: &str = "latest";
 /// The link to the picture of the newest run that ran out of memory.
 pub const OUT_OF_MEMORY: &str = "out-of-memory.svg";
+/// Folders of one name are told apart by a number below this.
+const MOST_OF_ONE_NAME: u32 = 1000;
 
 /// One run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
-    /// Absolute.
+    /// By which everything in it is reached.
+    pub folder: Folder,
+    /// Absolute; for messages.
     pub path: PathBuf,
+    /// The folder that it is in.
+    output: Folder,
 }
 
 impl RunFolder {
     /// Makes a new folder, open to its owner alone, in `output`, and `output` too where it is missing. `label` becomes a part
     /// of its name.
     pub fn create(output: &Path, now: &Zoned, label: Option<&str>) -> io::Result<Self> {
-        let output = std::path::absolute(output)?;
-        if let Some(parent) = output.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        match DirBuilder::new().mode(0o700).create(&output) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && output.is_dir() => {}
-            made => made?,
-        }
+        let output = make_output(output)?;
         let name = label.map_or_else(|| name(now), |label| format!("{}-{label}", name(now)));
-        let names = std::iter::once(name.clone()).chain((2..1000).map(|number| format!("{name}-{number}")));
+        Self::make(&output, &name, |_| false)
+    }
+
+    /// Makes a folder in `output` that has this name, or the first number behind it that is free; or takes one that is there
+    /// already, and is the user's, and of which `may_take` says so.
+    pub fn make(output: &Folder, name: &str, may_take: impl Fn(&Run) -> bool) -> io::Result<Self> {
+        let names = std::iter::once(name.to_owned());
+        let names = names.chain((2..MOST_OF_ONE_NAME).map(|number| format!("{name}-{number}")));
         let mut taken = None;
         for name in names {
-            let path = output.join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = Some(error),
-                Err(error) => return Err(error),
+            let made = match output.make(&name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    taken = Some(error);
+                    match output.folder(&name) {
+                        Ok(found) => found,
+                        Err(_) => continue,
+                    }
+                }
+                made => return Ok(Self::within(output, made?)),
+            };
+            let found = Self::within(output, made);
+            if found.is_ours() && Run::load(&found.folder).is_ok_and(|run| may_take(&run)) {
+                return Ok(found);
             }
         }
         Err(taken.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
     }
 
+    fn within(output: &Folder, folder: Folder) -> Self {
+        Self {
+            path: folder.path().to_owned(),
+            output: output.clone(),
+            folder,
+        }
+    }
+
     /// An existing one, by its own name where a link leads to it, also where its recordings are.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path)?;
-        let home = fs::canonicalize(path.join(RUN)).ok();
-        let home = home.and_then(|run| Some(run.parent()?.to_owned()));
-        Ok(Self {
-            path: home.unwrap_or(path),
-        })
+        let named = Self::of(&fs::canonicalize(path)?)?;
+        // Where the recordings are meanwhile, `run.json` is a link to that of the run.
+        let home = named.folder.link_target(RUN).ok();
+        let home = home.and_then(|run| Self::of(&fs::canonicalize(run.parent()?).ok()?).ok());
+        let home = home.filter(|home| Workplace::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
+        Ok(home.unwrap_or(named))
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let folder = Folder::open(path)?;
+        let output = path.parent().map_or_else(|| Ok(folder.clone()), Folder::open)?;
+        Ok(Self::within(&output, folder))
+    }
+
+    /// Whether it is a run folder at all.
+    pub fn is_run(&self) -> bool {
+        self.folder.has_file(RUN)
+    }
+
+    /// Whether this user's fil-profile has made it, here: it may be written to, and what its run has read of this machine's files may be
+    /// shown. Not so a copy, what comes with a repository or an archive, and what others can write to.
+    pub fn is_ours(&self) -> bool {
+        let made_here = |run: Run| Some(run.made_in?.is(&self.folder.birth().ok()?));
+        self.folder.is_own() && Run::load(&self.folder).ok().and_then(made_here).unwrap_or(false)
     }
 
     /// Removes the folder of a run that has not come about, with the files that were made for it.
     pub fn discard(&self) {
         for name in [RUN, LOCK, DOORBELL, RECORDINGS, LIBRARY] {
-            let _ = fs::remove_file(self.path.join(name));
+            let _ = self.folder.remove(name);
         }
-        let _ = fs::remove_dir(&self.path);
+        let _ = self.output.remove_folder(self.name());
     }
 
     /// Leads `latest` here.
@@ -79,27 +126,42 @@ impl RunFolder {
     /// Leads `out-of-memory.svg` here, unless it leads to a newer run already.
     pub fn link_out_of_memory(&self) -> io::Result<()> {
         let target = Path::new(self.name()).join(OUT_OF_MEMORY);
-        let newer = |old: PathBuf| old > target && self.output().join(old).exists();
-        if fs::read_link(self.output().join(OUT_OF_MEMORY)).is_ok_and(newer) {
+        let newer = |old: PathBuf| old > target && self.output.path().join(old).exists();
+        if self.output.link_target(OUT_OF_MEMORY).is_ok_and(newer) {
             return Ok(());
         }
         self.link(OUT_OF_MEMORY, &target)
+    }
+
+    /// Whether what the user has in the folder around it can be exchanged by nobody else.
+    pub fn is_safely_kept(&self) -> bool {
+        self.output.keeps_what_is_ours()
     }
 
     fn name(&self) -> &OsStr {
         self.path.file_name().unwrap_or_default()
     }
 
-    fn output(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
-    }
-
     /// Makes or replaces a link in one step. What a link that stands there leads to is never touched.
     fn link(&self, name: &str, target: &Path) -> io::Result<()> {
-        let new = self.output().join(format!(".{name}.{}", std::process::id()));
-        symlink(target, &new)?;
-        fs::rename(&new, self.output().join(name)).inspect_err(|_| drop(fs::remove_file(&new)))
+        let new = format!(".{name}.{}", std::process::id());
+        self.output.link(target, &new)?;
+        let linked = self.output.rename(&new, name);
+        linked.inspect_err(|_| drop(self.output.remove(&new)))
     }
+}
+
+/// Opens the folder for results, and makes it where it is missing.
+pub fn make_output(output: &Path) -> io::Result<Folder> {
+    let output = std::path::absolute(output)?;
+    if let Some(parent) = output.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(&output) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && output.is_dir() => {}
+        made => made?,
+    }
+    Folder::open(&output)
 }
 
 /// The name of a run folder: ISO 8601 without the colons, which many a tool takes for something else. Sorts by time.
@@ -107,25 +169,54 @@ pub fn name(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
 }
 
-/// The run folders in `output`, the newest first.
-pub fn runs(output: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(output).into_iter().flatten().flatten();
+/// The run folders in `output`, the newest first; those behind them that are not named for a time.
+pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
+    let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
+    let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
     // A link may lead here from a folder of recordings, or from anywhere.
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut folders: Vec<_> = folders.map(|entry| entry.path()).collect();
-    folders.sort_unstable_by(|a, b| b.cmp(a));
-    folders.into_iter().filter(|path| is_run(path))
+    let folders = entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|entry| entry.may_be_folder);
+    let mut names: Vec<OsString> = folders.map(|entry| entry.name).collect();
+    let is_time = |name: &OsString| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    names.sort_unstable_by(|a, b| (is_time(b), b).cmp(&(is_time(a), a)));
+    let open = move |name| {
+        let output = output.as_ref().ok()?;
+        Some(RunFolder::within(output, output.folder(name).ok()?))
+    };
+    names.into_iter().filter_map(open).filter(RunFolder::is_run)
 }
 
 /// Whether this is a run folder, or one of recordings.
 pub fn is_run(path: &Path) -> bool {
-    path.join(RUN).is_file()
+    RunFolder::open(path).is_ok_and(|run| run.is_run())
+}
+
+/// Removes links that were to become [`LATEST`] or [`OUT_OF_MEMORY`] when the process that made them was ended.
+pub fn remove_unfinished_links(output: &Path) {
+    let Ok(output) = Folder::open(output) else { return };
+    if !output.is_own() {
+        return;
+    }
+    for entry in output.entries().unwrap_or_default() {
+        let name = entry.name.to_str().and_then(|name| name.strip_prefix('.'));
+        let pid = name.and_then(|name| {
+            let rest = name.strip_prefix(LATEST).or(name.strip_prefix(OUT_OF_MEMORY))?;
+            rest.strip_prefix('.')?.parse().ok()
+        });
+        let is_left = pid.is_some_and(|pid| !procfs::is_running(Path::new("/"), pid));
+        if is_left && output.link_target(&entry.name).is_ok() {
+            let _ = output.remove(&entry.name);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
 
     fn at(text: &str) -> Zoned {
         text.parse().unwrap()
@@ -137,7 +228,7 @@ mod tests {
         let now = at("2026-11-20T12:34:56.7894+01:00[+01:00]");
         let folder = RunFolder::create(&output.path().join("a/b"), &now, None).unwrap();
         assert_eq!(folder.path, output.path().join("a/b/2026-11-20T123456.789"));
-        for path in [&folder.path, folder.output()] {
+        for path in [&folder.path, &folder.output.path().to_owned()] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
         }
     }
@@ -160,7 +251,7 @@ mod tests {
             folder.link_latest().unwrap();
         }
         fs::create_dir(output.path().join("else")).unwrap();
-        assert!(runs(output.path()).eq([new.path, old.path]));
+        assert!(runs(output.path()).map(|run| run.path).eq([new.path, old.path]));
     }
 
     #[test]

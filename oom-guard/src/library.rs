@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::folder::RunFolder;
+
 pub const LIBRARY: &str = "libpreload.so";
 
 /// The library beside this executable, or in `../lib/fil-profile` of where it is installed.
@@ -30,15 +32,14 @@ pub fn find() -> Result<PathBuf, String> {
 /// them: its own if it has none, else that of a link in the run folder or a folder of our own for temporary files.
 ///
 /// The link outlives the run: what the job has started may live on and start programs.
-pub fn nameable(library: &Path, run_folder: Option<&Path>) -> Result<PathBuf, String> {
+pub fn nameable(library: &Path, run_folder: Option<&RunFolder>) -> Result<PathBuf, String> {
     if is_nameable(library) {
         return Ok(library.to_owned());
     }
-    if let Some(run_folder) = run_folder.filter(|folder| is_nameable(folder)) {
-        let link = run_folder.join(LIBRARY);
-        return symlink(library, &link)
-            .map(|()| link)
-            .map_err(|error| error.to_string());
+    // Who could exchange the run folder could have the job load any library.
+    if let Some(run) = run_folder.filter(|run| is_nameable(&run.path) && run.is_safely_kept()) {
+        let made = run.folder.link(library, LIBRARY);
+        return made.map(|()| run.path.join(LIBRARY)).map_err(|error| error.to_string());
     }
     let mut failed = String::new();
     for place in [std::env::temp_dir(), "/tmp".into()]
@@ -123,13 +124,31 @@ mod tests {
         let library = library.join("libpreload.so");
         fs::write(&library, "elf").unwrap();
         let clumsy_run = place.path().join("my runs");
+        let now = crate::local_time::now();
         for folder in [place.path(), &clumsy_run] {
-            let link = nameable(&library, Some(folder)).unwrap();
+            let run = RunFolder::create(folder, &now, None).unwrap();
+            let link = nameable(&library, Some(&run)).unwrap();
             assert!(is_nameable(&link));
             assert_eq!(fs::read_to_string(&link).unwrap(), "elf");
-            assert_eq!(nameable(&link, Some(folder)).unwrap(), link);
+            assert_eq!(link.starts_with(&run.path), is_nameable(folder));
+            assert_eq!(nameable(&link, Some(&run)).unwrap(), link);
         }
         fs::remove_file(nameable(&library, None).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn no_library_is_loaded_from_where_somebody_else_could_put_another() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let run = RunFolder::create(place.path(), &crate::local_time::now(), None).unwrap();
+        let library = place.path().join("a library.so");
+        let link = nameable(&library, Some(&run)).unwrap();
+        assert!(!link.starts_with(place.path()), "{}", link.display());
+        fs::remove_file(link).unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let link = nameable(&library, Some(&run)).unwrap();
+        assert!(link.starts_with(&run.path), "{}", link.display());
     }
 
     #[test]

@@ -3,16 +3,17 @@
 //! The supervisor holds it for as long as it lives, so that neither a process id that has come around nor another container
 //! or machine can mislead. Where a network's file system has no locks, what the file says of its holder must do.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use dumper::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::kernel_file::text;
+use crate::procfs;
 
 /// Its name in a run folder.
 pub const LOCK: &str = "lock";
@@ -34,10 +35,8 @@ pub enum Supervisor {
 }
 
 /// Makes the lock of a new run and holds it for as long as this process lives, and the processes that it forks.
-pub fn hold(folder: &Path) -> io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path(folder))?;
+pub fn hold(folder: &Folder) -> io::Result<()> {
+    let mut file = folder.create(LOCK)?;
     let mut holder = Holder::this_process();
     match Flock::lock(file.try_clone()?, FlockArg::LockExclusiveNonblock) {
         // A Flock that is dropped unlocks: in a fork of this process, it would for all of us.
@@ -48,7 +47,7 @@ pub fn hold(folder: &Path) -> io::Result<()> {
 }
 
 /// Takes the lock that a supervisor has left behind, until this process ends. Fails where somebody else was faster.
-pub fn take_over(folder: &Path) -> bool {
+pub fn take_over(folder: &Folder) -> bool {
     let locked = open(folder).map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
     match locked {
         Ok(Ok(lock)) => {
@@ -61,17 +60,17 @@ pub fn take_over(folder: &Path) -> bool {
 }
 
 /// Whether a run has a lock at all; it goes when the last report has been written.
-pub fn is_there(folder: &Path) -> bool {
-    path(folder).symlink_metadata().is_ok()
+pub fn is_there(folder: &Folder) -> bool {
+    folder.has(LOCK)
 }
 
 /// Removes the lock of a run that needs no more reports.
-pub fn remove(folder: &Path) {
-    let _ = fs::remove_file(path(folder));
+pub fn remove(folder: &Folder) {
+    let _ = folder.remove(LOCK);
 }
 
 /// Whether the supervisor of a run lives.
-pub fn supervisor(folder: &Path) -> Supervisor {
+pub fn supervisor(folder: &Folder) -> Supervisor {
     let Ok(file) = open(folder) else {
         return Supervisor::Gone;
     };
@@ -91,23 +90,14 @@ pub fn supervisor(folder: &Path) -> Supervisor {
 }
 
 /// Whether a run was begun since this machine was started, so that the kernel's counters go on from what they were then.
-pub fn is_of_this_boot(folder: &Path) -> bool {
+pub fn is_of_this_boot(folder: &Folder) -> bool {
     let holder = open(folder).ok().and_then(|file| Holder::read(&file));
     holder.is_some_and(|holder| holder.boot == Holder::this_process().boot)
 }
 
-fn path(folder: &Path) -> PathBuf {
-    folder.join(LOCK)
-}
-
-fn open(folder: &Path) -> io::Result<File> {
-    let mut options = File::options();
+fn open(folder: &Folder) -> io::Result<File> {
     // For writing too: on a network, an exclusive lock may need it.
-    options
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options.open(path(folder))
+    folder.file_to_change(LOCK, MOST_BYTES)
 }
 
 /// What the file says.
@@ -165,6 +155,9 @@ impl Holder {
 
 /// When a process was started; none if there is no such process.
 fn started(pid: u32) -> Option<u64> {
+    if !procfs::is_running(Path::new("/"), i32::try_from(pid).ok()?) {
+        return None;
+    }
     let text = text(Path::new(&format!("/proc/{pid}/stat")), MOST_BYTES as usize)?;
     // The second field is the program's name, in which anything may stand.
     let (_, fields) = text.rsplit_once(')')?;
@@ -174,6 +167,16 @@ fn started(pid: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn path(folder: &Path) -> PathBuf {
+        folder.join(LOCK)
+    }
+
+    fn opened(folder: &tempfile::TempDir) -> Folder {
+        Folder::open(folder.path()).unwrap()
+    }
 
     fn with(change: impl FnOnce(&mut Holder)) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -186,23 +189,23 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_seen_by_others_and_taken_by_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
-        hold(folder.path()).unwrap();
-        assert_eq!(supervisor(folder.path()), Supervisor::Lives);
-        assert!(is_of_this_boot(folder.path()));
-        assert!(!take_over(folder.path()));
-        assert!(hold(folder.path()).is_err());
-        remove(folder.path());
-        assert!(!is_there(folder.path()) && !is_of_this_boot(folder.path()));
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        hold(&opened(&folder)).unwrap();
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
+        assert!(is_of_this_boot(&opened(&folder)));
+        assert!(!take_over(&opened(&folder)));
+        assert!(hold(&opened(&folder)).is_err());
+        remove(&opened(&folder));
+        assert!(!is_there(&opened(&folder)) && !is_of_this_boot(&opened(&folder)));
     }
 
     #[test]
     fn what_a_dead_supervisor_has_left_can_be_taken_over_once() {
         let folder = with(|_| ());
-        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
-        assert!(take_over(folder.path()));
-        assert!(!take_over(folder.path()));
-        assert_eq!(supervisor(folder.path()), Supervisor::Lives);
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert!(take_over(&opened(&folder)));
+        assert!(!take_over(&opened(&folder)));
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
     }
 
     #[test]
@@ -212,7 +215,7 @@ mod tests {
                 holder.is_locked = false;
                 change(holder);
             });
-            supervisor(folder.path())
+            supervisor(&opened(&folder))
         };
         assert_eq!(seen(|_| ()), Supervisor::Lives);
         assert_eq!(seen(|holder| holder.started += 1), Supervisor::Gone);
@@ -230,10 +233,10 @@ mod tests {
     fn a_torn_or_planted_lock_is_nobodys() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(path(folder.path()), "host\nboot\n").unwrap();
-        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
-        remove(folder.path());
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        remove(&opened(&folder));
         std::os::unix::fs::symlink("/etc/passwd", path(folder.path())).unwrap();
-        assert_eq!(supervisor(folder.path()), Supervisor::Gone);
-        assert!(!take_over(folder.path()));
+        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert!(!take_over(&opened(&folder)));
     }
 }

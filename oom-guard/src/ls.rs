@@ -48,9 +48,9 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
             show(&format!("{}\n", painted(titles, Tone::Strong, stdout_has_colours())));
             is_empty = false;
         }
-        let row = match Run::load(&run) {
-            Ok(about) => Row::of(&about, lock::supervisor(&run) == Supervisor::Lives),
-            Err(_) => Row::unreadable(&run),
+        let row = match Run::load(&run.folder) {
+            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == Supervisor::Lives),
+            Err(_) => Row::unreadable(&run.path),
         };
         show(&format!("{}\n", row.line(columns, stdout_has_colours())));
     }

@@ -9,6 +9,7 @@ mod cli;
 mod diff;
 mod doorbell;
 mod elf;
+mod elsewhere;
 mod error;
 mod evidence;
 mod exit;
@@ -88,7 +89,7 @@ fn act() -> Result<End, Error> {
         Task::License => Ok(show(&licence::text())),
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
-        Task::Snapshot(job) => snapshot::take(&job).map(|()| End::Status(0)),
+        Task::Snapshot(job) => snapshot::take(&job, &settings.output).map(|()| End::Status(0)),
         Task::Export(path, format, file) => {
             export::export(path, &settings.output, format, file.as_deref()).map(|()| End::Status(0))
         }

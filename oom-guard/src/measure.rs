@@ -2,11 +2,12 @@
 //! its recording.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use dumper::Folder;
+use dumper::folder::Place;
 use dumper::measured::{Area, Charged, Measured, Measurements, Pages, SitePages};
 use dumper::recording::blocks::{self, Block};
 use dumper::recording::{Facts, State};
@@ -34,10 +35,10 @@ const PAGE: u64 = 4096;
 
 /// Measures the processes that a folder has recordings of. `occasion` says what for; a failed allocation of the process `failed`
 /// waits for its answer.
-pub fn all(root: &Path, recordings: &Path, occasion: &str, failed: Option<u32>) {
-    let mut newest: HashMap<i32, (u32, PathBuf)> = HashMap::new();
-    for entry in fs::read_dir(recordings).into_iter().flatten().flatten() {
-        let path = entry.path();
+pub fn all(root: &Path, recordings: &Folder, occasion: &str, failed: Option<u32>) {
+    let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
+    for entry in recordings.entries().unwrap_or_default() {
+        let path = Place::within(recordings, entry.name);
         let Some((pid, count)) = sampling::numbers(&path) else {
             continue;
         };
@@ -80,14 +81,16 @@ fn is_short(root: &Path, pid: Pid) -> bool {
 }
 
 /// Lets the process that waits go on.
-fn answer(recording: &Path, epoch: u32) {
-    let file = File::options().write(true).open(recording);
+fn answer(recording: &Place, epoch: u32) {
+    let file = recording
+        .reach()
+        .and_then(|folder| folder.file_to_change(recording.name(), u64::MAX));
     let _ = file.and_then(|file| file.write_all_at(&epoch.to_le_bytes(), blocks::ANSWER_AT));
 }
 
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
 /// measurements, the one during which the least has changed.
-fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Path, occasion: &str) -> Option<Measured> {
+fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
     for _ in 0..LOOKS {

@@ -1,7 +1,5 @@
 //! `fil-profile merge`: one report of many runs.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use dumper::merge::Merged;
@@ -9,7 +7,7 @@ use dumper::process;
 use dumper::run::Run;
 
 use crate::error::Error;
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, RunFolder, make_output};
 use crate::lock::{self, Supervisor};
 use crate::progress::Progress;
 use crate::report::Material;
@@ -31,7 +29,7 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
         }
         for run in runs_in(path) {
             match load(&run) {
-                Ok((facts, processes)) => merged.add(&run, &facts, &processes),
+                Ok((facts, processes)) => merged.add(&run.folder, &facts, &processes),
                 Err(why) => {
                     merged.miss(why.clone());
                     missed.push(why);
@@ -44,9 +42,10 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
         missed.iter().for_each(say);
         return Err(Error::Report("there is no run in these folders".to_owned()));
     }
-    let folder = output.join(format!("merged-{}", folder::name(&local_time::now())));
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|error| Error::Report(format!("cannot make {}: {error}", folder.display())))?;
+    let name = format!("merged-{}", folder::name(&local_time::now()));
+    let folder = make_output(output).and_then(|output| output.make(&name));
+    let folder =
+        folder.map_err(|error| Error::Report(format!("cannot make {}: {error}", output.join(&name).display())))?;
     let written = merged
         .write(&folder)
         .map_err(|error| Error::Report(error.to_string()))?;
@@ -60,24 +59,27 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
 }
 
 /// The oldest first.
-fn runs_in(path: &Path) -> Vec<PathBuf> {
-    if folder::is_run(path) {
-        return vec![path.to_owned()];
+fn runs_in(path: &Path) -> Vec<RunFolder> {
+    if let Ok(run) = RunFolder::open(path)
+        && run.is_run()
+    {
+        return vec![run];
     }
     let mut runs: Vec<_> = folder::runs(path).collect();
     runs.reverse();
     runs
 }
 
-fn load(path: &Path) -> Result<(Run, Vec<process::Process>), String> {
-    let folder = RunFolder::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut run = Run::load(&folder.path).map_err(|error| error.to_string())?;
-    let workplace = Workplace::of(&folder);
+fn load(folder: &RunFolder) -> Result<(Run, Vec<process::Process>), String> {
+    let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     // Recordings on another machine's disk are missed; the verdict and the timeline are here.
-    let processes = Material::load(&workplace.path).map_or(Vec::new(), |material| material.processes);
-    let lives = lock::supervisor(&folder.path) == Supervisor::Lives || unsupervised::is_running(&processes);
+    let material = Workplace::of(folder)
+        .ok()
+        .and_then(|workplace| Material::load(&workplace.folder).ok());
+    let processes = material.map_or(Vec::new(), |material| material.processes);
+    let lives = lock::supervisor(&folder.folder) == Supervisor::Lives || unsupervised::is_running(&processes);
     if unsupervised::is_unjudged(&run) && !lives {
-        run.outcome = Some(unsupervised::outcome(&run, &folder, &processes));
+        run.outcome = Some(unsupervised::outcome(&run, folder, &processes));
     }
     Ok((run, processes))
 }

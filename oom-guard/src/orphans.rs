@@ -28,6 +28,7 @@ const TO_WRITE: Duration = Duration::from_secs(4);
 /// Reports on the newest runs in `output` that ended without a report.
 pub fn report_those_in(output: &Path) {
     let deadline = Instant::now() + PATIENCE;
+    folder::remove_unfinished_links(output);
     // There may be many runs, on a slow file system.
     let in_time = || Instant::now() + TO_WRITE < deadline;
     let orphans = folder::runs(output)
@@ -43,7 +44,7 @@ pub fn report_those_in(output: &Path) {
             if Instant::now() > deadline {
                 process::send(pid, libc::SIGKILL);
                 process::wait_for(pid);
-                let path = run.display();
+                let path = run.path.display();
                 say(format!(
                     "its report takes too long; to write it: fil-profile report {path}"
                 ));
@@ -54,29 +55,30 @@ pub fn report_those_in(output: &Path) {
     }
 }
 
-fn is_orphan(run: &Path) -> bool {
-    lock::is_there(run)
-        && lock::supervisor(run) == Supervisor::Gone
-        && Run::load(run).is_ok_and(|run| !run.report_written)
+/// Nothing is done for a run folder that somebody else has made, or that came with a repository.
+fn is_orphan(run: &RunFolder) -> bool {
+    lock::is_there(&run.folder)
+        && run.is_ours()
+        && lock::supervisor(&run.folder) == Supervisor::Gone
+        && Run::load(&run.folder).is_ok_and(|run| !run.report_written)
 }
 
-fn report(path: &Path) -> Result<(), String> {
-    let folder = RunFolder::open(path).map_err(|error| error.to_string())?;
+fn report(folder: &RunFolder) -> Result<(), String> {
+    let path = &folder.path;
     // Another run that starts at this moment may have been faster.
-    if !lock::take_over(&folder.path) || !is_still_without(&folder) {
+    if !lock::take_over(&folder.folder) || !is_still_without(folder) {
         return Ok(());
     }
-    let mut run = Run::load(&folder.path).map_err(|error| error.to_string())?;
-    let workplace = Workplace::of(&folder);
-    if workplace.is_missing() {
+    let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
+    let Ok(workplace) = Workplace::of(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {}",
             path.display()
         ));
-        unsupervised::settle(run, &folder);
+        unsupervised::settle(run, folder);
         return Ok(());
-    }
-    let material = Material::load(&workplace.path)?;
+    };
+    let material = Material::load(&workplace.folder)?;
     if unsupervised::is_running(&material.processes) {
         say(format!(
             "found a run that goes on without its fil-profile: {}",
@@ -86,16 +88,16 @@ fn report(path: &Path) -> Result<(), String> {
     }
     say(format!("found a run that ended without a report: {}", path.display()));
     if unsupervised::is_unjudged(&run) {
-        run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
+        run.outcome = Some(unsupervised::outcome(&run, folder, &material.processes));
     }
-    let written = material.write(&folder.path, &run, Occasion::Ended);
+    let written = material.write(&folder.folder, &run, Occasion::Ended);
     if let Some(outcome) = &run.outcome {
         say(&outcome.sentence);
     }
     match &written {
         Ok(written) => {
             run.headline = written.headline.clone();
-            material.bundle(&folder, &run, !run.keep_recording, written.clone());
+            material.bundle(folder, &run, !run.keep_recording, written.clone());
             if written.out_of_memory.is_some() {
                 let _ = folder.link_out_of_memory();
             }
@@ -105,10 +107,10 @@ fn report(path: &Path) -> Result<(), String> {
         Err(error) => say(format!("its report cannot be written: {error}")),
     }
     // Written or not, it is not tried again and again.
-    unsupervised::settle(run, &folder);
+    unsupervised::settle(run, folder);
     written.map(drop)
 }
 
 fn is_still_without(folder: &RunFolder) -> bool {
-    Run::load(&folder.path).is_ok_and(|run| !run.report_written)
+    Run::load(&folder.folder).is_ok_and(|run| !run.report_written)
 }

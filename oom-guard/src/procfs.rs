@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dumper::outcome::{LimitKind, Other, ProcessName};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -150,9 +151,50 @@ fn pid_of(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
-/// Whether there is such a process, if only one that has not been waited for.
+/// Whether there is such a process. One that has ended is none, though nobody may have waited for it.
 pub fn is_running(root: &Path, pid: i32) -> bool {
-    root.join(format!("proc/{pid}")).exists()
+    match stat(root, pid) {
+        // Where the first thread alone has ended, the others go on.
+        Some(fields) => !(fields[0].starts_with(['Z', 'X']) && matches!(&*fields[THREADS], "0" | "1")),
+        // What we may not look at may well run.
+        None => root.join(format!("proc/{pid}")).exists(),
+    }
+}
+
+/// Whether a process was there at a time: if not, it has the process id of one that was. What cannot be told is taken for yes.
+pub fn is_older(root: &Path, pid: i32, time: SystemTime) -> bool {
+    let started = || {
+        let ticks: u64 = stat(root, pid)?[STARTED].parse().ok()?;
+        let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+        let machine = text(&root.join("proc/stat"), MACHINE_BYTES)?;
+        let booted: u64 = machine
+            .lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()?;
+        Some(UNIX_EPOCH + Duration::from_secs(booted) + Duration::from_millis(ticks * 1000 / per_second.max(1)))
+    };
+    started().is_none_or(|started| started <= time + CLOCK_ERROR)
+}
+
+/// Places of fields in /proc/PID/stat behind the program's name: proc_pid_stat(5) has them by 3 more.
+const THREADS: usize = 17;
+/// See [`THREADS`].
+const STARTED: usize = 19;
+/// More than is in /proc/PID/stat.
+const STAT_BYTES: usize = 4096;
+/// More than is in /proc/stat before `btime`, on a machine with many interrupts.
+const MACHINE_BYTES: usize = 4 << 20;
+/// When the machine was started is known to the second.
+const CLOCK_ERROR: Duration = Duration::from_secs(2);
+
+/// The fields of /proc/PID/stat behind the program's name, in which anything may stand.
+fn stat(root: &Path, pid: i32) -> Option<Vec<String>> {
+    let text = text(&root.join(format!("proc/{pid}/stat")), STAT_BYTES)?;
+    let (_, fields) = text.rsplit_once(')')?;
+    let fields: Vec<String> = fields.split_ascii_whitespace().map(str::to_owned).collect();
+    (fields.len() > STARTED).then_some(fields)
 }
 
 /// What to call a process: its command line, else its short name in brackets as ps has it; `None` if it has ended.

@@ -87,6 +87,7 @@ impl Record {
             directory: std::env::current_dir().unwrap_or_default(),
             host: host.trim().to_owned(),
             started: rfc3339(beginning.now),
+            made_in: folder.folder.birth().ok(),
             token: workplace.token.clone(),
             supervisor: std::process::id(),
             on_oom: settings.on_oom.name().to_owned(),
@@ -114,7 +115,7 @@ impl Record {
 
     /// Writes `run.json`.
     pub fn save(&self) -> Result<(), dumper::Error> {
-        self.run.save(&self.folder.path)
+        self.run.save(&self.folder.folder)
     }
 
     /// The job has started.
@@ -127,7 +128,7 @@ impl Record {
         }
         let is_limited = self.run.limits.iter().any(|limit| !limit.path.is_empty());
         if is_limited && self.workplace.is_in_memory() {
-            let place = self.workplace.path.display();
+            let place = self.workplace.path().display();
             say(format!(
                 "{place} is in memory (tmpfs): the recordings there count as the job's, and are gone with the machine"
             ));
@@ -181,8 +182,8 @@ impl Record {
             Wanted::Requested | Wanted::Terminating(_) => Some("when a report was asked for"),
             Wanted::Failed => None,
         };
-        why.inspect(|why| measure::all(Path::new("/"), &self.workplace.path, why, None));
-        let written = Material::load(&self.workplace.path).and_then(|material| {
+        why.inspect(|why| measure::all(Path::new("/"), &self.workplace.folder, why, None));
+        let written = Material::load(&self.workplace.folder).and_then(|material| {
             match wanted {
                 Wanted::Near(near) => self.tell_near(near, &material),
                 Wanted::Terminating(sent) => self.remember(sent),
@@ -194,7 +195,7 @@ impl Record {
                 }
                 return Ok(());
             }
-            let written = material.write(&self.folder.path, &self.run, occasion)?;
+            let written = material.write(&self.folder.folder, &self.run, occasion)?;
             if written.out_of_memory.is_some() {
                 let _ = self.folder.link_out_of_memory();
             }
@@ -227,7 +228,7 @@ impl Record {
             Why::Failed(pid) => ("when an allocation failed", Some(pid)),
             Why::Grown => ("in passing", None),
         };
-        measure::all(Path::new("/"), &self.workplace.path, occasion, failed);
+        measure::all(Path::new("/"), &self.workplace.folder, occasion, failed);
         0
     }
 
@@ -238,7 +239,7 @@ impl Record {
             outcome.signal = Some(sent.signal);
             outcome.sender = Some(sent.sender.clone());
         }
-        let _ = run.save(&self.folder.path);
+        let _ = run.save(&self.folder.folder);
     }
 
     /// What may be the last that anybody hears of the job.
@@ -294,7 +295,7 @@ impl Record {
         match last {
             Some(End::Status(status)) => status & A_CHILD_RAN_OUT != 0,
             // The verdict is on disk before the report is.
-            Some(End::Signal(_)) => Run::load(&self.folder.path).is_ok_and(|run| unsupervised::a_child_ran_out(&run)),
+            Some(End::Signal(_)) => Run::load(&self.folder.folder).is_ok_and(|run| unsupervised::a_child_ran_out(&run)),
             None => a_child_ran_out.get(),
         }
     }
@@ -302,7 +303,7 @@ impl Record {
     /// The last report has been ended by a signal.
     pub fn cut_short(&self, signal: i32) {
         // It may have had more to say, or not yet this.
-        if Run::load(&self.folder.path).is_ok_and(|run| run.ending.is_none()) {
+        if Run::load(&self.folder.folder).is_ok_and(|run| run.ending.is_none()) {
             save(&self.run, &self.folder);
         }
         let folder = self.folder.path.display();
@@ -313,11 +314,11 @@ impl Record {
 
     fn last_words(&self, mut observed: Observed, may: bool, a_child_ran_out: &Cell<bool>) -> Result<(), String> {
         let mut run = self.run.clone();
-        let had_no_room = tidy::remove_unbegun(&self.workplace.path);
+        let had_no_room = tidy::remove_unbegun(&self.workplace.folder);
         // Of reports and measurements that the kernel has killed.
-        tidy::remove_unfinished(&self.folder.path);
-        tidy::remove_unfinished(&self.workplace.path);
-        let material = Material::load(&self.workplace.path).inspect_err(|_| save(&run, &self.folder))?;
+        tidy::remove_unfinished(&self.folder.folder);
+        tidy::remove_unfinished(&self.workplace.folder);
+        let material = Material::load(&self.workplace.folder).inspect_err(|_| save(&run, &self.folder))?;
         observed.processes = facts::gather(&material.processes, observed.job.pid, &run.directory);
         // All of /proc is looked through for them, and only where memory was short is that worth it.
         if observed.near.is_some() {
@@ -344,13 +345,13 @@ impl Record {
                 self.say_nothing_was_recorded(&material);
             }
         } else {
-            let written = material.write(&self.folder.path, &run, Occasion::Ended);
+            let written = material.write(&self.folder.folder, &run, Occasion::Ended);
             let written = written.inspect_err(|_| save(&run, &self.folder))?;
             tell(&written);
             if written.out_of_memory.is_some() {
                 let _ = self.folder.link_out_of_memory();
             }
-            tidy::remove_small(&material.processes, &self.folder.path);
+            tidy::remove_small(&material.processes, &self.folder.folder);
             run.headline = written.headline.clone();
             page = Some(written.index.clone()).filter(|_| may && browser::has_audience());
             material.bundle(&self.folder, &run, !run.keep_recording, written);
@@ -372,7 +373,7 @@ impl Record {
 }
 
 fn save(run: &Run, folder: &RunFolder) {
-    if let Err(error) = run.save(&folder.path) {
+    if let Err(error) = run.save(&folder.folder) {
         say(error);
     }
 }

@@ -2,15 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use dumper::folder::Place;
 use dumper::process::{self, Process};
 use dumper::report::{self, Occasion, Written};
 use dumper::run::Run;
-use dumper::{Unrecorded, bundle, timeline};
+use dumper::{Folder, Unrecorded, bundle, timeline};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
@@ -20,7 +18,7 @@ use crate::progress::Progress;
 use crate::say::{say, say_in};
 use crate::settings::Settings;
 use crate::subject::{Origin, Subject};
-use crate::{tidy, unsupervised};
+use crate::{elsewhere, tidy, unsupervised};
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -31,12 +29,10 @@ pub struct Material {
 }
 
 impl Material {
-    /// That of `source`, a folder with recordings or a bundle, or one of them. Of a process that has both, the bundle knows
-    /// more, unless the process has gone on.
-    pub fn load(source: &Path) -> Result<Self, String> {
-        let bundle = bundle::of(source).filter(|_| source.is_dir());
-        let (mut processes, mut unreadable) = process::load(source).map_err(|error| error.to_string())?;
-        match bundle.map(|path| bundle::read(&path)) {
+    /// That of a folder with recordings or a bundle. Of a process that has both, the bundle knows more, unless the process has gone on.
+    pub fn load(folder: &Folder) -> Result<Self, String> {
+        let (mut processes, mut unreadable) = process::load(folder).map_err(|error| error.to_string())?;
+        match bundle::of(folder).map(|bundle| bundle::read(&bundle)) {
             None => {}
             Some(Ok(bundle)) => {
                 for bundled in bundle.processes {
@@ -54,6 +50,12 @@ impl Material {
         Ok(Self { processes, unreadable })
     }
 
+    /// That of one recording.
+    pub fn of_recording(recording: &Place) -> Result<Self, String> {
+        let process = process::read(recording).map_err(|error| error.to_string())?;
+        Ok(Self::of(vec![process]))
+    }
+
     /// Writes the bundle of a run that has ended, if there are recordings that it does not come from, and removes these if they
     /// are not to be kept.
     pub fn bundle(&self, folder: &RunFolder, run: &Run, removes: bool, report: Written) {
@@ -65,10 +67,10 @@ impl Material {
             ..run.clone()
         };
         // A timeline less is no reason to lose the rest.
-        let timeline = timeline::load(&folder.path).unwrap_or_default();
-        let unrecorded = Unrecorded::load(&folder.path).unwrap_or_default();
+        let timeline = timeline::load(&folder.folder).unwrap_or_default();
+        let unrecorded = Unrecorded::load(&folder.folder).unwrap_or_default();
         let recordings = match bundle::write(
-            &folder.path,
+            &folder.folder,
             &run,
             &self.processes,
             &timeline,
@@ -111,7 +113,7 @@ impl Material {
     }
 
     /// Writes the report into `folder`.
-    pub fn write(&self, folder: &Path, run: &Run, occasion: Occasion) -> Result<Written, String> {
+    pub fn write(&self, folder: &Folder, run: &Run, occasion: Occasion) -> Result<Written, String> {
         let _progress = Progress::of("writing the report");
         let written = report::write(folder, run, &self.processes, &self.unreadable, occasion);
         written.map_err(|error| {
@@ -159,6 +161,7 @@ fn is_share(line: &str) -> bool {
 /// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
 pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     let mut subject = Subject::find(path, &settings.output)?;
+    subject.is_ours |= settings.trust && !matches!(subject.origin, Origin::Bundle(_));
     if let Some(rank) = settings.rank {
         subject.run.rank = rank.name().to_owned();
     }
@@ -170,21 +173,30 @@ pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     } else if subject.material.is_empty() && !unsupervised::is_worth_a_report(&subject.run) {
         return Err(cannot(&"nothing was recorded"));
     }
-    if let Origin::Bundle(path) = &subject.origin {
-        subject.folder = unpack(path, &subject).map_err(|error| cannot(&error))?;
+    let is_elsewhere = !subject.is_ours;
+    if is_elsewhere {
+        let folder = elsewhere::folder_for(&subject, &settings.output).map_err(|error| cannot(&error))?;
+        if !matches!(subject.origin, Origin::Bundle(_)) {
+            say(format!(
+                "{} is not a folder that your fil-profile has made here: it is only read, and its report is in {}",
+                subject.folder.path.display(),
+                folder.path.display()
+            ));
+        }
+        subject.folder = folder;
     }
     let (folder, material, run) = (&subject.folder, &subject.material, &mut subject.run);
-    tidy::remove_unfinished(&folder.path);
+    tidy::remove_unfinished(&folder.folder);
     let occasion = match subject.is_running {
         true => Occasion::Requested,
         false => Occasion::Ended,
     };
-    let written = material.write(&folder.path, run, occasion).map_err(Error::Report)?;
+    let written = material.write(&folder.folder, run, occasion).map_err(Error::Report)?;
     tell(&written);
-    if subject.is_running {
+    if subject.is_running || is_elsewhere {
         return Ok(());
     }
-    if written.out_of_memory.is_some() && folder::is_run(&folder.path) {
+    if written.out_of_memory.is_some() && folder.is_run() {
         // A link less is no reason to lose the rest.
         let _ = folder.link_out_of_memory();
     }
@@ -200,36 +212,14 @@ pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// A folder for the report of a bundle that is in no run folder: beside it, and called as it is.
-fn unpack(bundle: &Path, subject: &Subject) -> Result<RunFolder, String> {
-    let folder = bundle.with_extension("");
-    if folder == bundle {
-        return Err("a bundle of this name would be where its report has to be; call it something.fil".to_owned());
-    }
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-        Err(error) => return Err(format!("cannot make {}: {error}", folder.display())),
-        Ok(()) => {}
-    }
-    let saved = subject.run.save(&folder);
-    saved.map_err(|error| error.to_string())?;
-    let saved = timeline::save_all(&folder, &subject.timeline);
-    saved.map_err(|error| error.to_string())?;
-    let saved = subject.unrecorded.save(&folder);
-    saved.map_err(|error| error.to_string())?;
-    RunFolder::open(&folder).map_err(|error| error.to_string())
-}
-
 /// The run that a folder is, or the newest of those in it.
 pub fn find_run(path: &Path) -> Result<RunFolder, String> {
     if !path.is_dir() {
         return Err("no such file or folder".to_owned());
     }
-    let run = if folder::is_run(path) {
-        Some(path.to_owned())
-    } else {
-        folder::runs(path).next()
-    };
-    let run = run.ok_or("no run in this folder")?;
-    RunFolder::open(&run).map_err(|error| error.to_string())
+    let named = RunFolder::open(path).map_err(|error| error.to_string())?;
+    let run = Some(named)
+        .filter(RunFolder::is_run)
+        .or_else(|| folder::runs(path).next());
+    run.ok_or_else(|| "no run in this folder".to_owned())
 }

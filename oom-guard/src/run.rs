@@ -169,21 +169,26 @@ impl<'a> Start<'a> {
         bounds: &[Bound],
         granted: Limits,
     ) -> Result<(Launch, Hearing), String> {
-        let folder = &record.folder.path;
-        let workplace = &record.workplace.path;
+        let folder = &record.folder;
+        let workplace = &record.workplace;
         // Before there is a run.json: from then on, a run without a holder of its lock has ended.
-        lock::hold(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+        lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(workplace).ok();
+        let doorbell = Doorbell::hang(&workplace.folder).ok();
         let hearing = Hearing::with(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
         let (limits, stash) = granted.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env("FIL_PROFILE_RUN", workplace);
+        command.env("FIL_PROFILE_RUN", workplace.path());
+        // Whoever can exchange the folder must not get a recording into another one.
+        match workplace.folder.identity() {
+            Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
+            Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
+        };
         command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
         command.env_remove("FIL_PROFILE_RECORDING");
         match deadly {
@@ -289,11 +294,12 @@ impl Running {
         // All that a supervisor needs is made before there is one: the next one needs it too.
         let lookout = Lookout::new(root, job, evidence.cgroup.clone(), limits);
         let mut room = Room::of(evidence.cgroup.as_ref());
-        let family = Family::new(&record.folder.path, &record.workplace.path, job, &library, first_only);
+        let (folder, recordings) = (&record.folder.folder, &record.workplace.folder);
+        let family = Family::new(folder, recordings, job, &library, first_only);
         let mut supervisor = Some(Supervisor {
             job,
             lookout,
-            sampling: Sampling::new(&record.folder.path, family),
+            sampling: Sampling::new(folder, family),
             doorbell,
             record,
             evidence,

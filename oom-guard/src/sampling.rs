@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dumper::Folder;
 use dumper::timeline::{Sample, Timeline};
 
 use crate::family::Family;
@@ -32,7 +33,7 @@ pub struct Sampling {
 
 impl Sampling {
     /// Of a job that has just been started: the timeline goes to `folder`.
-    pub fn new(folder: &Path, family: Family) -> Self {
+    pub fn new(folder: &Folder, family: Family) -> Self {
         Self {
             family,
             began: Instant::now(),
@@ -112,16 +113,17 @@ mod tests {
 
     #[test]
     fn a_mark_makes_a_sample_due_at_once_and_marks_are_gathered() {
-        let folder = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = &Folder::open(temporary.path()).unwrap();
         let library = Path::new("libpreload.so");
-        let family = Family::new(folder.path(), folder.path(), Pid::this(), library, false);
-        let mut sampling = Sampling::new(folder.path(), family);
+        let family = Family::new(folder, folder, Pid::this(), library, false);
+        let mut sampling = Sampling::new(folder, family);
         sampling.take(|| None);
         sampling.mark("SIGTERM");
         sampling.mark("close to the limit");
         assert_eq!(sampling.pause(), Duration::ZERO);
         sampling.take(|| None);
-        let samples = dumper::timeline::load(folder.path()).unwrap();
+        let samples = dumper::timeline::load(folder).unwrap();
         let marks: Vec<_> = samples.iter().map(|sample| sample.mark.as_deref()).collect();
         assert_eq!(marks, [None, Some("SIGTERM; close to the limit")]);
         assert!(samples[0].resident_bytes > 0);

@@ -37,6 +37,8 @@ pub struct Settings {
     pub fail_on_child_oom: bool,
     /// What each line of the user's own files held is printed at the end.
     pub text: bool,
+    /// A run folder that is reported on counts as the user's own, wherever it comes from.
+    pub trust: bool,
 }
 
 /// What is to be done.
@@ -65,6 +67,7 @@ pub enum Task {
 /// Separates what is to be done from how.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let mut text = cli.text;
+    let trust = matches!(cli.command, Some(Command::Report { trust: true, .. }));
     let task = match cli.command {
         _ if cli.license => Task::License,
         Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
@@ -85,6 +88,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             format,
             text,
             file,
+            ..
         }) => match format.or(text.then_some(Format::Text)) {
             Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
             None if file.is_some() => {
@@ -119,6 +123,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         first_only: cli.no_children,
         fail_on_child_oom: cli.fail_on_child_oom,
         text,
+        trust,
     };
     Ok((task, settings))
 }

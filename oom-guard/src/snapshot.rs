@@ -1,16 +1,15 @@
 //! `fil-profile snapshot`: a report of a job that runs, made from outside.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use dumper::report::Occasion;
 use dumper::run::Run;
 
 use crate::error::Error;
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, RunFolder, make_output};
 use crate::local_time;
 use crate::lock::LOCK;
 use crate::measure;
@@ -18,25 +17,30 @@ use crate::report::{Material, find_run, tell};
 use crate::workplace::Workplace;
 
 /// Reports on the job that `job` names, a process id or a folder, as it is now.
-pub fn take(job: &OsStr) -> Result<(), Error> {
+pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
     let folder = find(job).map_err(cannot)?;
+    let is_ours = folder.is_ours();
     let workplace = Workplace::of(&folder);
-    measure::all(Path::new("/"), &workplace.path, "for this snapshot", None);
-    let material = Material::load(&workplace.path).map_err(cannot)?;
+    let recordings = workplace.as_ref().map_or(&folder.folder, |workplace| &workplace.folder);
+    if is_ours {
+        measure::all(Path::new("/"), recordings, "for this snapshot", None);
+    }
+    let material = Material::load(recordings).map_err(cannot)?;
     if material.is_empty() {
         return Err(cannot("nothing has been recorded so far".to_owned()));
     }
-    let run = Run::load(&folder.path).unwrap_or_default();
-    let into = new_folder(&folder).map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
+    let run = Run::load(&folder.folder).unwrap_or_default();
+    let into = if is_ours {
+        Ok(folder.folder)
+    } else {
+        make_output(output)
+    };
+    let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
+    let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
     let written = material.write(&into, &run, Occasion::Requested);
     tell(&written.map_err(cannot)?);
     Ok(())
-}
-
-fn new_folder(run: &RunFolder) -> std::io::Result<PathBuf> {
-    let path = run.path.join(format!("snapshot-{}", folder::name(&local_time::now())));
-    DirBuilder::new().mode(0o700).create(&path).map(|()| path)
 }
 
 fn find(job: &OsStr) -> Result<RunFolder, String> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dumper::Unrecorded;
 use dumper::bundle;
+use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
 
@@ -13,8 +14,9 @@ use crate::folder::{self, RunFolder};
 use crate::limits::Limits;
 use crate::lock::{self, Supervisor};
 use crate::report::{Material, find_run};
+use crate::say::say;
 use crate::unsupervised;
-use crate::workplace::Workplace;
+use crate::workplace::{Missing, Workplace};
 
 /// A run that can be reported on.
 #[derive(Debug)]
@@ -33,6 +35,9 @@ pub struct Subject {
     pub timeline: Vec<Sample>,
     /// Its processes that are known by a count alone.
     pub unrecorded: Unrecorded,
+    /// Whether this user's fil-profile has made the run folder, on this file system: only then is anything in it changed, and only
+    /// then do names of source files in it mean files of this machine. Never so for a bundle.
+    pub is_ours: bool,
     /// Whether the job has not ended.
     pub is_running: bool,
     /// What has become of the supervisor.
@@ -64,46 +69,59 @@ impl Subject {
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = open(parent.unwrap_or(Path::new(".")))?;
-        if !bundle::is_bundle(&path) {
-            return Self::of_recording(path, folder);
+        // The file itself may be reached by a link, as the user has named it.
+        let place = std::fs::canonicalize(&path).and_then(|path| Place::of(&path));
+        let place = place.map_err(|error| cannot(&error))?;
+        if !bundle::is_bundle(&place) {
+            return Self::of_recording(path, &place, folder);
         }
-        if path.file_name() == Some(bundle::FILE.as_ref()) && folder::is_run(&folder.path) {
+        if path.file_name() == Some(bundle::FILE.as_ref()) && folder.is_run() {
             return Self::of_run(path, folder);
         }
-        Self::of_bundle(path, folder)
+        Self::of_bundle(path, &place, folder)
     }
 
     fn of_run(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
-        let workplace = Workplace::of(&folder);
-        let run = Run::load(&folder.path).unwrap_or_default();
-        if workplace.is_missing() {
-            let (place, host) = (workplace.path.display(), &run.host);
-            return Err(Error::Report(format!(
-                "cannot report on {}: its recordings are in {place} of {host}, or gone",
-                path.display()
-            )));
+        let workplace = match Workplace::of(&folder) {
+            Ok(workplace) => workplace,
+            Err(Missing(place)) => {
+                let host = Run::load(&folder.folder).unwrap_or_default().host;
+                return Err(Error::Report(format!(
+                    "cannot report on {}: its recordings are in {} of {host}, or gone",
+                    path.display(),
+                    place.display()
+                )));
+            }
+        };
+        let material = Material::load(&workplace.folder).map_err(Error::Report)?;
+        Self::of_material(path, material, Origin::Run, folder)
+    }
+
+    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder) -> Result<Self, Error> {
+        let material = Material::of_recording(place).map_err(Error::Report)?;
+        Self::of_material(path, material, Origin::Recording, folder)
+    }
+
+    /// Of recordings; what else is known is in the folder.
+    fn of_material(path: PathBuf, material: Material, origin: Origin, folder: RunFolder) -> Result<Self, Error> {
+        if material.is_unreadable() {
+            return Err(Error::Report("no recording can be read".to_owned()));
         }
-        Self::of_source(path, &workplace.path, Origin::Run, folder, run)
-    }
-
-    fn of_recording(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
-        let run = Run::load(&folder.path).unwrap_or_default();
-        Self::of_source(path.clone(), &path, Origin::Recording, folder, run)
-    }
-
-    /// Of the recordings that `source` is or holds; what else is known is in the folder.
-    fn of_source(path: PathBuf, source: &Path, origin: Origin, folder: RunFolder, mut run: Run) -> Result<Self, Error> {
-        let material = readable(source)?;
-        let supervisor = lock::supervisor(&folder.path);
+        let mut run = match folder.folder.has(folder::RUN) {
+            true => said(Run::load(&folder.folder)),
+            false => Run::default(),
+        };
+        let supervisor = lock::supervisor(&folder.folder);
         let is_running = is_running(supervisor, &material, &run);
-        if !is_running && unsupervised::is_unjudged(&run) && folder::is_run(&folder.path) {
+        if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
             run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
         }
         Ok(Self {
             path,
             origin,
-            timeline: timeline::load(&folder.path).unwrap_or_default(),
-            unrecorded: Unrecorded::load(&folder.path).unwrap_or_default(),
+            timeline: said(timeline::load(&folder.folder)),
+            unrecorded: said(Unrecorded::load(&folder.folder)),
+            is_ours: folder.is_ours(),
             folder,
             run,
             material,
@@ -112,8 +130,8 @@ impl Subject {
         })
     }
 
-    fn of_bundle(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
-        let bundle = bundle::read(&path).map_err(|error| Error::Report(error.to_string()))?;
+    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder) -> Result<Self, Error> {
+        let bundle = bundle::read(place).map_err(|error| Error::Report(error.to_string()))?;
         Ok(Self {
             origin: Origin::Bundle(path.clone()),
             path,
@@ -122,18 +140,19 @@ impl Subject {
             material: Material::of(bundle.processes),
             timeline: bundle.timeline,
             unrecorded: bundle.unrecorded,
+            is_ours: false,
             is_running: false,
             supervisor: Supervisor::Gone,
         })
     }
 }
 
-fn readable(source: &Path) -> Result<Material, Error> {
-    let material = Material::load(source).map_err(Error::Report)?;
-    match material.is_unreadable() {
-        true => Err(Error::Report("no recording can be read".to_owned())),
-        false => Ok(material),
-    }
+/// What there is, or nothing and why.
+fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
+    read.unwrap_or_else(|error| {
+        say(error);
+        T::default()
+    })
 }
 
 fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {

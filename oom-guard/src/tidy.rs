@@ -2,16 +2,15 @@
 //! and once they stand in the report, nobody misses their recordings.
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
+use std::ffi::OsStr;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use dumper::Unrecorded;
+use dumper::folder::Place;
 use dumper::measured;
 use dumper::process::Process;
 use dumper::recording::State;
-use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+use dumper::{Folder, Unrecorded};
 
 use crate::facts::{is_in_use, is_replaced};
 use crate::procfs;
@@ -39,13 +38,13 @@ pub fn surplus<'a>(ended: &mut [&'a Process], most: usize) -> Vec<&'a Process> {
 }
 
 /// Removes the recordings that have nothing to add to the report that has been written of them.
-pub fn remove_small(processes: &[Process], folder: &Path) {
+pub fn remove_small(processes: &[Process], folder: &Folder) {
     let mut unrecorded = Unrecorded::load(folder).unwrap_or_default();
     let before = unrecorded.folded.processes;
     for process in small(processes) {
         // A file more is no trouble.
-        let _ = fs::remove_file(dumper::measured::path(&process.path));
-        if fs::remove_file(&process.path).is_ok() && !is_replaced(process, processes) {
+        let _ = measured::remove(&process.path);
+        if process.path.remove().is_ok() && !is_replaced(process, processes) {
             unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
         }
     }
@@ -56,47 +55,41 @@ pub fn remove_small(processes: &[Process], folder: &Path) {
 }
 
 /// Removes recordings that a bundle has, with what was measured of them, but not those of processes that still write to them.
-pub fn remove_bundled(recordings: &[PathBuf]) {
+pub fn remove_bundled(recordings: &[Place]) {
     for recording in recordings.iter().filter(|recording| !is_in_use(recording)) {
         // A file more is no trouble.
-        let _ = fs::remove_file(recording);
-        let _ = fs::remove_file(measured::path(recording));
+        let _ = recording.remove();
+        let _ = measured::remove(recording);
     }
 }
 
-/// Removes what reports have left unfinished that somebody ended while they were written.
-pub fn remove_unfinished(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let unfinished = entries.map(|entry| entry.path()).filter(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".unfinished"));
-        let pid = name.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
-        pid.is_some_and(|pid| !procfs::is_running(Path::new("/"), pid))
+/// Removes what processes have left unfinished that somebody ended while they were writing.
+pub fn remove_unfinished(folder: &Folder) {
+    dumper::remove_unfinished(folder, |pid, file| {
+        let written = file.metadata().and_then(|about| about.modified());
+        procfs::is_running(Path::new("/"), pid)
+            && written.is_ok_and(|written| procfs::is_older(Path::new("/"), pid, written))
     });
-    unfinished.for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// Removes recordings that were never begun for want of room on the disk, as their processes have said themselves. Returns
 /// whether there was any.
-pub fn remove_unbegun(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let unbegun = entries.map(|entry| entry.path()).filter(|path| {
+pub fn remove_unbegun(folder: &Folder) -> bool {
+    let entries = folder.entries().unwrap_or_default();
+    let unbegun = entries.into_iter().map(|entry| entry.name).filter(|name| {
         // One that runs may just be about to begin it.
         let has_ended = |(pid, _)| !procfs::is_running(Path::new("/"), pid);
-        sampling::numbers(path).is_some_and(has_ended) && is_unbegun(path)
+        sampling::numbers(Path::new(name)).is_some_and(has_ended) && is_unbegun(folder, name)
     });
-    let removed = unbegun.filter(|path| fs::remove_file(path).is_ok());
+    let removed = unbegun.filter(|name| folder.remove(name).is_ok());
     removed.count() > 0
 }
 
 /// What makes a file a recording is written last: until then it begins with zeros.
-fn is_unbegun(path: &Path) -> bool {
+fn is_unbegun(folder: &Folder, name: &OsStr) -> bool {
     let mut first = Vec::new();
-    let options = File::options()
-        .read(true)
-        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
-        .open(path);
-    let read = options.and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
+    let file = folder.file(name, u64::MAX);
+    let read = file.and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
     read.is_ok() && first.iter().all(|byte| *byte == 0)
 }
 
@@ -115,6 +108,8 @@ fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
 mod tests {
     use super::*;
     use dumper::recording::Facts;
+    use std::fs;
+    use std::time::{Duration, SystemTime};
 
     const MIB: u64 = 1 << 20;
 
@@ -167,10 +162,10 @@ mod tests {
             fs::write(empty, "").unwrap();
         }
         fs::write(&full, "bytes").unwrap();
-        assert!(remove_unbegun(folder.path()));
+        assert!(remove_unbegun(&Folder::open(folder.path()).unwrap()));
         assert!(!gone.exists() && !zeros.exists());
         assert!(ours.exists() && full.exists() && lock.exists());
-        assert!(!remove_unbegun(folder.path()));
+        assert!(!remove_unbegun(&Folder::open(folder.path()).unwrap()));
     }
 
     #[test]
@@ -182,8 +177,46 @@ mod tests {
         for path in others.iter().chain([&gone, &ours]) {
             fs::write(path, "half").unwrap();
         }
-        remove_unfinished(folder.path());
+        remove_unfinished(&Folder::open(folder.path()).unwrap());
         assert!(!gone.exists() && ours.exists() && others.iter().all(|path| path.exists()));
+
+        // Of a process before this one, that had the same id.
+        let file = fs::File::options().write(true).open(&ours).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(10 * 365 * 24 * 3600))
+            .unwrap();
+        drop(file);
+        remove_unfinished(&Folder::open(folder.path()).unwrap());
+        assert!(!ours.exists());
+    }
+
+    #[test]
+    fn what_somebody_has_locked_is_being_written_wherever_that_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!(".report.json.{}.unfinished", i32::MAX);
+        let file = fs::File::create(folder.path().join(&name)).unwrap();
+        let lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        remove_unfinished(&opened);
+        assert!(opened.has(&name));
+        drop(lock);
+        remove_unfinished(&opened);
+        assert!(!opened.has(&name));
+    }
+
+    #[test]
+    fn what_a_zombie_has_left_unfinished_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+        let ended = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
+        nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), ended).unwrap();
+        assert!(Path::new(&format!("/proc/{pid}")).exists());
+        assert!(!procfs::is_running(Path::new("/"), pid.as_raw()));
+        let left = folder.path().join(format!(".report.json.{pid}.unfinished"));
+        fs::write(&left, "half").unwrap();
+        remove_unfinished(&Folder::open(folder.path()).unwrap());
+        assert!(!left.exists());
+        child.wait().unwrap();
     }
 
     #[test]

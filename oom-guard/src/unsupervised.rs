@@ -1,10 +1,11 @@
 //! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
 
-use std::fs;
+use std::io;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dumper::Outcome;
+use dumper::folder::Place;
 use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, ProcessName};
 use dumper::process::Process;
 use dumper::run::Run;
@@ -19,7 +20,7 @@ use crate::say::say;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::workplace::Workplace;
-use crate::{lock, procfs};
+use crate::{lock, procfs, tidy};
 
 const VMSTAT: &str = "/proc/vmstat";
 
@@ -103,7 +104,7 @@ pub fn a_child_ran_out(run: &Run) -> bool {
 
 /// Puts all of a run on disk.
 pub fn keep(folder: &RunFolder) {
-    if let Err(error) = dumper::keep(&folder.path) {
+    if let Err(error) = dumper::keep(&folder.folder) {
         say(error);
     }
 }
@@ -111,18 +112,21 @@ pub fn keep(folder: &RunFolder) {
 /// Notes that the last report has been written, so that no later run takes it for missing.
 pub fn settle(mut run: Run, folder: &RunFolder) {
     run.report_written = true;
-    if let Err(error) = run.save(&folder.path) {
+    if let Err(error) = run.save(&folder.folder) {
         say(error);
     }
-    let workplace = Workplace::of(folder);
-    let _ = fs::remove_file(workplace.path.join(DOORBELL));
-    if let Err(error) = workplace.bring_home(folder) {
-        say(format!("cannot bring the recordings home: {error}"));
+    // Where they are missing, there is nothing to bring home.
+    if let Ok(workplace) = Workplace::of(folder) {
+        let _ = workplace.folder.remove(DOORBELL);
+        if let Err(error) = workplace.bring_home(folder) {
+            say(format!("cannot bring the recordings home: {error}"));
+        }
     }
+    tidy::remove_unfinished(&folder.folder);
     if is_about_memory(&run) {
         keep(folder);
     }
-    lock::remove(&folder.path);
+    lock::remove(&folder.folder);
 }
 
 /// The supervisor's child.
@@ -159,7 +163,7 @@ fn signals(run: &Run) -> Option<Sent> {
 /// A kill on this machine since the start may be the job's, if memory was short.
 fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
     let mut counted = Counted::default();
-    if was_short && lock::is_of_this_boot(&folder.path) {
+    if was_short && lock::is_of_this_boot(&folder.folder) {
         let evidence = run.outcome.iter().flat_map(|outcome| &outcome.evidence);
         let kills = evidence.into_iter().find(|evidence| evidence.source == VMSTAT);
         counted.machine_kills = Change {
@@ -172,7 +176,7 @@ fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
 
 /// The limits at the start, with what the timeline says last of the tightest.
 fn last_bounds(run: &Run, folder: &RunFolder) -> Vec<Bound> {
-    let samples = timeline::load(&folder.path).unwrap_or_default();
+    let samples = timeline::load(&folder.folder).unwrap_or_default();
     let last = samples.last();
     let used = |limit: &Limit| {
         let sample = last.filter(|sample| sample.limit_bytes == Some(limit.bytes))?;
@@ -192,9 +196,13 @@ fn is_of_cgroup(limit: &Limit) -> bool {
     matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2)
 }
 
+fn last_change(recording: &Place) -> io::Result<SystemTime> {
+    recording.file(u64::MAX)?.metadata()?.modified()
+}
+
 /// When a recording was last written to; the kernel notes that for a mapped file when it writes it out.
 fn last_sign_of_life(processes: &[Process]) -> u64 {
-    let written = |process: &Process| process.path.metadata().and_then(|about| about.modified()).ok();
+    let written = |process: &Process| last_change(&process.path).ok();
     let last = processes.iter().filter_map(written).max();
     let since = last.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0))

@@ -6,15 +6,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use dumper::Folder;
 use dumper::run::Run;
-use nix::dir::Dir;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
-use nix::unistd::{UnlinkatFlags, geteuid, mkdtemp, unlinkat};
+use nix::unistd::mkdtemp;
 
 use crate::doorbell::DOORBELL;
 use crate::filesystem::{Kind, kind};
@@ -27,20 +23,19 @@ pub const RECORDINGS: &str = "recordings";
 const TOKEN: &str = "token";
 /// Random bytes of a token; twice as many characters.
 const TOKEN_BYTES: usize = 16;
-/// Never a link, a device or a pipe that somebody has put there.
-const READ: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_NONBLOCK)
-    .union(OFlag::O_CLOEXEC);
 
 /// Where the recordings of a run are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Workplace {
-    /// Absolute.
-    pub path: PathBuf,
+    /// By which they are reached.
+    pub folder: Folder,
     /// What the folder and `run.json` carry, if it is not the run folder.
     pub token: Option<String>,
 }
+
+/// A folder elsewhere that is gone or on another machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing(pub PathBuf);
 
 impl Workplace {
     /// For a new run.
@@ -54,29 +49,53 @@ impl Workplace {
     }
 
     /// That of an existing run. A link to a folder that was not made for this run is not followed.
-    pub fn of(run: &RunFolder) -> Self {
-        let link = run.path.join(RECORDINGS);
-        let Ok(path) = fs::read_link(&link) else {
-            return Self::home(run);
+    pub fn of(run: &RunFolder) -> Result<Self, Missing> {
+        let Ok(path) = run.folder.link_target(RECORDINGS) else {
+            return Ok(Self::home(run));
         };
-        let token = Run::load(&run.path).ok().and_then(|run| run.token);
-        let is_of_run = match &token {
-            Some(token) => !path.exists() || open(&path, token).is_ok(),
-            None => false,
-        };
-        if is_of_run {
-            return Self { path, token };
+        let token = Run::load(&run.folder).ok().and_then(|run| run.token);
+        let token = token.filter(|_| run.is_ours());
+        match token.map(|token| (open(&path, &token), token)) {
+            Some((Ok(folder), token)) => Ok(Self {
+                folder,
+                token: Some(token),
+            }),
+            Some((Err(error), _)) if error.kind() == io::ErrorKind::NotFound => Err(Missing(path)),
+            _ => {
+                say(format!(
+                    "{} is not followed: it leads to a folder that was not made for this run",
+                    run.path.join(RECORDINGS).display()
+                ));
+                Ok(Self::home(run))
+            }
         }
-        say(format!(
-            "{} is not followed: it leads to a folder that was not made for this run",
-            link.display()
-        ));
-        Self::home(run)
+    }
+
+    /// The same without a word, and only where it is not the run folder.
+    pub fn of_quietly(run: &RunFolder) -> Option<Self> {
+        let token = Run::load(&run.folder).ok()?.token.filter(|_| run.is_ours())?;
+        let folder = open(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
+        Some(Self {
+            folder,
+            token: Some(token),
+        })
+    }
+
+    /// Whether it is this folder.
+    pub fn is_at(&self, folder: &Folder) -> bool {
+        self.folder
+            .identity()
+            .is_ok_and(|own| folder.identity().is_ok_and(|other| own == other))
+    }
+
+    /// Absolute; for messages, and for the library.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     fn home(run: &RunFolder) -> Self {
         Self {
-            path: run.path.clone(),
+            folder: run.folder.clone(),
             token: None,
         }
     }
@@ -88,15 +107,16 @@ impl Workplace {
         let mut candidates = in_kind(Kind::Local).chain(in_kind(Kind::Memory));
         // Nobody but us can enter it, and it did not exist before.
         let path = candidates.find_map(|place| mkdtemp(&place.join("fil-profile-XXXXXX")).ok())?;
-        let workplace = Self {
-            token: Some(token.clone()),
-            path,
-        };
-        let path = &workplace.path;
-        let linked = create(&path.join(TOKEN))
+        let folder = Folder::open(&path).ok()?;
+        let linked = folder
+            .create(TOKEN)
             .and_then(|mut file| file.write_all(token.as_bytes()))
-            .and_then(|()| symlink(run.path.join(RUN), path.join(RUN)))
-            .and_then(|()| symlink(path, run.path.join(RECORDINGS)));
+            .and_then(|()| folder.link(&run.path.join(RUN), RUN))
+            .and_then(|()| run.folder.link(&path, RECORDINGS));
+        let workplace = Self {
+            folder,
+            token: Some(token),
+        };
         if linked.is_err() {
             workplace.discard();
             return None;
@@ -104,84 +124,68 @@ impl Workplace {
         Some(workplace)
     }
 
-    /// Whether it is gone or on another machine.
-    pub fn is_missing(&self) -> bool {
-        !self.path.is_dir()
-    }
-
     /// Whether the recordings are held in memory, as those of a run on tmpfs are.
     pub fn is_in_memory(&self) -> bool {
-        kind(&self.path) == Kind::Memory
+        kind(self.path()) == Kind::Memory
     }
 
     /// Moves the recordings into the run folder. Where that fails, they stay and the link goes on to lead to them.
     pub fn bring_home(&self, run: &RunFolder) -> io::Result<()> {
-        let Some(token) = &self.token else {
+        if self.token.is_none() {
             return Ok(());
-        };
-        let folder = open(&self.path, token)?;
-        for name in names(&folder)?.iter().filter(|name| is_kept(name)) {
-            copy(&folder, name, &run.path)?;
         }
-        fs::remove_file(run.path.join(RECORDINGS))?;
-        self.remove(folder)
+        for entry in self.folder.entries()? {
+            if let Some(name) = entry.name.to_str().filter(|name| entry.may_be_file && is_kept(name)) {
+                let mut from = self.folder.file(name, u64::MAX)?;
+                dumper::replace(&run.folder, name, |to| io::copy(&mut from, to).map(drop))?;
+                run.folder.file(name, u64::MAX)?.sync_all()?;
+            }
+        }
+        run.folder.remove(RECORDINGS)?;
+        self.remove()
     }
 
     /// Removes the folder of a run that has not come about.
     pub fn discard(&self) {
-        if let Some(folder) = self.token.as_ref().and_then(|token| open(&self.path, token).ok()) {
-            let _ = self.remove(folder);
-        } else if self.token.is_some() {
-            // Its token could not be written: it is empty.
-            let _ = fs::remove_dir(&self.path);
+        if self.token.is_some() {
+            let _ = self.remove();
         }
     }
 
     /// Removes the files that a run makes, and the folder unless there are others.
-    fn remove(&self, folder: OwnedFd) -> io::Result<()> {
-        for name in names(&folder)?.iter().filter(|name| is_made_by_a_run(name)) {
-            unlinkat(&folder, name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+    fn remove(&self) -> io::Result<()> {
+        for entry in self.folder.entries()? {
+            if entry.name.to_str().is_some_and(is_made_by_a_run) {
+                self.folder.remove(&entry.name)?;
+            }
         }
-        fs::remove_dir(&self.path)
+        fs::remove_dir(self.path())
     }
 }
 
 /// A folder elsewhere that was made for the run with this token.
-fn open(path: &Path, token: &str) -> io::Result<OwnedFd> {
-    let mut options = File::options();
-    options
-        .read(true)
-        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC);
-    let folder = options.open(path)?;
-    let file = File::from(openat(&folder, TOKEN, READ, Mode::empty())?);
-    if !is_own(&folder)? || !is_own(&file)? || !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::PermissionDenied.into());
+fn open(path: &Path, token: &str) -> io::Result<Folder> {
+    let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(refused());
+    };
+    if !path.is_absolute() {
+        return Err(refused());
     }
-    let mut text = String::new();
-    file.take(2 * TOKEN_BYTES as u64 + 1).read_to_string(&mut text)?;
-    match text == token && text.len() == 2 * TOKEN_BYTES {
-        true => Ok(folder.into()),
-        false => Err(io::ErrorKind::PermissionDenied.into()),
+    let folder = Folder::open(parent)?.folder(name)?;
+    let text = folder.read(TOKEN, 2 * TOKEN_BYTES as u64);
+    // A folder without a token is there, but not the one that is looked for.
+    let is_right = text.is_ok_and(|text| text == token.as_bytes()) && token.len() == 2 * TOKEN_BYTES;
+    match is_right && folder.is_own() {
+        true => Ok(folder),
+        false => Err(refused()),
     }
-}
-
-/// Whether it is the user's, and nobody else can write to it.
-fn is_own(file: &File) -> io::Result<bool> {
-    let about = file.metadata()?;
-    Ok(about.uid() == geteuid().as_raw() && about.mode() & 0o022 == 0)
 }
 
 fn random_token() -> io::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The names in a folder that can be names of ours.
-fn names(folder: &OwnedFd) -> io::Result<Vec<String>> {
-    let entries = Dir::openat(folder, ".", READ | OFlag::O_DIRECTORY, Mode::empty())?.into_iter();
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()));
-    Ok(names.collect())
 }
 
 /// `<pid>-<n>.recording` or `<pid>-<n>.measured`.
@@ -197,30 +201,11 @@ fn is_made_by_a_run(name: &str) -> bool {
     [TOKEN, RUN, DOORBELL].contains(&name) || is_kept(name) || is_unfinished
 }
 
-/// Under another name until it is whole: a report that is written meanwhile must not see half of it.
-fn copy(from: &impl AsFd, name: &str, folder: &Path) -> io::Result<()> {
-    let mut from = File::from(openat(from, name, READ, Mode::empty())?);
-    if !from.metadata()?.is_file() {
-        return Ok(());
-    }
-    let half = folder.join(name).with_extension("unfinished");
-    let copied = create(&half).and_then(|mut to| {
-        io::copy(&mut from, &mut to)?;
-        to.sync_all()?;
-        fs::rename(&half, folder.join(name))
-    });
-    copied.inspect_err(|_| drop(fs::remove_file(&half)))
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::local_time;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn run(output: &Path) -> RunFolder {
         let run = RunFolder::create(output, &local_time::now(), None).unwrap();
@@ -237,10 +222,11 @@ mod tests {
 
     fn save(run: &RunFolder, away: &Workplace) {
         let known = Run {
+            made_in: Some(run.folder.birth().unwrap()),
             token: away.token.clone(),
             ..Run::default()
         };
-        known.save(&run.path).unwrap();
+        known.save(&run.folder).unwrap();
     }
 
     fn names_in(folder: &Path) -> Vec<String> {
@@ -256,16 +242,16 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let run = run(output.path());
         let away = away(&run, place.path());
-        assert!(away.path.starts_with(place.path()));
-        assert_eq!(fs::metadata(&away.path).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(Workplace::of(&run), away);
-        assert_eq!(RunFolder::open(&away.path).unwrap().path, run.path);
+        assert!(away.path().starts_with(place.path()));
+        assert_eq!(fs::metadata(away.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(Workplace::of(&run).unwrap().is_at(&away.folder));
+        assert_eq!(RunFolder::open(away.path()).unwrap().path, run.path);
 
-        fs::write(away.path.join("7-0.recording"), "bytes").unwrap();
-        fs::write(away.path.join(".7-0.measured.9.unfinished"), "half").unwrap();
+        fs::write(away.path().join("7-0.recording"), "bytes").unwrap();
+        fs::write(away.path().join(".7-0.measured.9.unfinished"), "half").unwrap();
         away.bring_home(&run).unwrap();
-        assert!(away.is_missing());
-        assert_eq!(Workplace::of(&run), Workplace::home(&run));
+        assert!(!away.path().exists());
+        assert!(Workplace::of(&run).unwrap().is_at(&run.folder));
         let recording = run.path.join("7-0.recording");
         assert_eq!(fs::read_to_string(&recording).unwrap(), "bytes");
         assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o600);
@@ -279,12 +265,12 @@ mod tests {
         let run = run(output.path());
         let away = away(&run, place.path());
         for name in ["7-0.recording", "x-0.recording", "7-0.recording.txt", "thesis.tex"] {
-            fs::write(away.path.join(name), "bytes").unwrap();
+            fs::write(away.path().join(name), "bytes").unwrap();
         }
-        fs::create_dir(away.path.join("more")).unwrap();
+        fs::create_dir(away.path().join("more")).unwrap();
         assert!(away.bring_home(&run).is_err());
         assert_eq!(
-            names_in(&away.path),
+            names_in(away.path()),
             ["7-0.recording.txt", "more", "thesis.tex", "x-0.recording"]
         );
         assert_eq!(names_in(&run.path), ["7-0.recording", "run.json"]);
@@ -297,15 +283,15 @@ mod tests {
         let run = run(output.path());
         let away = away(&run, place.path());
         let token = away.token.clone().unwrap();
-        let of_run = || Workplace::of(&run) == away;
+        let of_run = || Workplace::of(&run).unwrap().is_at(&away.folder);
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(of_run());
 
-        set(&away.path, 0o770);
+        set(away.path(), 0o770);
         assert!(!of_run());
-        set(&away.path, 0o700);
+        set(away.path(), 0o700);
         for other in ["", "0", "00000000000000000000000000000000"] {
-            fs::write(away.path.join(TOKEN), other).unwrap();
+            fs::write(away.path().join(TOKEN), other).unwrap();
             save(
                 &run,
                 &Workplace {
@@ -316,7 +302,7 @@ mod tests {
             assert!(!of_run(), "{other}");
         }
         // Neither a token that is empty on both sides, nor a run that has none.
-        fs::write(away.path.join(TOKEN), "").unwrap();
+        fs::write(away.path().join(TOKEN), "").unwrap();
         for known in [Some(String::new()), None] {
             save(
                 &run,
@@ -328,15 +314,34 @@ mod tests {
             assert!(!of_run());
         }
         save(&run, &away);
-        fs::remove_file(away.path.join(TOKEN)).unwrap();
+        fs::remove_file(away.path().join(TOKEN)).unwrap();
         assert!(!of_run());
         let elsewhere = place.path().join("token");
         fs::write(&elsewhere, &token).unwrap();
-        symlink(&elsewhere, away.path.join(TOKEN)).unwrap();
+        symlink(&elsewhere, away.path().join(TOKEN)).unwrap();
         assert!(!of_run());
-        fs::remove_file(away.path.join(TOKEN)).unwrap();
-        fs::write(away.path.join(TOKEN), &token).unwrap();
+        fs::remove_file(away.path().join(TOKEN)).unwrap();
+        fs::write(away.path().join(TOKEN), &token).unwrap();
         assert!(of_run());
+
+        // Nor that of a copy of the run folder.
+        save(
+            &run,
+            &Workplace {
+                token: away.token.clone(),
+                ..away.clone()
+            },
+        );
+        let mut copied = Run::load(&run.folder).unwrap();
+        copied.made_in = copied.made_in.map(|made| dumper::folder::Birth {
+            inode: made.inode + 1,
+            ..made
+        });
+        copied.save(&run.folder).unwrap();
+        assert!(!of_run());
+        save(&run, &away);
+        fs::remove_dir_all(away.path()).unwrap();
+        assert_eq!(Workplace::of(&run).err(), Some(Missing(away.path().to_owned())));
     }
 
     #[test]
@@ -346,9 +351,9 @@ mod tests {
         let disk = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
         let away = Workplace::away(&run, &[memory.path().to_owned(), disk.path().to_owned()]).unwrap();
-        assert!(away.path.starts_with(disk.path()) && !away.is_in_memory());
+        assert!(away.path().starts_with(disk.path()) && !away.is_in_memory());
         away.discard();
-        assert!(away.is_missing());
+        assert!(!away.path().exists());
     }
 
     #[test]
@@ -356,8 +361,8 @@ mod tests {
         let output = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
         let home = Workplace::choose(&run);
-        assert_eq!(home.path, run.path);
+        assert!(home.is_at(&run.folder));
         home.bring_home(&run).unwrap();
-        assert!(!home.is_missing());
+        assert!(home.path().exists());
     }
 }

@@ -1,6 +1,5 @@
 //! Reading a bundle, of which nothing is believed: it may be torn, or no bundle, or of somebody who wishes us ill.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{About, Bundle, Head, MAGIC, VERSION};
 use crate::error::{BundleError, Error};
+use crate::folder::Place;
 use crate::process::{Bundled, Process};
 use crate::recording::{Recording, Rows};
 use crate::source::KeptLines;
@@ -19,10 +19,10 @@ use crate::source::KeptLines;
 const LARGEST: u64 = 4 << 30;
 
 /// Whether a file begins as a bundle does, of whatever version.
-pub fn is_bundle(path: &Path) -> bool {
-    let is_regular = path.metadata().is_ok_and(|about| about.is_file());
+pub fn is_bundle(place: &Place) -> bool {
     let mut first = [0; MAGIC.len()];
-    is_regular && File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == MAGIC)
+    let file = place.file(u64::MAX);
+    file.is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == MAGIC)
 }
 
 /// Reads a bundle.
@@ -30,8 +30,8 @@ pub fn is_bundle(path: &Path) -> bool {
 /// # Errors
 ///
 /// It cannot be read, is torn, is of a newer version, or is none.
-pub fn read(path: &Path) -> Result<Bundle, Error> {
-    let file = File::open(path).map_err(|reason| Error::read(path, reason))?;
+pub fn read(path: &Place) -> Result<Bundle, Error> {
+    let file = path.file(LARGEST).map_err(|reason| Error::read(path, reason))?;
     from(&mut BufReader::new(file), path).map_err(|reason| match reason {
         Trouble::Io(reason) => Error::read(path, reason),
         Trouble::Bundle(reason) => Error::bundle(path, reason),
@@ -103,7 +103,7 @@ fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
         .into_iter()
         .map(|(name, header_damage, damage, recording)| Process {
             // A name, not a place: nothing outside of the bundle is looked at.
-            path: path.join(Path::new(&name).file_name().unwrap_or_default()),
+            path: path.join(Path::new(&name).file_name().unwrap_or_default()).into(),
             facts: recording.facts.clone(),
             damage: header_damage,
             bundled: Some(Bundled {

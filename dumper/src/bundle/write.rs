@@ -1,7 +1,6 @@
 //! Writing a bundle: one recording is in memory at a time.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::{About, FILE, Head, MAGIC, VERSION, Written};
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::process::Process;
 use crate::report;
 use crate::run::Run;
@@ -24,7 +24,7 @@ use crate::unrecorded::Unrecorded;
 ///
 /// It cannot be written.
 pub fn write(
-    folder: &Path,
+    folder: &Folder,
     run: &Run,
     processes: &[Process],
     timeline: &[Sample],

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::path::Path;
 
 use serde::Serialize;
 
 use crate::call_tree::CallTree;
+use crate::folder::Folder;
 use crate::outcome::Kind;
 use crate::process::Process;
 use crate::run::Run;
@@ -60,13 +60,18 @@ pub struct Task {
 }
 
 impl Task {
-    pub(super) fn of(folder: &Path, run: &Run, processes: &[Process]) -> Task {
+    pub(super) fn of(folder: &Folder, run: &Run, processes: &[Process]) -> Task {
         let outcome = run.outcome.as_ref();
         let kind = outcome.map(|outcome| outcome.kind).unwrap_or_default();
         let killed = outcome.is_some_and(|outcome| outcome.is_killed_for_memory());
         let (numbers, mut names) = numbers(&run.identity);
         if names.is_empty() {
-            names = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            names = folder
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
         }
         // What of a timeline cannot be read, the recordings make up for.
         let samples = timeline::load(folder).unwrap_or_default();
@@ -87,7 +92,7 @@ impl Task {
         let needed = asked.filter(|_| ran_out).chain(used).max().unwrap_or(0);
         Task {
             name: names,
-            folder: folder.to_string_lossy().into_owned(),
+            folder: folder.path().to_string_lossy().into_owned(),
             host: run.host.clone(),
             kind,
             ran_out,

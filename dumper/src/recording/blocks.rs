@@ -1,16 +1,16 @@
 //! The large blocks and mappings that are live: read by themselves, while the process runs.
 
-use std::fs::File;
 use std::mem::offset_of;
-use std::path::Path;
 
 use recording::{Kind, Table};
 
-use super::bytes::{Bytes, InFile, u32_at, u64_at};
+use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
 use super::{Facts, read_header};
 use crate::damage::Findings;
 use crate::error::Error;
+use crate::folder::Place;
+use crate::process;
 
 /// Where a recording is told that its process has been measured: the epoch of the failed allocation, 4 bytes, little-endian.
 pub const ANSWER_AT: u64 = offset_of!(recording::Header, measured_epoch) as u64;
@@ -33,10 +33,8 @@ pub struct Block {
 /// # Errors
 ///
 /// It cannot be read, or is none.
-pub fn of(path: &Path) -> Result<(Facts, Vec<Block>), Error> {
-    let file = File::open(path).and_then(InFile::new);
-    let file = file.map_err(|reason| Error::read(path, reason))?;
-    read(&file).map_err(|reason| Error::recording(path, reason))
+pub fn of(recording: &Place) -> Result<(Facts, Vec<Block>), Error> {
+    process::with_file(recording, read)
 }
 
 fn read<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Block>), crate::damage::ReadError> {

@@ -7,6 +7,7 @@ use super::flamegraph::{self, Caption, Names};
 use super::{Occasion, choice, folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::process::Process;
 use crate::run::Run;
 use crate::save::save;
@@ -19,7 +20,7 @@ pub(crate) fn moment<'a>(run: &Run, processes: &'a [Process]) -> Option<(&'a Pro
 }
 
 /// Draws a tree that has been put together from many.
-pub(crate) fn draw(folder: &Path, directory: &Path, tree: &CallTree, title: String) -> Result<PathBuf, Error> {
+pub(crate) fn draw(folder: &Folder, directory: &Path, tree: &CallTree, title: String) -> Result<PathBuf, Error> {
     save(folder, "merged.prof", |out| folded::write(out, tree))?;
     let mut sources = Sources::new(directory);
     let mut names = Names::new(tree, &mut sources, directory.to_str().unwrap_or(""));

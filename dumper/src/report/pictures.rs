@@ -1,7 +1,7 @@
 //! The files that show one moment: two flame graphs and the callstacks as text.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::account::Shown;
 use super::drawing::Drawing;
@@ -10,6 +10,7 @@ use super::page::view::{FULL, View};
 use super::{folded, words};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::label::cut;
 use crate::rank::Rank;
 use crate::run::Run;
@@ -22,7 +23,7 @@ const SUBTITLE: usize = 150;
 
 /// Where pictures are drawn, and what with.
 pub(super) struct Pictures<'a> {
-    pub(super) folder: &'a Path,
+    pub(super) folder: &'a Folder,
     pub(super) sources: Sources,
     /// The same for the page.
     pub(super) views: Vec<View>,

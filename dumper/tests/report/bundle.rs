@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use dumper::folder::Place;
 use dumper::report::{self, Format, Occasion, Subject, export};
 use dumper::{Run, Unrecorded, bundle, process, timeline};
 use flate2::read::GzDecoder;
@@ -40,13 +41,13 @@ fn killed(folder: &Path) -> Run {
 }
 
 fn bundled(folder: &Path, run: &Run) -> PathBuf {
-    let (processes, _) = process::load(folder).unwrap();
+    let (processes, _) = process::load(&crate::job::opened(folder)).unwrap();
     let written = bundle::write(
-        folder,
+        &crate::job::opened(folder),
         run,
         &processes,
-        &timeline::load(folder).unwrap(),
-        &Unrecorded::load(folder).unwrap(),
+        &timeline::load(&crate::job::opened(folder)).unwrap(),
+        &Unrecorded::load(&crate::job::opened(folder)).unwrap(),
         None,
     )
     .unwrap();
@@ -73,7 +74,7 @@ fn a_bundle_says_in_every_format_what_the_recordings_say() {
     let folder = tempfile::tempdir().unwrap();
     let run = killed(folder.path());
     let path = bundled(folder.path(), &run);
-    let bundle = bundle::read(&path).unwrap();
+    let bundle = bundle::read(&Place::of(&path).unwrap()).unwrap();
     assert_eq!(bundle.run, run);
     for format in FORMATS {
         let of_bundle = document_of(&bundle, format);
@@ -87,18 +88,25 @@ fn a_bundle_brings_its_source_lines_along() {
     let folder = tempfile::tempdir().unwrap();
     let run = killed(folder.path());
     let path = bundled(folder.path(), &run);
-    let before = document_of(&bundle::read(&path).unwrap(), Format::Svg);
+    let before = document_of(&bundle::read(&Place::of(&path).unwrap()).unwrap(), Format::Svg);
     assert!(String::from_utf8_lossy(&before).contains("parts.append(np.ones((1024, 1024, 16)))"));
     fs::write(folder.path().join("oom.py"), "# Another program\n".repeat(30)).unwrap();
-    assert!(document_of(&bundle::read(&path).unwrap(), Format::Svg) == before);
+    assert!(document_of(&bundle::read(&Place::of(&path).unwrap()).unwrap(), Format::Svg) == before);
     fs::remove_file(folder.path().join("oom.py")).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let moved = elsewhere.path().join("of-my-job.fil");
     fs::rename(path, &moved).unwrap();
-    let bundle = bundle::read(&moved).unwrap();
+    let bundle = bundle::read(&Place::of(&moved).unwrap()).unwrap();
     assert!(document_of(&bundle, Format::Svg) == before);
 
-    let written = report::write(elsewhere.path(), &bundle.run, &bundle.processes, &[], Occasion::Ended).unwrap();
+    let written = report::write(
+        &crate::job::opened(elsewhere.path()),
+        &bundle.run,
+        &bundle.processes,
+        &[],
+        Occasion::Ended,
+    )
+    .unwrap();
     let page = fs::read_to_string(written.index).unwrap();
     assert!(page.contains("return {row: [row] * 8 for row in rows}"), "{page}");
 }
@@ -110,7 +118,7 @@ fn fixture() -> PathBuf {
 
 #[test]
 fn a_bundle_of_version_1_is_still_read() {
-    let bundle = bundle::read(&fixture()).unwrap();
+    let bundle = bundle::read(&Place::of(&fixture()).unwrap()).unwrap();
     assert_eq!(bundle.run.host, "analytical");
     assert_eq!(bundle.run.outcome.as_ref().unwrap().signal, Some(9));
     assert_eq!(bundle.timeline.len(), 2);
@@ -134,8 +142,8 @@ fn a_newer_bundle_says_what_to_do() {
     bytes[8] = 7;
     let path = folder.path().join("new.fil");
     fs::write(&path, bytes).unwrap();
-    assert!(bundle::is_bundle(&path));
-    let error = bundle::read(&path).unwrap_err().to_string();
+    assert!(bundle::is_bundle(&Place::of(&path).unwrap()));
+    let error = bundle::read(&Place::of(&path).unwrap()).unwrap_err().to_string();
     assert!(
         error.contains("version 7") && error.ends_with("use a newer fil-profile"),
         "{error}"
@@ -148,7 +156,7 @@ fn what_is_no_bundle_is_told_from_one_that_is_torn() {
     let path = folder.path().join("a.fil");
     let error = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        bundle::read(&path).unwrap_err().to_string()
+        bundle::read(&Place::of(&path).unwrap()).unwrap_err().to_string()
     };
     let whole = fs::read(fixture()).unwrap();
     for foreign in [&b""[..], b"FILBNDL", b"PK\x03\x04 and so on", &job::killed()] {
@@ -158,7 +166,9 @@ fn what_is_no_bundle_is_told_from_one_that_is_torn() {
         assert!(error(&whole[..length]).contains("cut off or altered"), "{length}");
     }
     assert!(error(&whole[..9]).contains("cut off or altered"));
-    let missing = bundle::read(&folder.path().join("none.fil")).unwrap_err().to_string();
+    let missing = bundle::read(&Place::of(&folder.path().join("none.fil")).unwrap())
+        .unwrap_err()
+        .to_string();
     assert!(missing.contains("No such file"), "{missing}");
 }
 
@@ -182,7 +192,7 @@ proptest! {
         let mut bytes = whole.clone();
         bytes[place] ^= flip;
         fs::write(&path, &bytes).unwrap();
-        let read = bundle::read(&path);
+        let read = bundle::read(&Place::of(&path).unwrap());
         // There are bits in it that stand for nothing: then it still says the same.
         prop_assert!(place < 22 || read.is_err() || unpacked(&bytes) == unpacked(&whole));
     }

@@ -115,8 +115,15 @@ fn a_damaged_recording_still_becomes_a_report_that_says_so() {
         let is_damaged = damage.iter().any(|damage| *damage != Damage::SampleInFlight);
         let path = folder.path().join("1-0.recording");
         std::fs::write(&path, cut).unwrap();
-        let (processes, _) = process::load(&path).unwrap();
-        let written = report::write(folder.path(), &Run::default(), &processes, &[], Occasion::Ended).unwrap();
+        let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
+        let written = report::write(
+            &crate::job::opened(folder.path()),
+            &Run::default(),
+            &processes,
+            &[],
+            Occasion::Ended,
+        )
+        .unwrap();
         let page = std::fs::read_to_string(&written.index).unwrap();
         assert_eq!(page.contains("The recording is damaged: "), is_damaged);
     }

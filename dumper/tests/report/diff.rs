@@ -1,8 +1,8 @@
 //! What became better or worse from one run to another, also when somebody has worked on the program in between.
 
 use std::fs;
-use std::path::Path;
 
+use dumper::folder::Place;
 use dumper::report::{Diff, Side};
 use dumper::{Run, Unrecorded, process};
 
@@ -62,7 +62,8 @@ impl Version {
     }
 
     fn diff(&self, new: &Version) -> Option<Diff> {
-        let [old, newer] = [self, new].map(|version| process::load(version.folder.path()).unwrap().0);
+        let [old, newer] =
+            [self, new].map(|version| process::load(&crate::job::opened(version.folder.path())).unwrap().0);
         let old = Side {
             run: &self.run,
             processes: &old,
@@ -173,9 +174,9 @@ fn what_is_too_small_to_see_is_counted_in_both_runs() {
 fn a_bundle_is_compared_by_the_lines_that_it_has_brought_along() {
     let (old, new) = versions();
     let expected = old.diff(&new).unwrap().text();
-    let processes = process::load(old.folder.path()).unwrap().0;
+    let processes = process::load(&crate::job::opened(old.folder.path())).unwrap().0;
     let path = dumper::bundle::write(
-        old.folder.path(),
+        &crate::job::opened(old.folder.path()),
         &old.run,
         &processes,
         &[],
@@ -186,8 +187,8 @@ fn a_bundle_is_compared_by_the_lines_that_it_has_brought_along() {
     .path;
     // The program has gone on.
     fs::write(old.folder.path().join("job.py"), NEW).unwrap();
-    let bundle = dumper::bundle::read(Path::new(&path)).unwrap();
-    let newer = process::load(new.folder.path()).unwrap().0;
+    let bundle = dumper::bundle::read(&Place::of(&path).unwrap()).unwrap();
+    let newer = process::load(&crate::job::opened(new.folder.path())).unwrap().0;
     let old = Side {
         run: &bundle.run,
         processes: &bundle.processes,

@@ -110,7 +110,7 @@ fn who_has_no_recording_is_on_the_page_and_who_was_not_seen_in_the_log() {
         });
     }
     (0..200).for_each(|_| unrecorded.folded.add("grep", 2 * MIB));
-    unrecorded.save(folder.path()).unwrap();
+    unrecorded.save(&crate::job::opened(folder.path())).unwrap();
     let written = job::report(
         folder.path(),
         &job::run(folder.path()),

@@ -12,8 +12,8 @@ use crate::protobuf;
 
 /// A document about the recordings in a folder.
 pub fn document(format: Format, folder: &std::path::Path, run: &Run) -> Vec<u8> {
-    let (processes, unreadable) = process::load(folder).unwrap();
-    let timeline = timeline::load(folder).unwrap();
+    let (processes, unreadable) = process::load(&crate::job::opened(folder)).unwrap();
+    let timeline = timeline::load(&crate::job::opened(folder)).unwrap();
     let subject = Subject {
         run,
         processes: &processes,

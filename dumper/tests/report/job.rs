@@ -198,8 +198,8 @@ pub fn report(folder: &Path, run: &Run, recordings: &[Vec<u8>], occasion: Occasi
     for (number, bytes) in recordings.iter().enumerate() {
         std::fs::write(folder.join(format!("{}-{number}.recording", pid(bytes))), bytes).unwrap();
     }
-    let (processes, unreadable) = process::load(folder).unwrap();
-    report::write(folder, run, &processes, &unreadable, occasion).unwrap()
+    let (processes, unreadable) = process::load(&opened(folder)).unwrap();
+    report::write(&opened(folder), run, &processes, &unreadable, occasion).unwrap()
 }
 
 fn pid(bytes: &[u8]) -> u32 {
@@ -227,4 +227,9 @@ pub fn run(folder: &Path) -> Run {
         }),
         ..Run::default()
     }
+}
+
+/// A folder as a report is written into it.
+pub fn opened(folder: &Path) -> dumper::Folder {
+    dumper::Folder::open(folder).unwrap()
 }

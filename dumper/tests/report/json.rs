@@ -179,9 +179,16 @@ fn a_recording_that_vanishes_after_it_was_found_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("1-0.recording");
     fs::write(&path, job::recording()).unwrap();
-    let (processes, unreadable) = process::load(folder.path()).unwrap();
+    let (processes, unreadable) = process::load(&crate::job::opened(folder.path())).unwrap();
     fs::remove_file(path).unwrap();
-    report::write(folder.path(), &Run::default(), &processes, &unreadable, Occasion::Ended).unwrap();
+    report::write(
+        &crate::job::opened(folder.path()),
+        &Run::default(),
+        &processes,
+        &unreadable,
+        Occasion::Ended,
+    )
+    .unwrap();
     let report = report_json(folder.path());
     assert_eq!(report["trouble"][0]["recording"], "1-0.recording");
     assert_eq!(report["moment"], Value::Null);

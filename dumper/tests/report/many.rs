@@ -70,7 +70,7 @@ fn loading_reads_no_more_than_the_header_needs() {
 
 fn process_of(path: &std::path::Path, bytes: &[u8]) -> dumper::Process {
     fs::write(path, bytes).unwrap();
-    process::load(path).unwrap().0.remove(0)
+    process::read(&dumper::folder::Place::of(path).unwrap()).unwrap()
 }
 
 #[test]

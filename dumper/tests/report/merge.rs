@@ -51,9 +51,13 @@ fn merged(tasks: &[(Run, Vec<u8>)]) -> (Value, Vec<String>, String) {
         let folder = place.path().join(number.to_string());
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("7-0.recording"), recording).unwrap();
-        merged.add(&folder, run, &process::load(&folder).unwrap().0);
+        merged.add(
+            &crate::job::opened(&folder),
+            run,
+            &process::load(&crate::job::opened(&folder)).unwrap().0,
+        );
     }
-    let written = merged.write(place.path()).unwrap();
+    let written = merged.write(&crate::job::opened(place.path())).unwrap();
     let read = |path: &Path| fs::read_to_string(path).unwrap();
     let report: Value = serde_json::from_str(&read(&place.path().join("merged.json"))).unwrap();
     let errors: Vec<_> = validator(SCHEMA, true)

@@ -212,7 +212,7 @@ fn a_page_on_its_own_has_the_same_graphs_and_leads_to_no_other_file() {
     let run = job::run(folder.path());
     let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
     let beside = fs::read_to_string(written.index).unwrap();
-    let (processes, unreadable) = dumper::process::load(folder.path()).unwrap();
+    let (processes, unreadable) = dumper::process::load(&crate::job::opened(folder.path())).unwrap();
     let subject = report::Subject {
         run: &run,
         processes: &processes,

@@ -43,7 +43,9 @@ fn process(pid: u32, there: u64) -> (Vec<u8>, Measurements) {
 fn report_of(folder: &Path, run: &Run, processes: &[(Vec<u8>, Measurements)]) -> Written {
     for (number, (_, measurements)) in processes.iter().enumerate() {
         let recording = folder.join(format!("{}-{number}.recording", 7 + number));
-        measurements.save(&recording).unwrap();
+        measurements
+            .save(&dumper::folder::Place::of(&recording).unwrap())
+            .unwrap();
     }
     let recordings: Vec<_> = processes.iter().map(|(bytes, _)| bytes.clone()).collect();
     job::report(folder, run, &recordings, Occasion::Ended)
@@ -156,7 +158,7 @@ fn close_to_a_limit_that_counts_pages_they_are_told_first() {
         ..job::run(folder.path())
     };
     report_of(folder.path(), &run, &[process(7, 50)]);
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
     let said = flat(&report::near_limit(&run, &processes));
     assert!(
         said.contains("holds 150.0 MiB (in memory, of 1.1 GiB asked for), most"),

@@ -292,7 +292,7 @@ fn near_a_limit_the_log_gets_the_call_sites_of_the_largest_process() {
     )
     .unwrap();
     fs::write(folder.path().join("4711-0.recording"), job::killed()).unwrap();
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
     let lines = report::near_limit(&run, &processes);
     assert_eq!(
         lines,
@@ -315,7 +315,7 @@ fn a_termination_message_has_the_verdict_and_the_call_sites_and_is_never_too_lon
     let folder = tempfile::tempdir().unwrap();
     let mut run = job::killed_run(folder.path());
     fs::write(folder.path().join("4711-0.recording"), job::killed()).unwrap();
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
     let message = report::termination_message(&run, &processes);
     assert!(message.starts_with("The kernel killed process 4711"));
     assert!(message.contains("384.0 MiB  numpy/_core/numeric.py:235 (ones)"));
@@ -336,8 +336,12 @@ fn what_there_is_to_say_needs_no_folder_that_can_be_written() {
     let run = job::killed_run(folder.path());
     let mut summary = killed(folder.path()).summary;
     summary.retain(|line| !line.starts_with("Wrote "));
-    let (processes, _) = process::load(folder.path()).unwrap();
-    assert!(report::write(&folder.path().join("none"), &run, &processes, &[], Occasion::Ended).is_err());
+    let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
+    let gone = folder.path().join("none");
+    fs::create_dir(&gone).unwrap();
+    let opened = crate::job::opened(&gone);
+    fs::remove_dir(&gone).unwrap();
+    assert!(report::write(&opened, &run, &processes, &[], Occasion::Ended).is_err());
     assert_eq!(report::summary(&run, &processes, Occasion::Ended), summary);
 }
 
