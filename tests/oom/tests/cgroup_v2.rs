@@ -36,6 +36,15 @@ run() {
     options= output=
 }
 options= output=
+
+# go_on_when COMMAND FILE: makes the file as soon as the command succeeds, or when it will not any more.
+go_on_when() {
+    (
+        deadline=$(($(cut -d. -f1 /proc/uptime) + 300))
+        until eval "$1" 2>/dev/null || [ "$(cut -d. -f1 /proc/uptime)" -gt "$deadline" ]; do sleep 0.1; done
+        touch "$2"
+    ) &
+}
 "#;
 
 const CHECKS: &str = r#"
@@ -53,7 +62,8 @@ cgroup parent/leaf
 run killed parent/leaf $python $victims/steady_arrays.py
 
 cgroup group memory.max=$limit memory.oom.group=1
-run group group $python $victims/grows_slowly.py 110 0.1
+go_on_when 'test -e /mnt/group/latest/index.html' /mnt/go-on-group
+run group group $python $victims/comes_close.py $cgroups/group/memory.current $((limit - 5000000)) /mnt/go-on-group grow
 "$fil" -o /mnt/group run $python -c 'print("end")' > /mnt/out/next.stdout 2> /mnt/out/next.stderr
 ls /mnt/out/group/latest/ > /mnt/out/group.before
 rm -r /mnt/out/group
@@ -71,14 +81,8 @@ options=--on-oom=exit
 run untouched untouched $python $victims/lives_within.py untouched
 
 cgroup close memory.max=$limit
-(
-    until grep -q 'Close to the limit' /mnt/out/close.stderr 2>/dev/null; do sleep 0.1; done
-    touch /mnt/go-on
-) &
-waiting=$!
-(sleep 60; touch /mnt/go-on) &
-run close close $python $victims/comes_close.py $cgroups/close/memory.current $((limit - 5000000)) /mnt/go-on
-kill $waiting 2>/dev/null
+go_on_when 'grep -q "Close to the limit" /mnt/out/close.stderr' /mnt/go-on-close
+run close close $python $victims/comes_close.py $cgroups/close/memory.current $((limit - 5000000)) /mnt/go-on-close
 
 # On a network's file system.
 cgroup nine
@@ -102,11 +106,15 @@ ls "$(readlink /mnt/out/cut/latest/recordings)" > /mnt/out/cut.away
 "$fil" --no-browser report /mnt/out/cut > /mnt/out/cut.report 2>&1
 ls /mnt/out/cut/latest/ > /mnt/out/cut.home
 
-# look NAME CGROUP WORDS…: runs the job, takes a snapshot when it has said something, and lets it go on.
+# look NAME CGROUP WORDS…: runs the job, takes a snapshot when it has said something, and lets it go on. What the kernel says of the job
+# before and after is kept, if the job has said its process.
 look() {
     (
         until [ -s "/mnt/out/$1.stdout" ] && [ -e "/mnt/$1/latest" ]; do sleep 0.1; done
+        job=$(sed -n 's/^process //p' "/mnt/out/$1.stdout")
+        [ -z "$job" ] || cat "/proc/$job/smaps_rollup" > "/mnt/out/$1.before"
         "$fil" -o "/mnt/$1" snapshot "/mnt/$1/latest" > "/mnt/out/$1.snapshot" 2>&1
+        [ -z "$job" ] || cat "/proc/$job/smaps_rollup" > "/mnt/out/$1.after"
         touch /mnt/go-on
     ) &
     looking=$!
@@ -125,8 +133,8 @@ echo 0 > /proc/sys/vm/nr_hugepages
 mkswap /dev/vda > /dev/null && swapon /dev/vda
 cgroup swapped memory.max=41943040
 look swapped swapped $python -c 'import os, time
-kept = bytearray(40 << 20)
-print("holding", flush=True)
+kept = bytearray(60 << 20)
+print("process", os.getpid(), flush=True)
 while not os.path.exists("/mnt/go-on"):
     time.sleep(0.01)'
 swapoff /dev/vda
@@ -185,6 +193,14 @@ impl Check<'_> {
         let snapshot = folders.find(|path| path.to_string_lossy().contains("snapshot-"));
         let snapshot = snapshot.unwrap_or_else(|| panic!("no snapshot: {self}"));
         Report::load(&snapshot.join("report.json"))
+    }
+
+    /// Bytes of the job that are in swap, as the kernel said before or after the snapshot.
+    fn kernel_says(&self, when: &str) -> u64 {
+        let sums = self.file(when);
+        let swapped = sums.lines().find_map(|line| line.strip_prefix("Swap:"));
+        let kib = swapped.and_then(|swapped| swapped.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.unwrap_or_else(|| panic!("no Swap in {sums}: {self}")) << 10
     }
 
     fn is_not_an_oom(&self) {
@@ -272,14 +288,11 @@ fn kills_throttling_and_pressure_are_told_apart() {
     assert!(told.contains("found a run that ended without a report"), "{told}");
     let report = group.report();
     assert_eq!(report.kind(), "everything_killed", "{group}{report}");
-    group.names_the_line("grows_slowly.py");
+    group.names_the_line("comes_close.py");
     // Before that it was told what held the memory, and in the folder the report as of then.
     let stderr = group.file("stderr");
     assert!(stderr.contains("Close to the limit"), "{group}");
-    assert!(
-        stderr.contains(&place("grows_slowly.py", "HERE").to_string()),
-        "{group}"
-    );
+    assert!(stderr.contains(&place("comes_close.py", "HERE").to_string()), "{group}");
     assert!(boot.text("group.before").contains("index.html"), "{group}");
 
     // memory.high makes it wait, and kills nobody.
@@ -358,17 +371,29 @@ fn kills_throttling_and_pressure_are_told_apart() {
     let swapped = check("swapped");
     swapped.is_not_an_oom();
     let report = swapped.snapshot();
-    // Of 40 MiB and an interpreter, no more than 40 MiB are in memory.
+    println!(
+        "in swap: {}, {} before, {} after",
+        report.apart("swapped"),
+        swapped.kernel_says("before"),
+        swapped.kernel_says("after")
+    );
+    // At most the 40 MiB of the limit are in memory. How much more than the rest the kernel swaps out is its own choice, and it says so.
+    // Meanwhile the job touches what it needs to wait, and what measures it takes room.
     let (in_swap, total) = (report.apart("swapped"), report.number("/ledger/total_bytes"));
-    assert!((2 * MIB..30 * MIB).contains(&in_swap), "{swapped}{report}");
+    let (least, most) = (swapped.kernel_says("before"), swapped.kernel_says("after"));
+    assert!(in_swap >= 20 * MIB, "{swapped}{report}");
+    assert!(
+        (least.saturating_sub(4 * MIB)..=most + 4 * MIB).contains(&in_swap),
+        "{in_swap}, not {least} to {most}: {swapped}{report}"
+    );
     assert!(total.is_some_and(|total| total <= 41 * MIB), "{swapped}{report}");
     let here = Place {
         file: "<string>".to_owned(),
         line: 2,
     };
     let (asked, there) = (report.held_at(&here).0, report.resident_at(&here));
-    assert_eq!(asked / MIB, 40, "{swapped}{report}");
-    assert!(there + MIB < asked, "{swapped}{report}");
+    assert_eq!(asked / MIB, 60, "{swapped}{report}");
+    assert!(there <= 40 * MIB, "{swapped}{report}");
     assert!(
         boot.text("swapped.snapshot").contains(" in swap"),
         "{}",
