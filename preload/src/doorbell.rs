@@ -51,8 +51,8 @@ pub fn prepare(run: &[u8]) {
     PLACES.store(store, Relaxed);
 }
 
-/// The folder that this library was loaded from.
-fn library_folder() -> Option<&'static [u8]> {
+/// The path that this library was loaded by.
+pub fn library_path() -> Option<&'static [u8]> {
     let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: `found` is writable; the address is one of this library.
     if unsafe { libc::dladdr(prepare as *const c_void, found.as_mut_ptr()) } == 0 {
@@ -64,7 +64,11 @@ fn library_folder() -> Option<&'static [u8]> {
         return None;
     }
     // SAFETY: the loader's own string, which lives as long as the library.
-    let path = unsafe { CStr::from_ptr(name) }.to_bytes();
+    Some(unsafe { CStr::from_ptr(name) }.to_bytes())
+}
+
+fn library_folder() -> Option<&'static [u8]> {
+    let path = library_path()?;
     path.get(..path.iter().rposition(|byte| *byte == b'/')?)
 }
 

@@ -6,6 +6,7 @@
 //!
 //! * [`interpose`], [`interpose_maps`], [`interpose_signals`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
 //!   what stands behind them; [`chunk`]: reads what it keeps before a block; [`memory_file`]: asks what a mapping shows;
+//! * [`sanitizer`]: starts a program anew where we must not be;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
@@ -51,6 +52,7 @@ mod python;
 mod real;
 mod request;
 mod sampler;
+mod sanitizer;
 mod say;
 mod settings;
 mod shadow;

@@ -113,6 +113,7 @@ next_definitions! {
     sigset = c"sigset"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
     sigprocmask = c"sigprocmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::sigaction;
     pthread_sigmask = c"pthread_sigmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::pthread_sigmask;
+    dl_iterate_phdr = c"dl_iterate_phdr"(look: Pointer, data: Pointer) -> c_int, meanwhile absent::dl_iterate_phdr;
     leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
 
@@ -194,6 +195,9 @@ mod absent {
     }
     pub unsafe extern "C" fn pthread_sigmask(_: c_int, _: Pointer, _: Pointer) -> c_int {
         libc::EAGAIN
+    }
+    pub unsafe extern "C" fn dl_iterate_phdr(_: Pointer, _: Pointer) -> c_int {
+        0
     }
     pub unsafe extern "C" fn leave(status: c_int) {
         crate::sys::exit(status)

@@ -8,7 +8,7 @@ use recording::Trouble;
 use crate::python::{self, Found};
 use crate::settings::{OnOom, Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{api, bus, chunk, doorbell, emergency, file, lost, real, request, sampler, stash, sys, thread};
+use crate::{api, bus, chunk, doorbell, emergency, file, lost, real, request, sampler, sanitizer, stash, sys, thread};
 
 #[cfg(not(test))]
 #[used]
@@ -26,6 +26,7 @@ extern "C" fn start() {
     if !real::is_glibc() {
         return;
     }
+    sanitizer::leave_if_any();
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else {
         // Python may wake us.

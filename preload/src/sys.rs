@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "system calls are made by inline assembly")]
 
 use core::arch::asm;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 use core::ptr::{NonNull, null};
 
 /// An `errno` value.
@@ -121,6 +121,25 @@ pub unsafe fn advise(address: usize, bytes: usize, advice: i32) -> Result<(), Er
     // SAFETY: the caller's promise.
     let raw = unsafe { call(libc::SYS_madvise, address, bytes, advice as usize, 0, 0, 0) };
     answer(raw).map(|_| ())
+}
+
+/// Which file is at this path, links followed: its device and its number there.
+pub fn identity_of(path: &CStr) -> Option<(u64, u64)> {
+    let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let (path, to) = (path.as_ptr() as usize, about.as_mut_ptr() as usize);
+    // SAFETY: `path` ends in a zero byte; `about` is writable and of the kernel's layout.
+    let raw = unsafe { call(libc::SYS_stat, path, to, 0, 0, 0, 0) };
+    // SAFETY: zeros are a value of it.
+    let about = unsafe { about.assume_init() };
+    answer(raw).ok().map(|_| (about.st_dev, about.st_ino))
+}
+
+/// Becomes another program; comes back if it cannot. Both arrays must end in null, their strings in a zero byte: a wrong one is an
+/// error of the kernel's.
+pub fn execute(path: &CStr, arguments: *const *const c_char, variables: *const *const c_char) {
+    let (path, arguments, variables) = (path.as_ptr() as usize, arguments as usize, variables as usize);
+    // SAFETY: the kernel reads what it is given, and checks that.
+    let _ = unsafe { call(libc::SYS_execve, path, arguments, variables, 0, 0, 0) };
 }
 
 /// An open file, closed when dropped.
