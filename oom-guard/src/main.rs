@@ -43,6 +43,7 @@ mod report;
 mod reports;
 mod run;
 mod sampling;
+mod sanitizer;
 mod say;
 mod settings;
 mod size;

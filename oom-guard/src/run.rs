@@ -34,7 +34,7 @@ use crate::verdict::OOM_STATUS;
 use crate::verdict::observed::Observed;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{identity, library, local_time, lock, orphans};
+use crate::{identity, library, local_time, lock, orphans, sanitizer};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -103,6 +103,9 @@ impl<'a> Start<'a> {
     fn library(&self) -> Result<PathBuf, String> {
         match elf::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
+            Watch::Possible if std::env::var_os("LD_PRELOAD").is_some_and(|names| sanitizer::is_preloaded(&names)) => {
+                Err(format!("LD_PRELOAD: {}", sanitizer::WHY))
+            }
             Watch::Ignored(why) if self.settings.require => Err(format!("{}: {why}", self.target.program.display())),
             Watch::Possible | Watch::Ignored(_) => library::find(),
         }

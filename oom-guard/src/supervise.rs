@@ -102,7 +102,15 @@ impl Events {
     pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> End {
         loop {
             match self.next(job, duties) {
-                Event::Ended(end) => return duties.glass.end(end),
+                Event::Ended(end) => {
+                    // What a short child has told is read together with its parent's end.
+                    for event in self.waiting.drain(..) {
+                        if let Event::Rung(ring @ Ring::Unwatched(..)) = event {
+                            duties.answer(job, ring);
+                        }
+                    }
+                    return duties.glass.end(end);
+                }
                 Event::Stopped(signal) => stop_as_the_job(signal),
                 Event::Reaped(pid, end) => {
                     if duties.measurer.reaped(pid, end) {
@@ -269,6 +277,7 @@ impl Duties<'_> {
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
             Ring::Mark(name) => self.sampling.mark(&name),
+            Ring::Unwatched(pid, program) => self.sampling.unwatched(pid, program),
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {
                     self.is_near(job, near);

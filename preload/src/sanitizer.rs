@@ -90,7 +90,7 @@ fn start_anew() {
     let arguments = start.wrapping_add(1).cast::<*const c_char>();
     let variables = arguments.wrapping_add(count + 1);
     let mut preload = Path::new();
-    let Some(variables) = without_us(variables, &mut preload) else {
+    let Some((variables, run)) = without_us(variables, &mut preload) else {
         return;
     };
     // SAFETY: asks the C library for what the kernel gave it.
@@ -99,6 +99,9 @@ fn start_anew() {
     if !name.is_null() {
         // SAFETY: the kernel's own string, which ends in a zero byte.
         let name = unsafe { CStr::from_ptr(name) };
+        if let Some(run) = run {
+            doorbell::tell_unwatched(run.to_bytes(), name.to_bytes());
+        }
         // Of a script it is the script, and in a folder that the process has left it is another file or none.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
             sys::execute(name, arguments, variables);
@@ -107,8 +110,11 @@ fn start_anew() {
     sys::execute(itself, arguments, variables);
 }
 
+/// An environment, and the run folder that it names.
+type Environment = (*const *const c_char, Option<&'static CStr>);
+
 /// The environment with what is in `LD_PRELOAD` beside us; `None` if we are not there, or there is no memory for it.
-fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<*const *const c_char> {
+fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Environment> {
     let variable = |at: usize| {
         // SAFETY: an array of strings that ends in null, and nobody asks for what is behind that.
         let text = unsafe { variables.wrapping_add(at).read() };
@@ -119,11 +125,14 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<*co
     let ours = doorbell::library_path()?;
     let copies = sys::map_anonymous((count + 1) * size_of::<*const c_char>()).ok()?;
     let copies = copies.as_ptr().cast::<*const c_char>();
-    let (mut kept, mut found) = (0, false);
-    for text in (0..count).filter_map(variable) {
-        let mut text = text.as_ptr();
-        // SAFETY: an environment string.
-        if let Some(names) = unsafe { CStr::from_ptr(text) }.to_bytes().strip_prefix(b"LD_PRELOAD=") {
+    let (mut kept, mut found, mut run) = (0, false, None);
+    for variable in (0..count).filter_map(variable) {
+        let mut text = variable.as_ptr();
+        const RUN: &[u8] = b"FIL_PROFILE_RUN=";
+        if variable.to_bytes().starts_with(RUN) {
+            run = CStr::from_bytes_with_nul(variable.to_bytes_with_nul().get(RUN.len()..)?).ok();
+        }
+        if let Some(names) = variable.to_bytes().strip_prefix(b"LD_PRELOAD=") {
             preload.push(b"LD_PRELOAD=");
             let others = names.split(|byte| b": ".contains(byte)).filter(|name| !name.is_empty());
             let mut any = false;
@@ -147,5 +156,5 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<*co
         kept += 1;
     }
     // The rest is zeros, which end the array.
-    found.then_some(copies.cast_const())
+    found.then_some((copies.cast_const(), run))
 }
