@@ -33,6 +33,8 @@ pub enum Ring {
     Large(Request),
     /// The job has named the phase that it begins.
     Mark(String),
+    /// A process has left us behind, since it has the runtime of a sanitizer: which, and its program.
+    Unwatched(u32, String),
 }
 
 impl Doorbell {
@@ -82,6 +84,9 @@ fn message(line: &[u8]) -> Option<Ring> {
     if let Some((_, name)) = line.strip_prefix("mark ").and_then(|rest| rest.split_once(' ')) {
         return Some(Ring::Mark(name.trim_end().to_owned()));
     }
+    if let Some((pid, name)) = line.strip_prefix("unwatched ").and_then(|rest| rest.split_once(' ')) {
+        return Some(Ring::Unwatched(pid.parse().ok()?, name.trim_end().to_owned()));
+    }
     let mut words = line.split_ascii_whitespace();
     let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
     match (word, words.next()) {
@@ -119,6 +124,8 @@ mod tests {
         assert_eq!(doorbell.answer(), [Ring::Failed(12)]);
         ringer.write_all("mark 12 größer werden\n".as_bytes()).unwrap();
         assert_eq!(doorbell.answer(), [Ring::Mark("größer werden".to_owned())]);
+        ringer.write_all(b"unwatched 13 ./a program\n").unwrap();
+        assert_eq!(doorbell.answer(), [Ring::Unwatched(13, "./a program".to_owned())]);
         ringer.write_all(&[b'x'; 200]).unwrap();
         assert_eq!(doorbell.answer(), []);
         drop(doorbell);

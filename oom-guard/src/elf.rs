@@ -9,6 +9,8 @@ use std::path::Path;
 
 use nix::unistd::{getegid, getuid};
 
+use crate::sanitizer;
+
 /// What `LD_PRELOAD` does to a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
@@ -54,6 +56,7 @@ fn watch_elf(file: &File) -> Watch {
     let verdict = linker(&|offset, bytes| file.read_exact_at(bytes, offset).ok()).unwrap_or(Watch::Possible);
     match verdict {
         Watch::Possible if changes_identity => Watch::Ignored("it is setuid or setgid"),
+        Watch::Possible if sanitizer::is_in(file) => Watch::Harmful(sanitizer::WHY),
         verdict => verdict,
     }
 }

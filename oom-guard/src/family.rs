@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::procfs::{self, Usage};
 use crate::sampling::numbers;
-use crate::{tidy, unseen};
+use crate::{sanitizer, tidy, unseen};
 
 /// Recordings of processes that have ended that are kept while the job runs.
 const MOST_ENDED: usize = 60;
@@ -136,6 +136,20 @@ impl Family {
         }
     }
 
+    /// A process has said that it goes on without us, for the runtime of a sanitizer that it has.
+    pub fn unwatched(&mut self, pid: u32, program: String) {
+        if self.library.is_none() || self.unrecorded.unseen.iter().any(|unseen| unseen.pid == pid) {
+            return;
+        }
+        self.unrecorded.note(dumper::unrecorded::Unseen {
+            pid,
+            command: program,
+            why: sanitizer::WHY.to_owned(),
+            resident_bytes: 0,
+        });
+        self.save();
+    }
+
     /// A process is judged when it is met a second time as the same program: between a fork and its exec it is nobody yet.
     fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
         let program = procfs::program(&self.root, pid);
@@ -148,7 +162,10 @@ impl Family {
         if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
             let unseen = unseen::look(&self.root, pid, library);
             member.is_judged = unseen.is_some();
-            if let Some(Some(why)) = unseen {
+            let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
+            if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {
+                member.is_unseen = true;
+            } else if let Some(Some(why)) = unseen {
                 member.is_unseen = true;
                 *is_news = true;
                 self.unrecorded.note(dumper::unrecorded::Unseen {

@@ -1,10 +1,9 @@
-//! Breaking the glass (`--on-oom=exit`) of a job that has come too near a limit which would kill it: its processes are
-//! asked to leave with status 53, and made to if they don't.
+//! Breaking the glass (`--on-oom=exit`) of a job that has come too near a limit which would kill it: its processes are killed.
+//! What is recorded of them is in files already, so they need not be asked first, by a signal that they might know otherwise.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::board::Board;
@@ -12,10 +11,10 @@ use crate::exit::End;
 use crate::process;
 use crate::procfs;
 
-/// The status of a job that ran out of memory, and the value by which the preload knows that it shall leave.
+/// The status of a job that ran out of memory.
 const OOM_STATUS: i32 = 53;
 
-/// Leaving takes a moment where the machine has no memory left.
+/// What a process has started while its relatives were listed is found this much later.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The glass of one job.
@@ -33,15 +32,13 @@ impl<'a> Glass<'a> {
         Self { kill_at, board }
     }
 
-    /// Asks the job to leave, if that has not been done.
+    /// Kills the job with all its processes, if that has not been done.
     pub fn break_now(&mut self, job: Pid) {
         if self.board.break_glass() {
             return;
         }
         self.kill_at = Some(Instant::now() + GRACE);
-        for pid in procfs::tree(Path::new("/"), job) {
-            process::queue(pid, Signal::SIGUSR2, OOM_STATUS as usize);
-        }
+        kill(job);
     }
 
     /// How long to wait at most before [`Glass::look`] is called.
@@ -50,34 +47,40 @@ impl<'a> Glass<'a> {
             .map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Kills what has not left in time.
+    /// Kills what has been started meanwhile.
     pub fn look(&mut self, job: Pid) {
         if self.pause() > Duration::ZERO {
             return;
         }
         self.kill_at = None;
-        for pid in procfs::tree(Path::new("/"), job) {
-            process::send(pid, libc::SIGKILL);
-        }
+        kill(job);
     }
 
-    /// How the job has ended for whoever waits for us: a program that does not know what is asked of it dies of the signal.
+    /// How the job has ended for whoever waits for us.
     pub fn end(&self, end: End) -> End {
         match end {
-            End::Signal(libc::SIGUSR2 | libc::SIGKILL) if self.is_broken() => End::Status(OOM_STATUS),
+            End::Signal(libc::SIGKILL) if self.is_broken() => End::Status(OOM_STATUS),
             end => end,
         }
     }
 
-    /// Whether the job was asked to leave.
+    /// Whether the job was ended.
     pub fn is_broken(&self) -> bool {
         self.board.is_broken()
+    }
+}
+
+/// The job first, so that it does not see its children die.
+fn kill(job: Pid) {
+    for pid in procfs::tree(Path::new("/"), job) {
+        process::send(pid, libc::SIGKILL);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::BufRead;
     use std::process::Command;
 
     /// Waits for the job's end as the supervisor does.
@@ -93,39 +96,29 @@ mod tests {
         }
     }
 
+    /// With a handler of its own, which would tell that there was a signal.
     #[test]
-    fn a_program_that_does_not_know_the_signal_has_left_all_the_same() {
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let job = Pid::from_raw(child.id() as i32);
-        let (board, _) = Board::new().unwrap();
-        let mut glass = Glass::new(&board);
-        glass.break_now(job);
-        let end = end(&mut glass, job);
-        // It has been waited for behind its back.
-        let _ = child.wait();
-        assert_eq!(end, End::Signal(libc::SIGUSR2));
-        assert_eq!(glass.end(end), End::Status(OOM_STATUS));
-    }
-
-    #[test]
-    fn a_program_that_will_not_leave_is_killed() {
-        let script = "trap '' USR2; echo; while :; do sleep 600; done";
+    fn a_job_is_killed_with_its_children_and_not_asked_before() {
+        let script = "trap 'echo asked' USR1 USR2 TERM; sleep 600 & echo $!; while :; do wait; done";
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut ready = [0];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let sleeper: i32 = lines.next().unwrap().unwrap().parse().unwrap();
         let job = Pid::from_raw(child.id() as i32);
         let (board, _) = Board::new().unwrap();
         let mut glass = Glass::new(&board);
         glass.break_now(job);
         glass.break_now(job);
         let end = end(&mut glass, job);
+        // It has been waited for behind its back.
         let _ = child.wait();
         assert_eq!(
             (end, glass.end(end)),
             (End::Signal(libc::SIGKILL), End::Status(OOM_STATUS))
         );
+        // The pipe is closed when both are gone, and nothing was said.
+        assert_eq!(lines.next().map(Result::unwrap), None, "{sleeper}");
     }
 
     #[test]

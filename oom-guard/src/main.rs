@@ -50,6 +50,7 @@ mod reports;
 mod room;
 mod run;
 mod sampling;
+mod sanitizer;
 mod say;
 mod settings;
 mod signals;

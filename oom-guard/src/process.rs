@@ -93,15 +93,6 @@ pub fn send(pid: Pid, number: c_int) {
     unsafe { libc::kill(pid.as_raw(), number) };
 }
 
-/// Sends a signal with a value, as the preload knows it from anybody else's.
-pub fn queue(pid: Pid, number: Signal, value: usize) {
-    let value = libc::sigval {
-        sival_ptr: ptr::without_provenance_mut(value),
-    };
-    // SAFETY: sigqueue takes numbers; the pointer is one too, that nobody follows.
-    unsafe { libc::sigqueue(pid.as_raw(), number as c_int, value) };
-}
-
 /// Takes `signals` from those that are held: they do again what they do to any program.
 pub fn let_through(signals: &[Signal]) {
     let set: SigSet = signals.iter().copied().collect();

@@ -38,7 +38,7 @@ use crate::target::{self, Surroundings, Target};
 use crate::verdict::OOM_STATUS;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{capacity, identity, library, local_time, lock, orphans, process, signals};
+use crate::{capacity, identity, library, local_time, lock, orphans, process, sanitizer, signals};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -107,6 +107,9 @@ impl<'a> Start<'a> {
     fn library(&self) -> Result<PathBuf, String> {
         match elf::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
+            Watch::Possible if std::env::var_os("LD_PRELOAD").is_some_and(|names| sanitizer::is_preloaded(&names)) => {
+                Err(format!("LD_PRELOAD: {}", sanitizer::WHY))
+            }
             Watch::Ignored(why) if self.settings.require => Err(format!("{}: {why}", self.target.program.display())),
             Watch::Possible | Watch::Ignored(_) => library::find(),
         }

@@ -63,6 +63,11 @@ impl Sampling {
         }
     }
 
+    /// A process has left us behind.
+    pub fn unwatched(&mut self, pid: u32, program: String) {
+        self.family.unwatched(pid, program);
+    }
+
     /// To be called when the job has ended.
     pub fn close(&mut self) {
         self.family.close();

@@ -116,6 +116,12 @@ impl Events {
             match self.next(job, duties) {
                 Event::Ended(ended) => {
                     duties.lookout.wait_for_room(ended.end);
+                    // What a short child has told is read together with its parent's end.
+                    for event in self.waiting.drain(..) {
+                        if let Event::Rung(ring @ Ring::Unwatched(..)) = event {
+                            duties.answer(job, ring);
+                        }
+                    }
                     return Ended {
                         end: duties.glass.end(ended.end),
                         ..ended
@@ -309,6 +315,7 @@ impl Duties<'_> {
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
             Ring::Mark(name) => self.sampling.mark(&name),
+            Ring::Unwatched(pid, program) => self.sampling.unwatched(pid, program),
             Ring::Large(request) => {
                 if let Some(near) = self.lookout.consider(request) {
                     self.is_near(job, near);

@@ -51,8 +51,8 @@ pub fn prepare(run: &[u8]) {
     PLACES.store(store, Relaxed);
 }
 
-/// The folder that this library was loaded from.
-fn library_folder() -> Option<&'static [u8]> {
+/// The path that this library was loaded by.
+pub fn library_path() -> Option<&'static [u8]> {
     let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: `found` is writable; the address is one of this library.
     if unsafe { libc::dladdr(prepare as *const c_void, found.as_mut_ptr()) } == 0 {
@@ -64,7 +64,11 @@ fn library_folder() -> Option<&'static [u8]> {
         return None;
     }
     // SAFETY: the loader's own string, which lives as long as the library.
-    let path = unsafe { CStr::from_ptr(name) }.to_bytes();
+    Some(unsafe { CStr::from_ptr(name) }.to_bytes())
+}
+
+fn library_folder() -> Option<&'static [u8]> {
+    let path = library_path()?;
     path.get(..path.iter().rposition(|byte| *byte == b'/')?)
 }
 
@@ -93,10 +97,29 @@ pub fn tell_mark(name: &str) {
     send("mark", format_args!(" {}", line.unwrap_or_default()));
 }
 
+/// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us: `unwatched <pid> <program>`.
+#[cold]
+pub fn tell_unwatched(run: &[u8], program: &[u8]) {
+    let mut path = Path::new();
+    path.push(run);
+    path.push(b"/doorbell\0");
+    let program = program.get(..program.len().min(MARK_BYTES)).unwrap_or_default();
+    let program = core::str::from_utf8(program)
+        .ok()
+        .and_then(|program| program.lines().next());
+    if let Some(path) = path.as_c_str() {
+        send_to(path, "unwatched", format_args!(" {}", program.unwrap_or("a program")));
+    }
+}
+
 fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
     let Some(path) = places().and_then(|places| places.doorbell.as_c_str()) else {
         return false;
     };
+    send_to(path, word, more)
+}
+
+fn send_to(path: &CStr, word: &str, more: core::fmt::Arguments<'_>) -> bool {
     let Ok(doorbell) = File::open(path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW) else {
         return false;
     };

@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::{Ordering::Relaxed, Ordering::Release};
 
-use recording::{AllocFunction, Block, EventKind, Header, Kind, Trouble};
+use recording::{AllocFunction, Block, Header, Kind, Trouble};
 
 use crate::state::STATE;
 use crate::thread::{Failing, Inside};
@@ -241,28 +241,4 @@ fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
         unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
     }
     bytes
-}
-
-/// The handler of SIGUSR2: asks for a report of the peak so far. With the value 53 it comes from the supervisor, by sigqueue(3),
-/// which has seen the job cross the margin of a limit under `--on-oom=exit`.
-///
-/// # Safety
-/// `info` is what the kernel gives to a handler with `SA_SIGINFO`.
-pub unsafe extern "C" fn on_report_signal(_: i32, info: *const libc::siginfo_t, _: *const core::ffi::c_void) {
-    // SAFETY: the caller's promise.
-    let info = unsafe { &*info };
-    if info.si_code == libc::SI_QUEUE && EXIT_ON_OOM.load(Relaxed) {
-        // SAFETY: a signal that was queued carries a value.
-        let value = unsafe { info.si_value() };
-        if value.sival_ptr as usize as i32 == OOM_STATUS {
-            if let Some(header) = file::header() {
-                header.state.store(recording::STATE_OOM_EXIT, Release);
-            }
-            sys::exit(OOM_STATUS);
-        }
-    }
-    if let Some(header) = file::header() {
-        events::note(header, EventKind::ReportRequested, 0, 0);
-    }
-    doorbell::ring("report");
 }

@@ -10,6 +10,7 @@ use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
 
 use crate::settings::Path;
 use crate::sys::{self, Errno, File};
+use crate::{bus, lost};
 
 /// The header of this process's recording; null before the first sample and after a fork.
 static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
@@ -23,6 +24,12 @@ pub fn header() -> Option<&'static Header> {
 /// In a forked child: what is mapped is the parent's.
 pub fn disown() {
     HEADER.store(null_mut(), Release);
+}
+
+/// Puts private memory in place of a part of the recording, for [`lost::replace`]; `false` if there is none.
+pub fn put_memory_over(start: usize, bytes: usize) -> bool {
+    // SAFETY: a range that was told to `lost` is a mapping of a recording, never unmapped; any bytes are a value of what lies there.
+    unsafe { sys::map_anonymous_over(start, bytes) }.is_ok()
 }
 
 /// Bytes at the beginning: the header and one chunk of each table.
@@ -48,6 +55,8 @@ pub struct Recording {
     /// Its file, once there is one.
     path: Path,
     is_kept: bool,
+    /// Which file that is.
+    identity: Option<(u64, u64)>,
     tables: [Chunks; Table::ALL.len()],
     /// Set when it cannot grow any more.
     stuck: Option<(Trouble, u64)>,
@@ -96,6 +105,7 @@ impl Recording {
             folder: Path::new(),
             path: Path::new(),
             is_kept: false,
+            identity: None,
             tables: [NO_CHUNKS; Table::ALL.len()],
             stuck: None,
         }
@@ -108,7 +118,8 @@ impl Recording {
         let header: &'static Header = unsafe { start.cast::<Header>().as_ref() };
         self.folder.clear();
         self.folder.push(folder);
-        (self.is_kept, self.stuck) = (false, None);
+        (self.is_kept, self.stuck, self.identity) = (false, None, None);
+        lost::start_over();
         for (number, table) in Table::ALL.into_iter().enumerate() {
             self.tables[number] = NO_CHUNKS;
             self.append(
@@ -142,6 +153,9 @@ impl Recording {
         let file = self.create()?;
         // A file that could not be filled begins with zeros, by which the supervisor knows that there was no room for it.
         self.fill(&file, header)?;
+        self.identity = file.identity();
+        lost::add((header as *const Header).addr(), FIRST_BYTES);
+        bus::guard();
         self.is_kept = true;
         Ok(())
     }
@@ -236,8 +250,13 @@ impl Recording {
         let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG));
         path.and_then(|path| File::open(path, libc::O_RDWR | libc::O_NOFOLLOW))
             .and_then(|file| {
-                file.reserve(offset, CHUNK_BYTES)
-                    .and_then(|()| sys::map_file(&file, offset, CHUNK_BYTES))
+                if !lost::is_same(&file, self.identity) {
+                    return Err(Errno(libc::ESTALE));
+                }
+                file.reserve(offset, CHUNK_BYTES)?;
+                let start = sys::map_file(&file, offset, CHUNK_BYTES)?;
+                lost::add(start.as_ptr().addr(), CHUNK_BYTES);
+                Ok(start)
             })
             .map_err(|Errno(number)| (Trouble::CannotGrow, number as u64))
     }

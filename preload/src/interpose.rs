@@ -7,7 +7,7 @@ use core::ptr::null_mut;
 use recording::AllocFunction;
 
 use crate::real::{self, Pointer};
-use crate::{chunk, emergency, hooks, live, start, sys, thread};
+use crate::{chunk, emergency, hooks, live, sanitizer, start, sys, thread};
 
 /// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
 #[inline(always)]
@@ -150,6 +150,13 @@ pub unsafe extern "C" fn fork() -> c_int {
         hooks::came_back_empty(AllocFunction::Fork, 4096);
     }
     child
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn dl_iterate_phdr(look: Pointer, data: Pointer) -> c_int {
+    sanitizer::leave_if_any();
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { real::dl_iterate_phdr(look, data) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

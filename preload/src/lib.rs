@@ -4,12 +4,14 @@
 //!
 //! From the most dangerous to the least:
 //!
-//! * [`interpose`], [`interpose_maps`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
+//! * [`interpose`], [`interpose_maps`], [`interpose_signals`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
 //!   what stands behind them; [`chunk`]: reads what it keeps before a block; [`memory_file`]: asks what a mapping shows;
+//! * [`sanitizer`]: starts a program anew where we must not be;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
+//! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2;
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`],
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`], [`lost`],
 //!   [`phases`], [`copy`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -23,6 +25,7 @@
 
 mod api;
 mod array;
+mod bus;
 mod callstack;
 mod chunk;
 mod copy;
@@ -36,16 +39,20 @@ mod hooks;
 mod index;
 mod interpose;
 mod interpose_maps;
+mod interpose_signals;
 mod kinds;
 mod live;
 mod lock;
+mod lost;
 mod mappings;
 mod memory_file;
 mod peak;
 mod phases;
 mod python;
 mod real;
+mod request;
 mod sampler;
+mod sanitizer;
 mod say;
 mod settings;
 mod shadow;

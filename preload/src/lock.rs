@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::bus::Reachable;
 use crate::sys;
 
 const FREE: u32 = 0;
@@ -30,8 +31,8 @@ pub struct Lock<T> {
 // SAFETY: `guarded` is reached only through a guard, of which there is one at a time.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// The right to use what the lock guards.
-pub struct Guard<'a, T>(&'a Lock<T>);
+/// The right to use what the lock guards, which may be a recording that is lost meanwhile.
+pub struct Guard<'a, T>(&'a Lock<T>, Reachable);
 
 impl<T> Lock<T> {
     /// A free lock.
@@ -46,7 +47,7 @@ impl<T> Lock<T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         if self.take(HELD) {
-            return Guard(self);
+            return Guard(self, Reachable::now());
         }
         self.wait()
     }
@@ -59,20 +60,20 @@ impl<T> Lock<T> {
                 core::hint::spin_loop();
             }
             if self.word.load(Relaxed) == FREE && self.take(HELD) {
-                return Guard(self);
+                return Guard(self, Reachable::now());
             }
         }
         while self.word.swap(AWAITED, Acquire) != FREE {
             sys::futex_wait(&self.word, AWAITED);
         }
-        Guard(self)
+        Guard(self, Reachable::now())
     }
 
     /// Tries for a bounded time; `None` if the holder does not let go, or is this thread itself.
     pub fn try_for_a_while(&self) -> Option<Guard<'_, T>> {
         for turn in 0..PATIENCE {
             if self.take(HELD) {
-                return Some(Guard(self));
+                return Some(Guard(self, Reachable::now()));
             }
             if turn > 1000 {
                 sys::yield_now();
@@ -90,12 +91,13 @@ impl<T> Lock<T> {
     pub fn before_fork(&self, look: impl FnOnce(&mut T)) {
         let mut guard = self.lock();
         look(&mut guard);
+        guard.1.end();
         core::mem::forget(guard);
     }
 
     /// Gives back what [`Lock::before_fork`] took, in the parent and in the child, after a last look at what it guards.
     pub fn after_fork(&self, look: impl FnOnce(&mut T)) {
-        look(&mut Guard(self));
+        look(&mut Guard(self, Reachable::now()));
     }
 
     fn release(&self) {

@@ -104,6 +104,16 @@ next_definitions! {
     pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
         meanwhile absent::pthread_create;
     fork = c"fork"() -> c_int, meanwhile absent::fork;
+    sigaction = c"sigaction"(signal: c_int, new: Pointer, old: Pointer) -> c_int, meanwhile absent::sigaction;
+    signal = c"signal"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    bsd_signal = c"bsd_signal"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    ssignal = c"ssignal"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    sysv_signal = c"sysv_signal"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    __sysv_signal = c"__sysv_signal"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    sigset = c"sigset"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
+    sigprocmask = c"sigprocmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::sigaction;
+    pthread_sigmask = c"pthread_sigmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::pthread_sigmask;
+    dl_iterate_phdr = c"dl_iterate_phdr"(look: Pointer, data: Pointer) -> c_int, meanwhile absent::dl_iterate_phdr;
     leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
 
@@ -176,6 +186,18 @@ mod absent {
     }
     pub unsafe extern "C" fn fork() -> c_int {
         -1
+    }
+    pub unsafe extern "C" fn sigaction(_: c_int, _: Pointer, _: Pointer) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn signal(_: c_int, _: usize) -> usize {
+        libc::SIG_ERR
+    }
+    pub unsafe extern "C" fn pthread_sigmask(_: c_int, _: Pointer, _: Pointer) -> c_int {
+        libc::EAGAIN
+    }
+    pub unsafe extern "C" fn dl_iterate_phdr(_: Pointer, _: Pointer) -> c_int {
+        0
     }
     pub unsafe extern "C" fn leave(status: c_int) {
         crate::sys::exit(status)

@@ -1,7 +1,6 @@
 //! What runs before and after the program's own code, around a fork, and, never, on a panic.
-#![expect(unsafe_code, reason = "constructor, signal and fork handlers")]
+#![expect(unsafe_code, reason = "constructor and fork handlers")]
 
-use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
 
 use recording::Trouble;
@@ -9,7 +8,9 @@ use recording::Trouble;
 use crate::python::{self, Found};
 use crate::settings::{OnOom, Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
-use crate::{api, chunk, doorbell, emergency, file, real, sampler, say, stash, sys, thread};
+use crate::{
+    api, bus, chunk, doorbell, emergency, file, lost, real, request, sampler, sanitizer, say, stash, sys, thread,
+};
 
 #[cfg(not(test))]
 #[used]
@@ -27,6 +28,7 @@ extern "C" fn start() {
     if !real::is_glibc() {
         return;
     }
+    sanitizer::leave_if_any();
     say::meet_stderr();
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else {
@@ -49,7 +51,7 @@ extern "C" fn start() {
     }
     adopt_python();
     look_after_forks();
-    handle_report_signal();
+    request::listen();
     if is_first {
         stash::take(stash_bytes, stash_at_most);
     }
@@ -104,21 +106,6 @@ fn code((major, minor): (u8, u8)) -> u32 {
     (major as u32) << 8 | minor as u32
 }
 
-/// SIGUSR2 asks for a report, unless somebody has other plans for it.
-fn handle_report_signal() {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: asks only; `action` is writable.
-    let asked = unsafe { libc::sigaction(libc::SIGUSR2, core::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeros are a value of it.
-    let mut action = unsafe { action.assume_init() };
-    if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
-        action.sa_sigaction = emergency::on_report_signal as *const () as usize;
-        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
-        // SAFETY: the handler does nothing but system calls and atomic stores.
-        unsafe { libc::sigaction(libc::SIGUSR2, &action, core::ptr::null_mut()) };
-    }
-}
-
 extern "C" fn end() {
     let Some(header) = file::header() else { return };
     header.state.store(recording::STATE_ENDED, Release);
@@ -161,6 +148,10 @@ const GRACE_BYTES: u64 = 256 << 10;
 
 extern "C" fn after_fork_in_child() {
     file::disown();
+    bus::after_fork();
+    if lost::forget() {
+        RECORDING.store(true, Relaxed);
+    }
     thread::words().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
         STATE.after_fork(|state| {

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "system calls are made by inline assembly")]
 
 use core::arch::asm;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null};
 
@@ -72,6 +72,22 @@ pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Re
     answer(raw).map(|_| ())
 }
 
+/// Puts new memory in place of what is mapped at an address: private if there is any, else shared, which other limits count.
+///
+/// # Safety
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+pub unsafe fn map_anonymous_over(start: usize, bytes: usize) -> Result<(), Errno> {
+    let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let map = |kind| {
+        let flags = (kind | libc::MAP_ANONYMOUS | libc::MAP_FIXED) as usize;
+        // SAFETY: the caller's promise.
+        answer(unsafe { call(libc::SYS_mmap, start, bytes, access, flags, usize::MAX, 0) })
+    };
+    map(libc::MAP_PRIVATE)
+        .or_else(|_| map(libc::MAP_SHARED | libc::MAP_NORESERVE))
+        .map(|_| ())
+}
+
 /// # Safety
 /// Nothing may use the memory any more.
 pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
@@ -108,6 +124,25 @@ pub unsafe fn advise(address: usize, bytes: usize, advice: i32) -> Result<(), Er
     answer(raw).map(|_| ())
 }
 
+/// Which file is at this path, links followed: its device and its number there.
+pub fn identity_of(path: &CStr) -> Option<(u64, u64)> {
+    let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let (path, to) = (path.as_ptr() as usize, about.as_mut_ptr() as usize);
+    // SAFETY: `path` ends in a zero byte; `about` is writable and of the kernel's layout.
+    let raw = unsafe { call(libc::SYS_stat, path, to, 0, 0, 0, 0) };
+    // SAFETY: zeros are a value of it.
+    let about = unsafe { about.assume_init() };
+    answer(raw).ok().map(|_| (about.st_dev, about.st_ino))
+}
+
+/// Becomes another program; comes back if it cannot. Both arrays must end in null, their strings in a zero byte: a wrong one is an
+/// error of the kernel's.
+pub fn execute(path: &CStr, arguments: *const *const c_char, variables: *const *const c_char) {
+    let (path, arguments, variables) = (path.as_ptr() as usize, arguments as usize, variables as usize);
+    // SAFETY: the kernel reads what it is given, and checks that.
+    let _ = unsafe { call(libc::SYS_execve, path, arguments, variables, 0, 0, 0) };
+}
+
 /// An open file, closed when dropped.
 pub struct File(i32);
 
@@ -119,6 +154,26 @@ impl File {
         // SAFETY: `path` ends in a zero byte and lives through the call.
         let raw = unsafe { call(libc::SYS_openat, at, path.as_ptr() as usize, flags, 0o600, 0, 0) };
         answer(raw).map(|descriptor| File(descriptor as i32))
+    }
+
+    /// Which file it is: its device and its number there.
+    pub fn identity(&self) -> Option<(u64, u64)> {
+        let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: `about` is writable and of the kernel's layout.
+        let raw = unsafe {
+            call(
+                libc::SYS_fstat,
+                self.0 as usize,
+                about.as_mut_ptr() as usize,
+                0,
+                0,
+                0,
+                0,
+            )
+        };
+        // SAFETY: zeros are a value of it.
+        let about = unsafe { about.assume_init() };
+        answer(raw).ok().map(|_| (about.st_dev, about.st_ino))
     }
 
     /// Reserves disk blocks; where the file system cannot, writes zeros, so that a later store never meets a full disk.
@@ -282,6 +337,46 @@ pub fn sleep_ns(nanoseconds: u64) {
     };
     // SAFETY: `time` is a readable timespec, and nothing is asked of what is left.
     let _ = unsafe { call(libc::SYS_nanosleep, &raw const time as usize, 0, 0, 0, 0, 0) };
+}
+
+/// The kernel's view of a set of signals has so many bytes.
+const SIGNAL_SET_BYTES: usize = 8;
+
+/// Changes this thread's mask of signals as `how` says; the mask before.
+pub fn change_mask(how: i32, signals: u64) -> u64 {
+    let mut before = 0u64;
+    let (set, old) = (&raw const signals as usize, &raw mut before as usize);
+    // SAFETY: both are sets of the kernel's size.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, how as usize, set, old, SIGNAL_SET_BYTES, 0, 0) };
+    before
+}
+
+/// This thread's mask of signals.
+pub fn mask_of_signals() -> u64 {
+    change_mask(libc::SIG_BLOCK, 0)
+}
+
+/// Sends this thread a signal that looks as this one does.
+pub fn signal_this_thread(signal: i32, info: *const libc::siginfo_t) {
+    let (process, thread) = (pid() as usize, thread_id() as usize);
+    // SAFETY: `info` is what the kernel gave to a handler; a process may send itself whatever it likes.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_tgsigqueueinfo,
+            process,
+            thread,
+            signal as usize,
+            info as usize,
+            0,
+            0,
+        )
+    };
+}
+
+/// In a signal handler: goes on with the system call that the signal has interrupted, for the time that was left of it; its answer.
+pub fn restart() -> isize {
+    // SAFETY: the kernel knows the arguments; their memory is in use by the call that is interrupted.
+    unsafe { call(libc::SYS_restart_syscall, 0, 0, 0, 0, 0, 0) }
 }
 
 /// Sleeps until a signal comes.

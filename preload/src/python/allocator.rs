@@ -118,14 +118,14 @@ fn accessors() -> Option<(GetAllocator, SetAllocator)> {
     Some((get, set))
 }
 
-/// A hook table that leads to us.
-fn ours(context: Pointer) -> Allocator {
+/// A hook table that leads to us, for one of [`SMALL_OBJECT_DOMAINS`].
+fn ours<const DOMAIN: usize>(context: Pointer) -> Allocator {
     Allocator {
         context,
-        malloc,
-        calloc,
-        realloc,
-        free,
+        malloc: malloc::<DOMAIN>,
+        calloc: calloc::<DOMAIN>,
+        realloc: realloc::<DOMAIN>,
+        free: free::<DOMAIN>,
     }
 }
 
@@ -133,24 +133,29 @@ fn ours(context: Pointer) -> Allocator {
 fn attend(may_install: bool) -> bool {
     let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
-        let mut allocator = ours(null_mut());
+        let mut allocator = ours::<0>(null_mut());
         // SAFETY: fills the struct.
         unsafe { get(domain, &mut allocator) };
         allocator
     };
     let raw = current(RAW);
     let mut any = false;
-    for (domain, active) in SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE) {
+    let domains = SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE);
+    for ((domain, active), ours) in domains.zip([ours::<0>, ours::<1>]) {
         let top = current(domain);
-        if top.malloc as usize == malloc as *const () as usize {
-            activate(active, top.context);
+        if top.malloc as usize == ours(null_mut()).malloc as usize {
+            // Somebody may have put our functions back with a context of his own, and then the layer stays the one that it is.
+            if is_layer(top.context) {
+                activate(active, top.context);
+            }
             any = true;
         } else if may_install && top.malloc as usize != raw.malloc as usize {
             // Not with PYTHONMALLOC=malloc: there malloc sees everything.
             let Some(layer) = new_layer(top) else { break };
+            // First: a call with a context that is not ours goes to the active layer.
+            activate(active, layer);
             // SAFETY: the interpreter copies the struct; `layer` is static.
             unsafe { set(domain, &ours(layer)) };
-            activate(active, layer);
             any = true;
         }
     }
@@ -203,6 +208,30 @@ unsafe fn layer(context: Pointer) -> &'static Layer {
     unsafe { &*context.cast::<Layer>() }
 }
 
+/// Is this the address of a layer?
+#[inline(always)]
+fn is_layer(context: Pointer) -> bool {
+    (context as usize).wrapping_sub(LAYERS.0.get() as usize) < size_of::<[Option<Layer>; 16]>()
+}
+
+/// The layer that a call is for. pymalloc and malloc do not look at their context, so there are programs that keep our function
+/// and call it with a context of their own (those that Nuitka compiles call it with NULL): such a call goes to the active layer.
+#[inline(always)]
+fn layer_for<const DOMAIN: usize>(context: Pointer) -> &'static Layer {
+    if is_layer(context) {
+        // SAFETY: nothing but the address of a layer lies there, since only those were given out.
+        return unsafe { layer(context) };
+    }
+    active_layer::<DOMAIN>()
+}
+
+#[cold]
+fn active_layer<const DOMAIN: usize>() -> &'static Layer {
+    let active = ACTIVE[DOMAIN].load(Relaxed);
+    // SAFETY: `ACTIVE` got the address of a layer before the interpreter, and so the caller, got this domain's functions.
+    unsafe { layer(active) }
+}
+
 /// Does this layer count this request, and does the sampler want to look at it?
 #[inline(always)]
 fn looks(layer: &Layer, bytes: usize) -> bool {
@@ -223,9 +252,8 @@ fn object(_: Pointer) -> Kind {
     Kind::Object
 }
 
-unsafe extern "C" fn malloc(context: Pointer, bytes: usize) -> Pointer {
-    // SAFETY: the interpreter hands back what we gave it.
-    let layer = unsafe { layer(context) };
+unsafe extern "C" fn malloc<const DOMAIN: usize>(context: Pointer, bytes: usize) -> Pointer {
+    let layer = layer_for::<DOMAIN>(context);
     if looks(layer, bytes) {
         return malloc_looking(layer, bytes);
     }
@@ -245,9 +273,8 @@ fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
     )
 }
 
-unsafe extern "C" fn calloc(context: Pointer, count: usize, each: usize) -> Pointer {
-    // SAFETY: the interpreter hands back what we gave it.
-    let layer = unsafe { layer(context) };
+unsafe extern "C" fn calloc<const DOMAIN: usize>(context: Pointer, count: usize, each: usize) -> Pointer {
+    let layer = layer_for::<DOMAIN>(context);
     if looks(layer, count.saturating_mul(each)) {
         return calloc_looking(layer, count, each);
     }
@@ -268,9 +295,8 @@ fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
     )
 }
 
-unsafe extern "C" fn realloc(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
-    // SAFETY: the interpreter hands back what we gave it.
-    let layer = unsafe { layer(context) };
+unsafe extern "C" fn realloc<const DOMAIN: usize>(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
+    let layer = layer_for::<DOMAIN>(context);
     let counts = bytes <= layer.counts_up_to.load(Relaxed);
     let look = counts && thread::spend(bytes);
     if look || live::may_be_recorded(old as u64) {
@@ -295,12 +321,11 @@ fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool
     attempted(AllocFunction::Realloc, bytes, block)
 }
 
-unsafe extern "C" fn free(context: Pointer, block: Pointer) {
+unsafe extern "C" fn free<const DOMAIN: usize>(context: Pointer, block: Pointer) {
     if live::may_be_recorded(block as u64) {
         hooks::freed(block);
     }
-    // SAFETY: the interpreter hands back what we gave it.
-    let layer = unsafe { layer(context) };
+    let layer = layer_for::<DOMAIN>(context);
     // SAFETY: the interpreter's arguments, handed on.
     unsafe { (layer.below.free)(layer.below.context, block) }
 }

@@ -75,6 +75,11 @@ pub fn gunicorn_python() -> &'static Python {
     READY.get_or_init(|| with(Python::any(), "gunicorn", &["gunicorn"], &["gunicorn"]))
 }
 
+/// One that has Nuitka, which compiles Python.
+pub fn nuitka_python(base: &Python) -> Python {
+    with(base, "nuitka", &["nuitka"], &["nuitka"])
+}
+
 /// One that has PyTorch, if there is any: it is too large to be installed for a test. A virtual environment `torch` below
 /// `target/oom` is used where somebody has made it, else any Python that has it.
 pub fn torch_python() -> Option<&'static Python> {

@@ -1,0 +1,143 @@
+//! Has a program the runtime of a sanitizer? Such a runtime has a malloc of its own, which must come before every other library,
+//! and what it reports has each caller of malloc in it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+
+/// What there is to say of one.
+pub const WHY: &str = "it has the runtime of a sanitizer, which must come before any other library";
+
+/// How the names of such runtimes begin, gcc's and clang's, where they are libraries.
+const LIBRARIES: [&str; 9] = [
+    "libasan.so",
+    "libtsan.so",
+    "liblsan.so",
+    "libhwasan.so",
+    "libclang_rt.asan",
+    "libclang_rt.tsan",
+    "libclang_rt.msan",
+    "libclang_rt.lsan",
+    "libclang_rt.hwasan",
+];
+/// What a program has where they are linked into it. (What UndefinedBehaviorSanitizer has is no malloc, and bears us.)
+const FUNCTIONS: [&str; 5] = [
+    "__asan_init",
+    "__tsan_init",
+    "__msan_init",
+    "__lsan_init",
+    "__hwasan_init",
+];
+
+const SECTION_HEADER_BYTES: usize = 64;
+const SHT_STRTAB: u32 = 3;
+/// Of longer names of symbols, so much is looked at.
+const MOST_BYTES: u64 = 64 << 20;
+/// Looked at at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Whether the names of symbols and libraries of this program tell of one. One that is found only by way of another library is
+/// not seen here.
+pub fn is_in(program: &File) -> bool {
+    tables_of_names(program)
+        .unwrap_or_default()
+        .into_iter()
+        .any(|(offset, bytes)| tells(program, offset, bytes.min(MOST_BYTES)))
+}
+
+/// Where the tables of names are in an x86-64 ELF file.
+fn tables_of_names(program: &File) -> Option<Vec<(u64, u64)>> {
+    let mut header = [0; 64];
+    program.read_exact_at(&mut header, 0).ok()?;
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    if !header.starts_with(b"\x7fELF\x02") || number(&header[58..60]) != SECTION_HEADER_BYTES as u64 {
+        return None;
+    }
+    let (offset, count) = (number(&header[40..48]), number(&header[60..62]) as usize);
+    let mut sections = vec![0; count * SECTION_HEADER_BYTES];
+    program.read_exact_at(&mut sections, offset).ok()?;
+    let sections = sections.chunks_exact(SECTION_HEADER_BYTES);
+    let tables = sections.filter(|section| number(&section[4..8]) == u64::from(SHT_STRTAB));
+    Some(
+        tables
+            .map(|table| (number(&table[24..32]), number(&table[32..40])))
+            .collect(),
+    )
+}
+
+/// Whether a name in this part of the file is one of those above. They lie between zero bytes.
+fn tells(program: &File, mut offset: u64, bytes: u64) -> bool {
+    let end = offset.saturating_add(bytes);
+    let mut piece = vec![0; PIECE_BYTES];
+    while offset < end {
+        let length = PIECE_BYTES.min((end - offset) as usize);
+        if program.read_exact_at(&mut piece[..length], offset).is_err() {
+            return false;
+        }
+        let names = &piece[..length];
+        if names.split(|byte| *byte == 0).any(is_one) {
+            return true;
+        }
+        if offset + length as u64 == end {
+            return false;
+        }
+        // A name that is cut is looked at again as a whole.
+        let whole = names.iter().rposition(|byte| *byte == 0).unwrap_or(length - 1) + 1;
+        offset += whole as u64;
+    }
+    false
+}
+
+fn is_one(name: &[u8]) -> bool {
+    FUNCTIONS.iter().any(|function| function.as_bytes() == name)
+        || LIBRARIES.iter().any(|library| name.starts_with(library.as_bytes()))
+}
+
+/// Whether a value of `LD_PRELOAD` names one.
+pub fn is_preloaded(names: &OsStr) -> bool {
+    let mut names = names.as_bytes().split(|byte| b": ".contains(byte));
+    names.any(|name| name.rsplit(|byte| *byte == b'/').next().is_some_and(is_one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preloaded_runtime_is_known_by_its_file() {
+        let is_preloaded = |names: &str| is_preloaded(OsStr::new(names));
+        assert!(is_preloaded("/usr/lib/x86_64-linux-gnu/libasan.so.8"));
+        assert!(is_preloaded("libfaketime.so /opt/libclang_rt.asan-x86_64.so"));
+        assert!(!is_preloaded("/opt/libasan.so.d/libjemalloc.so.2:libubsan.so.1"));
+        assert!(!is_preloaded(""));
+    }
+
+    #[test]
+    fn a_program_without_one_is_known_as_such() {
+        assert!(!is_in(&File::open("/bin/sh").unwrap()));
+        assert!(!is_in(&File::open("/proc/self/status").unwrap()));
+    }
+
+    #[test]
+    fn a_name_at_the_end_of_a_piece_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names");
+        for before in [0, PIECE_BYTES - 12, PIECE_BYTES - 5, PIECE_BYTES - 1, 3 * PIECE_BYTES] {
+            let mut names = vec![b'x'; before];
+            for at in (99..before).step_by(100) {
+                names[at] = 0;
+            }
+            names.extend_from_slice(b"\0__tsan_init\0more\0");
+            std::fs::write(&path, &names).unwrap();
+            let file = File::open(&path).unwrap();
+            assert!(tells(&file, 0, names.len() as u64), "{before}");
+            assert!(!tells(&file, 0, before as u64 + 8), "{before}");
+        }
+    }
+}

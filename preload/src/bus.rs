@@ -1,0 +1,249 @@
+//! SIGBUS without the job seeing that we handle it: the kernel knows our handler, the job the action that it has set itself. A
+//! SIGBUS that is none of ours does what it would do without us.
+//! See sigaction(2) and signal(7).
+#![expect(unsafe_code, reason = "a signal handler, and calls of the job's own")]
+
+use core::ffi::{c_int, c_void};
+use core::mem::{transmute, zeroed};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use libc::{SIG_DFL, SIGBUS, sigaction, siginfo_t};
+
+use crate::{lost, real, sys};
+
+/// The process whose action we keep; 0 before there is a recording to guard.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+/// The job's own action.
+static HANDLER: AtomicUsize = AtomicUsize::new(SIG_DFL);
+static FLAGS: AtomicI32 = AtomicI32::new(0);
+static MASK: AtomicU64 = AtomicU64::new(0);
+/// May any thread have SIGBUS blocked?
+static ANY_BLOCKED: AtomicBool = AtomicBool::new(false);
+
+const BIT: u64 = 1 << (SIGBUS - 1);
+
+fn handler() -> usize {
+    on_bus as *const () as usize
+}
+
+/// The first 64 signals of a set, which are all that the kernel knows.
+///
+/// # Safety
+/// `set` must be readable.
+unsafe fn word(set: *const libc::sigset_t) -> u64 {
+    // SAFETY: the caller's promise; a `sigset_t` is an array of such words.
+    unsafe { set.cast::<u64>().read() }
+}
+
+/// Handles SIGBUS from now on. To be called when there is a mapped file, unless the job has asked to ignore that signal.
+pub fn guard() {
+    let pid = sys::pid();
+    if PROCESS.swap(pid, Relaxed) != 0 {
+        return;
+    }
+    if sys::mask_of_signals() & BIT != 0 {
+        ANY_BLOCKED.store(true, Relaxed);
+    }
+    // SAFETY: zeros are a value of it.
+    let mut before: sigaction = unsafe { zeroed() };
+    // SAFETY: asks only.
+    let asked = unsafe { real::sigaction(SIGBUS, null_mut(), (&raw mut before).cast()) };
+    if asked != 0 || before.sa_sigaction == libc::SIG_IGN {
+        return;
+    }
+    let ours = in_front_of(&before);
+    remember(&before);
+    // SAFETY: a complete action with a handler that can be called at any time.
+    unsafe { real::sigaction(SIGBUS, (&raw const ours).cast_mut().cast(), null_mut()) };
+}
+
+/// The action for the kernel where the job has set this one.
+fn in_front_of(jobs: &sigaction) -> sigaction {
+    let mut ours = *jobs;
+    ours.sa_sigaction = handler();
+    if jobs.sa_sigaction == SIG_DFL {
+        // On the job's own stack for signals, if it has one: the thread's may be small.
+        ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    } else {
+        ours.sa_flags = (jobs.sa_flags | libc::SA_SIGINFO) & !libc::SA_RESETHAND;
+    }
+    ours
+}
+
+fn remember(jobs: &sigaction) {
+    HANDLER.store(jobs.sa_sigaction, Relaxed);
+    FLAGS.store(jobs.sa_flags, Relaxed);
+    // SAFETY: a set of the job's.
+    MASK.store(unsafe { word(&raw const jobs.sa_mask) }, Relaxed);
+}
+
+fn remembered() -> sigaction {
+    // SAFETY: zeros are a value of it.
+    let mut jobs: sigaction = unsafe { zeroed() };
+    jobs.sa_sigaction = HANDLER.load(Relaxed);
+    jobs.sa_flags = FLAGS.load(Relaxed);
+    // SAFETY: a `sigset_t` is an array of such words.
+    unsafe { (&raw mut jobs.sa_mask).cast::<u64>().write(MASK.load(Relaxed)) };
+    jobs
+}
+
+/// A set of signals is blocked, now or while a handler runs.
+///
+/// # Safety
+/// `set` is null or readable.
+pub unsafe fn note_blocked(set: *const libc::sigset_t) {
+    // SAFETY: the caller's promise.
+    if !set.is_null() && unsafe { word(set) } & BIT != 0 {
+        ANY_BLOCKED.store(true, Relaxed);
+    }
+}
+
+/// As [`note_blocked`], of the set that an action blocks.
+///
+/// # Safety
+/// `action` is null or readable.
+pub unsafe fn note_blocked_by(action: *const sigaction) {
+    // SAFETY: the caller's promise.
+    if let Some(action) = unsafe { action.as_ref() } {
+        // SAFETY: a part of the action.
+        unsafe { note_blocked(&raw const action.sa_mask) };
+    }
+}
+
+/// `sigaction(SIGBUS, …)` of the job.
+///
+/// # Safety
+/// As for the C function.
+pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
+    let guarded = PROCESS.load(Relaxed);
+    // Not after a vfork, in the parent's memory, nor in a copy of the process that nobody told us of.
+    let is_ours = guarded != 0 && guarded == sys::pid();
+    // SAFETY: zeros are a value of it.
+    let mut before: sigaction = unsafe { zeroed() };
+    // SAFETY: the caller's promise.
+    let wanted = (!new.is_null()).then(|| unsafe { *new });
+    let front = wanted.map(|wanted| match wanted.sa_sigaction {
+        // What is ignored stays so in a program that the job executes.
+        libc::SIG_IGN => wanted,
+        _ if is_ours => in_front_of(&wanted),
+        _ => wanted,
+    });
+    let front = front
+        .as_ref()
+        .map_or(null_mut(), |front| (&raw const *front).cast_mut().cast());
+    // SAFETY: null, or a complete action; `before` is writable.
+    let status = unsafe { real::sigaction(SIGBUS, front, (&raw mut before).cast()) };
+    if status != 0 {
+        return status;
+    }
+    if before.sa_sigaction == handler() {
+        before = remembered();
+    }
+    if let Some(wanted) = wanted.filter(|wanted| is_ours && wanted.sa_sigaction != libc::SIG_IGN) {
+        remember(&wanted);
+    }
+    if !old.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { *old = before };
+    }
+    status
+}
+
+/// `signal(SIGBUS, …)` of the job.
+///
+/// # Safety
+/// As for the C function.
+pub unsafe fn set_handler(handler: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: zeros are a value of it.
+    let mut new: sigaction = unsafe { zeroed() };
+    let mut old = new;
+    new.sa_sigaction = handler;
+    // What signal(3) of glibc does.
+    new.sa_flags = libc::SA_RESTART;
+    // SAFETY: the set is this function's own.
+    unsafe { (&raw mut new.sa_mask).cast::<u64>().write(BIT) };
+    // SAFETY: two actions of this function's own, and the caller's handler.
+    if unsafe { set_action(&raw const new, &raw mut old) } != 0 {
+        return libc::SIG_ERR;
+    }
+    old.sa_sigaction
+}
+
+/// What the job shall see instead of a handler of ours that the C library has returned.
+pub fn seen(found: usize) -> usize {
+    if found == handler() {
+        HANDLER.load(Relaxed)
+    } else {
+        found
+    }
+}
+
+/// In a forked child: the same goes for it.
+pub fn after_fork() {
+    if PROCESS.load(Relaxed) != 0 {
+        PROCESS.store(sys::pid(), Relaxed);
+    }
+}
+
+/// # Safety
+/// Called by the kernel as a handler with `SA_SIGINFO`.
+unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel's promise.
+    let about = unsafe { &*info };
+    // SAFETY: for SIGBUS the field is there, whoever has sent it.
+    if about.si_code > 0 && lost::replace(unsafe { about.si_addr() } as usize) {
+        return;
+    }
+    let jobs = HANDLER.load(Relaxed);
+    if jobs == SIG_DFL {
+        return as_plain(signal, info);
+    }
+    if FLAGS.load(Relaxed) & libc::SA_RESETHAND != 0 {
+        HANDLER.store(SIG_DFL, Relaxed);
+    }
+    // SAFETY: the job has set this function for this signal; one that takes the number alone does not look at the others.
+    let jobs = unsafe { transmute::<usize, unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(jobs) };
+    // SAFETY: the kernel's arguments, handed on.
+    unsafe { jobs(signal, info, context) }
+}
+
+/// Lets the kernel do with a signal what it does where nobody handles it, as soon as the handler is back.
+pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
+    // SAFETY: zeros are a value of it, the default action.
+    let default: sigaction = unsafe { zeroed() };
+    // SAFETY: a complete action.
+    unsafe { real::sigaction(signal, (&raw const default).cast_mut().cast(), null_mut()) };
+    sys::signal_this_thread(signal, info.cast_const());
+}
+
+/// While it lives, a SIGBUS on this thread reaches us: where one is blocked, the kernel would end the process.
+pub struct Reachable {
+    was_blocked: bool,
+}
+
+impl Reachable {
+    /// Unblocks SIGBUS, where it may be blocked.
+    #[inline]
+    pub fn now() -> Self {
+        let was_blocked = ANY_BLOCKED.load(Relaxed) && sys::change_mask(libc::SIG_UNBLOCK, BIT) & BIT != 0;
+        Self { was_blocked }
+    }
+}
+
+impl Reachable {
+    /// Blocks it again, if it was blocked.
+    #[inline]
+    pub fn end(&mut self) {
+        if core::mem::take(&mut self.was_blocked) {
+            sys::change_mask(libc::SIG_BLOCK, BIT);
+        }
+    }
+}
+
+impl Drop for Reachable {
+    #[inline]
+    fn drop(&mut self) {
+        self.end();
+    }
+}

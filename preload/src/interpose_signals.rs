@@ -1,0 +1,75 @@
+//! The C functions by which the job handles signals. No logic: what they say of the two signals that we handle, too, is what they
+//! would say without us.
+#![expect(unsafe_code, reason = "exported C functions")]
+
+use core::ffi::c_int;
+
+use libc::{SIGBUS, SIGUSR2, sigaction as Action, sighandler_t as Handler, sigset_t};
+
+use crate::real;
+use crate::{bus, request};
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
+    // SAFETY: the caller's promise: null, or a readable action.
+    unsafe { bus::note_blocked_by(new) };
+    match signal {
+        // SAFETY: the caller's arguments, handed on.
+        SIGBUS => unsafe { bus::set_action(new, old) },
+        // SAFETY: the caller's arguments, handed on.
+        SIGUSR2 => unsafe { request::set_action(new, old) },
+        // SAFETY: the caller's arguments, handed on.
+        _ => unsafe { real::sigaction(signal, new.cast_mut().cast(), old.cast()) },
+    }
+}
+
+/// What the C library says is the handler until now, as the job shall see it.
+fn seen(signal: c_int, found: Handler) -> Handler {
+    match signal {
+        SIGBUS => bus::seen(found),
+        SIGUSR2 => request::seen(found),
+        _ => found,
+    }
+}
+
+macro_rules! set_handlers {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $name(signal: c_int, handler: Handler) -> Handler {
+            // SAFETY: the caller's arguments, handed on.
+            seen(signal, unsafe { real::$name(signal, handler) })
+        }
+    )*};
+}
+
+set_handlers! { bsd_signal ssignal sysv_signal __sysv_signal sigset }
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn signal(signal: c_int, handler: Handler) -> Handler {
+    if signal != SIGBUS {
+        // SAFETY: the caller's arguments, handed on.
+        return seen(signal, unsafe { real::signal(signal, handler) });
+    }
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { bus::set_handler(handler) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
+    if how != libc::SIG_UNBLOCK {
+        // SAFETY: the caller's promise: null, or a readable set.
+        unsafe { bus::note_blocked(set) };
+    }
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { real::sigprocmask(how, set.cast_mut().cast(), old.cast()) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
+    if how != libc::SIG_UNBLOCK {
+        // SAFETY: the caller's promise: null, or a readable set.
+        unsafe { bus::note_blocked(set) };
+    }
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { real::pthread_sigmask(how, set.cast_mut().cast(), old.cast()) }
+}

@@ -1,0 +1,65 @@
+//! A recording that is lost while the job runs: somebody truncates its file, or the disk goes, and the next look at the mapping is
+//! a SIGBUS. Private memory takes the mapping's place then, and nothing is recorded any more; the job does not notice.
+
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use crate::state::RECORDING;
+use crate::{file, sys};
+
+/// Ranges that can be known: the beginning of a recording, and each of its chunks.
+const MOST: usize = recording::MAX_CHUNKS + 1;
+
+/// Where this process has the recording mapped. Written under the lock of the state, read by a signal handler.
+static RANGES: [[AtomicUsize; 2]; MOST] = [const { [const { AtomicUsize::new(0) }; 2] }; MOST];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// Another recording begins, which is not in a file yet.
+pub fn start_over() {
+    COUNT.store(0, Release);
+}
+
+/// A part of the recording's file is mapped here.
+pub fn add(start: usize, bytes: usize) {
+    let count = COUNT.load(Relaxed);
+    if let Some([from, to]) = RANGES.get(count) {
+        from.store(start, Relaxed);
+        to.store(start.saturating_add(bytes), Relaxed);
+        COUNT.store(count + 1, Release);
+    }
+}
+
+fn ranges() -> impl Iterator<Item = (usize, usize)> {
+    let count = COUNT.load(Acquire);
+    RANGES
+        .iter()
+        .take(count)
+        .map(|[from, to]| (from.load(Relaxed), to.load(Relaxed)))
+}
+
+/// After a SIGBUS at this address: `true` if it was at the recording and can go on, since there is other memory now. Called by a
+/// signal handler, in any state of the process.
+pub fn replace(address: usize) -> bool {
+    if !ranges().any(|(from, to)| (from..to).contains(&address)) {
+        return false;
+    }
+    IS_LOST.store(true, Relaxed);
+    RECORDING.store(false, Relaxed);
+    file::disown();
+    // All of it at once: what is there no longer would be met again and again.
+    let mut all = true;
+    for (from, to) in ranges() {
+        all &= file::put_memory_over(from, to - from);
+    }
+    all
+}
+
+/// In a forked child: was the parent's recording lost? The child may have one of its own.
+pub fn forget() -> bool {
+    IS_LOST.swap(false, Relaxed)
+}
+
+/// Is this still the file that was created? Another one in its place is not ours to write to.
+pub fn is_same(file: &sys::File, created: Option<(u64, u64)>) -> bool {
+    created.is_some() && file.identity() == created
+}

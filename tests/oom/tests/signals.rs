@@ -1,0 +1,96 @@
+//! "Our signal is invisible: a job sees the handler that it has set, and none of its system calls is interrupted by us."
+
+use nix::sys::signal::Signal;
+use oom::{Folded, Job, Python};
+
+/// A request for a report, twice, while a C program waits in the kernel.
+#[test]
+fn a_request_for_a_report_interrupts_no_call() {
+    let awaited = [
+        "poll",
+        "poll-timeout",
+        "ppoll",
+        "select",
+        "pselect",
+        "epoll_wait",
+        "epoll_pwait",
+    ];
+    let timed = ["usleep", "sleep", "nanosleep", "clock_nanosleep", "until", "poll-time"];
+    for (how, least) in awaited
+        .map(|how| (how, "0"))
+        .into_iter()
+        .chain(timed.map(|how| (how, "2")))
+    {
+        let mut running = Job::c("waits_in.c").arg(how).arg(least).start();
+        running.wait_for_stdout("waiting");
+        let job = running.job();
+        running.signal(job, Signal::SIGUSR2);
+        let report = running.wait_for_file("fil-result/latest/peak-memory.prof");
+        assert!(Folded::load(&report).total() >= 3 << 20, "{how}: {running}");
+        running.signal(job, Signal::SIGUSR2);
+        let pid = running.pid();
+        running.signal(pid, Signal::SIGUSR2);
+        if least == "0" {
+            std::fs::write(running.folder().join("go"), "x").expect("the victim has made it");
+        }
+        let outcome = running.finish();
+        assert_eq!(outcome.status, Some(0), "{how}: {outcome}");
+        assert_eq!(outcome.text(), format!("waiting\n{how}: 1, undisturbed\n"), "{outcome}");
+    }
+}
+
+#[test]
+fn what_a_program_asks_of_its_signals_is_answered_as_without_us() {
+    let code = "
+import os, signal, subprocess, sys
+kept = bytearray(2 << 20)
+for number in range(1, signal.NSIG):
+    try:
+        print(number, signal.getsignal(number))
+    except ValueError:
+        pass
+heard = []
+for number in signal.SIGUSR2, signal.SIGBUS:
+    before = signal.signal(number, lambda number, frame: heard.append(number))
+    print(before, callable(signal.getsignal(number)))
+    os.kill(os.getpid(), number)
+    print(heard)
+    print(callable(signal.signal(number, before)), signal.getsignal(number))
+    print(signal.signal(number, signal.SIG_IGN))
+    os.kill(os.getpid(), number)
+    # What is ignored stays so in a program that is executed.
+    show = 'import signal; print(signal.getsignal(%d))' % number
+    sys.stdout.flush()
+    subprocess.check_call([sys.executable, '-c', show])
+    print(signal.signal(number, signal.SIG_DFL))
+    sys.stdout.flush()
+    subprocess.check_call([sys.executable, '-c', show])
+print(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGBUS, signal.SIGUSR2}))
+kept = [str(number) * 20 for number in range(20000)]
+print(sorted(signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGBUS})))
+print(sorted(signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})))
+sys.stdout.flush()
+os.kill(os.getpid(), int(sys.argv[1]))
+print('not reached')";
+    Python::each(|python| {
+        for last in [Signal::SIGUSR2, Signal::SIGBUS, Signal::SIGUSR1] {
+            let job = Job::code(python, code).arg((last as i32).to_string());
+            let alone = job.clone().unwatched().run();
+            assert_eq!(alone.signal, Some(last as i32), "{alone}");
+            let watched = job.run();
+            assert_eq!(watched.text(), alone.text());
+            assert_eq!(watched.signal, alone.signal, "{watched}");
+            assert_eq!(watched.job_stderr(), alone.job_stderr(), "{watched}");
+        }
+    });
+}
+
+/// Each of the C functions that set a handler, and what they return.
+#[test]
+fn every_function_that_sets_a_handler_tells_of_the_job_s_alone() {
+    let job = Job::c("sets_handlers.c");
+    let alone = job.clone().unwatched().run();
+    assert_eq!(alone.status, Some(7), "{alone}");
+    let watched = job.run();
+    assert_eq!((watched.status, watched.text()), (Some(7), alone.text()), "{watched}");
+}

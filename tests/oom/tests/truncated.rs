@@ -1,0 +1,121 @@
+//! "A recording that is truncated, removed or replaced while the job runs costs the recording, never the job."
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use oom::{Job, Python};
+
+const WAYS: [&str; 7] = [
+    "half",
+    "nothing",
+    "overwritten",
+    "removed",
+    "replaced",
+    "a folder",
+    "a pipe",
+];
+
+#[test]
+fn a_job_that_truncates_its_own_recording_ends_as_without_us() {
+    Python::each(|python| {
+        for how in WAYS {
+            let job = Job::python(python, "outlives_recording.py").arg(how);
+            let alone = job.clone().unwatched().run();
+            assert_eq!(alone.status, Some(7), "{how}: {alone}");
+            let watched = job.run();
+            assert_eq!(watched.status, Some(7), "{how}: {watched}");
+            assert_eq!(watched.text(), alone.text(), "{how}");
+            assert_eq!(watched.job_stderr(), "", "{how}");
+        }
+    });
+}
+
+fn recordings(folder: &Path) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(folder).expect("the run folder is there").flatten();
+    let files = files.map(|entry| entry.path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "recording"))
+        .collect()
+}
+
+fn harm(path: &Path, how: &str) {
+    let open = || File::options().write(true).open(path).expect("the recording is there");
+    match how {
+        "half" => open().set_len(path.metadata().expect("it is there").len() / 2),
+        "nothing" => open().set_len(0),
+        "overwritten" => File::create(path).map(|_| ()),
+        "removed" => fs::remove_file(path),
+        "replaced" => fs::write(path.with_extension("other"), "another's")
+            .and_then(|()| fs::rename(path.with_extension("other"), path)),
+        "a folder" => fs::remove_file(path).and_then(|()| fs::create_dir(path)),
+        other => panic!("{other}"),
+    }
+    .expect("it can be done");
+}
+
+/// By another process, while threads that have every signal blocked allocate.
+#[test]
+fn somebody_else_s_truncation_meets_threads_that_block_the_signal() {
+    for how in &WAYS[..6] {
+        for threads in ["0", "4"] {
+            let mut running = Job::c("outlives_recording.c").arg(threads).start();
+            running.wait_for_stdout("holding");
+            let run = running.wait_for_file("fil-result/latest");
+            let files = recordings(&run);
+            assert!(!files.is_empty(), "{how}: nothing is recorded in {}", run.display());
+            files.iter().for_each(|file| harm(file, how));
+            fs::write(running.folder().join("harmed"), "").expect("the folder is writable");
+            let outcome = running.finish();
+            assert_eq!(outcome.status, Some(7), "{how}, {threads} threads: {outcome}");
+            assert_eq!(outcome.text(), "holding\ndone\n", "{how}, {threads} threads");
+        }
+    }
+}
+
+/// What a program says of SIGBUS, and how it ends of one of its own.
+#[test]
+fn a_sigbus_that_is_not_ours_does_what_it_does_without_us() {
+    let code = "
+import faulthandler, mmap, os, signal, sys
+how, kept = sys.argv[1], [bytearray(1 << 20) for _ in range(5)]
+print(signal.getsignal(signal.SIGBUS), flush=True)
+if how == 'faulthandler':
+    faulthandler.enable()
+if how == 'handled':
+    seen = []
+    signal.signal(signal.SIGBUS, lambda number, frame: seen.append(number))
+    os.kill(os.getpid(), signal.SIGBUS)
+    print(seen, callable(signal.getsignal(signal.SIGBUS)), flush=True)
+    print(callable(signal.signal(signal.SIGBUS, signal.SIG_DFL)), flush=True)
+if how == 'ignored':
+    signal.signal(signal.SIGBUS, signal.SIG_IGN)
+    os.kill(os.getpid(), signal.SIGBUS)
+    print(os.system('kill -BUS $$; echo still here'), flush=True)
+    print(signal.signal(signal.SIGBUS, signal.SIG_DFL) == signal.SIG_IGN, flush=True)
+if how == 'sent':
+    os.kill(os.getpid(), signal.SIGBUS)
+with open('mapped', 'wb+') as file:
+    file.write(b'x' * 8192)
+    file.flush()
+    mapped = mmap.mmap(file.fileno(), 8192)
+    os.truncate('mapped', 0)
+    mapped[0]";
+    Python::each(|python| {
+        for how in ["default", "faulthandler", "handled", "ignored", "sent"] {
+            let job = Job::code(python, code).arg(how);
+            let alone = job.clone().unwatched().run();
+            assert_eq!(alone.signal, Some(Signal::SIGBUS as i32), "{how}: {alone}");
+            let watched = job.run();
+            assert_eq!(watched.signal, alone.signal, "{how}: {watched}");
+            assert_eq!(watched.text(), alone.text(), "{how}");
+            // The thread's number in the message of `faulthandler` is another each time.
+            let lines = |text: &str| text.lines().filter(|line| !line.contains("thread 0x")).count();
+            assert_eq!(
+                lines(&watched.job_stderr()),
+                lines(&alone.job_stderr()),
+                "{how}: {watched}"
+            );
+        }
+    });
+}
