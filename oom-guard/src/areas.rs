@@ -132,12 +132,6 @@ pub fn unwritable(maps: impl BufRead) -> Vec<Unwritable> {
     unwritable.collect()
 }
 
-/// First byte and end of what a process can write to and shares with nobody, by its maps.
-pub fn private(maps: impl BufRead) -> Vec<[u64; 2]> {
-    let parts = parse(maps).into_iter().filter(|part| part.access == "rw-p");
-    parts.map(|part| [part.start, part.end]).collect()
-}
-
 fn parse(lines: impl BufRead) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for line in lines.split(b'\n').map_while(Result::ok) {

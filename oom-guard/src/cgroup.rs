@@ -181,13 +181,14 @@ impl Level {
         self.version == Version::V2 && place::counts_hugetlb(root)
     }
 
-    /// Keeps its files open that are read more than once.
+    /// Keeps the files open that are read while a job runs: those of its limits, and where it has any, of what they count.
     pub fn keep_open(&self) {
-        let files = match self.version {
-            Version::V1 => v1::FILES,
-            Version::V2 => v2::FILES,
+        let (limits, charge) = match self.version {
+            Version::V1 => (v1::LIMITS, v1::CHARGE),
+            Version::V2 => (v2::LIMITS, v2::CHARGE),
         };
-        for name in files {
+        let has_limit = self.limits().memory.is_some() || self.limits().with_swap.is_some();
+        for name in limits.iter().chain(charge.iter().filter(|_| has_limit)) {
             keep_open(&self.file(name));
         }
     }

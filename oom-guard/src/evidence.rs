@@ -101,6 +101,27 @@ impl Evidence {
     }
 }
 
+impl Counted {
+    /// Takes off so many kills in the job's own cgroup. Version 2 counts them further up too, and the machine everywhere.
+    pub fn take_off(&mut self, kills: u64) {
+        self.machine_kills.take_off(kills);
+        for (above, level) in self.levels.iter_mut().enumerate() {
+            let (before, Some(after)) = (level.before, &mut level.after) else {
+                continue;
+            };
+            if above == 0 {
+                less(before.kills, &mut after.kills, kills);
+            }
+            less(before.kills_below, &mut after.kills_below, kills);
+        }
+    }
+}
+
+/// A counter does not fall.
+fn less(before: Option<u64>, after: &mut Option<u64>, by: u64) {
+    *after = after.map(|after| after.saturating_sub(by).max(before.unwrap_or(0).min(after)));
+}
+
 fn is_shared(root: &Path, cgroup: &Cgroup, pid: Pid) -> bool {
     let mut ours = procfs::tree(root, pid);
     ours.extend(procfs::ancestors(root, pid));
@@ -115,6 +136,10 @@ impl Change {
     /// By how much it has grown; none where either number is missing.
     pub fn grown(self) -> Option<u64> {
         Some(self.after?.saturating_sub(self.before?))
+    }
+
+    fn take_off(&mut self, by: u64) {
+        less(self.before, &mut self.after, by);
     }
 
     /// Whether it is known to have grown.

@@ -9,11 +9,10 @@
 use std::fs;
 
 use crate::areas;
+use crate::process;
 
-/// Of the stack, as much as is written to by calls to come.
-const CALLS: u64 = 48 << 10;
 /// No page is smaller.
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 
 /// Gives back the pages of this process's code, and keeps each that is needed from here on, but for those of processes to come:
 /// some hundred KiB. Where little may be locked (`RLIMIT_MEMLOCK`), it is what fits.
@@ -32,26 +31,21 @@ pub fn keep() {
     }
 }
 
-/// As [`keep`], and makes what this process writes to its own: after a fork both have the same pages, and the first to write to one
-/// needs another. To be called by one that is to ask for no memory from then on.
-pub fn stand_still() {
-    keep();
-    let Ok(maps) = fs::read("/proc/self/maps") else { return };
-    let here = 0u8;
-    // What is below is written to when something is called that calls another, and so on.
-    let lowest = (&raw const here).addr() as u64 - CALLS;
-    for [start, end] in areas::private(&*maps) {
-        let is_stack = (start..end).contains(&lowest) || (start..end).contains(&(lowest + CALLS));
-        let first = if is_stack { start.max(lowest) } else { start };
-        for page in (first / PAGE * PAGE..end).step_by(PAGE as usize) {
-            let byte = page.max(first) as *mut u8;
-            // SAFETY: by the maps this process can read and write there, nothing has been unmapped since, and there is no other
-            // thread that could write to it in between.
-            let value = unsafe { byte.read_volatile() };
-            // SAFETY: as above; what is there stays as it is.
-            unsafe { byte.write_volatile(value) };
-        }
-    }
+/// Sleeps until a signal that is not held ends this process, without the heap that it has from its parent, which begins at `heap`: a
+/// page that only one of both still has is copied for nobody.
+pub fn sleep_without_heap(heap: u64) -> ! {
+    // SAFETY: to ask where the heap ends changes nothing.
+    let end = unsafe { libc::sbrk(0) }.addr();
+    let start = (heap as usize).next_multiple_of(PAGE);
+    // SAFETY: the heap is full of zeros from here on, and nothing that is in it is used any more: this process only sleeps.
+    unsafe {
+        libc::madvise(
+            start as *mut libc::c_void,
+            end.saturating_sub(start),
+            libc::MADV_DONTNEED,
+        )
+    };
+    process::sleep_for_ever();
 }
 
 #[cfg(test)]
@@ -59,7 +53,6 @@ mod tests {
     use nix::sys::resource::{Resource, getrlimit};
 
     use super::*;
-    use crate::process;
 
     #[test]
     fn what_is_used_from_then_on_is_kept_and_it_is_little() {

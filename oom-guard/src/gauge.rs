@@ -1,16 +1,12 @@
 //! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a gauge
 //! can tell that a limit is not near, and how fast memory fills; whether a limit is near takes a whole look.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cgroup::{Cgroup, Level, Version};
 use crate::headroom::Bound;
 use crate::kernel_file::number;
-
-/// A number of 64 bits and a newline.
-const NUMBER_BYTES: usize = 24;
 
 /// Growth over less time than this is as good as noise.
 const LEAST_TIME: Duration = Duration::from_micros(500);
@@ -19,7 +15,7 @@ const LEAST_TIME: Duration = Duration::from_micros(500);
 #[derive(Debug)]
 pub struct Gauge {
     limit: Bound,
-    usage: File,
+    usage: PathBuf,
     last: Option<(Instant, u64)>,
     /// Bytes a second.
     pace: u64,
@@ -52,7 +48,7 @@ impl Gauge {
             let is_of = |bound: &&Bound| bound.path == level.name && bound.bytes == bytes;
             Some(Self {
                 limit: bounds.iter().find(is_of)?.clone(),
-                usage: File::open(level.file(usage)).ok()?,
+                usage: level.file(usage),
                 last: None,
                 pace: 0,
             })
@@ -66,9 +62,7 @@ impl Gauge {
 
     /// Reads what is charged now, in bytes; `None` if the cgroup is gone.
     pub fn read(&mut self) -> Option<u64> {
-        let mut bytes = [0; NUMBER_BYTES];
-        let count = self.usage.read_at(&mut bytes, 0).ok()?;
-        let used = std::str::from_utf8(&bytes[..count]).ok()?.trim().parse().ok()?;
+        let used = number(&self.usage)?;
         self.follow(Instant::now(), used);
         Some(used)
     }

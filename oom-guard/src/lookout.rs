@@ -376,7 +376,7 @@ fn processor_time() -> Duration {
 fn keep_files_open(root: &Path, job: Pid, cgroup: Option<&Cgroup>) {
     let Some(cgroup) = cgroup else { return };
     cgroup.levels.iter().for_each(Level::keep_open);
-    for file in ["meminfo", "vmstat", &format!("{job}/status"), &format!("{job}/limits")] {
+    for file in ["meminfo", &format!("{job}/status"), &format!("{job}/limits")] {
         keep_open(&root.join("proc").join(file));
     }
 }

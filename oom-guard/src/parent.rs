@@ -2,8 +2,8 @@
 //! the supervisor, and another one if that is killed.
 //!
 //! In a cgroup that is full, the kernel kills who asks for memory. So this process asks for none, from when the job has started until
-//! what the job used is free: it allocates nothing, opens nothing, and starts a process only where there is room. All of its memory
-//! that it will write to has been written to before. What it hears it tells the supervisor on the [`Board`].
+//! what the job used is free: it opens nothing, starts a process only where there is room, and does nothing for the first time then:
+//! what it has done once it can do again with the memory that it has. What it hears it tells the supervisor on the [`Board`].
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -71,9 +71,9 @@ impl Parent<'_> {
         let mut ended: Option<Instant> = None;
         self.board.tell_witness(self.witness.pid());
         if room.is_limited() {
-            // What is done for the first time now is not done for the first time when memory is short.
-            room.left();
-            footing::stand_still();
+            footing::keep();
+            room.rehearse();
+            self.witness.rehearse();
         }
         loop {
             let pause = match (&supervisor, ended) {

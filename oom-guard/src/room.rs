@@ -47,6 +47,14 @@ impl Room {
             .unwrap_or(u64::MAX)
     }
 
+    /// Does all that the others do, for what is done for the first time takes memory: pages of the program, and after a fork those
+    /// that are written to.
+    pub fn rehearse(&mut self) {
+        self.left();
+        self.bounds();
+        thread::sleep(Duration::from_nanos(1));
+    }
+
     /// Waits until what a job used that has ended is free. One that ended well was in nobody's way.
     pub fn wait(&mut self, end: End) {
         let since = Instant::now();
@@ -83,6 +91,7 @@ mod tests {
     #[test]
     fn there_is_room_where_no_limit_is_and_up_to_the_margin_of_one() {
         let mut nowhere = Room::of(None);
+        nowhere.rehearse();
         assert!(nowhere.is_there() && !nowhere.is_limited());
         assert_eq!(nowhere.left(), u64::MAX);
         nowhere.wait(End::Signal(9));

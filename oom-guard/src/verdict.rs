@@ -38,6 +38,8 @@ const TOLD: [i32; 12] = [
 
 /// Why the job ended.
 pub fn judge(observed: &Observed) -> Outcome {
+    // The kills of our own processes are none of the job's.
+    let observed = &observed.without_own_kills();
     let mut outcome = match observed.ending {
         Ending::Running => running(observed),
         Ending::Unseen => unseen(observed),

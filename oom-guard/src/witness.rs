@@ -14,6 +14,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid};
 
+use crate::footing;
 use crate::kernel_file::{keep_open, let_go, text};
 use crate::process;
 
@@ -53,6 +54,11 @@ impl Witness {
         let pending = self.pid.and_then(pending).unwrap_or(0);
         let has_it = number > 0 && pending >> (number - 1) & 1 == 1;
         has_it && getpgid(Some(job)) == Ok(getpgrp())
+    }
+
+    /// Asks the witness once without need: what is done for the first time takes memory.
+    pub fn rehearse(&self) {
+        let _ = self.pid.and_then(pending);
     }
 
     /// Calls another if this one has a signal already; to be called after signals, and now and then.
@@ -111,26 +117,27 @@ fn status(pid: Pid) -> PathBuf {
 fn stand_by(parent: Pid) -> i32 {
     let is_ready = prctl::set_pdeathsig(Signal::SIGKILL).is_ok()
         && prctl::set_name(NAME).is_ok()
-        && std::env::set_current_dir("/").is_ok()
-        && forget_command_line().is_some()
-        && getppid() == parent;
-    if is_ready {
+        && std::env::set_current_dir("/").is_ok();
+    let heap = forget_command_line();
+    if let (true, Some(heap)) = (is_ready && getppid() == parent, heap) {
         process::close_everything();
-        process::sleep_for_ever();
+        footing::sleep_without_heap(heap);
     }
     1
 }
 
-/// Whoever ends processes by their command line means us or the job.
-fn forget_command_line() -> Option<()> {
+/// Whoever ends processes by their command line means us or the job. Returns where the heap begins.
+fn forget_command_line() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is a name in brackets, which may have blanks; the command line is at the 48th up to the 49th.
+    // The second field is a name in brackets, which may have blanks; the heap begins at the 47th, and the command line is at the 48th
+    // up to the 49th.
     let (_, fields) = stat.rsplit_once(") ")?;
-    let mut ends = fields.split(' ').skip(45);
-    let (start, end): (u64, u64) = (ends.next()?.parse().ok()?, ends.next()?.parse().ok()?);
+    let mut fields = fields.split(' ').skip(44).map_while(|field| field.parse::<u64>().ok());
+    let (heap, start, end) = (fields.next()?, fields.next()?, fields.next()?);
     let length = usize::try_from(end.checked_sub(start)?).ok()?;
     let memory = File::options().write(true).open("/proc/self/mem").ok()?;
-    memory.write_all_at(&vec![0; length], start).ok()
+    memory.write_all_at(&vec![0; length], start).ok()?;
+    Some(heap)
 }
 
 #[cfg(test)]

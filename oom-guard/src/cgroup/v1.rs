@@ -5,19 +5,14 @@ use std::path::Path;
 use super::{Charge, Limits};
 use crate::kernel_file::{number, text, value};
 
-/// Those that are read here, and for [`super::Counters`].
-pub const FILES: &[&str] = &[
+/// Files that [`limits`] reads.
+pub const LIMITS: &[&str] = &[
     "memory.limit_in_bytes",
     "memory.memsw.limit_in_bytes",
     "memory.swappiness",
-    "memory.stat",
-    "memory.usage_in_bytes",
-    "memory.memsw.usage_in_bytes",
-    "memory.oom_control",
-    "memory.failcnt",
-    "memory.memsw.failcnt",
-    "memory.max_usage_in_bytes",
 ];
+/// Files that [`charge`] reads.
+pub const CHARGE: &[&str] = &["memory.stat", "memory.usage_in_bytes", "memory.memsw.usage_in_bytes"];
 
 /// No limit: the largest number of whole pages in an `i64` of bytes. Older kernels leave the bytes as they are, and a page may
 /// have 64 KiB.

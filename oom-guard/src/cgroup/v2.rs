@@ -8,17 +8,10 @@ use crate::kernel_file::{number, text, value};
 /// More than memory.stat has in any kernel.
 const STAT_BYTES: usize = 16 << 10;
 
-/// Those that are read here, and for [`super::Counters`].
-pub const FILES: &[&str] = &[
-    "memory.max",
-    "memory.swap.max",
-    "memory.swap.current",
-    "memory.stat",
-    "memory.current",
-    "memory.events",
-    "memory.events.local",
-    "memory.peak",
-];
+/// Files that [`limits`] reads.
+pub const LIMITS: &[&str] = &["memory.max", "memory.swap.max", "memory.swap.current"];
+/// Files that [`charge`] reads.
+pub const CHARGE: &[&str] = &["memory.stat", "memory.current"];
 
 /// A limit that reads `max` is none.
 pub fn limits(folder: &Path) -> Limits {

@@ -8,7 +8,7 @@ use crate::cgroup::{Counters, Version};
 use crate::evidence::Moved;
 use crate::headroom::{Bound, tightest};
 
-/// What the counters say about kills, those of our own processes taken off.
+/// What the counters say about kills, from which those of our own processes have been taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// So many processes in the job's own cgroup.
@@ -28,16 +28,10 @@ pub enum Kernel {
 impl Kernel {
     pub fn of(observed: &Observed) -> Self {
         let counted = &observed.counted;
-        let grown = |counter: fn(&Counters) -> Option<u64>| {
-            let by = counted.levels.first()?.change(counter).grown()?;
-            Some(by.saturating_sub(observed.own_kills))
-        };
+        let grown = |counter: fn(&Counters) -> Option<u64>| counted.levels.first()?.change(counter).grown();
         let here = grown(|counters| counters.kills);
         let below = grown(|counters| counters.kills_below);
-        let machine = counted
-            .machine_kills
-            .grown()
-            .map(|by| by.saturating_sub(observed.own_kills));
+        let machine = counted.machine_kills.grown();
         match (here, below, machine) {
             (Some(here), ..) if here > 0 => Self::KilledHere(here),
             (_, Some(below), _) if below > 0 => Self::KilledBelow(below),

@@ -25,7 +25,7 @@ pub struct Observed {
     pub processes: Vec<Facts>,
     /// What the kernel's counters did.
     pub counted: Counted,
-    /// Processes of our own, which write reports, that the kernel has killed for memory.
+    /// Processes of our own that the kernel has killed for memory: the supervisor, and those that write reports and measure.
     pub own_kills: u64,
     /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::Alarms::out_of_memory`]).
     pub alarmed: bool,
@@ -50,6 +50,13 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// With the kernel's counters as they would be if it had killed nobody of ours.
+    pub(super) fn without_own_kills(&self) -> Self {
+        let mut observed = self.clone();
+        observed.counted.take_off(self.own_kills);
+        observed
+    }
+
     /// What is known of each process last.
     pub(super) fn latest(&self) -> impl Iterator<Item = &Facts> {
         let is_last = |(index, facts): &(usize, &Facts)| {

@@ -24,10 +24,13 @@ pub fn list(observed: &Observed) -> Vec<Evidence> {
     }
     list.extend(machine(observed));
     if observed.own_kills > 0 {
-        list.push(said(
-            "our own reports",
-            format!("{} of these kills are of our own reports", observed.own_kills),
-        ));
+        let says = match observed.own_kills {
+            1 => "the OOM killer also killed a process of fil-profile's own, which is not counted here".to_owned(),
+            kills => {
+                format!("the OOM killer also killed {kills} processes of fil-profile's own, which are not counted here")
+            }
+        };
+        list.push(said("fil-profile", says));
     }
     if let Some(near) = &observed.near {
         let (left, bytes) = (Bytes(near.left()), Bytes(near.bytes));

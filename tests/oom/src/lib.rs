@@ -26,6 +26,7 @@ mod report;
 mod running;
 mod slurm;
 mod spread;
+mod storm;
 mod svg;
 mod truth;
 mod venv;
@@ -51,6 +52,7 @@ pub use report::Report;
 pub use running::Running;
 pub use slurm::{Slurm, with_path};
 pub use spread::Spread;
+pub use storm::storm;
 pub use svg::Svg;
 pub use truth::Held;
 pub use venv::{

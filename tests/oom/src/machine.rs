@@ -42,6 +42,12 @@ impl Boot {
     /// and an empty disk `/dev/vda`, and powers off. None, and a word on it, where that cannot be done.
     #[track_caller]
     pub fn run(script: &str) -> Option<Boot> {
+        Boot::run_for(script, DEADLINE, 1024)
+    }
+
+    /// As [`Boot::run`], for at most so long and with so many MiB of memory.
+    #[track_caller]
+    pub fn run_for(script: &str, time: Duration, mebibytes: u64) -> Option<Boot> {
         let kernel = match missing().map_or_else(kernel, Err) {
             Ok(kernel) => kernel,
             Err(why) => {
@@ -57,7 +63,7 @@ impl Boot {
         }
         fs::write(boot.file("script"), script).expect("the temporary folder is writable");
         boot.make_image(&kernel);
-        boot.start(&kernel);
+        boot.start(&kernel, time, mebibytes);
         Some(boot)
     }
 
@@ -89,7 +95,7 @@ impl Boot {
         built::run(Command::new("sh").args(["-c", pack, "sh"]).arg(&image));
     }
 
-    fn start(&self, kernel: &Kernel) {
+    fn start(&self, kernel: &Kernel, time: Duration, mebibytes: u64) {
         let place = self.place.path();
         let share = |path: &Path, tag: &str, options: &str| {
             format!(
@@ -99,18 +105,8 @@ impl Boot {
         };
         let console = File::create(place.join("console")).expect("the temporary folder is writable");
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args([
-            "-accel",
-            "tcg",
-            "-m",
-            "1024",
-            "-smp",
-            "1",
-            "-nographic",
-            "-no-reboot",
-            "-net",
-            "none",
-        ]);
+        qemu.args(["-m", &mebibytes.to_string()]);
+        qemu.args(["-accel", "tcg", "-smp", "1", "-nographic", "-no-reboot", "-net", "none"]);
         qemu.args(["-append", "console=ttyS0 quiet panic=-1 psi=1"]);
         qemu.arg("-kernel")
             .arg(&kernel.image)
@@ -130,7 +126,7 @@ impl Boot {
             .stderr(also)
             .spawn()
             .expect("it is installed");
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + time;
         while matches!(qemu.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = qemu.kill();

@@ -215,6 +215,41 @@ fn a_kill_of_our_own_reports_process_is_not_the_jobs() {
 }
 
 #[test]
+fn kills_of_our_own_processes_are_in_no_figure_of_a_verdict_on_a_kill() {
+    for version in [Version::V1, Version::V2] {
+        let mut counted = oom(version, true);
+        for (above, level) in counted.levels.iter_mut().enumerate() {
+            let after = level.after.as_mut().unwrap();
+            after.kills = after.kills.map(|kills| if above == 0 { kills + 2 } else { kills });
+            after.kills_below = after.kills_below.map(|kills| kills + 2);
+        }
+        let observed = Observed {
+            counted,
+            own_kills: 2,
+            ..job(Ending::Signal(SIGKILL))
+        };
+        let alone = Observed {
+            counted: oom(version, true),
+            ..job(Ending::Signal(SIGKILL))
+        };
+        let (mut outcome, alone) = (judge(&observed), judge(&alone));
+        assert_eq!(outcome.sentence, alone.sentence);
+        let own = outcome
+            .evidence
+            .iter()
+            .position(|item| item.source == "fil-profile")
+            .unwrap();
+        let own = outcome.evidence.remove(own);
+        assert!(own.says.contains("2 processes of fil-profile's own"), "{own:?}");
+        let of_cgroup = |outcome: &Outcome| {
+            let evidence = outcome.evidence.iter().filter(|item| item.source != "/proc/vmstat");
+            evidence.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(of_cgroup(&outcome), of_cgroup(&alone));
+    }
+}
+
+#[test]
 fn a_killed_child_is_told_of_even_if_the_job_returns_0() {
     let mut observed = Observed {
         counted: oom(Version::V1, true),
