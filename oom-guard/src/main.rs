@@ -46,6 +46,7 @@ mod progress;
 mod record;
 mod report;
 mod reports;
+mod rescue;
 mod room;
 mod run;
 mod sampling;
