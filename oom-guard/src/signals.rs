@@ -85,6 +85,11 @@ impl Listener {
         }
     }
 
+    /// The next news may be of children of whose end no signal has told.
+    pub fn look_for_children(&mut self) {
+        self.has_child_news = true;
+    }
+
     /// Whether there has been any signal since [`Listener::forget_heard`].
     pub fn has_heard(&self) -> bool {
         self.has_heard
