@@ -31,13 +31,12 @@ use crate::error::Error;
 use crate::folder::Folder;
 use crate::process::Process;
 use crate::run::{Headline, Run};
-use crate::save::save;
 use crate::source::Sources;
 use crate::timeline;
 use crate::unrecorded::Unrecorded;
 
 use account::Account;
-use pictures::Pictures;
+use pictures::{Pictures, save_or_note};
 
 pub use diff::{Diff, Side};
 pub use export::{Format, Subject, export};
@@ -63,10 +62,12 @@ pub struct Written {
     pub out_of_memory: Option<PathBuf>,
     /// `peak-memory.svg`, if anything was recorded.
     pub peak: Option<PathBuf>,
-    /// `index.html`.
+    /// `index.html`, where it is if it could be written.
     pub index: PathBuf,
     /// Lines for the job's log.
     pub summary: Vec<String>,
+    /// A line for each file that could not be written.
+    pub failed: Vec<String>,
     /// The most that fits a line; none if nothing was recorded.
     pub headline: Option<Headline>,
     /// What was read of source files, for the bundle.
@@ -81,9 +82,11 @@ const LONGEST_MESSAGE: usize = 4095;
 /// `unreadable` is what [`load`](crate::process::load) could not read, and is only named. A run's `timeline.csv` is
 /// looked for in `folder`.
 ///
+/// A file that cannot be written is no reason to go without the others.
+///
 /// # Errors
 ///
-/// A file could not be written.
+/// A recording cannot be read any more.
 pub fn write(
     folder: &Folder,
     run: &Run,
@@ -95,19 +98,27 @@ pub fn write(
         folder,
         sources: Sources::of(run, processes),
         views: Vec::new(),
+        failed: Vec::new(),
     };
     let mut account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
     // Neither are those that are known by a count alone.
     account.unrecorded = Unrecorded::load(folder).unwrap_or_default();
     account.find_inheritance();
-    account.process_tree = process_tree::draw(&mut pictures, &account)?;
-    let Pictures { mut sources, views, .. } = pictures;
+    account.process_tree = process_tree::draw(&mut pictures, &account);
     // A timeline less is no reason to lose the rest.
     let timeline = timeline::load(folder).unwrap_or_default();
-    save(folder, "report.json", |out| json::write(out, &account, &timeline))?;
-    let index = save(folder, "index.html", |out| {
+    let Pictures {
+        mut sources,
+        views,
+        mut failed,
+        ..
+    } = pictures;
+    save_or_note(folder, &mut failed, "report.json", |out| {
+        json::write(out, &account, &timeline)
+    });
+    save_or_note(folder, &mut failed, "index.html", |out| {
         page::write(out, &account, views, &timeline, &mut sources)
-    })?;
+    });
     let mut summary = summary::lines(&account);
     if run.text && occasion == Occasion::Ended {
         summary.extend(own_lines::lines(&account, &mut sources));
@@ -117,8 +128,9 @@ pub fn write(
     Ok(Written {
         out_of_memory: path(account.out_of_memory),
         peak: path(account.peak),
-        index,
+        index: folder.path().join("index.html"),
         summary,
+        failed: failed.iter().map(Error::to_string).collect(),
         headline,
         sources,
     })

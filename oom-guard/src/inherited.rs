@@ -69,6 +69,7 @@ pub struct Inherited {
     pipe_ignored: bool,
     file_size_ignored: bool,
     child_ignored: bool,
+    abort_ignored: bool,
     at_parents_death: Option<Signal>,
 }
 
@@ -80,6 +81,7 @@ impl Inherited {
             pipe_ignored: PIPE_WAS_IGNORED.load(Ordering::Relaxed),
             file_size_ignored: FILE_SIZE_WAS_IGNORED.load(Ordering::Relaxed),
             child_ignored: is_ignored(libc::SIGCHLD),
+            abort_ignored: is_ignored(libc::SIGABRT),
             at_parents_death: prctl::get_pdeathsig().unwrap_or(None),
         }
     }
@@ -96,6 +98,7 @@ impl Inherited {
         let _ = set(Signal::SIGPIPE, handler(self.pipe_ignored));
         let _ = set(Signal::SIGXFSZ, handler(self.file_size_ignored));
         let _ = set(Signal::SIGCHLD, handler(self.child_ignored));
+        let _ = set(Signal::SIGABRT, handler(self.abort_ignored));
         if let Some(signal) = self.at_parents_death {
             // A fork has cleared it. It was to come at our parent's death, of which we hear, and comes now at ours.
             let _ = prctl::set_pdeathsig(signal);

@@ -126,6 +126,12 @@ impl Launch {
         error
     }
 
+    /// As execve(2) takes it, for as long as this process lives.
+    pub fn lasting(self) -> &'static Image<'static> {
+        let launch: &'static Self = Box::leak(Box::new(self));
+        Box::leak(Box::new(launch.image()))
+    }
+
     fn image(&self) -> Image<'_> {
         let pointers = |words: &[CString]| {
             let words = words.iter().map(|word| word.as_ptr());
@@ -173,7 +179,7 @@ fn is_text(path: &OsStr) -> bool {
 }
 
 /// A [`Launch`] as execve(2) takes it.
-struct Image<'a> {
+pub struct Image<'a> {
     launch: &'a Launch,
     /// Ends with a null pointer, as `environment`.
     arguments: Vec<*const c_char>,
@@ -183,8 +189,9 @@ struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// Executes it in this process; returns the error number. Safe between clone and exec: makes system calls only.
-    fn execute(&self) -> c_int {
+    /// Executes it in this process; returns the error number. Safe between clone and exec and in a signal handler: makes system
+    /// calls only.
+    pub fn execute(&self) -> c_int {
         let launch = self.launch;
         launch.limits.set_or(launch.own_limits);
         launch.inherited.restore();

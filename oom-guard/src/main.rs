@@ -47,6 +47,7 @@ mod progress;
 mod record;
 mod report;
 mod reports;
+mod rescue;
 mod room;
 mod run;
 mod sampling;

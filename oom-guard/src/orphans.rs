@@ -97,7 +97,9 @@ fn report(folder: &RunFolder) -> Result<(), String> {
     match &written {
         Ok(written) => {
             run.headline = written.headline.clone();
-            material.bundle(folder, &run, !run.keep_recording, written.clone());
+            written.failed.iter().for_each(say);
+            let is_whole = written.failed.is_empty();
+            material.bundle(folder, &run, is_whole && !run.keep_recording, written.clone());
             if written.out_of_memory.is_some() {
                 let _ = folder.link_out_of_memory();
             }

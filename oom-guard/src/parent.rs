@@ -84,6 +84,8 @@ impl Parent<'_> {
             let mut sources = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
             // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
             let _ = poll(&mut sources, PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO));
+            // Whether or not a signal has told of it: one that got lost must not be waited for.
+            self.listener.look_for_children();
             while let Some(news) = self.listener.next(self.job, &self.witness) {
                 match news {
                     News::Ended(end) => {

@@ -11,7 +11,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 
 use crate::exit::End;
-use crate::inherited;
+use crate::{inherited, rescue};
 
 /// From here on signals wait until they are asked for, and the end of a child is one.
 pub fn hold_signals() -> nix::Result<()> {
@@ -82,7 +82,11 @@ fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
             0 => return None,
             -1 if nix::errno::Errno::last() == nix::errno::Errno::EINTR => {}
             -1 => return None,
-            found => return Some((Pid::from_raw(found), status)),
+            found => {
+                let pid = Pid::from_raw(found);
+                rescue::reaped(pid, status);
+                return Some((pid, status));
+            }
         }
     }
 }

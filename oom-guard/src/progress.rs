@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::say::PREFIX;
+use crate::say::{PREFIX, Stderr};
 
 /// Whoever waits longer than this is told what for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ impl Progress {
 
     fn told(what: &'static str, is_seen: bool) -> Self {
         let (done, wait) = mpsc::channel();
-        let tell = move || tell(what, &wait, PATIENCE, is_seen, &mut stderr());
+        let tell = move || tell(what, &wait, PATIENCE, is_seen, &mut Stderr);
         // A small stack: there may be little address space. Without the thread there is only no such line.
         let thread = thread::Builder::new().stack_size(64 << 10).spawn(tell).ok();
         Self {

@@ -353,6 +353,13 @@ impl Record {
             }
             tidy::remove_small(&material.processes, &self.folder.folder);
             run.headline = written.headline.clone();
+            if !written.failed.is_empty() {
+                written.failed.iter().for_each(say);
+                // What there is room for; the next run with the same `-o` has another try.
+                material.bundle(&self.folder, &run, false, written);
+                save(&run, &self.folder);
+                return Ok(());
+            }
             page = Some(written.index.clone()).filter(|_| may && browser::has_audience());
             material.bundle(&self.folder, &run, !run.keep_recording, written);
         }

@@ -116,6 +116,12 @@ impl Material {
     pub fn write(&self, folder: &Folder, run: &Run, occasion: Occasion) -> Result<Written, String> {
         let _progress = Progress::of("writing the report");
         let written = report::write(folder, run, &self.processes, &self.unreadable, occasion);
+        // While the job runs, the next report may be whole.
+        let is_whole = |written: &Written| written.failed.is_empty() || occasion == Occasion::Ended;
+        let written = match written {
+            Ok(written) if !is_whole(&written) => return Err(written.failed.join("; ")),
+            other => other,
+        };
         written.map_err(|error| {
             if occasion == Occasion::Ended {
                 // The log may have room where the disk has none.
@@ -193,6 +199,9 @@ pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     };
     let written = material.write(&folder.folder, run, occasion).map_err(Error::Report)?;
     tell(&written);
+    if !written.failed.is_empty() {
+        return Err(Error::Report(written.failed.join("; ")));
+    }
     if subject.is_running || is_elsewhere {
         return Ok(());
     }

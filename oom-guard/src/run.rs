@@ -38,7 +38,7 @@ use crate::target::{self, Surroundings, Target};
 use crate::verdict::OOM_STATUS;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{capacity, identity, library, local_time, lock, orphans, process, sanitizer, signals};
+use crate::{capacity, identity, library, local_time, lock, orphans, process, rescue, sanitizer, signals};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -54,6 +54,7 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
     // Where that fails, a report may want for room, which it will say.
     start.limits.lifted().set();
+    rescue::prepare(start.command(start.limits).lasting());
     orphans::report_those_in(&settings.output);
     match start.prepare().map(Prepared::spawn) {
         Ok(Ok(running)) => Ok(running.wait(settings)),
@@ -249,6 +250,7 @@ impl Prepared {
         });
         match spawned {
             Ok((job, witness)) => {
+                rescue::started(job);
                 self.record.started();
                 Ok(Running {
                     witness,

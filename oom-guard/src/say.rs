@@ -1,7 +1,13 @@
 //! Lines to stderr, all beginning with `=fil-profile= `: stdout, and every other line, is the job's.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use libc::PIPE_BUF;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::paint::{Tone, painted, stderr_has_colours};
 
@@ -20,8 +26,36 @@ pub fn say(line: impl Display) {
 
 fn write(line: &str) {
     let line = format!("{PREFIX}{line}\n");
-    // One write, so that lines of several processes do not mix; a closed stderr is no reason to fail.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    // A closed stderr is no reason to fail.
+    let _ = Stderr.write_all(line.as_bytes());
+}
+
+/// How long in all this process waits for a stderr that takes no more.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// stderr for a process that somebody waits for: where nobody reads the pipe any more, or the terminal has been stopped, what does not
+/// fit is lost after a while, since the job alone would have ended by now. A line is one write, so that lines do not mix.
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        static WAITED_MS: AtomicU64 = AtomicU64::new(0);
+        let stderr = io::stderr();
+        let left = PATIENCE.saturating_sub(Duration::from_millis(WAITED_MS.load(Relaxed)));
+        let mut sources = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        let began = Instant::now();
+        let ready = poll(&mut sources, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
+        WAITED_MS.fetch_add(began.elapsed().as_millis() as u64, Relaxed);
+        match ready {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            // A pipe that is ready takes so much without waiting, in one piece.
+            _ => stderr.lock().write(&bytes[..bytes.len().min(PIPE_BUF)]),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes to stdout, for a reader who may have seen enough: if it is closed, that is no failure.

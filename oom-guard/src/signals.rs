@@ -1,6 +1,7 @@
 //! What reaches the process that the user has started: signals that are meant for the job, and the ends of children.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::libc::{SIGALRM, SIGCHLD, SIGUSR2, signalfd_siginfo};
 use nix::sys::signal::{SigSet, Signal};
@@ -10,6 +11,9 @@ use nix::unistd::Pid;
 use crate::exit::End;
 use crate::process::{self, Change};
 use crate::witness::Witness;
+
+/// How long we sleep between two looks when signals cannot be read.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// News for the job's parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Listener {
     signals: SignalFd,
     has_child_news: bool,
     has_heard: bool,
+    /// Signals could not be read just now.
+    is_deaf: bool,
 }
 
 impl Listener {
@@ -41,6 +47,7 @@ impl Listener {
             signals: waiting_for(&SigSet::all())?,
             has_child_news: false,
             has_heard: false,
+            is_deaf: false,
         })
     }
 
@@ -56,7 +63,19 @@ impl Listener {
                     None => self.has_child_news = false,
                 }
             }
-            let signal = self.signals.read_signal().ok().flatten()?;
+            let signal = match self.signals.read_signal() {
+                Ok(signal) => signal?,
+                Err(_) if self.is_deaf => {
+                    self.is_deaf = false;
+                    return None;
+                }
+                // Whatever is wrong with the signals, the end of the job is not missed.
+                Err(_) => {
+                    (self.is_deaf, self.has_child_news) = (true, true);
+                    std::thread::sleep(BETWEEN_LOOKS);
+                    continue;
+                }
+            };
             self.has_heard = true;
             // One may stand for the ends of many.
             self.has_child_news = signal.ssi_signo == SIGCHLD as u32;
@@ -64,6 +83,11 @@ impl Listener {
                 return Some(news);
             }
         }
+    }
+
+    /// The next news may be of children of whose end no signal has told.
+    pub fn look_for_children(&mut self) {
+        self.has_child_news = true;
     }
 
     /// Whether there has been any signal since [`Listener::forget_heard`].

@@ -154,6 +154,7 @@ enum Found {
 
 fn look_at(path: &Path) -> Found {
     match fs::metadata(path) {
+        Err(error) if is_passing(error.raw_os_error()) => Found::Program,
         Err(_) => Found::Nothing,
         Ok(about) if about.is_dir() && path.join("__main__.py").is_file() => Found::ForPython,
         Ok(about) if about.is_dir() => Found::Folder,
@@ -182,7 +183,24 @@ fn has_python_suffix(path: &Path) -> bool {
 }
 
 fn is_executable_file(path: &Path) -> bool {
-    path.is_file() && eaccess(path, AccessFlags::X_OK).is_ok()
+    let is_file = fs::metadata(path).map(|about| about.is_file());
+    is_file.unwrap_or_else(|error| is_passing(error.raw_os_error()))
+        && eaccess(path, AccessFlags::X_OK)
+            .or_else(|error| is_passing(Some(error as i32)).then_some(()).ok_or(error))
+            .is_ok()
+}
+
+/// Whether an error says nothing of the file: then only the attempt to execute it can tell.
+fn is_passing(error: Option<i32>) -> bool {
+    let passing = [
+        libc::ENOMEM,
+        libc::EINTR,
+        libc::EIO,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::EAGAIN,
+    ];
+    error.is_some_and(|error| passing.contains(&error))
 }
 
 /// A program, or a script whose first line names something other than Python: Python would only stumble over it.

@@ -67,7 +67,7 @@ class Kernel:
             with open(os.path.join(self._run, VIEW + ".new"), "w", encoding="utf-8") as file:
                 json.dump({"sources": notebook.cells(self._shell)}, file)
             os.replace(os.path.join(self._run, VIEW + ".new"), os.path.join(self._run, VIEW))
-        except OSError:
+        except (OSError, MemoryError):
             # A report with other names is still a report.
             pass
 
@@ -82,6 +82,12 @@ class Kernel:
     def _after(self, result: Any = None) -> None:
         if not isinstance(getattr(result, "error_in_exec", None), MemoryError):
             return
+        try:
+            self._show_failed()
+        except MemoryError:
+            sys.stderr.write("=fil-profile= no memory is left to show the report: {}/index.html\n".format(self._run))
+
+    def _show_failed(self) -> None:
         shown, deadline = None, time.monotonic() + PATIENCE
         while shown is None and time.monotonic() < deadline:
             time.sleep(0.1)

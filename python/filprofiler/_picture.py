@@ -1,11 +1,13 @@
 """A flame graph in a notebook."""
 
 import base64
+import contextlib
 import html
 import json
 import os
 import re
-from typing import Any, Dict, Optional
+import sys
+from typing import Any, Dict, Iterator, Optional
 
 from . import _report
 
@@ -25,7 +27,31 @@ def put(shown: Dict[str, Any]) -> None:
     from IPython import display
 
     publish: Any = display.display
-    publish(shown, raw=True)
+    with _copied():
+        publish(shown, raw=True)
+
+
+@contextlib.contextmanager
+def _copied() -> Iterator[None]:
+    """Lets the kernel copy what it sends. To send a large message without a copy, ZeroMQ starts three threads first; where there is no
+    address space for their stacks, it aborts the process."""
+    session = getattr(_kernel(), "session", None)
+    threshold = getattr(session, "copy_threshold", None)
+    if threshold is None:
+        yield
+        return
+    session.copy_threshold = sys.maxsize
+    try:
+        yield
+    finally:
+        session.copy_threshold = threshold
+
+
+def _kernel() -> Any:
+    import IPython
+
+    ask: Any = IPython.get_ipython
+    return getattr(ask(), "kernel", None)
 
 
 def bundle(folder: str, since: float = 0.0) -> Optional[Dict[str, Any]]:

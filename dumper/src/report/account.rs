@@ -288,7 +288,7 @@ impl<'a> Shown<'a> {
             picture: None,
         };
         if let Some(pictures) = pictures {
-            shown.picture = Some(pictures.draw(run, &shown, tree)?);
+            shown.picture = pictures.draw(run, &shown, tree);
         }
         Ok(shown)
     }

@@ -27,14 +27,16 @@ pub(super) struct Pictures<'a> {
     pub(super) sources: Sources,
     /// The same for the page.
     pub(super) views: Vec<View>,
+    /// What could not be written.
+    pub(super) failed: Vec<Error>,
 }
 
 impl Pictures<'_> {
     /// Draws a moment, and returns the path of the flame graph.
-    pub(super) fn draw(&mut self, run: &Run, shown: &Shown, tree: CallTree) -> Result<PathBuf, Error> {
+    pub(super) fn draw(&mut self, run: &Run, shown: &Shown, tree: CallTree) -> Option<PathBuf> {
         let stem = shown.stem();
         let write = |out: &mut dyn Write| folded::write(out, &tree);
-        save(self.folder, &format!("{stem}.prof"), write)?;
+        save_or_note(self.folder, &mut self.failed, &format!("{stem}.prof"), write);
 
         let mut view = View::of(run, shown, &tree, &mut self.sources);
         let drawn = tree.condensed();
@@ -43,14 +45,24 @@ impl Pictures<'_> {
         let directory = run.directory.to_str().unwrap_or("");
         let mut names = Names::new(&drawn, &mut self.sources, directory);
         let mut draw = |name: String, is_reversed| {
-            save(self.folder, &name, |out| {
+            save_or_note(self.folder, &mut self.failed, &name, |out| {
                 picture(out, run, shown, &drawn, &mut names, is_reversed)
             })
         };
-        let path = draw(format!("{stem}.svg"), false)?;
-        draw(format!("{stem}-reversed.svg"), true)?;
-        Ok(path)
+        let path = draw(format!("{stem}.svg"), false);
+        draw(format!("{stem}-reversed.svg"), true);
+        path
     }
+}
+
+/// Writes a file, and returns its path if that could be; what went wrong goes to `failed`.
+pub(super) fn save_or_note(
+    folder: &Folder,
+    failed: &mut Vec<Error>,
+    name: &str,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Option<PathBuf> {
+    save(folder, name, write).map_err(|error| failed.push(error)).ok()
 }
 
 /// Writes one flame graph of a condensed tree.

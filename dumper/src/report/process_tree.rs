@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use super::account::Account;
 use super::drawing::Drawing;
 use super::flamegraph::{self, Caption, Names};
-use super::pictures::Pictures;
+use super::pictures::{Pictures, save_or_note};
 use super::{choice, folded, words};
 use crate::call_tree::{CallTree, Moment};
-use crate::error::Error;
 use crate::process::Process;
 use crate::rank::Rank;
 use crate::recording::{Joined, State};
-use crate::save::save;
 use crate::units::Bytes;
 
 /// What the files are called.
@@ -24,10 +22,10 @@ const DRAWN: usize = 20;
 const NODES: usize = 2000;
 
 /// Draws it, if there is more than one process to be drawn, and returns the path of the flame graph.
-pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<PathBuf>, Error> {
+pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Option<PathBuf> {
     let shown = Choice::of(account);
     if shown.processes.len() < 2 {
-        return Ok(None);
+        return None;
     }
     let mut joined = Joined::new();
     let (drawn, rest) = shown.processes.split_at(shown.processes.len().min(DRAWN));
@@ -50,9 +48,8 @@ pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<
     }
     let joined = joined.finish();
     let tree = CallTree::of(&joined, Moment::Live);
-    save(pictures.folder, &format!("{STEM}.prof"), |out| {
-        folded::write(out, &tree)
-    })?;
+    let (folder, failed) = (pictures.folder, &mut pictures.failed);
+    save_or_note(folder, failed, &format!("{STEM}.prof"), |out| folded::write(out, &tree));
     let total = match is_by_resident {
         true => {
             let asked = shown.processes.iter().map(held).fold(0, u64::saturating_add);
@@ -66,10 +63,9 @@ pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Result<Option<
     };
     let mut names = Names::new(&tree, &mut pictures.sources, account.directory);
     let drawing = Drawing::by_caller(&tree);
-    let path = save(pictures.folder, &format!("{STEM}.svg"), |out| {
+    save_or_note(folder, failed, &format!("{STEM}.svg"), |out| {
         flamegraph::write(out, &drawing, &mut names, caption)
-    })?;
-    Ok(Some(path))
+    })
 }
 
 /// Which processes are drawn, and at which moment each.

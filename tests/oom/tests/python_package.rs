@@ -173,7 +173,7 @@ fn a_notebook_shows_graphs_and_says_what_its_kernel_died_of() {
         return;
     }
     let python = oom::package_python(Python::any(), &["jupyterlab", "nbconvert", "ipykernel", "playwright"]);
-    for script in ["notebook.py", "lab.py"] {
+    for script in ["notebook.py", "limited.py", "lab.py"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let script = workspace().join("python/tests/jupyter").join(script);
         announce(&run(&python.path, &[script.to_str().expect("UTF-8")], folder.path()));

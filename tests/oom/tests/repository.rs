@@ -14,6 +14,7 @@ const UNSAFE: &[&str] = &[
     "oom-guard/src/local_time.rs",
     "oom-guard/src/pagemap.rs",
     "oom-guard/src/process.rs",
+    "oom-guard/src/rescue.rs",
     "preload/src/api.rs",
     "preload/src/array.rs",
     "preload/src/bus.rs",

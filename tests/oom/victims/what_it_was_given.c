@@ -59,8 +59,8 @@ int main(int argc, char **argv) {
     fprintf(out, "parent-death signal %d, dumpable %d, timer slack %d, keeps capabilities %d, personality %x\n",
             at_parents_death, prctl(PR_GET_DUMPABLE), prctl(PR_GET_TIMERSLACK), prctl(PR_GET_KEEPCAPS),
             personality(0xffffffff));
-    fprintf(out, "nice %d, scheduler %d, session led %d, group led %d, terminal %d\n", getpriority(PRIO_PROCESS, 0),
-            sched_getscheduler(0), getsid(0) == getpid(), getpgrp() == getpid(), open("/dev/tty", O_RDWR) >= 0);
+    fprintf(out, "nice %d, scheduler %d, terminal %d\n", getpriority(PRIO_PROCESS, 0), sched_getscheduler(0),
+            open("/dev/tty", O_RDWR) >= 0);
     char folder[4096];
     fprintf(out, "in %s\n", getcwd(folder, sizeof folder) ? folder : strerror(errno));
     for (int index = 0; index < argc; index++)
