@@ -117,9 +117,10 @@ fn failures(call: &str, all: usize, early: usize) -> Vec<String> {
 
 /// What is wrong with how a job has ended; nothing if nothing is.
 fn wrong(injected: &str, outcome: &Outcome) -> Option<String> {
-    let became_the_job = outcome.stderr.contains("the job runs all the same");
+    let lines = ["the job runs all the same", "fil-profile itself has failed"];
+    let became_the_job = lines.iter().any(|line| outcome.stderr.contains(line));
     // Then the calls of the job fail too, as they would have without us.
-    if became_the_job && injected.ends_with('+') {
+    if became_the_job && injected.ends_with('+') && outcome.signal.is_none() {
         return None;
     }
     let theirs = outcome.job_stderr();
