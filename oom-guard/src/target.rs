@@ -154,8 +154,10 @@ enum Found {
 
 fn look_at(path: &Path) -> Found {
     match fs::metadata(path) {
-        Err(error) if is_passing(error.raw_os_error()) => Found::Program,
-        Err(_) => Found::Nothing,
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Found::Nothing,
+        // Whoever tries to read or execute it will be told why that cannot be.
+        Err(_) if has_python_suffix(path) => Found::ForPython,
+        Err(_) => Found::Program,
         Ok(about) if about.is_dir() && path.join("__main__.py").is_file() => Found::ForPython,
         Ok(about) if about.is_dir() => Found::Folder,
         Ok(about) if !about.is_file() || has_python_suffix(path) => Found::ForPython,
@@ -192,15 +194,17 @@ fn is_executable_file(path: &Path) -> bool {
 
 /// Whether an error says nothing of the file: then only the attempt to execute it can tell.
 fn is_passing(error: Option<i32>) -> bool {
-    let passing = [
-        libc::ENOMEM,
-        libc::EINTR,
-        libc::EIO,
-        libc::EMFILE,
-        libc::ENFILE,
-        libc::EAGAIN,
+    let of_the_file = [
+        libc::ENOENT,
+        libc::ENOTDIR,
+        libc::EACCES,
+        libc::EPERM,
+        libc::ELOOP,
+        libc::ENAMETOOLONG,
+        libc::EROFS,
+        libc::ETXTBSY,
     ];
-    error.is_some_and(|error| passing.contains(&error))
+    error.is_some_and(|error| !of_the_file.contains(&error))
 }
 
 /// A program, or a script whose first line names something other than Python: Python would only stumble over it.

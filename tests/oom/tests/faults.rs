@@ -98,14 +98,18 @@ fn counted(log: &Path) -> BTreeMap<String, (usize, usize)> {
 
 /// Every way for a call to fail that is made `all` times, of which the first `early` are not ours.
 fn failures(call: &str, all: usize, early: usize) -> Vec<String> {
-    let error = |number: usize| ERRORS[(number + call.len()) % ERRORS.len()];
+    let error = |number: usize| match ERRORS[(number + call.len()) % ERRORS.len()] {
+        // That is the kernel's word that the program cannot be executed.
+        "EACCES" if ["access", "newfstatat", "statx"].contains(&call) => "EIO",
+        error => error,
+    };
     let once = (early + 1..=all).map(|number| format!("{call}:error={}:when={number}", error(number)));
     let middle = early + (all - early) / 2;
     let mut starts = vec![early + 1, early + 2, middle, all];
     starts.retain(|start| (early + 1..=all).contains(start));
     starts.dedup();
-    // Which fails where there is no such child, or when interrupted: neither is so for ever.
-    starts.retain(|_| call != "wait4");
+    // Waiting fails where there is no such child, or when interrupted: neither is so for ever. And a job that we have become writes too.
+    starts.retain(|_| !["wait4", "write"].contains(&call));
     let from_then_on = starts.into_iter().map(|start| {
         format!(
             "{call}:error={}:when={start}+",
@@ -117,9 +121,10 @@ fn failures(call: &str, all: usize, early: usize) -> Vec<String> {
 
 /// What is wrong with how a job has ended; nothing if nothing is.
 fn wrong(injected: &str, outcome: &Outcome) -> Option<String> {
-    let became_the_job = outcome.stderr.contains("the job runs all the same");
+    let lines = ["the job runs all the same", "fil-profile itself has failed"];
+    let became_the_job = lines.iter().any(|line| outcome.stderr.contains(line));
     // Then the calls of the job fail too, as they would have without us.
-    if became_the_job && injected.ends_with('+') {
+    if became_the_job && injected.ends_with('+') && outcome.signal.is_none() {
         return None;
     }
     let theirs = outcome.job_stderr();

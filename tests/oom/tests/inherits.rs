@@ -23,7 +23,7 @@ fn given(job: Job, file: &Path) -> (Option<i32>, Option<i32>, String) {
 fn is_passed_on(launcher: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (file, output) = (folder.path().join("given"), folder.path().join("out"));
-    let enter = format!("cd '{}' && exec \"$@\"", folder.path().display());
+    let enter = format!("cd '{}' && unset OLDPWD && exec \"$@\"", folder.path().display());
     let job = Job::c("what_it_was_given.c")
         .arg(&file)
         .arg("")
@@ -94,9 +94,6 @@ fn the_environment_keeps_its_order_and_whatever_stands_in_it() {
         words = [word.encode() for word in sys.argv[1:]]\n\
         array = lambda entries: (ctypes.c_char_p * (len(entries) + 1))(*entries, None)\n\
         execve(words[0], array(words), array([b'B=1', b'A=2', b'B=3', b'no value', b'=C:', b'A=2']))";
-    // Not a shell, which would tidy up.
-    let program = oom::fil_profile().to_str().expect("UTF-8").to_owned();
-    println!("{program}");
     after_python(twice);
 }
 
