@@ -47,7 +47,7 @@ def pytest_runtest_call(item: Any) -> Generator[None, Any, None]:
         raise ValueError('write the limit as in @pytest.mark.limit_memory("200 MB")')
     limit = parse_size(marker.args[0])
     if _library.find() is None:
-        warnings.warn(pytest.PytestWarning("limit_memory is not checked: " + _library.MISSING))
+        warnings.warn(pytest.PytestWarning("limit_memory is not checked: " + _library.MISSING), stacklevel=1)
         yield
         return
     window = Window()

@@ -110,7 +110,7 @@ def test_calls_within_calls_and_in_other_threads_have_each_their_own(tmp_path):
 
 
 def test_a_hundred_in_a_row(tmp_path):
-    for number in range(100):
+    for _ in range(100):
         filprofiler.profile(lambda: hold(1 * MB), tmp_path)
         assert near(call_sites(tmp_path)["test_profile.py", "hold"], 1 * MB)
         del kept[:]

@@ -2,6 +2,9 @@
 
 import base64
 import hashlib
+import pathlib
+import types
+import typing
 import zipfile
 
 GENERATOR = "fil-profile"
@@ -12,22 +15,27 @@ TIME = (1980, 1, 1, 0, 0, 0)
 class Wheel:
     """To be filled within a `with`, at whose end the record is written."""
 
-    def __init__(self, folder, name, version, tag):
+    def __init__(self, folder: pathlib.Path, name: str, version: str, tag: str) -> None:
         self.stem = "{}-{}".format(name, version)
         self.name = "{}-{}.whl".format(self.stem, tag)
         self._tag = tag
-        self._record = []
+        self._record = []  # type: typing.List[str]
         self._zip = zipfile.ZipFile(str(folder / self.name), "w", zipfile.ZIP_DEFLATED)
 
-    def __enter__(self):
+    def __enter__(self) -> "Wheel":
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self,
+        kind: "typing.Optional[typing.Type[BaseException]]",
+        error: "typing.Optional[BaseException]",
+        trace: "typing.Optional[types.TracebackType]",
+    ) -> None:
         if kind is None:
             self._finish()
         self._zip.close()
 
-    def add(self, name, content, executable=False):
+    def add(self, name: str, content: bytes, executable: bool = False) -> None:
         entry = zipfile.ZipInfo(name, TIME)
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = (0o100755 if executable else 0o100644) << 16
@@ -35,14 +43,14 @@ class Wheel:
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
         self._record.append("{},sha256={},{}".format(name, digest, len(content)))
 
-    def add_data(self, name, content):
+    def add_data(self, name: str, content: bytes) -> None:
         """A file that goes to the environment's own folder."""
         self.add("{}.data/data/{}".format(self.stem, name), content)
 
-    def add_metadata(self, name, content):
+    def add_metadata(self, name: str, content: bytes) -> None:
         self.add("{}.dist-info/{}".format(self.stem, name), content)
 
-    def _finish(self):
+    def _finish(self) -> None:
         lines = ["Wheel-Version: 1.0", "Generator: " + GENERATOR, "Root-Is-Purelib: false"]
         # One line for each of the tags that a compressed one stands for.
         python, abi, platforms = self._tag.split("-")

@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import tarfile
+from typing import Callable, Dict, List, Optional
 
 import elf
 from archive import Wheel
@@ -15,6 +16,8 @@ from archive import Wheel
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = "fil_profile"
 LICENCES = ["LICENSE-APACHE", "LICENSE-MIT", "oom-guard/THIRD-PARTY-LICENCES.txt"]
+
+Settings = Optional[Dict[str, object]]
 
 ENTRY_POINTS = """\
 [console_scripts]
@@ -51,7 +54,9 @@ Description-Content-Type: text/markdown
 {description}"""
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+def build_wheel(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
+) -> str:
     binaries = compile_binaries()
     tag = "py3-none-" + elf.platform(binaries)
     wheel = Wheel(pathlib.Path(wheel_directory), NAME, version(), tag)
@@ -61,10 +66,10 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return wheel.name
 
 
-def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
     folder = pathlib.Path(metadata_directory, "{}-{}.dist-info".format(NAME, version()))
 
-    def write(name, content):
+    def write(name: str, content: bytes) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -73,7 +78,7 @@ def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
     return folder.name
 
 
-def build_sdist(sdist_directory, config_settings=None):
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     stem = "{}-{}".format(NAME, version())
     path = pathlib.Path(sdist_directory, stem + ".tar.gz")
     with tarfile.open(str(path), "w:gz", format=tarfile.PAX_FORMAT) as archive:
@@ -86,7 +91,7 @@ def build_sdist(sdist_directory, config_settings=None):
     return path.name
 
 
-def sources():
+def sources() -> List[str]:
     """What git knows; in an unpacked sdist, all that is there."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=str(ROOT), check=True, stdout=subprocess.PIPE).stdout
@@ -96,7 +101,7 @@ def sources():
         return sorted(str(path.relative_to(ROOT)) for path in files if "target" not in path.relative_to(ROOT).parts)
 
 
-def compile_binaries():
+def compile_binaries() -> List[pathlib.Path]:
     """The program and its library, in a folder of their own below cargo's: without debug information."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "wheel"
     cargo = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "-p", "preload", "-p", "oom-guard"]
@@ -108,11 +113,11 @@ def compile_binaries():
             check=True,
         )
     except FileNotFoundError:
-        raise SystemExit("fil-profile is built by cargo, which is missing: see https://rustup.rs")
+        raise SystemExit("fil-profile is built by cargo, which is missing: see https://rustup.rs") from None
     return [target / "release" / name for name in ["fil-profile", "libpreload.so"]]
 
 
-def package(wheel, binaries):
+def package(wheel: Wheel, binaries: List[pathlib.Path]) -> None:
     folder = ROOT / "python" / "filprofiler"
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder.parent).as_posix()
@@ -124,14 +129,14 @@ def package(wheel, binaries):
         wheel.add_data("share/jupyter/kernels/filprofile/" + path.name, path.read_bytes())
 
 
-def describe(add):
+def describe(add: Callable[[str, bytes], None]) -> None:
     add("METADATA", metadata())
     add("entry_points.txt", ENTRY_POINTS.encode())
     for licence in LICENCES:
         add("licenses/" + licence.split("/")[-1], (ROOT / licence).read_bytes())
 
 
-def metadata():
+def metadata() -> bytes:
     # The picture of the README would not be found from elsewhere.
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines(True)
     description = "".join(line for line in lines if not line.startswith("!["))
@@ -139,7 +144,7 @@ def metadata():
     return METADATA.format(version=version(), licences=licences, description=description).encode()
 
 
-def version():
+def version() -> str:
     """That of the workspace."""
     lines = (ROOT / "Cargo.toml").read_text(encoding="utf-8").splitlines()
     return next(line.split('"')[1] for line in lines if line.startswith("version = "))

@@ -4,6 +4,7 @@ measure."""
 import os
 import re
 import subprocess
+from typing import Any
 
 from plot import text
 
@@ -23,7 +24,8 @@ ROOMY = 5
 
 def curves(lines):
     """By name, in the order in which they are printed: points, each a dict of what its line says, in their own order."""
-    found, before, points, columns = {}, "", None, []
+    found: dict[str, Any] = {}
+    before, points, columns = "", None, []
     for line in lines:
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if line.startswith("| point"):
@@ -109,7 +111,7 @@ def measure(root, say):
     environment = {**os.environ, "OOM_TESTS_LONG": "1"}
     lines = []
     with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tests:
-        for line in tests.stdout:
+        for line in tests.stdout or ():
             lines.append(line)
             say(line.rstrip())
     if tests.returncode:

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cgroup
 from measure import Failed, environment, last_words, run
@@ -32,7 +33,7 @@ def rows_reached(chosen, bench, rounds, bound, say):
     tools = [tool for tool in TOOLS if tool.name in chosen]
     if OURS in chosen:
         tools.insert(2, NO_STASH)
-    reached = {tool.name: {"rounds": []} for tool in tools}
+    reached: dict[str, dict[str, Any]] = {tool.name: {"rounds": []} for tool in tools}
     for number in range(1, rounds + 1):
         for tool in tools:
             entry = reached[tool.name]

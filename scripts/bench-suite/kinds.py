@@ -155,7 +155,7 @@ def by_memray(bench, out, victim):
 
 
 def by_fil(bench, out, victim):
-    held = {}
+    held: dict[int, float] = {}
     for stack in next(out.glob("*/peak-memory.prof")).read_text().splitlines():
         frames, _, number = stack.rpartition(" ")
         for line in set(re.findall(rf"(?:^|;){re.escape(str(victim))}:(\d+) ", frames)):
@@ -207,7 +207,7 @@ def ledgers(bench, folder, target, say):
         place.mkdir()
         start(replace(bench, python=python), "fil-profile", Case(name, f"program_{name}.py", []), place).wait()
         ledger = json.loads((place / "out" / "latest" / "report.json").read_text())["ledger"]
-        mib = {}
+        mib: dict[str, float] = {}
         for line in ledger["lines"]:
             mib[line["group"]] = mib.get(line["group"], 0) + line["bytes"] / MIB
         cells = [f"{mib.pop(group, 0):.1f}" for group in ("held", "slack", "files", "stacks", "own")]

@@ -56,7 +56,7 @@ class Axis:
         return round(LEFT + (math.log(ratio) - self.low) / self.span * (WIDTH - LEFT - RIGHT), 1)
 
     def lines(self, bottom):
-        drawn = []
+        drawn: list[float] = []
         # Those that matter most first; where one would lie on another, it is left out.
         for label in sorted(LABELS, key=lambda label: (label != 1, label % 1 != 0, label)):
             x = self.x(label)

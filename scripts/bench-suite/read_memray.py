@@ -7,7 +7,7 @@ import sys
 import memray
 
 recording, file = sys.argv[1:]
-held = collections.Counter()
+held: collections.Counter[int] = collections.Counter()
 for record in memray.FileReader(recording).get_high_watermark_allocation_records(merge_threads=True):
     for line in {line for _, name, line in record.stack_trace() if name == file}:
         held[line] += record.size

@@ -1,6 +1,7 @@
 """Runs one workload under every tool, in rounds: each round has every tool once, so that all share good and bad minutes."""
 
 import shutil
+from typing import Any
 
 from measure import Failed, bytes_on_disk, environment, last_words, run, work_line
 from tools import PLAIN
@@ -12,7 +13,7 @@ def run_workload(workload, tools, bench, rounds, bound, say):
     With more than one round there is one more, before the others, that is not counted: it fills the caches, it finds
     out what fails, and it is the one in which the memory of all processes together is watched.
     """
-    measured = {tool.name: {"rounds": []} for tool in tools}
+    measured: dict[str, dict[str, Any]] = {tool.name: {"rounds": []} for tool in tools}
     for tool in tools:
         try:
             tool.check()

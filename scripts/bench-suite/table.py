@@ -1,5 +1,7 @@
 """The results as Markdown."""
 
+from typing import Any
+
 import figures
 from killed import median_rows
 from ratios import median_and_worst
@@ -76,7 +78,7 @@ def number(take):
 
 
 def groups(results, tools):
-    by_group = {}
+    by_group: dict[str, list[Any]] = {}
     for workload in results["workloads"].values():
         by_group.setdefault(workload["group"], []).append(workload["tools"])
     parts = []

@@ -7,7 +7,6 @@ from typing import Callable, Optional
 
 from measure import Failed
 
-
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
 
 

@@ -129,7 +129,7 @@ class Flame {
   }
 
   add(all, frame, left, wide, width, extra) {
-    const element = document.createElement("div");
+    const element = /** @type {HTMLDivElement & { frame?: object }} */ (document.createElement("div"));
     const isFound = this.found && frame.call > 0 && this.found.isFound[frame.call];
     element.className = `frame ${this.tree.kind(frame.call)} ${extra}${isFound ? " found" : ""}${wide < 12 ? " thin" : ""}`;
     const heat = Math.round(Math.sqrt(frame.value / Math.max(this.root.value, 1)) * 100);

@@ -73,7 +73,7 @@ class Tree {
   below(frame, weight) {
     if (!frame.below) {
       frame.below = frame.shares ? this.callers(frame) : this.callees(frame, weight);
-      frame.below.sort((a, b) => (a.call === 0) - (b.call === 0) || b.value - a.value);
+      frame.below.sort((a, b) => Number(a.call === 0) - Number(b.call === 0) || b.value - a.value);
     }
     return frame.below;
   }

@@ -74,7 +74,7 @@ class Table(unittest.TestCase):
         for figure in plot.FIGURES:
             drawn = ElementTree.fromstring(plot.svg(results(), figure))
             dots = drawn.findall(".//{*}circle/{*}title")
-            self.assertEqual([dot.text.split()[0] for dot in dots], ["fil-profile"])
+            self.assertEqual([(dot.text or "").split()[0] for dot in dots], ["fil-profile"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from work import work
 
 def storm(children):
     ended = 0
-    for i in range(children):
+    for _ in range(children):
         pid = os.fork()
         if pid == 0:
             kept = [str(j) for j in range(1000)]

@@ -198,7 +198,7 @@ impl Contained {
     /// Waits until there is `text` on stdout.
     #[track_caller]
     pub fn wait_for_stdout(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !self.stdout().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} before the deadline: {self}");
             assert!(
@@ -218,7 +218,7 @@ impl Contained {
     /// Waits for the end, and returns the status as container engines see it.
     #[track_caller]
     pub fn finish(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             if let Some(status) = self.runc.try_wait().expect("it is our child") {
                 return status;

@@ -77,7 +77,7 @@ impl Job {
             hard_address_space: None,
             stdin: Vec::new(),
             launcher: Vec::new(),
-            deadline: Duration::from_secs(120),
+            deadline: Duration::from_secs(300),
         }
     }
 

@@ -187,7 +187,7 @@ impl Slurm {
 
     #[track_caller]
     fn wait_for(&self, what: &str, is_there: impl Fn(&Slurm) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !is_there(self) {
             assert!(
                 Instant::now() < deadline,

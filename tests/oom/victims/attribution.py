@@ -472,7 +472,7 @@ def main():
     kept.append(thing.missing)
     with thing:
         pass
-    thing < thing
+    thing < thing  # noqa: B015
     kept.append(thing.block)
     del thing
     kept.append(Made())

@@ -18,9 +18,9 @@ source.append("def allocates(way):\n    return bytes(100 - 33)")
 exec(compile("\n".join(source), "made", "exec"))
 kept = [None] * (count + more)
 for number in range(count):
-    kept[number] = level_0(number)
+    kept[number] = level_0(number)  # noqa: F821
 for number in range(count, count + more):
-    kept[number] = level_0(0)
+    kept[number] = level_0(0)  # noqa: F821
 costs.tell(100 * (count + more))
 sys.stdout.flush()
 while sys.argv[3:] and not os.path.exists(sys.argv[3]):

@@ -1,6 +1,5 @@
 """Ends in the way that its argument names."""
 import os
-import signal
 import sys
 
 how = sys.argv[1]

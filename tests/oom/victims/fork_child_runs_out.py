@@ -1,6 +1,5 @@
 """The child runs out and dies of it; the parent ends well."""
 import os
-import sys
 
 kept = bytearray(30 << 20)  # PARENT
 child = os.fork()

@@ -12,7 +12,7 @@ def recordings():
 
 
 kept = bytearray(40 << 20)  # PARENT
-for number in range(int(sys.argv[1])):
+for _ in range(int(sys.argv[1])):
     child = os.fork()
     if child == 0:
         held = bytearray(2 << 20)

@@ -34,7 +34,7 @@ def main():
     ]
     # Exact, whatever the sampling.
     one_more = compile("\n" * len(sites) + "blocks[number] = bytes(large)", "sites", "exec")
-    freelist = [[] for _ in range(100)]
+    freelist = [[] for _ in range(100)]  # noqa: F841
     for piece in range(PIECES):
         names["at"] = piece * len(sites)
         for number, line in enumerate(lines):
@@ -46,7 +46,7 @@ def main():
         for names["number"] in range(len(blocks)):
             exec(one_more, names)
     # The highest total is now, and no chance in it.
-    last = bytearray(total // 4)
+    last = bytearray(total // 4)  # noqa: F841
     truth = {}
     for number in range(len(sites)):
         texts = [text for part in kept[number :: len(sites)] for text in [part] + part if text is not None]
