@@ -34,6 +34,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/python.rs",
     "preload/src/python/allocator.rs",
     "preload/src/python/late.rs",
+    "preload/src/python/memory.rs",
     "preload/src/real.rs",
     "preload/src/request.rs",
     "preload/src/sanitizer.rs",
@@ -41,7 +42,6 @@ const UNSAFE: &[&str] = &[
     "preload/src/shadow.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
-    "preload/src/shadow.rs",
     "preload/src/sys.rs",
     "preload/src/thread.rs",
 ];
@@ -114,7 +114,9 @@ fn unsafe_code_is_only_where_it_was_decided() {
     // Put together here, so that this file does not match itself.
     let expectation = ["expect(", "unsafe_code"].concat();
     let files = sources();
-    let found = files.iter().filter(|path| read(path).contains(&expectation));
+    // However it is broken into lines.
+    let text = |path: &Path| read(path).split_whitespace().collect::<String>();
+    let found = files.iter().filter(|path| text(path).contains(&expectation));
     let found: BTreeSet<&str> = found.filter_map(|path| path.to_str()).collect();
     assert_eq!(found, BTreeSet::from_iter(UNSAFE.iter().copied()));
 }
