@@ -35,7 +35,7 @@ def put(shown: Dict[str, Any]) -> None:
 def _copied() -> Iterator[None]:
     """Lets the kernel copy what it sends. To send a large message without a copy, ZeroMQ starts three threads first; where there is no
     address space for their stacks, it aborts the process."""
-    session = getattr(_kernel(), "session", None)
+    session: Any = getattr(_kernel(), "session", None)
     threshold = getattr(session, "copy_threshold", None)
     if threshold is None:
         yield
