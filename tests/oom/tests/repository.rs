@@ -115,7 +115,9 @@ fn unsafe_code_is_only_where_it_was_decided() {
     // Put together here, so that this file does not match itself.
     let expectation = ["expect(", "unsafe_code"].concat();
     let files = sources();
-    let found = files.iter().filter(|path| read(path).contains(&expectation));
+    // However it is broken into lines.
+    let text = |path: &Path| read(path).split_whitespace().collect::<String>();
+    let found = files.iter().filter(|path| text(path).contains(&expectation));
     let found: BTreeSet<&str> = found.filter_map(|path| path.to_str()).collect();
     assert_eq!(found, BTreeSet::from_iter(UNSAFE.iter().copied()));
 }
