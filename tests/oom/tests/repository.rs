@@ -35,6 +35,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/python.rs",
     "preload/src/python/allocator.rs",
     "preload/src/python/late.rs",
+    "preload/src/python/memory.rs",
     "preload/src/real.rs",
     "preload/src/request.rs",
     "preload/src/sanitizer.rs",
