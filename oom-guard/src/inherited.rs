@@ -1,8 +1,5 @@
 //! What a process is given by the one that executes it, and what std or we change before the job starts: the job is given it back.
-#![expect(
-    unsafe_code,
-    reason = "a constructor runs before std, sigaction and environ have no safe form"
-)]
+#![expect(unsafe_code, reason = "a constructor, sigaction, and environ as it stands")]
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;

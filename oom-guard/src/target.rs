@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -154,7 +154,7 @@ enum Found {
 
 fn look_at(path: &Path) -> Found {
     match fs::metadata(path) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Found::Nothing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
         // Whoever tries to read or execute it will be told why that cannot be.
         Err(_) if has_python_suffix(path) => Found::ForPython,
         Err(_) => Found::Program,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use oom::{Job, Outcome, announce, is_on_path};
+use oom::{Job, Outcome, Python, announce, is_on_path};
 
 /// The errors that calls fail with, in turn.
 const ERRORS: &[&str] = &["ENOMEM", "ENOSPC", "EMFILE", "EACCES", "EIO", "EINTR"];
@@ -169,6 +169,10 @@ fn calls_of_the_supervisor() {
             "eventfd2",
             "ppoll",
             "mkdir",
+            "ppoll",
+            "clone",
+            "prctl",
+            "close_range",
             "rename",
             "getrandom",
             "read",
@@ -238,6 +242,40 @@ fn calls_of_reports_and_of_whatever_else_is_started() {
             );
             let outcome = traced(job(), true, Path::new("/dev/null"), Some(&injected)).run();
             wrong_ones.extend(wrong(&injected, &outcome));
+        }
+    }
+    none_is_wrong(&wrong_ones, calls.len() * whens.len());
+}
+
+/// Those that Python makes itself are spared.
+#[test]
+fn calls_of_the_library_in_a_python_job() {
+    if !is_possible() {
+        return;
+    }
+    let python = Python::any().path.to_str().expect("UTF-8");
+    let code = "import sys; print('out'); kept = bytearray(3 << 20); sys.exit(7)";
+    let calls = [
+        "fallocate",
+        "pwrite64",
+        "process_vm_readv",
+        "getppid",
+        "rt_sigpending",
+        "nanosleep",
+    ];
+    let whens: &[&str] = if is_long() {
+        &["1", "2", "3", "7", "1+", "2+", "9+"]
+    } else {
+        &["1+"]
+    };
+    let mut wrong_ones = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        for (index, when) in whens.iter().enumerate() {
+            let injected = format!("{call}:error={}:when={when}", ERRORS[(number + index) % ERRORS.len()]);
+            let (trace, inject) = (format!("trace={call}"), format!("inject={injected}"));
+            let strace = ["strace", "-D", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let job = Job::words(strace.iter().chain(&[python, "-c", code]));
+            wrong_ones.extend(wrong(&injected, &job.run()));
         }
     }
     none_is_wrong(&wrong_ones, calls.len() * whens.len());

@@ -47,7 +47,8 @@ fn is_as_in_a_shell(path: &Path) {
     if let Some(126 | 127) = watched.status
         && in_shell.text().is_empty()
     {
-        assert_eq!(watched.our_lines().len(), 1, "{watched}");
+        // Why it cannot be executed, and in one case why it could not have been watched either.
+        assert!((1..=2).contains(&watched.our_lines().len()), "{watched}");
     }
 }
 

@@ -10,6 +10,7 @@ use oom::{fil_profile, preload, workspace};
 const UNSAFE: &[&str] = &[
     "oom-guard/src/board.rs",
     "oom-guard/src/footing.rs",
+    "oom-guard/src/inherited.rs",
     "oom-guard/src/launch.rs",
     "oom-guard/src/local_time.rs",
     "oom-guard/src/pagemap.rs",
