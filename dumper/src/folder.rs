@@ -82,7 +82,8 @@ impl Folder {
         let handle = openat(CWD, path, flags, Mode::empty())?;
         Ok(Folder {
             handle: Arc::new(handle),
-            path: std::path::absolute(path)?,
+            // In a folder that has been removed, nothing has an absolute path.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         })
     }
 
