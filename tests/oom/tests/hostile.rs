@@ -302,7 +302,9 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("it is ours");
     for entry in fs::read_dir(from).expect("it is there") {
         let path = entry.expect("it can be listed").path();
-        fs::copy(&path, to.join(path.file_name().expect("it has one"))).expect("it is ours");
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().expect("it has one"))).expect("it is ours");
+        }
     }
     fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("it is ours");
 }
@@ -317,7 +319,7 @@ fn a_copy_of_a_run_folder_is_reported_on_elsewhere_and_ones_own_in_its_place() {
     for number in 0..2 {
         let ended = place.fil_profile(&["report", "shared"]);
         assert_eq!(ended.status, Some(0), "{ended:?}");
-        assert_eq!(all(&place.run()), before, "{number}: {ended:?}");
+        assert!(all(&place.run()) == before, "{number}: {ended:?}");
         assert!(
             ended.said.contains("it is only read, and its report is in"),
             "{ended:?}"
@@ -327,9 +329,10 @@ fn a_copy_of_a_run_folder_is_reported_on_elsewhere_and_ones_own_in_its_place() {
         // The second time, it is the folder of the first.
         assert_eq!(fs::read_dir(place.path("fil-result")).expect("it is there").count(), 1);
     }
+    fs::remove_file(place.run().join("index.html")).expect("it is ours");
     let ended = place.fil_profile(&["report", "--trust", "shared"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_ne!(all(&place.run()), before, "{ended:?}");
+    assert!(place.run().join("index.html").exists(), "{ended:?}");
 
     // Moved, it is the same folder.
     let moved = place.path("moved");
@@ -405,6 +408,10 @@ fn a_folder_with_very_many_entries_holds_nobody_up() {
     }
     for command in COMMANDS {
         let ended = place.fil_profile(command);
-        assert!(ended.said.len() < 4 << 20, "{command:?}");
+        assert!(
+            ended.said.lines().count() < 100,
+            "{command:?}: {} lines",
+            ended.said.lines().count()
+        );
     }
 }
