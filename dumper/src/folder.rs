@@ -4,12 +4,11 @@
 //! resolved once. What is read in it are regular files of bounded size: opening a pipe would wait for its other end, a device may
 //! never end, and a sparse file of a few blocks can fill all memory.
 
-use std::cmp::Ordering;
+mod place;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
-use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +22,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
+
+pub use place::Place;
 
 /// Entries of a folder that are looked at. Nobody makes so many files in one, and what lists them has to end.
 pub const MOST_ENTRIES: usize = 100_000;
@@ -82,7 +83,8 @@ impl Folder {
         let handle = openat(CWD, path, flags, Mode::empty())?;
         Ok(Folder {
             handle: Arc::new(handle),
-            path: std::path::absolute(path)?,
+            // In a folder that has been removed, nothing has an absolute path.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         })
     }
 
@@ -383,132 +385,94 @@ fn plain(error: Errno) -> io::Error {
     }
 }
 
-/// Where a file is: its path, for messages, and the open folder by which it is reached. What comes from a bundle has a path alone.
-#[derive(Clone, Debug)]
-pub struct Place {
-    folder: Option<Folder>,
-    path: PathBuf,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
-impl Place {
-    /// Of a file in a folder.
-    pub fn within(folder: &Folder, name: impl AsRef<OsStr>) -> Place {
-        Place {
-            path: folder.path.join(name.as_ref()),
-            folder: Some(folder.clone()),
+    #[test]
+    fn nothing_is_reached_through_a_link_or_above_the_folder() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("run")).unwrap();
+        fs::write(place.path().join("secret"), "precious").unwrap();
+        let run = Folder::open(&place.path().join("run")).unwrap();
+        symlink("../secret", place.path().join("run/link")).unwrap();
+        symlink("..", place.path().join("run/up")).unwrap();
+        for name in ["link", "up/secret", "../secret", "..", ".", "", "/etc/passwd"] {
+            assert!(run.read(name, 100).is_err(), "{name}");
+            assert!(run.file_to_change(name, 100).is_err(), "{name}");
+            assert!(run.folder(name).is_err(), "{name}");
+            assert!(run.create(name).is_err(), "{name}");
+        }
+        assert!(run.remove("../secret").is_err() && run.rename("link", "../secret").is_err());
+        assert_eq!(fs::read_to_string(place.path().join("secret")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_folder_is_the_same_wherever_its_path_leads_meanwhile() {
+        let place = tempfile::tempdir().unwrap();
+        let output = Folder::open(place.path()).unwrap();
+        let run = output.make("run").unwrap();
+        fs::rename(run.path(), place.path().join("away")).unwrap();
+        fs::create_dir(place.path().join("victim")).unwrap();
+        symlink("victim", place.path().join("run")).unwrap();
+        run.create("a").unwrap();
+        run.rename("a", "b").unwrap();
+        assert!(place.path().join("away/b").exists());
+        assert_eq!(fs::read_dir(place.path().join("victim")).unwrap().count(), 0);
+        assert!(output.folder("run").is_err());
+    }
+
+    #[test]
+    fn a_moved_folder_is_the_same_and_a_copy_or_a_new_one_of_that_name_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        let output = Folder::open(place.path()).unwrap();
+        let run = output.make("run").unwrap();
+        let made = run.birth().unwrap();
+        output.rename("run", "moved").unwrap();
+        assert!(made.is(&output.folder("moved").unwrap().birth().unwrap()));
+        let other = output.make("run").unwrap();
+        assert!(!made.is(&other.birth().unwrap()));
+        let unknown = Birth { ns: None, ..made };
+        assert!(unknown.is(&made) && made.is(&unknown));
+        let earlier = Birth {
+            ns: made.ns.map(|ns| ns - 1),
+            ..made
+        };
+        assert_eq!(made.is(&earlier), made.ns.is_none());
+    }
+
+    #[test]
+    fn what_others_can_write_to_is_nobodys_own() {
+        let place = tempfile::tempdir().unwrap();
+        let output = Folder::open(place.path()).unwrap();
+        let run = output.make("run").unwrap();
+        for (mode, is_own, keeps) in [
+            (0o700, true, true),
+            (0o755, true, true),
+            (0o770, false, false),
+            (0o702, false, false),
+            (0o1777, false, true),
+        ] {
+            fs::set_permissions(run.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!((run.is_own(), run.keeps_what_is_ours()), (is_own, keeps), "{mode:o}");
         }
     }
 
-    /// Of a file that the user has named.
-    ///
-    /// # Errors
-    ///
-    /// Its folder cannot be opened.
-    pub fn of(path: &Path) -> io::Result<Place> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| io::Error::other("not the name of a file"))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = Folder::open(folder.unwrap_or(Path::new(".")))?;
-        Ok(Place {
-            folder: Some(folder.called(folder.path.clone())),
-            path: path.with_file_name(name),
-        })
-    }
-
-    /// The folder; none where there is no such file.
-    pub fn folder(&self) -> Option<&Folder> {
-        self.folder.as_ref()
-    }
-
-    /// Its name in the folder.
-    pub fn name(&self) -> &OsStr {
-        self.path.file_name().unwrap_or_default()
-    }
-
-    /// Opens the file for reading: a regular one, of at most so many bytes.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Folder::file`].
-    pub fn file(&self, most: u64) -> io::Result<File> {
-        self.reach()?.file(self.name(), most)
-    }
-
-    /// Removes the file.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be done.
-    pub fn remove(&self) -> io::Result<()> {
-        self.reach()?.remove(self.name())
-    }
-
-    /// The folder, or that there is none.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn reach(&self) -> io::Result<&Folder> {
-        self.folder.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-impl Deref for Place {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl AsRef<Path> for Place {
-    fn as_ref(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// Of what is nowhere but in a bundle.
-impl From<PathBuf> for Place {
-    fn from(path: PathBuf) -> Place {
-        Place { folder: None, path }
-    }
-}
-
-impl From<String> for Place {
-    fn from(path: String) -> Place {
-        PathBuf::from(path).into()
-    }
-}
-
-impl From<&str> for Place {
-    fn from(path: &str) -> Place {
-        PathBuf::from(path).into()
-    }
-}
-
-impl PartialEq for Place {
-    fn eq(&self, other: &Place) -> bool {
-        self.path == other.path
-    }
-}
-
-impl Eq for Place {}
-
-impl PartialOrd for Place {
-    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Place {
-    fn cmp(&self, other: &Place) -> Ordering {
-        self.path.cmp(&other.path)
-    }
-}
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.path.hash(state);
+    #[test]
+    fn a_file_may_be_as_large_as_was_said_and_no_larger() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        fs::write(place.path().join("a"), "12345").unwrap();
+        assert_eq!(folder.read("a", 5).unwrap(), b"12345");
+        assert!(
+            folder
+                .read("a", 4)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than the 4 bytes")
+        );
+        assert!(folder.has_file("a") && !folder.has_file("b") && !folder.has("b"));
     }
 }

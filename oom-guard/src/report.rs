@@ -20,6 +20,9 @@ use crate::settings::Settings;
 use crate::subject::{Origin, Subject};
 use crate::{elsewhere, tidy, unsupervised};
 
+/// Recordings that cannot be read are named up to this number.
+const MOST_SAID: usize = 10;
+
 /// What a report is made from.
 #[derive(Debug)]
 pub struct Material {
@@ -46,7 +49,11 @@ impl Material {
             }
             Some(Err(error)) => unreadable.push(error),
         }
-        unreadable.iter().for_each(say);
+        unreadable.iter().take(MOST_SAID).for_each(say);
+        match unreadable.len().saturating_sub(MOST_SAID) {
+            0 => {}
+            more => say(format!("and {more} more recordings cannot be read")),
+        }
         Ok(Self { processes, unreadable })
     }
 
@@ -184,7 +191,7 @@ pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
         let folder = elsewhere::folder_for(&subject, &settings.output).map_err(|error| cannot(&error))?;
         if !matches!(subject.origin, Origin::Bundle(_)) {
             say(format!(
-                "{} is not a folder that your fil-profile has made here: it is only read, and its report is in {}",
+                "{} is not a folder that your fil-profile has made here: it is only read, and its report is in {} (--trust: in itself)",
                 subject.folder.path.display(),
                 folder.path.display()
             ));

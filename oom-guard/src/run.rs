@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::exit::End;
 use crate::family::Family;
+use crate::filesystem::{Kind, kind};
 use crate::folder::RunFolder;
 use crate::glass::Glass;
 use crate::headroom::Bound;
@@ -190,6 +191,10 @@ impl<'a> Start<'a> {
         command.env("FIL_PROFILE_RUN", workplace.path());
         // Whoever can exchange the folder must not get a recording into another one.
         match workplace.folder.identity() {
+            // The job may go on on other machines, each of which has a number of its own for a network's file system.
+            Ok((_, inode)) if kind(workplace.path()) == Kind::Network => {
+                command.env("FIL_PROFILE_RUN_INODE", format!("0:{inode}"))
+            }
             Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
             Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
         };

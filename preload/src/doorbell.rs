@@ -8,17 +8,17 @@ use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::errno;
+use crate::run_folder;
 use crate::settings::Path;
-use crate::sys::{self, File};
+use crate::sys;
 use crate::text::Text;
 
 unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Where the doorbell is and what to start without it; each ends in a zero byte. Written once, by [`prepare`].
+/// Where the run folder is and what to start without it; each ends in a zero byte. Written once, by [`prepare`].
 struct Places {
-    doorbell: Path,
     run: Path,
     program: Path,
 }
@@ -33,15 +33,12 @@ fn places() -> Option<&'static Places> {
 /// Works out the paths while there is time.
 pub fn prepare(run: &[u8]) {
     static mut STORE: Places = Places {
-        doorbell: Path::new(),
         run: Path::new(),
         program: Path::new(),
     };
     let store: *mut Places = &raw mut STORE;
     // SAFETY: called once, by the constructor, before PLACES gives anybody else a reference.
     let store = unsafe { &mut *store };
-    store.doorbell.push(run);
-    store.doorbell.push(b"/doorbell\0");
     store.run.push(run);
     store.run.push(b"\0");
     if let Some(folder) = library_folder() {
@@ -102,7 +99,7 @@ pub fn tell_mark(name: &str) {
 pub fn tell_unwatched(run: &[u8], program: &[u8]) {
     let mut path = Path::new();
     path.push(run);
-    path.push(b"/doorbell\0");
+    path.push(b"\0");
     let program = program.get(..program.len().min(MARK_BYTES)).unwrap_or_default();
     let program = core::str::from_utf8(program)
         .ok()
@@ -113,14 +110,14 @@ pub fn tell_unwatched(run: &[u8], program: &[u8]) {
 }
 
 fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
-    let Some(path) = places().and_then(|places| places.doorbell.as_c_str()) else {
+    let Some(run) = places().and_then(|places| places.run.as_c_str()) else {
         return false;
     };
-    send_to(path, word, more)
+    send_to(run, word, more)
 }
 
-fn send_to(path: &CStr, word: &str, more: core::fmt::Arguments<'_>) -> bool {
-    let Ok(doorbell) = File::open(path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW) else {
+fn send_to(run: &CStr, word: &str, more: core::fmt::Arguments<'_>) -> bool {
+    let Ok(doorbell) = run_folder::open(run, c"doorbell", libc::O_WRONLY | libc::O_NONBLOCK) else {
         return false;
     };
     let mut message = Text::<128>::new();

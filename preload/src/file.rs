@@ -8,8 +8,10 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ord
 
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
 
+use crate::run_folder;
 use crate::settings::Path;
 use crate::sys::{self, Errno, File};
+use crate::text::Text;
 use crate::{bus, lost};
 
 /// The header of this process's recording; null before the first sample and after a fork.
@@ -50,10 +52,10 @@ const NO_CHUNKS: Chunks = Chunks {
 
 /// The file of this process.
 pub struct Recording {
-    /// Where a file of it would be.
+    /// Where a file of it would be; ends in a zero byte.
     folder: Path,
-    /// Its file, once there is one.
-    path: Path,
+    /// The name of its file, once there is one; ends in a zero byte.
+    name: Text<64>,
     is_kept: bool,
     /// Which file that is.
     identity: Option<(u64, u64)>,
@@ -103,7 +105,7 @@ impl Recording {
     pub const fn new() -> Self {
         Self {
             folder: Path::new(),
-            path: Path::new(),
+            name: Text::new(),
             is_kept: false,
             identity: None,
             tables: [NO_CHUNKS; Table::ALL.len()],
@@ -118,6 +120,7 @@ impl Recording {
         let header: &'static Header = unsafe { start.cast::<Header>().as_ref() };
         self.folder.clear();
         self.folder.push(folder);
+        self.folder.push(b"\0");
         (self.is_kept, self.stuck, self.identity) = (false, None, None);
         lost::start_over();
         for (number, table) in Table::ALL.into_iter().enumerate() {
@@ -163,14 +166,19 @@ impl Recording {
     fn create(&mut self) -> Result<File, Errno> {
         let mut attempt = 0;
         loop {
-            self.path.clear();
-            self.path.push(self.folder.bytes());
-            let _ = write!(self.path, "/{}-{attempt}.recording\0", sys::pid());
-            let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG))?;
-            match File::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) {
+            self.name.clear();
+            let _ = write!(self.name, "{}-{attempt}.recording\0", sys::pid());
+            match self.open(libc::O_RDWR | libc::O_CREAT | libc::O_EXCL) {
                 Err(Errno(libc::EEXIST)) if attempt < 10_000 => attempt += 1,
                 other => return other,
             }
+        }
+    }
+
+    fn open(&self, flags: i32) -> Result<File, Errno> {
+        match (self.folder.as_c_str(), self.name.as_c_str()) {
+            (Some(folder), Some(name)) => run_folder::open(folder, name, flags),
+            _ => Err(Errno(libc::ENAMETOOLONG)),
         }
     }
 
@@ -247,8 +255,7 @@ impl Recording {
         }
         let offset = HEADER_BYTES + number * CHUNK_BYTES;
         allowed(offset + CHUNK_BYTES).map_err(|Errno(number)| (Trouble::CannotGrow, number as u64))?;
-        let path = self.path.as_c_str().ok_or(Errno(libc::ENAMETOOLONG));
-        path.and_then(|path| File::open(path, libc::O_RDWR | libc::O_NOFOLLOW))
+        self.open(libc::O_RDWR)
             .and_then(|file| {
                 if !lost::is_same(&file, self.identity) {
                     return Err(Errno(libc::ESTALE));

@@ -12,7 +12,7 @@
 //! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
 //! * [`emergency`], [`doorbell`], [`stash`]: the last words;
 //! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`], [`lost`],
-//!   [`phases`], [`copy`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+//!   [`phases`], [`copy`], [`run_folder`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -51,6 +51,7 @@ mod phases;
 mod python;
 mod real;
 mod request;
+mod run_folder;
 mod sampler;
 mod sanitizer;
 mod say;

@@ -10,7 +10,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::settings::Path;
-use crate::{doorbell, real, sys};
+use crate::{doorbell, real, run_folder, sys};
 
 /// How the files of such runtimes begin, gcc's and clang's.
 const RUNTIMES: [&[u8]; 9] = [
@@ -131,6 +131,10 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
         const RUN: &[u8] = b"FIL_PROFILE_RUN=";
         if variable.to_bytes().starts_with(RUN) {
             run = CStr::from_bytes_with_nul(variable.to_bytes_with_nul().get(RUN.len()..)?).ok();
+        }
+        if let Some(inode) = variable.to_bytes().strip_prefix(b"FIL_PROFILE_RUN_INODE=") {
+            let inode = core::str::from_utf8(inode).ok().and_then(run_folder::parse);
+            inode.into_iter().for_each(run_folder::expect);
         }
         if let Some(names) = variable.to_bytes().strip_prefix(b"LD_PRELOAD=") {
             preload.push(b"LD_PRELOAD=");

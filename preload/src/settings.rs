@@ -3,6 +3,7 @@
 
 use core::ffi::{CStr, c_char};
 
+use crate::run_folder;
 use crate::text::Text;
 
 /// A path, ended by a zero byte.
@@ -21,6 +22,8 @@ pub enum OnOom {
 pub struct Settings {
     /// The run folder, not ended by a zero byte; `None`: do nothing.
     pub run: Option<Path>,
+    /// Its device and inode; `None` if nobody says.
+    pub run_inode: Option<(u64, u64)>,
     /// See [`OnOom`].
     pub on_oom: OnOom,
     /// Bytes of the stash that was asked for.
@@ -67,6 +70,7 @@ impl Settings {
     pub const fn off() -> Self {
         Self {
             run: None,
+            run_inode: None,
             on_oom: OnOom::Report,
             stash_bytes: 0,
             stash_at_most: 0,
@@ -95,6 +99,9 @@ impl Settings {
         Self {
             // Room for "/", two numbers and ".recording".
             run: run.filter(|path| path.bytes().len() < 4000),
+            run_inode: variable(c"FIL_PROFILE_RUN_INODE")
+                .and_then(|value| core::str::from_utf8(value).ok())
+                .and_then(run_folder::parse),
             on_oom: if variable(c"FIL_PROFILE_ON_OOM") == Some(b"exit") {
                 OnOom::Exit
             } else {

@@ -9,7 +9,8 @@ use crate::python::{self, Found};
 use crate::settings::{OnOom, Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
 use crate::{
-    api, bus, chunk, doorbell, emergency, file, lost, real, request, sampler, sanitizer, say, stash, sys, thread,
+    api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, stash, sys,
+    thread,
 };
 
 #[cfg(not(test))]
@@ -36,6 +37,7 @@ extern "C" fn start() {
         STATE.lock().settings = settings;
         return;
     };
+    settings.run_inode.into_iter().for_each(run_folder::expect);
     doorbell::prepare(run.bytes());
     chunk::meet_allocator();
     let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);

@@ -156,6 +156,24 @@ impl File {
         answer(raw).map(|descriptor| File(descriptor as i32))
     }
 
+    /// The same for a name in this folder.
+    pub fn open_within(&self, name: &CStr, flags: i32) -> Result<File, Errno> {
+        let flags = (flags | libc::O_CLOEXEC) as usize;
+        // SAFETY: `name` ends in a zero byte and lives through the call.
+        let raw = unsafe {
+            call(
+                libc::SYS_openat,
+                self.0 as usize,
+                name.as_ptr() as usize,
+                flags,
+                0o600,
+                0,
+                0,
+            )
+        };
+        answer(raw).map(|descriptor| File(descriptor as i32))
+    }
+
     /// Which file it is: its device and its number there.
     pub fn identity(&self) -> Option<(u64, u64)> {
         let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
