@@ -113,6 +113,8 @@ next_definitions! {
     sigset = c"sigset"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
     sigprocmask = c"sigprocmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::sigaction;
     pthread_sigmask = c"pthread_sigmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::pthread_sigmask;
+    setrlimit = c"setrlimit"(which: c_int, limit: Pointer) -> c_int, meanwhile absent::setrlimit;
+    prlimit = c"prlimit"(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int, meanwhile absent::prlimit;
     dl_iterate_phdr = c"dl_iterate_phdr"(look: Pointer, data: Pointer) -> c_int, meanwhile absent::dl_iterate_phdr;
     leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
@@ -195,6 +197,12 @@ mod absent {
     }
     pub unsafe extern "C" fn pthread_sigmask(_: c_int, _: Pointer, _: Pointer) -> c_int {
         libc::EAGAIN
+    }
+    pub unsafe extern "C" fn setrlimit(_: c_int, _: Pointer) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn prlimit(_: c_int, _: c_int, _: Pointer, _: Pointer) -> c_int {
+        -1
     }
     pub unsafe extern "C" fn dl_iterate_phdr(_: Pointer, _: Pointer) -> c_int {
         0
