@@ -158,22 +158,7 @@ impl File {
 
     /// Which file it is: its device and its number there.
     pub fn identity(&self) -> Option<(u64, u64)> {
-        let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
-        // SAFETY: `about` is writable and of the kernel's layout.
-        let raw = unsafe {
-            call(
-                libc::SYS_fstat,
-                self.0 as usize,
-                about.as_mut_ptr() as usize,
-                0,
-                0,
-                0,
-                0,
-            )
-        };
-        // SAFETY: zeros are a value of it.
-        let about = unsafe { about.assume_init() };
-        answer(raw).ok().map(|_| (about.st_dev, about.st_ino))
+        file_of(self.0)
     }
 
     /// Reserves disk blocks; where the file system cannot, writes zeros, so that a later store never meets a full disk.

@@ -44,7 +44,7 @@ fn a_job_that_sets_its_own_limit_has_all_of_it_but_what_the_library_takes() {
                     let (limits, held) = text.trim().rsplit_once(' ').expect("two words");
                     (limits.to_owned(), held.parse::<u64>().expect("a number") * MIB)
                 };
-                let (alone, watched) = (parts(alone.text()), parts(watched.text()));
+                let (alone, watched) = (parts(&alone.text()), parts(&watched.text()));
                 assert_eq!(watched.0, alone.0);
                 assert!(
                     watched.1 + 3 * MIB >= alone.1,
