@@ -76,6 +76,7 @@ const SYMBOLS: &[&str] = &[
     "mremap",
     "munmap",
     "posix_memalign",
+    "prctl",
     "prlimit",
     "prlimit64",
     "pthread_create",
