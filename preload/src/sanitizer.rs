@@ -2,7 +2,7 @@
 //! AddressSanitizer's ends a program where it does not come first. There we leave: the program starts anew without us.
 #![expect(
     unsafe_code,
-    reason = "executes the program anew; reads what the kernel has put on the stack"
+    reason = "executes the program anew; reads the kernel's part of the stack"
 )]
 
 use core::ffi::{CStr, c_char, c_int, c_void};

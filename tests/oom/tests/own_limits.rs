@@ -6,7 +6,7 @@ const CODE: &str = "
 import resource, subprocess, sys
 which, how = getattr(resource, sys.argv[1]), sys.argv[2]
 limits = (200 << 20, resource.RLIM_INFINITY if how == 'soft' else 200 << 20)
-fill = '''
+source = '''
 def fill():
     kept = []
     try:
@@ -15,10 +15,10 @@ def fill():
     except MemoryError:
         return len(kept)
 '''
-exec(fill)
+exec(source)
 kept = [bytearray(1 << 20) for _ in range(80)]
 if how == 'child':
-    code = fill + 'import resource; print(resource.getrlimit(%d), fill())' % which
+    code = source + 'import resource; print(resource.getrlimit(%d), fill())' % which
     set_limits = lambda: resource.setrlimit(which, limits)
     print(subprocess.check_output([sys.executable, '-c', code], preexec_fn=set_limits).decode().strip())
     sys.exit()
