@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use dumper::Unrecorded;
+use dumper::label::printable;
 use dumper::outcome::{Kind, Limit, Outcome, ProcessName};
 use dumper::report::{Occasion, near_limit, termination_message};
 use dumper::run::{Ending, Run};
@@ -30,7 +32,7 @@ use crate::unsupervised::{self, OOM_GROUP, is_about_memory, is_worth_a_report, k
 use crate::verdict::judge;
 use crate::verdict::observed::{self, Observed, Sent};
 use crate::workplace::Workplace;
-use crate::{browser, expendable, facts, identity, local_time, measure, procfs, termination, tidy};
+use crate::{browser, expendable, facts, identity, local_time, measure, procfs, sanitizer, termination, tidy};
 
 /// Of the last report, where the kernel kills each for want of memory.
 const MOST_TRIES: usize = 4;
@@ -369,6 +371,22 @@ impl Record {
     }
 
     fn say_nothing_was_recorded(&self, material: &Material) {
+        let unrecorded = Unrecorded::load(&self.folder.folder).unwrap_or_default();
+        let unseen = unrecorded.unseen.iter().filter(|unseen| unseen.why == sanitizer::WHY);
+        // A program may start thousands of them.
+        if let Some(first) = unseen.clone().next() {
+            let others = match unseen.count() + unrecorded.unseen_more as usize - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            say(format!(
+                "not watched: process {} ({}){others}: {}",
+                first.pid,
+                printable(&first.command),
+                sanitizer::WHY
+            ));
+            return;
+        }
         let has_succeeded = self.run.ending.as_ref().is_some_and(|ending| ending.status == Some(0));
         if material.is_unreadable() {
             say("no recording can be read");

@@ -198,6 +198,12 @@ impl<'a> Start<'a> {
             Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
             Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
         };
+        for (name, limit) in [
+            ("FIL_PROFILE_LIMIT_AS", limits.address_space),
+            ("FIL_PROFILE_LIMIT_DATA", limits.data),
+        ] {
+            command.env(name, limit.bytes().unwrap_or(u64::MAX).to_string());
+        }
         command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
         command.env_remove("FIL_PROFILE_RECORDING");
         match deadly {

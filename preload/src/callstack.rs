@@ -240,10 +240,14 @@ impl Callstacks {
         } else {
             0
         };
-        let known = self.trail.iter().take(known);
+        let known = self.trail.iter_mut().take(known);
         let now = self.links.iter().take(length).rev();
-        let same = known.zip(now).take_while(|(step, link)| step.link == **link);
-        let (shared, mut node) = same.fold((0, root), |(count, _), (step, _)| (count + 1, step.node));
+        // A node is known by the lines alone. So deep in a recursion, where other frames are the last 2048 each time, nearly all are.
+        let same = known.zip(now).take_while(|(step, link)| step.link.is_alike(**link));
+        let (shared, mut node) = same.fold((0, root), |(count, _), (step, link)| {
+            step.link = *link;
+            (count + 1, step.node)
+        });
         (self.trail_length, self.trail_is_deeper) = (length, deeper);
         for position in shared..length {
             let Some(link) = self.links.get(length - 1 - position).copied() else {

@@ -129,6 +129,9 @@ fn send_to(run: &CStr, word: &str, more: core::fmt::Arguments<'_>) -> bool {
 
 /// Starts `fil-profile report RUN`; its process id.
 pub fn start_dumper() -> Option<i32> {
+    if sys::is_locked_in() {
+        return None;
+    }
     let places = places()?;
     let (program, run) = (places.program.as_c_str()?, places.run.as_c_str()?);
     let arguments = [program.as_ptr(), c"report".as_ptr(), run.as_ptr(), null()];

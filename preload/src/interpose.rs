@@ -152,6 +152,17 @@ pub unsafe extern "C" fn fork() -> c_int {
     child
 }
 
+/// Variadic in C; on x86-64 such arguments are where these are.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
+    // Without privileges the first of the two goes before a filter, by whichever call that is set.
+    if matches!(option, libc::PR_SET_NO_NEW_PRIVS | libc::PR_SET_SECCOMP) {
+        sys::lock_in();
+    }
+    // SAFETY: the caller's arguments, handed on.
+    unsafe { real::prctl(option, a, b, c, d) }
+}
+
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn dl_iterate_phdr(look: Pointer, data: Pointer) -> c_int {
     sanitizer::leave_if_any();

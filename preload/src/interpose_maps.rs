@@ -1,4 +1,4 @@
-//! The C functions by which the job maps memory itself. No logic: call the next definition, look at the result.
+//! The C functions by which the job maps memory itself, and sets limits to it. No logic: call the next definition, look at the result.
 #![expect(unsafe_code, reason = "exported C functions")]
 
 use core::arch::naked_asm;
@@ -8,7 +8,7 @@ use recording::{AllocFunction, Kind};
 
 use crate::python::late;
 use crate::real::{self, Pointer};
-use crate::{chunk, hooks, memory_file};
+use crate::{chunk, hooks, memory_file, stash};
 
 /// Hands on who called, as a seventh argument: an allocator's own mappings are not the program's.
 macro_rules! with_caller {
@@ -102,6 +102,31 @@ pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c
     }
     status
 }
+
+/// On x86-64, a limit is the same in both.
+macro_rules! set_limits {
+    ($($set:ident $of:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $set(which: c_int, limit: Pointer) -> c_int {
+            // SAFETY: the caller's arguments, handed on.
+            let status = unsafe { real::setrlimit(which, limit) };
+            stash::limit_was_set();
+            status
+        }
+
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $of(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int {
+            // SAFETY: the caller's arguments, handed on.
+            let status = unsafe { real::prlimit(process, which, new, old) };
+            if !new.is_null() {
+                stash::limit_was_set();
+            }
+            status
+        }
+    )*};
+}
+
+set_limits! { setrlimit prlimit setrlimit64 prlimit64 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Pointer {

@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use crate::state::RECORDING;
-use crate::{file, sys};
+use crate::{file, say, sys};
 
 /// Ranges that can be known: the beginning of a recording, and each of its chunks.
 const MOST: usize = recording::MAX_CHUNKS + 1;
@@ -43,13 +43,19 @@ pub fn replace(address: usize) -> bool {
     if !ranges().any(|(from, to)| (from..to).contains(&address)) {
         return false;
     }
-    IS_LOST.store(true, Relaxed);
+    let is_known = IS_LOST.swap(true, Relaxed);
     RECORDING.store(false, Relaxed);
     file::disown();
     // All of it at once: what is there no longer would be met again and again.
     let mut all = true;
     for (from, to) in ranges() {
         all &= file::put_memory_over(from, to - from);
+    }
+    if !is_known {
+        say::line(format_args!(
+            "Process {} is no longer recorded: its recording was cut off, or the disk under it has gone.",
+            sys::pid()
+        ));
     }
     all
 }

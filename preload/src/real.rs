@@ -113,6 +113,9 @@ next_definitions! {
     sigset = c"sigset"(signal: c_int, handler: usize) -> usize, meanwhile absent::signal;
     sigprocmask = c"sigprocmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::sigaction;
     pthread_sigmask = c"pthread_sigmask"(how: c_int, set: Pointer, old: Pointer) -> c_int, meanwhile absent::pthread_sigmask;
+    setrlimit = c"setrlimit"(which: c_int, limit: Pointer) -> c_int, meanwhile absent::setrlimit;
+    prlimit = c"prlimit"(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int, meanwhile absent::prlimit;
+    prctl = c"prctl"(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int, meanwhile absent::prctl;
     dl_iterate_phdr = c"dl_iterate_phdr"(look: Pointer, data: Pointer) -> c_int, meanwhile absent::dl_iterate_phdr;
     leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
@@ -193,8 +196,22 @@ mod absent {
     pub unsafe extern "C" fn signal(_: c_int, _: usize) -> usize {
         libc::SIG_ERR
     }
-    pub unsafe extern "C" fn pthread_sigmask(_: c_int, _: Pointer, _: Pointer) -> c_int {
-        libc::EAGAIN
+    /// Before glibc 2.32, where no library of threads is loaded.
+    pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: Pointer, old: Pointer) -> c_int {
+        // SAFETY: the same arguments.
+        match unsafe { super::sigprocmask(how, set, old) } {
+            0 => 0,
+            _ => libc::EINVAL,
+        }
+    }
+    pub unsafe extern "C" fn setrlimit(_: c_int, _: Pointer) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn prlimit(_: c_int, _: c_int, _: Pointer, _: Pointer) -> c_int {
+        -1
+    }
+    pub unsafe extern "C" fn prctl(_: c_int, _: usize, _: usize, _: usize, _: usize) -> c_int {
+        -1
     }
     pub unsafe extern "C" fn dl_iterate_phdr(_: Pointer, _: Pointer) -> c_int {
         0

@@ -35,6 +35,14 @@ const LINKS_PER_SAMPLE: u64 = 100;
 /// utmost eight times as many.
 const MOST_NS: u64 = 128 * LOOK_NS;
 
+/// What a link of a chain of frames takes from the time of the program in nanoseconds, where samples are rare enough: one takes 10 to
+/// 25 ns below two thousand others, so this keeps the walks near a twentieth.
+const LINK_NS: u64 = 400;
+/// What can be saved up for walks: a hundred thousand links.
+const MOST_WALK_NS: u64 = 100_000 * LINK_NS;
+/// So many times twice as coarsely as its heap is large enough for is a program sampled that allocates below thousands of frames.
+const DEEP_LOG2: u32 = 5;
+
 /// What one record adds to a site and takes away again when freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
@@ -140,6 +148,8 @@ pub struct Budget {
     left: u64,
     /// The same at [`UTMOST_LOOK_NS`] a look.
     utmost_left: u64,
+    /// For walks along chains of frames alone, however large the heap is.
+    walk_left: u64,
 }
 
 impl Budget {
@@ -147,6 +157,7 @@ impl Budget {
     pub const FULL: Self = Self {
         left: MOST_NS,
         utmost_left: MOST_NS,
+        walk_left: MOST_WALK_NS,
     };
 
     /// Another [`SAMPLES_PER_LOOK`] samples have been taken, in this time, for which so many links of chains of frames were looked at.
@@ -157,14 +168,17 @@ impl Budget {
         };
         self.left = after(self.left, LOOK_NS);
         self.utmost_left = after(self.utmost_left, UTMOST_LOOK_NS);
+        let walked = links.saturating_mul(LINK_NS);
+        let walk_left = self.walk_left.saturating_add(took_ns).saturating_sub(walked);
+        self.walk_left = walk_left.min(MOST_WALK_NS);
     }
 }
 
 /// One step coarser or finer, by what is left.
-fn paced(now: u32, left: u64) -> u32 {
+fn paced(now: u32, left: u64, most: u64) -> u32 {
     match left {
         0 => now + 1,
-        left if left > MOST_NS / 2 => now.saturating_sub(1),
+        left if left > most / 2 => now.saturating_sub(1),
         _ => now,
     }
 }
@@ -177,13 +191,16 @@ pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
         .saturating_sub(INTERVALS_PER_HEAP_LOG2)
         .clamp(FINEST_LOG2, COARSEST_LOG2);
     if heap_log2 > SMALL_HEAP_LOG2 {
-        return finest;
+        return paced(now, budget.walk_left, MOST_WALK_NS).clamp(finest, finest + DEEP_LOG2);
     }
     let coarsest = finest.max((CHEAP_LOG2 + (SMALL_HEAP_LOG2 - heap_log2) / 2).min(CHEAPEST_LOG2));
-    if now > coarsest || budget.utmost_left == 0 {
-        return paced(now, budget.utmost_left).clamp(coarsest, coarsest + MORE_LOG2);
+    if now > coarsest || budget.utmost_left == 0 || budget.walk_left == 0 {
+        let left = budget
+            .utmost_left
+            .min(budget.walk_left.saturating_mul(MOST_NS / MOST_WALK_NS));
+        return paced(now, left, MOST_NS).clamp(coarsest, coarsest + MORE_LOG2);
     }
-    paced(now, budget.left).clamp(finest, coarsest)
+    paced(now, budget.left, MOST_NS).clamp(finest, coarsest)
 }
 
 /// Blocks of at least this many bytes are recorded for certain: sixteen intervals, within 64 KiB and 1 MiB.
@@ -288,6 +305,26 @@ mod tests {
         assert!(at == CHEAP_LOG2 && samples < 134_000, "2^{at}, {samples}");
         let (at, samples) = interval_at(16 << 30);
         assert!(at > CHEAP_LOG2 && samples < 140_000, "2^{at}, {samples}");
+    }
+
+    #[test]
+    fn walks_below_thousands_of_frames_take_a_small_part_of_the_time() {
+        // 430 MB in a second, a heap of up to 300 MB, and walks along 2048 links of 20 ns.
+        let (mut budget, mut now, mut at_work, mut walking, mut held) = (Budget::FULL, FINEST_LOG2, 0u64, 0u64, 0u64);
+        while held < 300_000_000 {
+            let bytes = SAMPLES_PER_LOOK << now;
+            let (work, walks) = (bytes * 1_000 / 430, SAMPLES_PER_LOOK * 2048 * 20);
+            (held, at_work, walking) = (held + bytes, at_work + work, walking + walks);
+            budget.spend(work + walks, SAMPLES_PER_LOOK * 2048);
+            now = interval_log2(now, held, budget);
+        }
+        assert!(walking * 8 < at_work, "{walking} ns beside {at_work}");
+        // And it is forgotten when the program has come up again.
+        for _ in 0..32 {
+            budget.spend(1_000_000, SAMPLES_PER_LOOK * 20);
+            now = interval_log2(now, held, budget);
+        }
+        assert_eq!(now, 14);
     }
 
     #[test]

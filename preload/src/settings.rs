@@ -30,6 +30,8 @@ pub struct Settings {
     pub stash_bytes: usize,
     /// Bytes of the stash that there is room for.
     pub stash_at_most: usize,
+    /// The limits on addresses and data that leave room for it.
+    pub limits: [u64; 2],
     /// Blocks of at least this many bytes are told to the supervisor as they are allocated.
     pub large_request: u64,
     /// This process is the supervisor's direct child.
@@ -74,6 +76,7 @@ impl Settings {
             on_oom: OnOom::Report,
             stash_bytes: 0,
             stash_at_most: 0,
+            limits: [0; 2],
             large_request: u64::MAX,
             is_first: false,
             first_only: false,
@@ -115,6 +118,7 @@ impl Settings {
                 .find_map(number)
                 .map_or(0, |rank| rank.saturating_add(1).min(u32::MAX as u64) as u32),
             stash_at_most: number(c"FIL_PROFILE_STASH_AT_MOST").map_or(usize::MAX, |bytes| bytes as usize),
+            limits: [c"FIL_PROFILE_LIMIT_AS", c"FIL_PROFILE_LIMIT_DATA"].map(|name| number(name).unwrap_or(0)),
             large_request: number(c"FIL_PROFILE_LARGE_REQUEST").unwrap_or(u64::MAX),
             exact,
             interval_log2: number(c"FIL_PROFILE_SAMPLE_INTERVAL")

@@ -41,6 +41,7 @@ extern "C" fn start() {
     doorbell::prepare(run.bytes());
     chunk::meet_allocator();
     let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
+    stash::granted(settings.limits);
     EXACT.store(settings.exact, Relaxed);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
     state::set_interval(settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));

@@ -1,7 +1,7 @@
 //! Memory reserved for the last words: mapped from the start, given back at the first failed allocation, taken again when the
 //! program has made room. Never touched: an allocation fails on Linux for want of address space (RLIMIT_AS, RLIMIT_DATA) or of
 //! what the kernel has committed (vm.overcommit_memory), and a private writable mapping holds both without a page of memory.
-#![expect(unsafe_code, reason = "unmaps what it mapped")]
+#![expect(unsafe_code, reason = "unmaps what it mapped, asks for limits")]
 
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
@@ -27,8 +27,44 @@ const WORTH_IT: u64 = 4;
 /// How long after its release the stash is at the earliest taken again.
 const PAUSE_NS: u64 = 1_000_000_000;
 
-/// Takes a stash of `asked` bytes; `at_most`, if that is less, or still less if there is not enough memory.
+/// `RLIMIT_AS` and `RLIMIT_DATA` as they were when the job was started, with what was granted for a stash.
+static GRANTED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// These limits have room for a stash.
+pub fn granted(limits: [u64; 2]) {
+    GRANTED
+        .iter()
+        .zip(limits)
+        .for_each(|(granted, limit)| granted.store(limit, Relaxed));
+}
+
+/// Has the job set a limit of its own, by which it measures its own memory alone?
+fn is_limited_by_job() -> bool {
+    let mut of_both = GRANTED.iter().zip([libc::RLIMIT_AS, libc::RLIMIT_DATA]);
+    of_both.any(|(granted, which)| {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: a writable rlimit.
+        let asked = unsafe { libc::getrlimit(which, &mut limit) };
+        asked == 0 && limit.rlim_cur < granted.load(Relaxed)
+    })
+}
+
+/// The job has set a limit on its memory, maybe.
+pub fn limit_was_set() {
+    if is_limited_by_job() {
+        release();
+    }
+}
+
+/// Takes a stash of `asked` bytes; `at_most`, if that is less, or still less if there is not enough memory. None below a limit that
+/// the job has set itself.
 pub fn take(asked: usize, at_most: usize) {
+    if is_limited_by_job() {
+        return;
+    }
     let mut bytes = asked.min(at_most);
     WAS_SCALED.store(false, Relaxed);
     while bytes >= LEAST_BYTES {

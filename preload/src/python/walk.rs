@@ -46,6 +46,12 @@ impl Link {
         Self { frame, ..Self::none() }
     }
 
+    /// Does it stand for the same line as another? Of a recursion, the frames lie at other places but are alike.
+    #[inline(always)]
+    pub fn is_alike(self, other: Self) -> bool {
+        self.code == other.code && self.instruction == other.instruction
+    }
+
     #[inline(always)]
     fn read(memory: &impl Memory, layout: &Layout, frame: u64) -> Self {
         let instruction = frame.wrapping_add(layout.frame_instruction as u64);

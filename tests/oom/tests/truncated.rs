@@ -6,15 +6,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use oom::{Job, Python};
 
-const WAYS: [&str; 7] = [
-    "half",
-    "nothing",
-    "overwritten",
-    "removed",
-    "replaced",
-    "a folder",
-    "a pipe",
-];
+const WAYS: [&str; 6] = ["half", "nothing", "overwritten", "removed", "replaced", "a folder"];
 
 #[test]
 fn a_job_that_truncates_its_own_recording_ends_as_without_us() {
@@ -57,7 +49,7 @@ fn harm(path: &Path, how: &str) {
 /// By another process, while threads that have every signal blocked allocate.
 #[test]
 fn somebody_else_s_truncation_meets_threads_that_block_the_signal() {
-    for how in &WAYS[..6] {
+    for how in WAYS {
         for threads in ["0", "4"] {
             let mut running = Job::c("outlives_recording.c").arg(threads).start();
             running.wait_for_stdout("holding");

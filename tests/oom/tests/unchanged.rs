@@ -59,6 +59,8 @@ fn the_end_is_the_job_s_own() {
         "signal=2",
         "signal=1",
         "signal=10",
+        "signal=12",
+        "signal=7",
         "message",
         "exception",
         "fault",
@@ -141,4 +143,17 @@ fn a_job_script_and_what_it_starts() {
     let outcome = Job::words(words).run();
     assert_eq!(outcome.text(), "job script\ninner\nended with 6\n", "{outcome}");
     assert_eq!(outcome.status, Some(6), "{outcome}");
+}
+
+/// Before the recording has a file, and after.
+#[test]
+fn a_job_that_forbids_itself_system_calls_is_not_ended_by_one_of_ours() {
+    for bytes in ["1000", "4000000"] {
+        let job = Job::c("locks_itself_in.c").arg(bytes);
+        let alone = job.clone().unwatched().run();
+        assert_eq!((alone.status, &*alone.text()), (Some(7), "refused\n"), "{alone}");
+        let watched = job.run();
+        assert_eq!(watched.status, Some(7), "{watched}");
+        assert_eq!(watched.text(), alone.text(), "{watched}");
+    }
 }

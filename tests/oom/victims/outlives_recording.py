@@ -23,9 +23,6 @@ for file in glob.glob(os.environ.get("FIL_PROFILE_RUN", "/nonexistent") + "/*.re
     elif how == "a folder":
         os.remove(file)
         os.mkdir(file)
-    elif how == "a pipe":
-        os.remove(file)
-        os.mkfifo(file)
 
 
 def allocate():
