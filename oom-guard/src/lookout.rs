@@ -15,7 +15,7 @@ use crate::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::kernel_file::keep_open;
 use crate::limits::Limits;
 use crate::procfs::{self, Machine, Usage};
-use crate::room::{KILL_PAUSE, LONGEST_KILL, Room};
+use crate::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
 use crate::watch::{Alarms, Rings};
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -59,7 +59,7 @@ pub struct Lookout {
     told: Told,
     /// Since when the kernel is at it to kill somebody.
     killing_since: Option<Instant>,
-    room: Room,
+    slack: Slack,
 }
 
 /// When memory was last seen to be short.
@@ -95,7 +95,7 @@ impl Lookout {
         let bounds = deadly_bounds(root, cgroup.as_ref());
         let alarms = Alarms::set(root, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
-        let room = Room::of(cgroup.as_ref());
+        let slack = Slack::of(cgroup.as_ref());
         let mut lookout = Self {
             root: root.to_owned(),
             job,
@@ -112,7 +112,7 @@ impl Lookout {
             short: None,
             told,
             killing_since: None,
-            room,
+            slack,
         };
         lookout.read();
         lookout
@@ -135,7 +135,7 @@ impl Lookout {
     /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
     pub fn is_killing(&mut self) -> bool {
         let Some(since) = self.killing_since else { return false };
-        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
+        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.slack.is_there();
         if is_over {
             self.killing_since = None;
         }
@@ -144,7 +144,7 @@ impl Lookout {
 
     /// Waits until what the job used that has ended is free.
     pub fn wait_for_room(&mut self, end: End) {
-        self.room.wait(end);
+        self.slack.wait(end);
     }
 
     /// How long to wait at most before [`Lookout::look`] is called.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::libc::SIGKILL;
+use nix::libc::{SIGCONT, SIGKILL};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
@@ -18,8 +18,8 @@ use crate::board::Board;
 use crate::exit::End;
 use crate::footing;
 use crate::process;
-use crate::room::{LONGEST_KILL, Room};
 use crate::signals::{Listener, News};
+use crate::slack::{LONGEST_KILL, Slack};
 use crate::witness::Witness;
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
@@ -60,19 +60,29 @@ enum Supervisor {
     Done,
 }
 
+impl Supervisor {
+    /// Who stops everybody and has us go on may not know of the supervisor, which nobody else would have go on.
+    fn go_on(&self) {
+        if let Self::Runs(pid) = self {
+            process::send(*pid, SIGCONT);
+        }
+    }
+}
+
 impl Parent<'_> {
     /// Starts a supervisor, which does `work`, and waits until the job has ended and a supervisor has done all that is to be done then.
-    /// Returns how many supervisors have died, and by which signal the last one that did. `room` is looked at before another is started. Fails, and has done nothing, where there can be no other process.
-    pub fn wait(&mut self, room: &mut Room, mut work: impl FnMut() -> i32) -> nix::Result<Option<i32>> {
+    /// Returns by which signal the last supervisor died that did. `slack` is looked at before another is started. Fails, and has done
+    /// nothing, where there can be no other process.
+    pub fn wait(&mut self, slack: &mut Slack, mut work: impl FnMut() -> i32) -> nix::Result<Option<i32>> {
         let mut start = || process::beside(&mut work);
         let mut supervisor = Supervisor::Runs(start()?);
         let mut deaths = 0;
         let mut last_death = None;
         let mut ended: Option<Instant> = None;
         self.board.tell_witness(self.witness.pid());
-        if room.is_limited() {
+        if slack.is_limited() {
             footing::keep();
-            room.rehearse();
+            slack.rehearse();
             self.witness.rehearse();
         }
         loop {
@@ -96,6 +106,7 @@ impl Parent<'_> {
                             deaths = deaths.min(MOST_DEATHS - 2);
                         }
                         self.board.tell_end(end, self.began.elapsed());
+                        supervisor.go_on();
                     }
                     News::Stopped(signal) => stop_as_the_job(signal),
                     News::Reaped(pid, end) => {
@@ -120,6 +131,9 @@ impl Parent<'_> {
                     News::ForTheJob { number, sender } => {
                         process::send(self.job, number);
                         self.board.tell_signal(number, sender);
+                        if number == SIGCONT {
+                            supervisor.go_on();
+                        }
                     }
                     News::Seen { number, sender } => self.board.tell_signal(number, sender),
                 }
@@ -129,21 +143,21 @@ impl Parent<'_> {
             }
             let is_late = ended.is_some_and(|since| since.elapsed() >= LONGEST_KILL);
             match supervisor {
-                Supervisor::Wanted if is_late || room.is_there() => {
+                Supervisor::Wanted if is_late || slack.is_there() => {
                     // Where there can be none, there may be one later.
                     if let Ok(pid) = start() {
                         supervisor = Supervisor::Runs(pid);
                     }
                 }
-                _ => self.refresh_witness(room),
+                _ => self.refresh_witness(slack),
             }
         }
     }
 
     /// To call another takes memory.
-    fn refresh_witness(&mut self, room: &mut Room) {
+    fn refresh_witness(&mut self, slack: &mut Slack) {
         let is_due = self.listener.has_heard() || self.witness.is_due();
-        if is_due && room.left() >= ROOM_FOR_WITNESS {
+        if is_due && slack.left() >= ROOM_FOR_WITNESS {
             self.listener.forget_heard();
             self.witness.refresh();
             self.board.tell_witness(self.witness.pid());

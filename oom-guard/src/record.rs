@@ -22,9 +22,9 @@ use crate::lookout::Near;
 use crate::measurer::Why;
 use crate::report::{Material, tell};
 use crate::reports::{self, Wanted};
-use crate::room::Room;
 use crate::say::say;
 use crate::settings::Settings;
+use crate::slack::Slack;
 use crate::target::Target;
 use crate::unsupervised::{self, OOM_GROUP, is_about_memory, is_worth_a_report, keep, settle};
 use crate::verdict::judge;
@@ -271,9 +271,9 @@ impl Record {
     }
 
     /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it. One that the kernel
-    /// kills for want of memory is tried again, when there may be `room`. Returns whether the job ended well though a child ran out of
+    /// kills for want of memory is tried again, when there may be `slack`. Returns whether the job ended well though a child ran out of
     /// memory.
-    pub fn report_at_the_end(&self, observed: &Observed, may: bool, room: &mut Room) -> bool {
+    pub fn report_at_the_end(&self, observed: &Observed, may: bool, slack: &mut Slack) -> bool {
         let a_child_ran_out = Cell::new(false);
         let write = || {
             let written = status(self.last_words(observed.clone(), may, &a_child_ran_out));
@@ -282,7 +282,7 @@ impl Record {
         let mut last = reports::last(write);
         for _ in 1..MOST_TRIES {
             if last == Some(End::Signal(libc::SIGKILL)) {
-                room.wait(End::Signal(libc::SIGKILL));
+                slack.wait(End::Signal(libc::SIGKILL));
                 last = reports::last(write);
             }
         }

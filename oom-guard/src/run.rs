@@ -28,11 +28,11 @@ use crate::measurer::Measurer;
 use crate::parent::Parent;
 use crate::record::{Beginning, Record};
 use crate::reports::{Reports, Wanted};
-use crate::room::Room;
 use crate::sampling::Sampling;
 use crate::say::say;
 use crate::settings::Settings;
 use crate::signals::Listener;
+use crate::slack::Slack;
 use crate::supervise::{Duties, Events, Source};
 use crate::target::{self, Surroundings, Target};
 use crate::verdict::OOM_STATUS;
@@ -298,7 +298,7 @@ impl Running {
         let (root, job) = (Path::new(ROOT), self.job);
         // All that a supervisor needs is made before there is one: the next one needs it too.
         let lookout = Lookout::new(root, job, evidence.cgroup.clone(), limits);
-        let mut room = Room::of(evidence.cgroup.as_ref());
+        let mut slack = Slack::of(evidence.cgroup.as_ref());
         let (folder, recordings) = (&record.folder.folder, &record.workplace.folder);
         let family = Family::new(folder, recordings, job, &library, first_only);
         let mut supervisor = Some(Supervisor {
@@ -331,7 +331,7 @@ impl Running {
             0
         };
         let waited = match is_shared {
-            true => parent.wait(&mut room, supervise),
+            true => parent.wait(&mut slack, supervise),
             false => Err(Errno::ENOMEM),
         };
         match (waited, supervisor) {
@@ -397,8 +397,8 @@ impl Supervisor {
             (ended, duties.observed(ended, record.job(self.job), &self.evidence))
         };
         record.ended(ended);
-        let mut room = Room::of(self.evidence.cgroup.as_ref());
-        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut room);
+        let mut slack = Slack::of(self.evidence.cgroup.as_ref());
+        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut slack);
         match ended.end {
             End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
                 say(format!(
