@@ -13,7 +13,6 @@ use crate::process;
 
 /// No page is smaller.
 const PAGE: usize = 4096;
-
 /// Gives back the pages of this process's code, and keeps each that is needed from here on, but for those of processes to come:
 /// some hundred KiB. Where little may be locked (`RLIMIT_MEMLOCK`), it is what fits.
 pub fn keep() {
@@ -29,6 +28,13 @@ pub fn keep() {
         // SAFETY: locking changes nothing in memory.
         unsafe { libc::mlock2(start, length, libc::MLOCK_ONFAULT) };
     }
+}
+
+/// Gives back the pages of the heap that were needed to begin and that nothing is in any more, before each process that is forked has
+/// them too.
+pub fn give_back() {
+    // SAFETY: it takes nothing from anybody who has memory from malloc.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// Sleeps until a signal that is not held ends this process, without the heap that it has from its parent, which begins at `heap`: a

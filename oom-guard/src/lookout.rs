@@ -89,16 +89,20 @@ pub struct Request {
 }
 
 impl Lookout {
-    /// For a job in this cgroup that has just been started, with the limits that its user set.
-    pub fn new(root: &Path, job: Pid, cgroup: Option<Cgroup>, limits: Limits) -> Self {
-        keep_files_open(root, job, cgroup.as_ref());
+    /// For a job in this cgroup that is about to be started, with the limits that its user set.
+    pub fn new(root: &Path, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+        if let Some(cgroup) = &cgroup {
+            // So that to look charges nothing where memory is short.
+            cgroup.levels.iter().for_each(Level::keep_open);
+            keep_open(&root.join("proc/meminfo"));
+        }
         let bounds = deadly_bounds(root, cgroup.as_ref());
         let alarms = Alarms::set(root, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
         let slack = Slack::of(cgroup.as_ref());
         let mut lookout = Self {
             root: root.to_owned(),
-            job,
+            job: Pid::this(),
             limits,
             cgroup,
             alarms,
@@ -116,6 +120,16 @@ impl Lookout {
         };
         lookout.read();
         lookout
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.job = job;
+        if self.cgroup.is_some() {
+            keep_open(&self.root.join(format!("proc/{job}/status")));
+            keep_open(&self.root.join(format!("proc/{job}/limits")));
+        }
+        self.read();
     }
 
     /// To be polled; see [`Lookout::ring`].
@@ -372,15 +386,6 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// So that to look charges nothing where memory is short.
-fn keep_files_open(root: &Path, job: Pid, cgroup: Option<&Cgroup>) {
-    let Some(cgroup) = cgroup else { return };
-    cgroup.levels.iter().for_each(Level::keep_open);
-    for file in ["meminfo", &format!("{job}/status"), &format!("{job}/limits")] {
-        keep_open(&root.join("proc").join(file));
-    }
-}
-
 /// Every limit by which the kernel kills.
 pub fn deadly_bounds(root: &Path, cgroup: Option<&Cgroup>) -> Vec<Bound> {
     let machine = Machine::read(root);
@@ -473,7 +478,7 @@ mod tests {
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let root = Path::new("/");
-        let mut lookout = Lookout::new(root, this, Cgroup::of(root, this), Limits::read());
+        let mut lookout = Lookout::new(root, Cgroup::of(root, this), Limits::read());
         assert!(lookout.tightest().is_some());
         let request = Request {
             pid: 7,

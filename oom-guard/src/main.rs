@@ -59,6 +59,7 @@ mod slack;
 mod snapshot;
 mod subject;
 mod supervise;
+mod supervisor;
 mod target;
 mod termination;
 mod tidy;

@@ -10,7 +10,7 @@ use dumper::units::Bytes;
 use jiff::Zoned;
 use nix::unistd::Pid;
 
-use crate::board::Ended;
+use crate::board::{Board, Ended};
 use crate::elf::{self, Watch};
 use crate::evidence::Evidence;
 use crate::exit::End;
@@ -118,8 +118,16 @@ impl Record {
         self.run.save(&self.folder.folder)
     }
 
-    /// The job has started.
-    pub fn started(&self) {
+    /// The limits at the start, the smallest first.
+    pub fn limits(&self) -> &[Limit] {
+        &self.run.limits
+    }
+
+    /// The job has started. Says what there is to say to that, unless it has been said already.
+    pub fn started(&self, board: &Board) {
+        if !board.is_to_announce() {
+            return;
+        }
         if let Some(why) = self.unwatched {
             say(format!(
                 "cannot watch {}: {why}; it runs all the same",
