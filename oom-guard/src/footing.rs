@@ -13,7 +13,7 @@ use crate::process;
 
 /// No page is smaller.
 const PAGE: usize = 4096;
-/// Gives back the pages of this process's code, and keeps each that is needed from here on, but for those of processes to come:
+/// Gives back the pages of this process's code and constants, and keeps each that is needed from here on, but for those of processes to come:
 /// some hundred KiB. Where little may be locked (`RLIMIT_MEMLOCK`), it is what fits.
 pub fn keep() {
     let Ok(maps) = fs::read("/proc/self/maps") else { return };
@@ -21,7 +21,8 @@ pub fn keep() {
     let (code, constants): (Vec<_>, Vec<_>) = areas::unwritable(&*maps).into_iter().partition(|part| part.is_code);
     for part in code.iter().chain(&constants) {
         let (start, length) = (part.start as *mut libc::c_void, (part.end - part.start) as usize);
-        if part.is_code {
+        // What lies before the code has never been written to. What lies behind it may have been, before it was protected.
+        if part.is_code || code.iter().any(|code| code.start == part.end) {
             // SAFETY: the pages of a private mapping of a file that nobody has written to, and nobody can, are read from it again.
             unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
         }

@@ -1,33 +1,24 @@
 //! "If the kernel kills the supervisor, another one goes on": what is lost of `fil-profile` costs no report.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oom::{Job, Python, Report, Running, place};
 
-/// The children of a process that are called so.
-fn children(parent: Pid, name: &str) -> BTreeSet<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    let pids = list.split_whitespace().filter_map(|pid| pid.parse().ok());
-    let is_called = |pid: &i32| {
-        let is_zombie = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name) && !is_zombie()
-    };
-    pids.filter(is_called).collect()
-}
-
 /// Kills the supervisor, and returns its process id.
 #[track_caller]
 fn kill_supervisor(running: &mut Running) -> Pid {
-    let parent = running.pid();
-    let supervisor = running.wait_for("supervisor", |_| children(parent, "fil-profile").pop_first());
-    running.signal(Pid::from_raw(supervisor), Signal::SIGKILL);
-    running.wait_for("end of the supervisor", |_| {
-        (!children(parent, "fil-profile").contains(&supervisor)).then_some(())
-    });
-    Pid::from_raw(supervisor)
+    let supervisor = running.supervisor();
+    running.signal(supervisor, Signal::SIGKILL);
+    running.wait_for("end of the supervisor", |_| has_ended(supervisor));
+    supervisor
+}
+
+/// Whoever waits for it then may be slow.
+fn has_ended(pid: Pid) -> Option<()> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    (stat.is_empty() || stat.contains(") Z ")).then_some(())
 }
 
 fn waiting() -> Running {
@@ -40,15 +31,13 @@ fn waiting() -> Running {
 fn another_supervisor_goes_on_and_the_job_notices_nothing() {
     let mut running = waiting();
     let first = kill_supervisor(&mut running);
-    let parent = running.pid();
-    let second = running.wait_for("other supervisor", |_| children(parent, "fil-profile").pop_first());
-    assert_ne!(second, first.as_raw());
+    assert_ne!(running.supervisor(), first);
     std::fs::write(running.folder().join("go-on"), "").expect("the folder is the test's");
     let outcome = running.finish();
     assert_eq!(outcome.status, Some(4), "{outcome}");
     assert!(outcome.text().ends_with("done\n"), "{outcome}");
     let report = Report::of(&outcome);
-    assert_eq!(report.kind(), "exited_nonzero", "{outcome}{report}");
+    assert_eq!(report.kind(), "exited_non_zero", "{outcome}{report}");
     let (bytes, _) = report.held_at(&place("waits.py", "HERE"));
     assert!(bytes > 0, "{report}");
 }
@@ -78,20 +67,16 @@ fn when_every_supervisor_is_killed_the_report_at_the_end_is_there_all_the_same()
     std::fs::write(running.folder().join("go-on"), "").expect("the folder is the test's");
     let outcome = running.finish();
     assert_eq!(outcome.status, Some(4), "{outcome}");
-    assert_eq!(Report::of(&outcome).kind(), "exited_nonzero", "{outcome}");
+    assert_eq!(Report::of(&outcome).kind(), "exited_non_zero", "{outcome}");
 }
 
 #[test]
 fn a_supervisor_goes_with_the_process_that_the_user_started() {
     let mut running = waiting();
     let (parent, job) = (running.pid(), running.job());
-    let supervisor = running.wait_for("supervisor", |_| children(parent, "fil-profile").pop_first());
+    let supervisor = running.supervisor();
     running.signal(parent, Signal::SIGKILL);
-    running.wait_for("end of the supervisor", |_| {
-        // Who waits for it then may be slow.
-        let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).unwrap_or_default();
-        (stat.is_empty() || stat.contains(") Z ")).then_some(())
-    });
+    running.wait_for("end of the supervisor", |_| has_ended(supervisor));
     let outcome = running.finish();
     // The job goes on, as it would of itself.
     assert!(Path::new(&format!("/proc/{job}")).exists(), "{outcome}");
