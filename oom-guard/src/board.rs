@@ -3,10 +3,12 @@
 
 #![expect(unsafe_code, reason = "memory that outlives a fork has no safe form")]
 
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
@@ -30,10 +32,12 @@ pub struct Board {
 
 #[derive(Debug)]
 struct Told {
+    /// Its process id.
     job: AtomicU64,
+    end: AtomicU64,
     /// From the start of the job, and from the Unix epoch, in nanoseconds.
-    job_after: AtomicU64,
-    job_at: AtomicU64,
+    ended_after: AtomicU64,
+    ended_at: AtomicU64,
     signals: [AtomicU64; MOST_SIGNALS],
     /// All that ever came.
     signal_count: AtomicU64,
@@ -43,6 +47,7 @@ struct Told {
     witness: AtomicU64,
     is_alarmed: AtomicBool,
     is_broken: AtomicBool,
+    is_announced: AtomicBool,
 }
 
 /// How and when the job has ended.
@@ -75,22 +80,51 @@ impl Board {
         Ok((Self { told, bell }, is_shared))
     }
 
+    /// The parent tells that the job has begun.
+    pub fn tell_job(&self, pid: Pid) {
+        self.told
+            .job
+            .store(u64::from(pid.as_raw().unsigned_abs()), Ordering::Release);
+        self.ring();
+    }
+
+    /// Waits until there is a job; none if nobody is left who could tell.
+    pub fn wait_for_job(&self) -> Option<Pid> {
+        loop {
+            let pid = i32::try_from(self.told.job.load(Ordering::Acquire)).ok()?;
+            if pid > 0 {
+                return Some(Pid::from_raw(pid));
+            }
+            // Interrupted or not, what is told is read anew.
+            let _ = poll(
+                &mut [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)],
+                PollTimeout::NONE,
+            );
+            let _ = self.bell.read();
+        }
+    }
+
+    /// Whether this is asked for the first time, by whichever supervisor: what is told to the user at the start is told once.
+    pub fn is_to_announce(&self) -> bool {
+        !self.told.is_announced.swap(true, Ordering::Relaxed)
+    }
+
     /// The parent tells that the job has ended, so long after its start.
     pub fn tell_end(&self, end: End, after: Duration) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.told.job_after.store(nanoseconds(after), Ordering::Relaxed);
-        self.told.job_at.store(nanoseconds(since), Ordering::Relaxed);
-        self.told.job.store(code(end), Ordering::Release);
+        self.told.ended_after.store(nanoseconds(after), Ordering::Relaxed);
+        self.told.ended_at.store(nanoseconds(since), Ordering::Relaxed);
+        self.told.end.store(code(end), Ordering::Release);
         self.ring();
     }
 
     /// How the job has ended, if it has.
     pub fn end(&self) -> Option<Ended> {
-        let end = decode(self.told.job.load(Ordering::Acquire))?;
+        let end = decode(self.told.end.load(Ordering::Acquire))?;
         Some(Ended {
             end,
-            after: Duration::from_nanos(self.told.job_after.load(Ordering::Relaxed)),
-            at_ns: self.told.job_at.load(Ordering::Relaxed),
+            after: Duration::from_nanos(self.told.ended_after.load(Ordering::Relaxed)),
+            at_ns: self.told.ended_at.load(Ordering::Relaxed),
         })
     }
 
@@ -178,8 +212,9 @@ impl Told {
     const fn new() -> Self {
         Self {
             job: AtomicU64::new(0),
-            job_after: AtomicU64::new(0),
-            job_at: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            ended_after: AtomicU64::new(0),
+            ended_at: AtomicU64::new(0),
             signals: [const { AtomicU64::new(0) }; MOST_SIGNALS],
             signal_count: AtomicU64::new(0),
             ours: AtomicU64::new(0),
@@ -187,6 +222,7 @@ impl Told {
             witness: AtomicU64::new(0),
             is_alarmed: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
+            is_announced: AtomicBool::new(false),
         }
     }
 }
@@ -235,6 +271,9 @@ mod tests {
         assert!(ended.at_ns > 0 && board.break_glass());
         assert_eq!((board.ours(), board.kills()), (Some(End::Status(0)), 1));
         assert_eq!(board.bell.read(), Ok(2));
+        board.tell_job(Pid::from_raw(7));
+        assert_eq!(board.wait_for_job(), Some(Pid::from_raw(7)));
+        assert!(board.is_to_announce() && !board.is_to_announce());
         let mut taken = 0;
         assert_eq!(board.signal(&mut taken), Some((15, Pid::from_raw(7))));
         assert_eq!((board.signal(&mut taken), taken), (None, 1));

@@ -8,9 +8,33 @@ use nix::unistd::{Pid, dup2_stderr};
 
 use crate::procfs::Usage;
 
+/// What the kernel adds to the size of this process when it looks for the largest.
+const SCORE: &str = "/proc/self/oom_score_adj";
+
 /// Makes this process the first that the OOM killer takes, before the job. Nobody needs a privilege to offer himself.
 pub fn be_the_first_to_go() {
-    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    let _ = fs::write(SCORE, "1000");
+}
+
+/// More than the job's parent has resident.
+const PARENT_BYTES: u64 = 8 << 20;
+/// The kernel counts a thousandth of the limit for each point, up to a thousand.
+const MOST_POINTS: u64 = 1000;
+
+/// Makes the OOM killer take this process before the job's parent, however little it has of its own, and no sooner than any larger
+/// process: for a process under a limit of so many bytes.
+pub fn go_before_the_parent(limit: Option<u64>) {
+    let Some(limit) = limit.filter(|limit| *limit > 0) else {
+        return;
+    };
+    let more = (PARENT_BYTES * MOST_POINTS).div_ceil(limit).min(MOST_POINTS);
+    let now = number_of(&fs::read_to_string(SCORE).unwrap_or_default()).unwrap_or(0);
+    let then = now.saturating_add_unsigned(more).min(MOST_POINTS.cast_signed());
+    let _ = fs::write(SCORE, then.to_string());
+}
+
+fn number_of(text: &str) -> Option<i64> {
+    text.trim().parse().ok()
 }
 
 /// Of a processor's time, in seconds, for what is done close to a limit: a report of 100,000 callstacks takes one.
@@ -64,6 +88,19 @@ mod tests {
             }
         });
         assert_eq!(process::wait_for(pid.unwrap()), Some(End::Signal(libc::SIGXCPU)));
+    }
+
+    #[test]
+    fn a_supervisor_is_larger_than_its_parent_by_what_the_limit_makes_of_a_point() {
+        let pid = process::apart(|| {
+            let score = || number_of(&fs::read_to_string(SCORE).unwrap_or_default());
+            let before = score().unwrap_or(1000);
+            go_before_the_parent(Some(800 << 20));
+            let after = score();
+            go_before_the_parent(Some(1 << 20));
+            i32::from(after != Some((before + 10).min(1000)) || score() != Some(1000))
+        });
+        assert_eq!(process::wait_for(pid.unwrap()), Some(End::Status(0)));
     }
 
     #[test]

@@ -59,16 +59,16 @@ pub struct Held {
 }
 
 impl Family {
-    /// Of a job that has just been started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
+    /// Of a job that is about to be started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
     /// library is at `library`; with `first_only`, only the first process has it at work.
-    pub fn new(folder: &Folder, recordings: &Folder, job: Pid, library: &Path, first_only: bool) -> Self {
+    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, first_only: bool) -> Self {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
         let family = Self {
             root: PathBuf::from("/"),
             folder: folder.clone(),
             recordings: recordings.clone(),
-            job,
+            job: Pid::this(),
             library: name
                 .map(|name| name.to_string_lossy().into_owned())
                 .filter(|_| !first_only),
@@ -84,6 +84,11 @@ impl Family {
             family.save();
         }
         family
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.job = job;
     }
 
     /// Looks at all of them.
@@ -291,7 +296,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = &Folder::open(temporary.path()).unwrap();
         let look = |library: &str| {
-            let mut family = Family::new(folder, folder, Pid::this(), Path::new(library), false);
+            let mut family = Family::new(folder, folder, Path::new(library), false);
             let held = family.look();
             assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
             family.look();

@@ -13,8 +13,7 @@ use crate::process;
 
 /// No page is smaller.
 const PAGE: usize = 4096;
-
-/// Gives back the pages of this process's code, and keeps each that is needed from here on, but for those of processes to come:
+/// Gives back the pages of this process's code and constants, and keeps each that is needed from here on, but for those of processes to come:
 /// some hundred KiB. Where little may be locked (`RLIMIT_MEMLOCK`), it is what fits.
 pub fn keep() {
     let Ok(maps) = fs::read("/proc/self/maps") else { return };
@@ -22,13 +21,21 @@ pub fn keep() {
     let (code, constants): (Vec<_>, Vec<_>) = areas::unwritable(&*maps).into_iter().partition(|part| part.is_code);
     for part in code.iter().chain(&constants) {
         let (start, length) = (part.start as *mut libc::c_void, (part.end - part.start) as usize);
-        if part.is_code {
+        // What lies before the code has never been written to. What lies behind it may have been, before it was protected.
+        if part.is_code || code.iter().any(|code| code.start == part.end) {
             // SAFETY: the pages of a private mapping of a file that nobody has written to, and nobody can, are read from it again.
             unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
         }
         // SAFETY: locking changes nothing in memory.
         unsafe { libc::mlock2(start, length, libc::MLOCK_ONFAULT) };
     }
+}
+
+/// Gives back the pages of the heap that were needed to begin and that nothing is in any more, before each process that is forked has
+/// them too.
+pub fn give_back() {
+    // SAFETY: it takes nothing from anybody who has memory from malloc.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// Sleeps until a signal that is not held ends this process, without the heap that it has from its parent, which begins at `heap`: a

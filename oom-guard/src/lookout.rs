@@ -15,7 +15,7 @@ use crate::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::kernel_file::keep_open;
 use crate::limits::Limits;
 use crate::procfs::{self, Machine, Usage};
-use crate::room::{KILL_PAUSE, LONGEST_KILL, Room};
+use crate::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
 use crate::watch::{Alarms, Rings};
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -59,7 +59,7 @@ pub struct Lookout {
     told: Told,
     /// Since when the kernel is at it to kill somebody.
     killing_since: Option<Instant>,
-    room: Room,
+    slack: Slack,
 }
 
 /// When memory was last seen to be short.
@@ -89,16 +89,20 @@ pub struct Request {
 }
 
 impl Lookout {
-    /// For a job in this cgroup that has just been started, with the limits that its user set.
-    pub fn new(root: &Path, job: Pid, cgroup: Option<Cgroup>, limits: Limits) -> Self {
-        keep_files_open(root, job, cgroup.as_ref());
+    /// For a job in this cgroup that is about to be started, with the limits that its user set.
+    pub fn new(root: &Path, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+        if let Some(cgroup) = &cgroup {
+            // So that to look charges nothing where memory is short.
+            cgroup.levels.iter().for_each(Level::keep_open);
+            keep_open(&root.join("proc/meminfo"));
+        }
         let bounds = deadly_bounds(root, cgroup.as_ref());
         let alarms = Alarms::set(root, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
-        let room = Room::of(cgroup.as_ref());
+        let slack = Slack::of(cgroup.as_ref());
         let mut lookout = Self {
             root: root.to_owned(),
-            job,
+            job: Pid::this(),
             limits,
             cgroup,
             alarms,
@@ -112,10 +116,20 @@ impl Lookout {
             short: None,
             told,
             killing_since: None,
-            room,
+            slack,
         };
         lookout.read();
         lookout
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.job = job;
+        if self.cgroup.is_some() {
+            keep_open(&self.root.join(format!("proc/{job}/status")));
+            keep_open(&self.root.join(format!("proc/{job}/limits")));
+        }
+        self.read();
     }
 
     /// To be polled; see [`Lookout::ring`].
@@ -135,7 +149,7 @@ impl Lookout {
     /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
     pub fn is_killing(&mut self) -> bool {
         let Some(since) = self.killing_since else { return false };
-        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
+        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.slack.is_there();
         if is_over {
             self.killing_since = None;
         }
@@ -144,7 +158,7 @@ impl Lookout {
 
     /// Waits until what the job used that has ended is free.
     pub fn wait_for_room(&mut self, end: End) {
-        self.room.wait(end);
+        self.slack.wait(end);
     }
 
     /// How long to wait at most before [`Lookout::look`] is called.
@@ -372,15 +386,6 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// So that to look charges nothing where memory is short.
-fn keep_files_open(root: &Path, job: Pid, cgroup: Option<&Cgroup>) {
-    let Some(cgroup) = cgroup else { return };
-    cgroup.levels.iter().for_each(Level::keep_open);
-    for file in ["meminfo", &format!("{job}/status"), &format!("{job}/limits")] {
-        keep_open(&root.join("proc").join(file));
-    }
-}
-
 /// Every limit by which the kernel kills.
 pub fn deadly_bounds(root: &Path, cgroup: Option<&Cgroup>) -> Vec<Bound> {
     let machine = Machine::read(root);
@@ -473,7 +478,7 @@ mod tests {
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let root = Path::new("/");
-        let mut lookout = Lookout::new(root, this, Cgroup::of(root, this), Limits::read());
+        let mut lookout = Lookout::new(root, Cgroup::of(root, this), Limits::read());
         assert!(lookout.tightest().is_some());
         let request = Request {
             pid: 7,

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::libc::SIGKILL;
+use nix::libc::{SIGCONT, SIGKILL};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
@@ -18,8 +18,9 @@ use crate::board::Board;
 use crate::exit::End;
 use crate::footing;
 use crate::process;
-use crate::room::{LONGEST_KILL, Room};
 use crate::signals::{Listener, News};
+use crate::slack::{LONGEST_KILL, Slack};
+use crate::supervise::Source;
 use crate::witness::Witness;
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
@@ -39,16 +40,11 @@ const WITNESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// The job's parent.
 pub struct Parent<'a> {
-    /// What it hears.
-    pub listener: Listener,
-    /// Tells our signals from those of our process group.
-    pub witness: Witness,
-    /// What it tells.
-    pub board: &'a Board,
-    /// The job.
-    pub job: Pid,
-    /// When the job began.
-    pub began: Instant,
+    listener: Listener,
+    witness: Witness,
+    board: &'a Board,
+    began: Instant,
+    supervisor: Supervisor,
 }
 
 /// How it went with the supervisors.
@@ -60,23 +56,66 @@ enum Supervisor {
     Done,
 }
 
-impl Parent<'_> {
-    /// Starts a supervisor, which does `work`, and waits until the job has ended and a supervisor has done all that is to be done then.
-    /// Returns how many supervisors have died, and by which signal the last one that did. `room` is looked at before another is started. Fails, and has done nothing, where there can be no other process.
-    pub fn wait(&mut self, room: &mut Room, mut work: impl FnMut() -> i32) -> nix::Result<Option<i32>> {
-        let mut start = || process::beside(&mut work);
-        let mut supervisor = Supervisor::Runs(start()?);
+impl Supervisor {
+    /// Who stops everybody and has us go on may not know of the supervisor, which nobody else would have go on.
+    fn go_on(&self) {
+        if let Self::Runs(pid) = self {
+            process::send(*pid, SIGCONT);
+        }
+    }
+}
+
+impl<'a> Parent<'a> {
+    /// Of a job that is to begin now.
+    pub fn new(listener: Listener, witness: Witness, board: &'a Board, began: Instant) -> Self {
+        board.tell_witness(witness.pid());
+        Self {
+            listener,
+            witness,
+            board,
+            began,
+            supervisor: Supervisor::Wanted,
+        }
+    }
+
+    /// Starts the first supervisor, which does `work`, and makes this process ready to ask for no memory. Returns whether there can be
+    /// such a process.
+    pub fn begin(&mut self, slack: &mut Slack, work: impl FnOnce() -> i32) -> bool {
+        let Ok(pid) = process::beside(work) else { return false };
+        self.supervisor = Supervisor::Runs(pid);
+        if slack.is_limited() {
+            footing::keep();
+            slack.rehearse();
+            self.witness.rehearse();
+        }
+        true
+    }
+
+    /// There is no job.
+    pub fn dismiss(&mut self) {
+        if let Supervisor::Runs(pid) = self.supervisor {
+            process::send(pid, SIGKILL);
+            process::wait_for(pid);
+        }
+    }
+
+    /// What a supervisor hears that is the job's parent itself.
+    pub fn into_source(self) -> Source {
+        Source::Kernel {
+            listener: self.listener,
+            witness: self.witness,
+            began: self.began,
+        }
+    }
+
+    /// Waits until the job has ended and a supervisor has done all that is to be done then. Another one does `work`, if there is `slack`
+    /// to start it. Returns by which signal the last supervisor died that did.
+    pub fn wait(&mut self, job: Pid, slack: &mut Slack, mut work: impl FnMut() -> i32) -> Option<i32> {
         let mut deaths = 0;
         let mut last_death = None;
         let mut ended: Option<Instant> = None;
-        self.board.tell_witness(self.witness.pid());
-        if room.is_limited() {
-            footing::keep();
-            room.rehearse();
-            self.witness.rehearse();
-        }
         loop {
-            let pause = match (&supervisor, ended) {
+            let pause = match (&self.supervisor, ended) {
                 (Supervisor::Wanted, Some(_)) => SHORT_PAUSE,
                 (Supervisor::Wanted, None) => PAUSE,
                 _ => WITNESS_PAUSE,
@@ -86,21 +125,22 @@ impl Parent<'_> {
             let _ = poll(&mut sources, PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO));
             // Whether or not a signal has told of it: one that got lost must not be waited for.
             self.listener.look_for_children();
-            while let Some(news) = self.listener.next(self.job, &self.witness) {
+            while let Some(news) = self.listener.next(job, &self.witness) {
                 match news {
                     News::Ended(end) => {
                         ended = Some(Instant::now());
-                        if let Supervisor::Done = supervisor {
+                        if let Supervisor::Done = self.supervisor {
                             // The last report is worth some more tries.
-                            supervisor = Supervisor::Wanted;
+                            self.supervisor = Supervisor::Wanted;
                             deaths = deaths.min(MOST_DEATHS - 2);
                         }
                         self.board.tell_end(end, self.began.elapsed());
+                        self.supervisor.go_on();
                     }
                     News::Stopped(signal) => stop_as_the_job(signal),
                     News::Reaped(pid, end) => {
-                        if matches!(supervisor, Supervisor::Runs(running) if running == pid) {
-                            supervisor = match end {
+                        if matches!(self.supervisor, Supervisor::Runs(running) if running == pid) {
+                            self.supervisor = match end {
                                 End::Status(_) => Supervisor::Done,
                                 End::Signal(signal) => {
                                     deaths += 1;
@@ -118,32 +158,35 @@ impl Parent<'_> {
                         }
                     }
                     News::ForTheJob { number, sender } => {
-                        process::send(self.job, number);
+                        process::send(job, number);
                         self.board.tell_signal(number, sender);
+                        if number == SIGCONT {
+                            self.supervisor.go_on();
+                        }
                     }
                     News::Seen { number, sender } => self.board.tell_signal(number, sender),
                 }
             }
-            if let (Supervisor::Done, Some(_)) = (&supervisor, ended) {
-                return Ok(last_death);
+            if let (Supervisor::Done, Some(_)) = (&self.supervisor, ended) {
+                return last_death;
             }
             let is_late = ended.is_some_and(|since| since.elapsed() >= LONGEST_KILL);
-            match supervisor {
-                Supervisor::Wanted if is_late || room.is_there() => {
+            match self.supervisor {
+                Supervisor::Wanted if is_late || slack.is_there() => {
                     // Where there can be none, there may be one later.
-                    if let Ok(pid) = start() {
-                        supervisor = Supervisor::Runs(pid);
+                    if let Ok(pid) = process::beside(&mut work) {
+                        self.supervisor = Supervisor::Runs(pid);
                     }
                 }
-                _ => self.refresh_witness(room),
+                _ => self.refresh_witness(slack),
             }
         }
     }
 
     /// To call another takes memory.
-    fn refresh_witness(&mut self, room: &mut Room) {
+    fn refresh_witness(&mut self, slack: &mut Slack) {
         let is_due = self.listener.has_heard() || self.witness.is_due();
-        if is_due && room.left() >= ROOM_FOR_WITNESS {
+        if is_due && slack.left() >= ROOM_FOR_WITNESS {
             self.listener.forget_heard();
             self.witness.refresh();
             self.board.tell_witness(self.witness.pid());

@@ -12,7 +12,7 @@ use dumper::units::Bytes;
 use jiff::Zoned;
 use nix::unistd::Pid;
 
-use crate::board::Ended;
+use crate::board::{Board, Ended};
 use crate::elf::{self, Watch};
 use crate::evidence::Evidence;
 use crate::exit::End;
@@ -24,9 +24,9 @@ use crate::lookout::Near;
 use crate::measurer::Why;
 use crate::report::{Material, tell};
 use crate::reports::{self, Wanted};
-use crate::room::Room;
 use crate::say::say;
 use crate::settings::Settings;
+use crate::slack::Slack;
 use crate::target::Target;
 use crate::unsupervised::{self, OOM_GROUP, is_about_memory, is_worth_a_report, keep, settle};
 use crate::verdict::judge;
@@ -120,8 +120,16 @@ impl Record {
         self.run.save(&self.folder.folder)
     }
 
-    /// The job has started.
-    pub fn started(&self) {
+    /// The limits at the start, the smallest first.
+    pub fn limits(&self) -> &[Limit] {
+        &self.run.limits
+    }
+
+    /// The job has started. Says what there is to say to that, unless it has been said already.
+    pub fn started(&self, board: &Board) {
+        if !board.is_to_announce() {
+            return;
+        }
         if let Some(why) = self.unwatched {
             say(format!(
                 "cannot watch {}: {why}; it runs all the same",
@@ -273,9 +281,9 @@ impl Record {
     }
 
     /// Writes the last report in a process of its own, and opens it where it `may` be and somebody would see it. One that the kernel
-    /// kills for want of memory is tried again, when there may be `room`. Returns whether the job ended well though a child ran out of
+    /// kills for want of memory is tried again, when there may be `slack`. Returns whether the job ended well though a child ran out of
     /// memory.
-    pub fn report_at_the_end(&self, observed: &Observed, may: bool, room: &mut Room) -> bool {
+    pub fn report_at_the_end(&self, observed: &Observed, may: bool, slack: &mut Slack) -> bool {
         let a_child_ran_out = Cell::new(false);
         let write = || {
             let written = status(self.last_words(observed.clone(), may, &a_child_ran_out));
@@ -284,7 +292,7 @@ impl Record {
         let mut last = reports::last(write);
         for _ in 1..MOST_TRIES {
             if last == Some(End::Signal(libc::SIGKILL)) {
-                room.wait(End::Signal(libc::SIGKILL));
+                slack.wait(End::Signal(libc::SIGKILL));
                 last = reports::last(write);
             }
         }

@@ -128,7 +128,7 @@ impl<'a> Reports<'a> {
 /// Writes the report of a job that has ended, in a process that Ctrl-C may interrupt, and returns how that went; `None`
 /// if there can be no such process.
 pub fn last(write: impl FnOnce() -> i32) -> Option<End> {
-    let pid = process::apart(|| {
+    let pid = process::beside(|| {
         process::let_through(&[Signal::SIGINT, Signal::SIGQUIT]);
         write()
     });

@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use crate::board::{Board, Ended};
+use crate::board::Board;
 use crate::cli::OnOom;
 use crate::doorbell::Doorbell;
 use crate::elf::{self, Watch};
@@ -19,27 +18,25 @@ use crate::exit::End;
 use crate::family::Family;
 use crate::filesystem::{Kind, kind};
 use crate::folder::RunFolder;
-use crate::glass::Glass;
 use crate::headroom::Bound;
 use crate::inherited::Inherited;
 use crate::launch::{Launch, Unspawned};
 use crate::limits::Limits;
 use crate::lookout::{self, Lookout};
-use crate::measurer::Measurer;
 use crate::parent::Parent;
 use crate::record::{Beginning, Record};
-use crate::reports::{Reports, Wanted};
-use crate::room::Room;
 use crate::sampling::Sampling;
 use crate::say::say;
 use crate::settings::Settings;
 use crate::signals::Listener;
-use crate::supervise::{Duties, Events, Source};
+use crate::slack::Slack;
+use crate::supervisor::Supervisor;
 use crate::target::{self, Surroundings, Target};
-use crate::verdict::OOM_STATUS;
 use crate::witness::Witness;
 use crate::workplace::Workplace;
-use crate::{capacity, identity, library, local_time, lock, orphans, process, rescue, sanitizer, signals};
+use crate::{
+    capacity, footing, identity, library, local_time, lock, orphans, process, rescue, sanitizer, signals, supervisor,
+};
 
 /// Where /proc and /sys are.
 const ROOT: &str = "/";
@@ -57,8 +54,8 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     start.limits.lifted().set();
     rescue::prepare(start.command(start.limits).lasting());
     orphans::report_those_in(&settings.output);
-    match start.prepare().map(Prepared::spawn) {
-        Ok(Ok(running)) => Ok(running.wait(settings)),
+    match start.prepare().map(|prepared| prepared.run(settings)) {
+        Ok(Ok(end)) => Ok(end),
         Ok(Err(Unspawned::NotRun(error))) => Err(Error::Spawn(start.target.name, error)),
         Ok(Err(Unspawned::NoRoom(error))) => Err(start.become_job(&error.to_string())),
         Err(why) => Err(start.become_job(&why)),
@@ -250,175 +247,61 @@ struct Hearing {
 }
 
 impl Prepared {
-    fn spawn(self) -> Result<Running, Unspawned> {
+    /// Starts the job, waits until it has ended and all is done that there is to do then, and returns how we shall end.
+    fn run(self, settings: &Settings) -> Result<End, Unspawned> {
         let began = Instant::now();
         // No sooner: what the terminal sends from here on is taken to have reached the job too.
-        let held = process::hold_signals().map_err(|error| Unspawned::NoRoom(error.into()));
-        let spawned = held.and_then(|()| {
-            // Before the job, so that what has reached the job has reached it too.
-            let witness = Witness::call();
-            Ok((self.command.spawn()?, witness))
-        });
-        match spawned {
-            Ok((job, witness)) => {
-                rescue::started(job);
-                self.record.started();
-                Ok(Running {
-                    witness,
-                    job,
-                    began,
-                    prepared: self,
-                })
-            }
-            Err(unspawned) => {
-                self.record.discard();
-                Err(unspawned)
-            }
+        if let Err(error) = process::hold_signals() {
+            self.record.discard();
+            return Err(Unspawned::NoRoom(error.into()));
         }
-    }
-}
-
-/// A job that runs.
-struct Running {
-    job: Pid,
-    witness: Witness,
-    began: Instant,
-    prepared: Prepared,
-}
-
-impl Running {
-    /// Waits until the job has ended and all is done that there is to do then, and returns how we shall end.
-    fn wait(self, settings: &Settings) -> End {
-        let Prepared {
-            hearing,
-            record,
-            evidence,
-            limits,
-            library,
-            first_only,
-            exits_on_oom,
-            ..
-        } = self.prepared;
+        footing::give_back();
         let Hearing {
             listener,
             children,
             doorbell,
             board,
             is_shared,
-        } = hearing;
-        let (root, job) = (Path::new(ROOT), self.job);
+        } = self.hearing;
+        // Before the job, so that what has reached the job has reached it too.
+        let witness = Witness::call();
         // All that a supervisor needs is made before there is one: the next one needs it too.
-        let lookout = Lookout::new(root, job, evidence.cgroup.clone(), limits);
-        let mut room = Room::of(evidence.cgroup.as_ref());
-        let (folder, recordings) = (&record.folder.folder, &record.workplace.folder);
-        let family = Family::new(folder, recordings, job, &library, first_only);
+        let cgroup = self.evidence.cgroup.clone();
+        let mut slack = Slack::of(cgroup.as_ref());
+        let lookout = Lookout::new(Path::new(ROOT), cgroup, self.limits);
+        let (folder, recordings) = (&self.record.folder.folder, &self.record.workplace.folder);
+        let family = Family::new(folder, recordings, &self.library, self.first_only);
         let mut supervisor = Some(Supervisor {
-            job,
             lookout,
             sampling: Sampling::new(folder, family),
+            children,
             doorbell,
-            record,
-            evidence,
-            exits_on_oom,
+            record: self.record,
+            evidence: self.evidence,
+            exits_on_oom: self.exits_on_oom,
         });
-        let mut children = Some(children);
-        let mut parent = Parent {
-            listener,
-            witness: self.witness,
-            board: &board,
-            job,
-            began: self.began,
-        };
-        let supervise = || {
-            // Taken in the process that does it, of which each has its own.
-            let (Some(supervisor), Some(children)) = (supervisor.take(), children.take()) else {
-                return 1;
-            };
-            let source = Source::Parent {
-                children,
-                signals_taken: 0,
-            };
-            board.tell_ours(supervisor.work(source, &board, settings));
-            0
-        };
-        let waited = match is_shared {
-            true => parent.wait(&mut room, supervise),
-            false => Err(Errno::ENOMEM),
-        };
-        match (waited, supervisor) {
-            (Ok(last_death), supervisor) => board
-                .ours()
-                .unwrap_or_else(|| given_up(supervisor, &board, last_death.unwrap_or(0))),
-            (Err(_), Some(supervisor)) => {
-                let source = Source::Kernel {
-                    listener: parent.listener,
-                    witness: parent.witness,
-                    began: parent.began,
-                };
-                supervisor.work(source, &board, settings)
+        let mut parent = Parent::new(listener, witness, &board, began);
+        // And the supervisor before the job too, which may need all memory at once.
+        let is_apart =
+            is_shared && parent.begin(&mut slack, || supervisor::work_apart(&mut supervisor, &board, settings));
+        let job = match self.command.spawn() {
+            Ok(job) => job,
+            Err(unspawned) => {
+                parent.dismiss();
+                supervisor.inspect(|supervisor| supervisor.record.discard());
+                return Err(unspawned);
             }
-            (Err(_), None) => End::Status(1),
-        }
-    }
-}
-
-/// No supervisor has come to its end.
-fn given_up(supervisor: Option<Supervisor>, board: &Board, signal: i32) -> End {
-    let Some(ended) = board.end() else {
-        return End::Status(1);
-    };
-    let end = Glass::new(board).end(ended.end);
-    if let Some(mut supervisor) = supervisor {
-        supervisor.record.ended(Ended { end, ..ended });
-        supervisor.record.cut_short(signal);
-    }
-    end
-}
-
-/// What a supervisor works with.
-struct Supervisor {
-    job: Pid,
-    lookout: Lookout,
-    sampling: Sampling,
-    doorbell: Option<Doorbell>,
-    record: Record,
-    evidence: Evidence,
-    exits_on_oom: bool,
-}
-
-impl Supervisor {
-    /// Watches over the job until it has ended, writes the last report, and returns how `fil-profile` shall end, whatever becomes of
-    /// the report.
-    fn work(self, source: Source, board: &Board, settings: &Settings) -> End {
-        let mut record = self.record;
-        let (ended, observed) = {
-            let write = |wanted: &Wanted| record.report_meanwhile(wanted);
-            let measure = |why| record.measure(why);
-            let mut duties = Duties {
-                reports: Reports::new(&write, board),
-                measurer: Measurer::new(&measure, board),
-                lookout: self.lookout,
-                sampling: self.sampling,
-                glass: Glass::new(board),
-                board,
-                exits_on_oom: self.exits_on_oom,
-                signals: Vec::new(),
-            };
-            let ended = Events::new(source, self.doorbell).supervise(self.job, &mut duties);
-            (ended, duties.observed(ended, record.job(self.job), &self.evidence))
         };
-        record.ended(ended);
-        let mut room = Room::of(self.evidence.cgroup.as_ref());
-        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut room);
-        match ended.end {
-            End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
-                say(format!(
-                    "the job ended with status 0; this ends with {OOM_STATUS}, as --fail-on-child-oom asks"
-                ));
-                End::Status(OOM_STATUS)
-            }
-            end => end,
+        rescue::started(job);
+        board.tell_job(job);
+        if is_apart {
+            let work = || supervisor::work_apart(&mut supervisor, &board, settings);
+            let last_death = parent.wait(job, &mut slack, work);
+            let ours = board.ours();
+            return Ok(ours.unwrap_or_else(|| supervisor::give_up(supervisor, &board, last_death)));
         }
+        let end = supervisor.map(|supervisor| supervisor.work(parent.into_source(), job, &board, settings));
+        Ok(end.unwrap_or(End::Status(1)))
     }
 }
 

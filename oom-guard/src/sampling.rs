@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use dumper::Folder;
 use dumper::timeline::{Sample, Timeline};
 
+use nix::unistd::Pid;
+
 use crate::family::Family;
 use crate::headroom::Bound;
 
@@ -32,7 +34,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Of a job that has just been started: the timeline goes to `folder`.
+    /// Of a job that is about to be started: the timeline goes to `folder`.
     pub fn new(folder: &Folder, family: Family) -> Self {
         Self {
             family,
@@ -41,6 +43,11 @@ impl Sampling {
             timeline: Timeline::begin(folder).ok(),
             mark: None,
         }
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.family.watch(job);
     }
 
     /// How long to wait at most before [`Sampling::take`] is called.
@@ -114,14 +121,13 @@ pub fn numbers(path: &Path) -> Option<(i32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::unistd::Pid;
 
     #[test]
     fn a_mark_makes_a_sample_due_at_once_and_marks_are_gathered() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = &Folder::open(temporary.path()).unwrap();
         let library = Path::new("libpreload.so");
-        let family = Family::new(folder, folder, Pid::this(), library, false);
+        let family = Family::new(folder, folder, library, false);
         let mut sampling = Sampling::new(folder, family);
         sampling.take(|| None);
         sampling.mark("SIGTERM");

@@ -34,8 +34,8 @@ const SECTION_HEADER_BYTES: usize = 64;
 const SHT_STRTAB: u32 = 3;
 /// Of longer names of symbols, so much is looked at.
 const MOST_BYTES: u64 = 64 << 20;
-/// Looked at at a time.
-const PIECE_BYTES: usize = 1 << 20;
+/// Looked at at a time. The supervisor looks too, and what it has once used of its heap counts as the job's where a cgroup is limited.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether the names of symbols and libraries of this program tell of one. One that is found only by way of another library is
 /// not seen here.

@@ -64,6 +64,7 @@ enum Event {
 /// The events of one job.
 pub struct Events {
     source: Source,
+    children: SignalFd,
     doorbell: Option<Doorbell>,
     waiting: VecDeque<Event>,
 }
@@ -77,7 +78,7 @@ pub enum Source {
         began: Instant,
     },
     /// The job's parent. Of our own children, which write reports and measure, the kernel tells us.
-    Parent { children: SignalFd, signals_taken: u64 },
+    Parent { signals_taken: u64 },
 }
 
 /// What a supervisor does meanwhile.
@@ -102,9 +103,10 @@ pub struct Duties<'a> {
 
 impl Events {
     /// The sources of events.
-    pub fn new(source: Source, doorbell: Option<Doorbell>) -> Self {
+    pub fn new(source: Source, children: SignalFd, doorbell: Option<Doorbell>) -> Self {
         Self {
             source,
+            children,
             doorbell,
             waiting: VecDeque::new(),
         }
@@ -153,7 +155,7 @@ impl Events {
         let pause = duties.pause().min(LONGEST_WAIT);
         let (first, second) = match &self.source {
             Source::Kernel { listener, .. } => (listener.as_fd(), None),
-            Source::Parent { children, .. } => (children.as_fd(), Some(duties.board.bell.as_fd())),
+            Source::Parent { .. } => (self.children.as_fd(), Some(duties.board.bell.as_fd())),
         };
         let own = std::iter::once(first).chain(second);
         let own = own.chain(self.doorbell.iter().map(AsFd::as_fd));
@@ -204,11 +206,8 @@ impl Events {
                     board.tell_witness(witness.pid());
                 }
             }
-            Source::Parent {
-                children,
-                signals_taken,
-            } => {
-                while let Ok(Some(_)) = children.read_signal() {}
+            Source::Parent { signals_taken } => {
+                while let Ok(Some(_)) = self.children.read_signal() {}
                 while let Some((pid, change)) = process::next_change() {
                     if let Change::Ended(end) = change {
                         self.waiting.push_back(Event::Reaped(pid, end));

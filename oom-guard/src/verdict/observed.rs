@@ -3,7 +3,7 @@
 use dumper::outcome::{Other, ProcessName};
 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::evidence::Counted;
+use crate::evidence::{Change, Counted};
 use crate::headroom::Bound;
 use crate::watch::Rings;
 
@@ -50,10 +50,14 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// With the kernel's counters as they would be if it had killed nobody of ours.
+    /// With the kernel's counters as they would be if it had killed nobody of ours. A process of ours that was killed may have been
+    /// killed by somebody else, so no more are taken off than are counted.
     pub(super) fn without_own_kills(&self) -> Self {
         let mut observed = self.clone();
-        observed.counted.take_off(self.own_kills);
+        let here = self.counted.levels.first().map(|level| level.change(|of| of.kills));
+        let grown = here.and_then(Change::grown).or(self.counted.machine_kills.grown());
+        observed.own_kills = self.own_kills.min(grown.unwrap_or(0));
+        observed.counted.take_off(observed.own_kills);
         observed
     }
 

@@ -51,6 +51,20 @@ impl Running {
         })
     }
 
+    /// The process of `fil-profile` that watches over the job: a child of the one that was started.
+    #[track_caller]
+    pub fn supervisor(&mut self) -> Pid {
+        let parent = self.pid();
+        let is_supervisor = |pid: &Pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            // The witness has another name, and the job another program.
+            name.trim_end() == "fil-profile" && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+        };
+        self.wait_for("supervisor", |_| {
+            processes::children(parent).into_iter().find(is_supervisor)
+        })
+    }
+
     /// The folder that it was started in.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -65,7 +65,7 @@ fn the_report_at_the_end_of_a_run_can_be_interrupted_and_made_later() {
         .args(["-f", "-y", "-o"])
         .arg(&log)
         .args(at_write(60))
-        .args(["-p", &running.pid().to_string()])
+        .args(["-p", &running.supervisor().to_string()])
         .stderr(Stdio::piped())
         .spawn()
         .expect("it is installed");

@@ -13,14 +13,14 @@ pub const LONGEST_KILL: Duration = Duration::from_secs(2);
 /// Between two looks whether it is gone.
 pub const KILL_PAUSE: Duration = Duration::from_millis(1);
 
-/// The room in a cgroup and its ancestors.
+/// The room that is left in a cgroup and its ancestors.
 #[derive(Debug)]
-pub struct Room {
+pub struct Slack {
     cgroup: Option<Cgroup>,
     gauges: Vec<Gauge>,
 }
 
-impl Room {
+impl Slack {
     /// In this cgroup. Its files are to be kept open by who calls this.
     pub fn of(cgroup: Option<&Cgroup>) -> Self {
         let gauges = cgroup.map(|cgroup| Gauge::all(cgroup, &cgroup.bounds(0)));
@@ -30,7 +30,7 @@ impl Room {
         }
     }
 
-    /// Whether there is any limit that may leave no room.
+    /// Whether there is any limit that may leave no slack.
     pub fn is_limited(&self) -> bool {
         !self.gauges.is_empty()
     }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn there_is_room_where_no_limit_is_and_up_to_the_margin_of_one() {
-        let mut nowhere = Room::of(None);
+        let mut nowhere = Slack::of(None);
         nowhere.rehearse();
         assert!(nowhere.is_there() && !nowhere.is_limited());
         assert_eq!(nowhere.left(), u64::MAX);
@@ -99,16 +99,16 @@ mod tests {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         for fixture in ["v1/before", "v2/before"] {
             let cgroup = Cgroup::of(&fixtures.join(fixture), Pid::from_raw(7)).unwrap();
-            let mut room = Room::of(Some(&cgroup));
+            let mut slack = Slack::of(Some(&cgroup));
             let bounds = cgroup.bounds(0);
-            assert!(room.is_limited() && !bounds.is_empty(), "{fixture}");
+            assert!(slack.is_limited() && !bounds.is_empty(), "{fixture}");
             assert_eq!(
-                room.is_there(),
+                slack.is_there(),
                 bounds.iter().all(|bound| !bound.is_near(0)),
                 "{fixture}"
             );
             assert!(
-                room.left() <= bounds.iter().map(Bound::left).min().unwrap(),
+                slack.left() <= bounds.iter().map(Bound::left).min().unwrap(),
                 "{fixture}"
             );
         }
