@@ -58,7 +58,7 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     environment["FIL_PROFILE_NO_BROWSER"] = "1"
     drawn = subprocess.Popen(
-        [program, "report", folder], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [program, "report", "--trust", folder], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     _, said = drawn.communicate()
     if drawn.returncode != 0:

@@ -9,7 +9,7 @@ use dumper::outcome::{Evidence, Limit, Other, Outcome, ProcessName};
 use dumper::report::{self, Format, Occasion, Side, Subject, export};
 use dumper::timeline::Sample;
 use dumper::unrecorded::Unrecorded;
-use dumper::{Ending, LocalSource, Run, bundle, merge, process, timeline};
+use dumper::{Ending, Folder, LocalSource, Run, bundle, merge, process, timeline};
 use recording::is_hidden;
 
 use crate::builder::Builder;
@@ -64,6 +64,10 @@ fn run() -> Run {
     }
 }
 
+fn opened(folder: &tempfile::TempDir) -> Folder {
+    Folder::open(folder.path()).unwrap()
+}
+
 /// A folder with two recordings and a timeline of such names.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -80,7 +84,7 @@ fn folder() -> tempfile::TempDir {
         mark: Some(EVIL.to_owned()),
         ..Sample::default()
     };
-    timeline::save_all(folder.path(), &[sample(1.0), sample(2.0)]).unwrap();
+    timeline::save_all(&opened(&folder), &[sample(1.0), sample(2.0)]).unwrap();
     folder
 }
 
@@ -95,9 +99,9 @@ fn unrecorded() -> Unrecorded {
 #[test]
 fn no_name_is_more_than_a_name_in_any_format() {
     let folder = folder();
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&opened(&folder)).unwrap();
     let (run, unrecorded) = (run(), unrecorded());
-    let timeline = timeline::load(folder.path()).unwrap();
+    let timeline = timeline::load(&opened(&folder)).unwrap();
     assert_eq!(timeline.len(), 2);
     let subject = Subject {
         run: &run,
@@ -123,19 +127,19 @@ fn no_name_is_more_than_a_name_in_any_format() {
 #[test]
 fn no_name_is_more_than_a_name_in_any_file_of_a_report() {
     let folder = folder();
-    let (processes, unreadable) = process::load(folder.path()).unwrap();
+    let (processes, unreadable) = process::load(&opened(&folder)).unwrap();
     let (run, unrecorded) = (run(), unrecorded());
-    unrecorded.save(folder.path()).unwrap();
-    run.save(folder.path()).unwrap();
-    let written = report::write(folder.path(), &run, &processes, &unreadable, Occasion::Ended).unwrap();
+    unrecorded.save(&opened(&folder)).unwrap();
+    run.save(&opened(&folder)).unwrap();
+    let written = report::write(&opened(&folder), &run, &processes, &unreadable, Occasion::Ended).unwrap();
     shows_nothing_hidden(&report::termination_message(&run, &processes), "termination message");
     assert!(!written.summary.is_empty());
     let mut merged = merge::Merged::new();
     for _ in 0..2 {
-        merged.add(folder.path(), &run, &processes);
+        merged.add(&opened(&folder), &run, &processes);
     }
     merged.miss(EVIL.to_owned());
-    merged.write(folder.path()).unwrap();
+    merged.write(&opened(&folder)).unwrap();
     let side = || Side {
         run: &run,
         processes: &processes,
@@ -155,7 +159,7 @@ fn no_name_is_more_than_a_name_in_any_file_of_a_report() {
     }
     assert!(looked_at >= 10, "{looked_at}");
     // What machines read is as it was given.
-    assert_eq!(Run::load(folder.path()).unwrap().host, EVIL);
+    assert_eq!(Run::load(&opened(&folder)).unwrap().host, EVIL);
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
     assert_eq!(report["run"]["host"], EVIL);
@@ -165,7 +169,7 @@ fn no_name_is_more_than_a_name_in_any_file_of_a_report() {
 #[test]
 fn no_cell_is_a_formula() {
     let folder = folder();
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&opened(&folder)).unwrap();
     let (run, unrecorded) = (Run::default(), Unrecorded::default());
     let subject = Subject {
         run: &run,
@@ -195,7 +199,7 @@ fn lines_that_nobody_has_brought_along_are_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = job::run(folder.path());
     fs::write(folder.path().join("4711-0.recording"), job::recording()).unwrap();
-    let (processes, _) = process::load(folder.path()).unwrap();
+    let (processes, _) = process::load(&opened(&folder)).unwrap();
     let code = "np.ones((1024, 1024, 16))";
     let shows = |run: &Run| -> Vec<Format> {
         let subject = Subject {
@@ -225,7 +229,7 @@ fn lines_that_nobody_has_brought_along_are_not_shown() {
     run.source = LocalSource::Nothing;
     assert_eq!(shows(&run), []);
     assert!(!brings(&run));
-    let written = report::write(folder.path(), &run, &processes, &[], Occasion::Ended).unwrap();
+    let written = report::write(&opened(&folder), &run, &processes, &[], Occasion::Ended).unwrap();
     assert!(!fs::read_to_string(written.index).unwrap().contains(code));
     // A report on a bundle reads nothing but what is in the folder that was named.
     let elsewhere = tempfile::tempdir().unwrap();
