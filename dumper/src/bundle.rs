@@ -18,10 +18,11 @@
 //! a table as the last one, needs no new version: where a file does not have it, it has its default, and a reader that does
 //! not know it leaves it out of a map. Anything else is a new version, and the reader of the old one stays.
 //!
-//! A file that was cut off or altered is told by gzip's checksum.
+//! A file that was cut off or altered is told by gzip's checksum. What a file may take, by its size, is told in `budget.rs`.
 //!
 //! Version 1 was the first.
 
+mod budget;
 mod read;
 mod write;
 
@@ -29,15 +30,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, LISTED};
 use crate::damage::Damage;
 use crate::folder::{Folder, Place};
 use crate::process::Process;
 use crate::recording::Facts;
 use crate::run::Run;
-use crate::timeline::Sample;
+use crate::timeline::{MOST_ROWS, Sample};
 use crate::unrecorded::Unrecorded;
 
-pub use read::{is_bundle, read};
+pub(crate) use budget::Excess;
+pub use read::{is_bundle, read, read_bytes};
+pub(crate) use write::packed;
 pub use write::{to, write};
 
 /// What it is called in a run folder.
@@ -72,6 +76,7 @@ pub struct Written {
 #[serde(default)]
 struct Head {
     run: Run,
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_ROWS>")]
     timeline: Vec<Sample>,
     unrecorded: Unrecorded,
 }
@@ -82,7 +87,9 @@ struct About {
     /// Of its file.
     name: String,
     facts: Facts,
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     header_damage: Vec<Damage>,
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     damage: Vec<Damage>,
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bundle::Excess;
 use crate::damage::ReadError;
 
 /// Why a file could not be read or written. Displays as `cannot read /a/b: No such file or directory (os error 2)`.
@@ -31,6 +32,8 @@ pub(crate) enum BundleError {
     Torn,
     /// It is of this later version.
     Newer(u32),
+    /// It would take more than a bundle of its size ever does.
+    TooLarge(Excess),
 }
 
 impl Error {
@@ -97,6 +100,15 @@ impl fmt::Display for BundleError {
         match self {
             BundleError::None => write!(f, "not a bundle of fil-profile"),
             BundleError::Torn => write!(f, "the bundle was cut off or altered on its way; get it anew"),
+            BundleError::TooLarge(excess) => {
+                let what = match excess {
+                    Excess::Bytes => "unpacks to more than a bundle of its size can hold",
+                    Excess::Rows => "claims more call sites than a bundle of its size can hold",
+                    Excess::Processes => "claims more processes than a bundle of its size can hold",
+                    Excess::List => "has a list that is longer than any bundle's",
+                };
+                write!(f, "it {what}: fil-profile has not written it")
+            }
             BundleError::Newer(version) => write!(
                 f,
                 "the bundle has version {version} and this fil-profile knows versions up to {}; use a newer fil-profile",

@@ -3,6 +3,11 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use recording::is_hidden;
+
+/// Characters of a path or of a function's name. A picture repeats them for each frame, and no path that a reader can use is longer.
+const LONGEST_PART: usize = 500;
+
 /// One line of one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call<'a> {
@@ -43,8 +48,9 @@ impl Call<'_> {
         let function = if self.function.is_empty() {
             "[unnamed]"
         } else {
-            self.function
+            &*cut(self.function, LONGEST_PART)
         };
+        let file = &*cut_start(file, LONGEST_PART);
         let mut label = String::with_capacity(file.len() + function.len() + 16);
         if file.is_empty() {
             label.push_str(&printable(function));
@@ -60,28 +66,22 @@ impl Call<'_> {
     }
 }
 
-/// The text with everything escaped that has no glyph or would reorder the text around it. What is left is allowed in
-/// XML and takes one line.
+/// The text with every character written as in Rust (`\n`, `\u{202e}`) that has no glyph of its own, commands a terminal or
+/// reorders the text around it. What is left is allowed in XML and takes one line. A text that this has returned is not changed
+/// by it any more.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unprintable) {
+    if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if is_unprintable(character) {
+        if is_hidden(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
     Cow::Owned(shown)
-}
-
-fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
-        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        || matches!(character as u32 & 0xffff, 0xfffe | 0xffff)
 }
 
 /// The text, cut to at most `limit` characters with a `…` at its end.
@@ -94,6 +94,17 @@ pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
                 .nth(limit.saturating_sub(1))
                 .map_or(text.len(), |(end, _)| end);
             Cow::Owned(format!("{}…", &text[..end]))
+        }
+    }
+}
+
+/// The text, cut to at most `limit` characters with a `…` at its beginning.
+fn cut_start(text: &str, limit: usize) -> Cow<'_, str> {
+    match text.char_indices().rev().nth(limit) {
+        None => Cow::Borrowed(text),
+        Some(_) => {
+            let begin = text.char_indices().rev().nth(limit.saturating_sub(2));
+            Cow::Owned(format!("…{}", begin.map_or("", |(begin, _)| &text[begin..])))
         }
     }
 }
@@ -171,6 +182,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_hides_commands_or_reorders_is_left_and_twice_is_as_once() {
+        let hidden = "\0\t\r\u{7f}\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200d}\u{200e}\u{2028}\u{202a}\u{2066}\u{2069}\u{feff}\u{e0041}";
+        for character in hidden.chars() {
+            let text = format!("a{character}b");
+            let shown = printable(&text);
+            assert!(shown.is_ascii() && shown.contains('\\'), "{shown}");
+            assert_eq!(printable(&shown), shown);
+        }
+    }
+
+    #[test]
     fn libraries_are_told_from_the_users_own_code() {
         assert!(call("/venv/lib/python3.11/site-packages/numpy/x.py", "f", 1).is_library());
         assert!(call("/usr/lib/python3.11/json/decoder.py", "f", 1).is_library());
@@ -183,5 +205,9 @@ mod tests {
     fn what_is_cut_ends_in_an_ellipsis_and_keeps_to_the_limit() {
         assert_eq!(cut("größer", 6), "größer");
         assert_eq!(cut("größer", 4), "grö…");
+        assert_eq!(cut_start("größer", 6), "größer");
+        assert_eq!(cut_start("größer", 4), "…ßer");
+        let long = "ö".repeat(4000);
+        assert!(call(&long, &long, 1).exact().chars().count() < 2 * LONGEST_PART + 10);
     }
 }

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocator;
+mod bounded;
 pub mod bundle;
 pub mod call_tree;
 pub mod damage;
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod measured;
 pub mod merge;
 pub mod outcome;
+pub(crate) mod outlet;
 pub mod process;
 pub mod rank;
 pub mod recording;
@@ -31,6 +33,7 @@ pub mod run;
 mod save;
 mod source;
 pub mod timeline;
+pub mod trial;
 pub mod units;
 pub mod unrecorded;
 mod view;
@@ -44,4 +47,5 @@ pub use process::Process;
 pub use recording::{Facts, Recording};
 pub use run::{Ending, Run};
 pub use save::{keep, remove_unfinished, replace, save_as};
+pub use source::LocalSource;
 pub use unrecorded::Unrecorded;

@@ -12,11 +12,13 @@ use std::path::PathBuf;
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::outlet::Lines;
 use crate::process::Process;
 use crate::recording::Joined;
 use crate::report::merged as picture;
 use crate::run::Run;
 use crate::save::save;
+use crate::source::LocalSource;
 
 pub use numbers::{Enough, Spread};
 pub use task::Task;
@@ -33,6 +35,8 @@ pub struct Merged {
     peaks: Joined,
     unreadable: Vec<String>,
     directory: PathBuf,
+    /// What may be read of this machine for all of them.
+    source: Option<LocalSource>,
 }
 
 /// The files that were written, and what to say.
@@ -52,6 +56,7 @@ impl Default for Merged {
             peaks: Joined::new(),
             unreadable: Vec::new(),
             directory: PathBuf::new(),
+            source: None,
         }
     }
 }
@@ -80,6 +85,11 @@ impl Merged {
                 Err(error) => self.unreadable.push(error.to_string()),
             }
         }
+        // One whose files may not be read is enough: the names in the picture are from all of them.
+        self.source = match self.source.take() {
+            Some(source) if source != run.source => Some(LocalSource::Nothing),
+            _ => Some(run.source.clone()),
+        };
         if self.tasks.is_empty() {
             self.directory = run.directory.clone();
         }
@@ -108,7 +118,8 @@ impl Merged {
             json::write(out, &self.tasks, &self.unreadable)
         })?;
         save(folder, "merged.txt", |out| {
-            summary.iter().try_for_each(|line| writeln!(out, "{line}"))
+            let mut lines = Lines::new(out);
+            summary.iter().try_for_each(|line| lines.put(line))
         })?;
         let count = self.tasks.iter().filter(|task| task.ran_out).count();
         let (joined, title) = match count {
@@ -123,7 +134,7 @@ impl Merged {
         };
         let recording = joined.finish();
         let tree = CallTree::of(&recording, Moment::Live);
-        let picture = picture::draw(folder, &self.directory, &tree, title)?;
+        let picture = picture::draw(folder, &self.directory, &self.source.unwrap_or_default(), &tree, title)?;
         Ok(Written { picture, summary })
     }
 }

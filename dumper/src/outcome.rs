@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, LISTED};
+
 /// What became of a job. Fields that a file does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,8 +27,10 @@ pub struct Outcome {
     /// The last request for memory that failed.
     pub failed_request: Option<String>,
     /// What the verdict rests on.
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub evidence: Vec<Evidence>,
     /// Who else was in the control group.
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub others: Vec<Other>,
 }
 

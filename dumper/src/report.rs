@@ -29,6 +29,7 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::label::printable;
 use crate::process::Process;
 use crate::run::{Headline, Run};
 use crate::source::Sources;
@@ -150,6 +151,7 @@ pub fn termination_message(run: &Run, processes: &[Process]) -> String {
     let lines = summary(run, processes, Occasion::Ended);
     let mut message = String::new();
     for line in lines {
+        let line = printable(&line);
         let room = LONGEST_MESSAGE - message.len();
         if line.len() + 1 > room {
             // A message of nothing is worse than one that ends in the middle.

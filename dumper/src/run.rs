@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, LISTED, NAMES};
 use crate::error::Error;
 use crate::folder::{Birth, Folder};
 use crate::label::printable;
 use crate::outcome::{Limit, Outcome};
+use crate::outlet::to_json_pretty;
 use crate::save::save;
+use crate::source::LocalSource;
 
 const FILE: &str = "run.json";
 /// More than the longest command line and all that is noted beside it.
@@ -24,6 +27,7 @@ pub struct Run {
     /// Version of fil-profile.
     pub version: String,
     /// Argument vector of the job, as spawned.
+    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
     pub command: Vec<String>,
     /// Working directory of the job.
     pub directory: PathBuf,
@@ -54,8 +58,10 @@ pub struct Run {
     pub outcome: Option<Outcome>,
     /// Who the job is to those who run the machines: variables of the environment that are no secret, and the control
     /// group.
+    #[serde(deserialize_with = "bounded::map::<_, _, _, LISTED>")]
     pub identity: BTreeMap<String, String>,
     /// The limits in force at the start, the smallest first.
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub limits: Vec<Limit>,
     /// What call sites are ranked by: `requested` or `resident`; empty for what the limit counts.
     pub rank: String,
@@ -67,6 +73,9 @@ pub struct Run {
     pub report_written: bool,
     /// Whether a table of the user's own lines is wanted on the terminal.
     pub text: bool,
+    /// Which files of this machine its reports may show lines of. Not in the file: whoever reads it has to know.
+    #[serde(skip)]
+    pub source: LocalSource,
 }
 
 /// The most of a report that fits a line.
@@ -118,14 +127,22 @@ impl Run {
         let text = folder
             .read(FILE, MOST_BYTES)
             .map_err(|reason| Error::read(&path(), reason))?;
-        serde_json::from_slice(&text).map_err(|reason| Error::json(&path(), reason))
+        Run::parse(&text).map_err(|reason| Error::json(&path(), reason))
+    }
+
+    /// Reads the text of `run.json`. Of n bytes it takes at most 32 n + 32 MiB of memory: no list is longer than those that are written.
+    ///
+    /// # Errors
+    ///
+    /// It is not JSON, or not of a run.
+    pub fn parse(text: &[u8]) -> Result<Run, serde_json::Error> {
+        serde_json::from_slice(text)
     }
 
     /// Writes `run.json` into a run folder.
     pub fn save(&self, folder: &Folder) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.path().join(FILE), reason))?;
         save(folder, FILE, |out| {
-            out.write_all(&text)?;
+            to_json_pretty(out, self)?;
             out.write_all(b"\n")
         })?;
         Ok(())

@@ -2,10 +2,9 @@
 
 mod encoding;
 mod kept;
+mod local;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,11 +14,14 @@ use crate::run::Run;
 use crate::view::View;
 
 pub(crate) use kept::KeptLines;
+pub use local::LocalSource;
 
-/// Longer files are data, whatever their name says.
-const LARGEST_FILE: u64 = 4 << 20;
+use local::Local;
+
 /// Bytes of text that are kept in all: a report may be written where hardly any memory is left.
 const LARGEST_SUM: usize = 4 << 20;
+/// Files that are looked for: of more, a report does not show lines.
+const MOST_FILES: usize = 20_000;
 /// Characters of a line that are shown.
 const LONGEST_LINE: usize = 100;
 /// Lines before and after one of the user's own that a bundle keeps with it.
@@ -31,6 +33,9 @@ const DEEPEST_INDENTATION: usize = 60;
 #[derive(Clone, Debug)]
 pub(crate) struct Sources {
     directory: PathBuf,
+    local: Local,
+    /// Files that have been looked for.
+    asked: usize,
     /// What is known from a bundle.
     known: Option<Arc<KeptLines>>,
     files: HashMap<String, Option<Text>>,
@@ -49,7 +54,7 @@ impl Sources {
     pub(crate) fn of(run: &Run, processes: &[Process]) -> Sources {
         let mut sources = Sources {
             known: processes.iter().find_map(Process::lines),
-            ..Sources::new(&run.directory)
+            ..Sources::new(&run.directory, &run.source, &run.command)
         };
         let folder = processes.first().and_then(|process| process.path.folder());
         let view = folder.map(View::of).unwrap_or_default();
@@ -59,10 +64,13 @@ impl Sources {
         sources
     }
 
-    /// Relative paths are resolved against `directory`.
-    pub(crate) fn new(directory: &Path) -> Sources {
+    /// Where no text comes with the run, what may be read of this machine is. `command` was run in `directory`, against which
+    /// relative paths are resolved.
+    pub(crate) fn new(directory: &Path, local: &LocalSource, command: &[String]) -> Sources {
         Sources {
             directory: directory.to_owned(),
+            local: Local::of(local, directory, command),
+            asked: 0,
             known: None,
             files: HashMap::new(),
             kept: 0,
@@ -107,7 +115,12 @@ impl Sources {
             return known.get(file, line);
         }
         if !self.files.contains_key(file) {
-            let text = read(&self.directory.join(file));
+            if self.asked >= MOST_FILES {
+                return None;
+            }
+            self.asked += 1;
+            let bytes = self.local.read(&self.directory, file);
+            let text = bytes.map(|bytes| Text::new(encoding::decode(bytes)));
             let size = text.as_ref().map_or(0, Text::size);
             if self.kept + size > LARGEST_SUM {
                 self.files.clear();
@@ -137,18 +150,6 @@ impl Text {
     fn size(&self) -> usize {
         self.text.len() + size_of_val(&self.lines[..])
     }
-}
-
-fn read(path: &Path) -> Option<Text> {
-    // Only regular files are opened: a FIFO or a device would block or answer for ever. Those that claim to be empty
-    // are so, or the kernel's.
-    let size = fs::metadata(path).ok().filter(|file| file.is_file())?.len();
-    if size == 0 || size > LARGEST_FILE {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(size as usize);
-    File::open(path).ok()?.take(LARGEST_FILE).read_to_end(&mut bytes).ok()?;
-    Some(Text::new(encoding::decode(bytes)))
 }
 
 /// Where lines begin and end, as Python counts them: after `\n`, `\r\n` or `\r`.
@@ -186,13 +187,14 @@ fn lines(text: &str) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn sources(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Sources) {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
-        let sources = Sources::new(folder.path());
+        let sources = Sources::new(folder.path(), &LocalSource::ThisMachine, &[]);
         (folder, sources)
     }
 
@@ -230,7 +232,7 @@ mod tests {
     #[test]
     fn absolute_paths_stand_for_themselves() {
         let (folder, _) = sources(&[("a.py", b"x = 1")]);
-        let mut sources = Sources::new(Path::new("/nowhere"));
+        let mut sources = Sources::new(Path::new("/nowhere"), &LocalSource::ThisMachine, &[]);
         let path = folder.path().join("a.py");
         assert_eq!(sources.line(path.to_str().unwrap(), 1).as_deref(), Some("x = 1"));
         assert_eq!(sources.line("a.py", 1), None);

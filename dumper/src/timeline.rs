@@ -5,8 +5,10 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, LISTED};
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::outlet::cell_text;
 use crate::save::save;
 
 const FILE: &str = "timeline.csv";
@@ -15,8 +17,10 @@ const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_by
 const COLUMNS: usize = 7;
 /// Processes that a row tells apart.
 pub const MOST_PROCESSES: usize = 5;
+/// Bytes of a row: a mark is a name of at most 4096 bytes, which may be written six times as long.
+const LONGEST_ROW: usize = 32 << 10;
 /// Rows that a timeline never exceeds.
-const MOST_ROWS: usize = 2000;
+pub(crate) const MOST_ROWS: usize = 2000;
 /// Rows are short, but for what the job calls its phases.
 const MOST_BYTES: u64 = 8 << 20;
 
@@ -36,6 +40,7 @@ pub struct Sample {
     pub limit_bytes: Option<u64>,
     /// Where there are several processes, those that have the most resident; at most [`MOST_PROCESSES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub processes: Vec<Share>,
     /// What happened then, if anything did.
     pub mark: Option<String>,
@@ -72,18 +77,26 @@ impl Share {
 /// There is a timeline, and it cannot be read.
 pub fn load(folder: &Folder) -> Result<Vec<Sample>, Error> {
     match folder.read(FILE, MOST_BYTES) {
-        Ok(text) => {
-            // What is not terminated was being written when the writer died.
-            let text = String::from_utf8_lossy(&text);
-            let mut rows = text.split_inclusive('\n').filter_map(|row| row.strip_suffix('\n'));
-            // An earlier version had one column less.
-            let columns = rows.next().map_or(COLUMNS, |titles| titles.split(',').count());
-            let samples = rows.filter_map(|row| Sample::parse(row, columns));
-            Ok(samples.take(MOST_ROWS).collect())
-        }
+        Ok(text) => Ok(parse(&text)),
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(reason) => Err(Error::read(&folder.path().join(FILE), reason)),
     }
+}
+
+/// The samples that a text has, as far as they are whole. More rows than a timeline can have are left out, as are marks that are longer
+/// than any, so that of a text of n bytes no more than 3 n + 8 MiB of memory are taken.
+pub fn parse(text: &[u8]) -> Vec<Sample> {
+    // What is not terminated was being written when the writer died.
+    let mut rows = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(|row| row.strip_suffix(b"\n"));
+    // An earlier version had one column less.
+    let columns = rows
+        .next()
+        .map_or(COLUMNS, |titles| titles.split(|byte| *byte == b',').count());
+    let rows = rows.filter(|row| row.len() <= LONGEST_ROW);
+    let samples = rows.filter_map(|row| Sample::parse(&String::from_utf8_lossy(row), columns));
+    samples.take(MOST_ROWS).collect()
 }
 
 /// Writes the timeline of a run that has ended, in place of one that there may be.
@@ -175,10 +188,10 @@ fn rewrite(folder: &Folder, samples: &[Sample]) -> Result<File, Error> {
 impl Sample {
     fn row(&self) -> String {
         let optional = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let mark = self.mark.as_deref().unwrap_or_default().replace(['\n', '\r'], " ");
+        let mark = cell_text(self.mark.as_deref().unwrap_or_default());
         let mark = match mark.contains([',', '"']) {
             true => format!("\"{}\"", mark.replace('"', "\"\"")),
-            false => mark,
+            false => mark.into_owned(),
         };
         let processes = self.processes.iter();
         let processes: Vec<_> = processes
@@ -211,15 +224,24 @@ impl Sample {
             processes: match columns {
                 COLUMNS => next()?
                     .split_ascii_whitespace()
+                    .take(MOST_PROCESSES)
                     .map(Share::parse)
                     .collect::<Option<Vec<_>>>()?,
                 _ => Vec::new(),
             },
             mark: match next()? {
                 "" => None,
-                mark => Some(unquoted(mark)),
+                mark => Some(given(unquoted(mark))),
             },
         })
+    }
+}
+
+/// The text of a cell, without the apostrophe that kept a spreadsheet from computing it.
+fn given(cell: String) -> String {
+    match cell.strip_prefix('\'') {
+        Some(text) if cell_text(text) == cell => text.to_owned(),
+        _ => cell,
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, LISTED};
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::outlet::to_json_pretty;
 use crate::save::save;
 
 const FILE: &str = "unrecorded.json";
@@ -23,6 +25,7 @@ pub struct Unrecorded {
     /// Those whose recordings had nothing to add, and were removed.
     pub folded: Folded,
     /// Those that the library is not in, those with the most resident memory first.
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub unseen: Vec<Unseen>,
     /// How many more there were.
     pub unseen_more: u64,
@@ -39,6 +42,7 @@ pub struct Folded {
     /// The highest peak of one of them, in bytes.
     pub highest_peak_bytes: u64,
     /// How many there were of each program.
+    #[serde(deserialize_with = "bounded::map::<_, _, _, LISTED>")]
     pub programs: BTreeMap<String, u64>,
 }
 
@@ -65,10 +69,19 @@ impl Unrecorded {
     pub fn load(folder: &Folder) -> Result<Unrecorded, Error> {
         let path = || folder.path().join(FILE);
         match folder.read(FILE, MOST_BYTES) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|reason| Error::json(&path(), reason)),
+            Ok(text) => Unrecorded::parse(&text).map_err(|reason| Error::json(&path(), reason)),
             Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(Unrecorded::default()),
             Err(reason) => Err(Error::read(&path(), reason)),
         }
+    }
+
+    /// Reads the text of `unrecorded.json`.
+    ///
+    /// # Errors
+    ///
+    /// It is not JSON, or not of a run's processes.
+    pub fn parse(text: &[u8]) -> Result<Unrecorded, serde_json::Error> {
+        serde_json::from_slice(text)
     }
 
     /// Writes it into a run folder.
@@ -77,9 +90,8 @@ impl Unrecorded {
     ///
     /// It cannot be written.
     pub fn save(&self, folder: &Folder) -> Result<(), Error> {
-        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::json(&folder.path().join(FILE), reason))?;
         save(folder, FILE, |out| {
-            out.write_all(&text)?;
+            to_json_pretty(out, self)?;
             out.write_all(b"\n")
         })?;
         Ok(())

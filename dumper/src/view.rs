@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::bounded::{self, NAMES};
 use crate::folder::Folder;
 
 const FILE: &str = "view.json";
@@ -18,6 +19,7 @@ pub(crate) struct View {
     pub(crate) below: Option<String>,
     /// Sources that are in no file of their own, the cells of a notebook, by the path that Python has for them. Without `below`, a
     /// callstack with such a source in it begins there.
+    #[serde(deserialize_with = "bounded::map::<_, _, _, NAMES>")]
     pub(crate) sources: BTreeMap<String, Source>,
 }
 
@@ -34,7 +36,12 @@ pub(crate) struct Source {
 impl View {
     /// That of the recordings in a folder.
     pub(crate) fn of(folder: &Folder) -> View {
-        let read = || serde_json::from_slice(&folder.read(FILE, MOST_BYTES).ok()?).ok();
-        read().unwrap_or_default()
+        let text = folder.read(FILE, MOST_BYTES).unwrap_or_default();
+        View::parse(&text)
+    }
+
+    /// What the text of a `view.json` says; nothing where it is not understood.
+    fn parse(text: &[u8]) -> View {
+        serde_json::from_slice(text).unwrap_or_default()
     }
 }

@@ -1,15 +1,16 @@
 //! Opening the report, on an interactive desktop only: a batch job must never start a browser.
 
 use std::env;
-use std::io::{IsTerminal, stderr};
 use std::path::Path;
 
 use webbrowser::{Browser, BrowserOptions};
 
+use crate::say::is_seen;
+
 /// Whether somebody sits there who would see a browser: a terminal, and a display or a browser of choice.
 pub fn has_audience() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    stderr().is_terminal() && ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(is_set)
+    is_seen() && ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(is_set)
 }
 
 /// Opens a page. Where that fails, its path has been printed anyway.

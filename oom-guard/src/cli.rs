@@ -120,6 +120,12 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_FAIL_ON_CHILD_OOM", hide_env_values = true)]
     pub fail_on_child_oom: bool,
 
+    /// For `report`, `diff` and `merge`: look for lines of source files in this folder [default: none but those that the run brought
+    /// along; for your own runs on this machine, where the job ran]
+    #[arg(long, value_name = "DIR")]
+    #[arg(env = "FIL_PROFILE_SOURCE", hide_env_values = true)]
+    pub source: Option<PathBuf>,
+
     /// Print the licences of fil-profile and of all it is built from
     #[arg(long)]
     pub license: bool,
@@ -165,6 +171,9 @@ pub enum Command {
         /// Where to; `-` is stdout, as is nothing
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,
+        /// Look for lines of source files in this folder
+        #[arg(long, value_name = "DIR")]
+        source: Option<PathBuf>,
     },
     /// List the runs in a folder, the newest first: when, what, how it ended, its peak, and what held most of it
     Ls {
@@ -188,12 +197,18 @@ pub enum Command {
         /// End with status 3 if the peak grew by more than this, e.g. 10% or 100MiB
         #[arg(long, value_name = "MOST", value_parser = Allowance::parse)]
         fail_above: Option<Allowance>,
+        /// Look for lines of source files in this folder
+        #[arg(long, value_name = "DIR")]
+        source: Option<PathBuf>,
     },
     /// Make one report of many runs, as of an array of tasks
     Merge {
         /// Run folders, and folders of runs
         #[arg(required = true, value_name = "DIR")]
         paths: Vec<PathBuf>,
+        /// Look for lines of source files in this folder
+        #[arg(long, value_name = "DIR")]
+        source: Option<PathBuf>,
     },
     /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
     Snapshot {

@@ -7,7 +7,7 @@ use dumper::units::{Bytes, Share};
 
 use crate::error::Error;
 use crate::exit::End;
-use crate::paint::{Tone, painted, stdout_has_colours};
+use crate::paint::{Line, Tone};
 use crate::progress::Progress;
 use crate::say::{say, show};
 use crate::size;
@@ -48,9 +48,15 @@ impl Allowance {
 }
 
 /// Compares two runs: in words on stdout, and as a flame graph in `file`.
-pub fn compare(old: PathBuf, new: PathBuf, file: Option<&Path>, allowed: Option<Allowance>) -> Result<End, Error> {
+pub fn compare(
+    old: PathBuf,
+    new: PathBuf,
+    file: Option<&Path>,
+    allowed: Option<Allowance>,
+    source: Option<&Path>,
+) -> Result<End, Error> {
     let progress = Progress::on_terminal("comparing");
-    let [old, new] = [old, new].map(|path| Subject::find(Some(path), Path::new("")));
+    let [old, new] = [old, new].map(|path| Subject::find(Some(path), Path::new(""), source));
     let (old, new) = (old?, new?);
     let failed = |error: dumper::Error| Error::Report(error.to_string());
     let diff = Diff::between(side(&old), side(&new)).map_err(failed)?;
@@ -68,10 +74,10 @@ pub fn compare(old: PathBuf, new: PathBuf, file: Option<&Path>, allowed: Option<
     let (was, is) = diff.totals();
     for (index, line) in diff.text().into_iter().enumerate() {
         let line = match index {
-            0 => painted(line, tone(was, is), stdout_has_colours()),
-            _ => line,
+            0 => Line::toned(tone(was, is), line),
+            _ => Line::of(line),
         };
-        show(&format!("{line}\n"));
+        show(&line);
     }
     match allowed.filter(|allowed| allowed.is_exceeded(was, is)) {
         None => Ok(End::Status(0)),

@@ -1,6 +1,6 @@
 //! `fil-profile report --format`: one document about a run, to a file or to stdout.
 
-use std::io::{self, BufWriter, IsTerminal, Write, stdout};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use dumper::bundle;
@@ -9,22 +9,24 @@ use dumper::report::{self, Occasion};
 use crate::cli::Format;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::say;
+use crate::settings::Settings;
 use crate::subject::Subject;
 
 /// Writes the document.
-pub fn export(path: Option<PathBuf>, output: &Path, format: Format, file: Option<&Path>) -> Result<(), Error> {
-    if file.is_none() && is_binary(format) && stdout().is_terminal() {
+pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
+    if file.is_none() && is_binary(format) && say::is_shown() {
         return Err(Error::Usage(
             "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
         ));
     }
     let _progress = Progress::on_terminal("writing the report");
-    let subject = Subject::find(path, output)?;
+    let subject = Subject::find(path, &settings.output, settings.source.as_deref())?;
     if let Some(file) = file {
         let written = dumper::save_as(file, |out| write(out, format, &subject));
         return written.map_err(|error| Error::Report(error.to_string()));
     }
-    let mut out = BufWriter::new(stdout().lock());
+    let mut out = say::document();
     match write(&mut out, format, &subject).and_then(|()| out.flush()) {
         // Whoever reads it has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,6 +1,5 @@
 //! `fil-profile ls`: the runs in a folder, a line for each. Of each no more is read than its `run.json`.
 
-use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
 use dumper::Run;
@@ -12,8 +11,8 @@ use nix::sys::signal::Signal;
 use crate::error::Error;
 use crate::folder;
 use crate::lock::{self, Supervisor};
-use crate::paint::{Tone, painted, stdout_has_colours};
-use crate::say::{say, show};
+use crate::paint::{Line, Tone};
+use crate::say::{is_shown, say, show};
 
 /// Columns where nobody says how many there are.
 const COLUMNS: usize = 80;
@@ -44,15 +43,14 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
     let mut is_empty = true;
     for run in runs.by_ref().take(most) {
         if is_empty {
-            let titles = Row::titles().line(columns, false);
-            show(&format!("{}\n", painted(titles, Tone::Strong, stdout_has_colours())));
+            show(&Line::toned(Tone::Strong, Row::titles().line(columns).painted(false)));
             is_empty = false;
         }
         let row = match Run::load(&run.folder) {
             Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == Supervisor::Lives),
             Err(_) => Row::unreadable(&run.path),
         };
-        show(&format!("{}\n", row.line(columns, stdout_has_colours())));
+        show(&row.line(columns));
     }
     if is_empty {
         return Err(Error::Report(format!("no runs in {}", path.display())));
@@ -65,7 +63,7 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
 }
 
 fn columns() -> usize {
-    let terminal = stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    let terminal = is_shown().then(terminal_size::terminal_size).flatten();
     terminal.map_or(COLUMNS, |(width, _)| COLUMNS.max(width.0.into()))
 }
 
@@ -116,34 +114,27 @@ impl Row {
         }
     }
 
-    /// In so many columns.
-    fn line(&self, columns: usize, has_colours: bool) -> String {
+    /// In so many columns. Each text is made visible before it is cut: what is escaped is longer.
+    fn line(&self, columns: usize) -> Line {
         let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
         let command = room * 9 / 20;
         let culprit = room - command;
+        let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
+        let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
         // Padded before it is painted: a colour has no columns.
-        let outcome = padded(&self.outcome, OUTCOME);
-        let outcome = match self.tone {
-            Some(tone) => painted(outcome, tone, has_colours),
-            None => outcome,
-        };
-        let line = format!(
-            "{}  {}  {outcome}  {:>PEAK$}  {}",
-            padded(&self.time, TIME),
-            padded(&self.command, command),
-            self.peak,
-            cut_before(&self.culprit, culprit)
-        );
-        line.trim_end().to_owned()
+        Line::of(before)
+            .and(self.tone, padded(&self.outcome, OUTCOME))
+            .and(None, after.trim_end())
     }
 }
 
 fn padded(text: &str, columns: usize) -> String {
-    format!("{:columns$}", cut(text, columns))
+    format!("{:columns$}", cut(&printable(text), columns))
 }
 
 /// The text, of which the middle is left out if it is too long: the share stands before it, the line number at its end.
 fn cut_before(text: &str, columns: usize) -> String {
+    let text = &*printable(text);
     let length = text.chars().count();
     let (share, place) = text.split_once(" % ").unwrap_or(("", text));
     if length <= columns || share.is_empty() {
@@ -157,7 +148,7 @@ fn cut_before(text: &str, columns: usize) -> String {
 /// `features.py:42` of `features.py:42 (build)`: there is no room for more.
 fn place(culprit: &str) -> String {
     let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
-    printable(place.map_or(culprit, |(place, _)| place)).into_owned()
+    place.map_or(culprit, |(place, _)| place).to_owned()
 }
 
 fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
@@ -214,24 +205,38 @@ mod tests {
 
     #[test]
     fn a_run_is_a_line_of_80_columns() {
-        let line = Row::of(&run(), false).line(80, false);
+        let line = Row::of(&run(), false).line(80).painted(false);
         assert_eq!(
             line,
             "2026-01-31 14:05:09  features.py -…  OOM cgroup      4.0 GiB   78 % …tures.py:42"
         );
         assert_eq!(line.chars().count(), 80);
-        let wide = Row::of(&run(), false).line(140, false);
+        let wide = Row::of(&run(), false).line(140).painted(false);
         assert!(wide.contains("features.py --rows=1000000") && wide.ends_with(" 78 % a/very/long/path/features.py:42"));
-        let titles = Row::titles().line(80, false);
+        let titles = Row::titles().line(80).painted(false);
         assert_eq!(titles.find("OUTCOME"), line.find("OOM").map(|at| at - "…".len() + 1));
     }
 
     #[test]
     fn colours_take_no_columns() {
-        let plain = Row::of(&run(), false).line(80, false);
-        let painted = Row::of(&run(), false).line(80, true);
+        let plain = Row::of(&run(), false).line(80).painted(false);
+        let painted = Row::of(&run(), false).line(80).painted(true);
         assert_ne!(plain, painted);
         assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+    }
+
+    #[test]
+    fn no_run_can_forge_a_row_or_command_the_terminal() {
+        let hostile = "\u{1b}]0;x\u{7}\n2026 forged\u{202e}";
+        let mut run = run();
+        run.started = hostile.to_owned();
+        run.command = vec![hostile.to_owned()];
+        run.headline.as_mut().unwrap().culprit = Some(hostile.to_owned());
+        for columns in [80, 300] {
+            let line = Row::of(&run, false).line(columns).painted(false);
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+            assert!(line.chars().count() <= columns, "{line}");
+        }
     }
 
     #[test]

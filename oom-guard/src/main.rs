@@ -1,4 +1,5 @@
 //! `fil-profile` runs a job unchanged and shows which lines of code held its memory when it ran out.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod areas;
 mod board;
@@ -57,6 +58,7 @@ mod signals;
 mod size;
 mod slack;
 mod snapshot;
+mod source;
 mod subject;
 mod supervise;
 mod supervisor;
@@ -75,6 +77,7 @@ use exit::End;
 use settings::Task;
 
 fn main() {
+    say::panics_too();
     let end = act().unwrap_or_else(|error| {
         say::say(&error);
         End::Status(error.status())
@@ -94,16 +97,18 @@ fn act() -> Result<End, Error> {
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => snapshot::take(&job, &settings.output).map(|()| End::Status(0)),
         Task::Export(path, format, file) => {
-            export::export(path, &settings.output, format, file.as_deref()).map(|()| End::Status(0))
+            export::export(path, &settings, format, file.as_deref()).map(|()| End::Status(0))
         }
         Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
-        Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed),
-        Task::Merge(paths) => merge::merge(&paths, &settings.output).map(|()| End::Status(0)),
+        Task::Diff(old, new, file, allowed) => {
+            diff::compare(old, new, file.as_deref(), allowed, settings.source.as_deref())
+        }
+        Task::Merge(paths) => merge::merge(&paths, &settings).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }
 }
 
 fn show(text: &str) -> End {
-    say::show(text);
+    say::show_all(text);
     End::Status(0)
 }

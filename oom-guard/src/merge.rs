@@ -12,11 +12,12 @@ use crate::lock::{self, Supervisor};
 use crate::progress::Progress;
 use crate::report::Material;
 use crate::say::say;
+use crate::settings::Settings;
 use crate::workplace::Workplace;
-use crate::{local_time, unsupervised};
+use crate::{local_time, source, unsupervised};
 
-/// Reports on the runs that `paths` are or hold, into a folder of its own in `output`.
-pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
+/// Reports on the runs that `paths` are or hold, into a folder of its own in the output folder.
+pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
     let progress = Progress::on_terminal("merging");
     let mut merged = Merged::new();
     let mut missed = Vec::new();
@@ -28,7 +29,7 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
             )));
         }
         for run in runs_in(path) {
-            match load(&run) {
+            match load(&run, settings.source.as_deref()) {
                 Ok((facts, processes)) => merged.add(&run.folder, &facts, &processes),
                 Err(why) => {
                     merged.miss(why.clone());
@@ -42,6 +43,7 @@ pub fn merge(paths: &[PathBuf], output: &Path) -> Result<(), Error> {
         missed.iter().for_each(say);
         return Err(Error::Report("there is no run in these folders".to_owned()));
     }
+    let output = settings.output.as_path();
     let name = format!("merged-{}", folder::name(&local_time::now()));
     let folder = make_output(output).and_then(|output| output.make(&name));
     let folder =
@@ -70,8 +72,9 @@ fn runs_in(path: &Path) -> Vec<RunFolder> {
     runs
 }
 
-fn load(folder: &RunFolder) -> Result<(Run, Vec<process::Process>), String> {
+fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::Process>), String> {
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
+    run.source = source::readable(folder, source);
     // Recordings on another machine's disk are missed; the verdict and the timeline are here.
     let material = Workplace::of(folder)
         .ok()

@@ -13,6 +13,7 @@ use crate::lock::{self, Supervisor};
 use crate::process;
 use crate::report::Material;
 use crate::say::say;
+use crate::source;
 use crate::unsupervised;
 use crate::workplace::Workplace;
 
@@ -68,6 +69,7 @@ fn report(folder: &RunFolder) -> Result<(), String> {
         return Ok(());
     }
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
+    run.source = source::readable(folder, None);
     let Ok(workplace) = Workplace::of(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {}",

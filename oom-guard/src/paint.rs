@@ -1,10 +1,9 @@
-//! Colours, on a terminal that wants them and nowhere else: a log, a pipe, `NO_COLOR` and `TERM=dumb` get plain text.
-//! `CLICOLOR`, `CLICOLOR_FORCE` and a build server's `CI` are heeded as [`anstream`] heeds them.
+//! Lines for a terminal: text that cannot command it, and tones that can.
 
 use std::fmt::Display;
 
-use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use dumper::label::printable;
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +29,44 @@ impl Tone {
     }
 }
 
-/// Whether stdout takes colours.
-pub fn stdout_has_colours() -> bool {
-    AutoStream::choice(&std::io::stdout()) != ColorChoice::Never
+/// A line for a terminal. Its text is never taken for a command: every piece is made visible, and what commands the terminal are tones,
+/// which only [`painted`](Line::painted) has a way to write.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    pieces: Vec<(Option<Tone>, String)>,
 }
 
-/// Whether stderr takes colours.
-pub fn stderr_has_colours() -> bool {
-    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
-}
-
-/// The text in a tone, if `has_colours`.
-pub fn painted(text: impl Display, tone: Tone, has_colours: bool) -> String {
-    if !has_colours {
-        return text.to_string();
+impl Line {
+    /// This text, without a tone.
+    pub fn of(text: impl Display) -> Self {
+        Self::default().and(None, text)
     }
-    let style = tone.style();
-    format!("{style}{text}{style:#}")
+
+    /// All of it in a tone.
+    pub fn toned(tone: Tone, text: impl Display) -> Self {
+        Self::default().and(Some(tone), text)
+    }
+
+    /// The line, and this after it.
+    pub fn and(mut self, tone: Option<Tone>, text: impl Display) -> Self {
+        self.pieces.push((tone, printable(&text.to_string()).into_owned()));
+        self
+    }
+
+    /// With its colours, if there are any.
+    pub fn painted(&self, has_colours: bool) -> String {
+        let pieces = self
+            .pieces
+            .iter()
+            .map(|(tone, text)| match tone.filter(|_| has_colours) {
+                Some(tone) => {
+                    let style = tone.style();
+                    format!("{style}{text}{style:#}")
+                }
+                None => text.clone(),
+            });
+        pieces.collect()
+    }
 }
 
 #[cfg(test)]
@@ -55,11 +75,18 @@ mod tests {
 
     #[test]
     fn without_colours_the_text_is_plain() {
-        assert_eq!(painted("text", Tone::Bad, false), "text");
-        let bad = painted("text", Tone::Bad, true);
+        let line = Line::of("some ").and(Some(Tone::Bad), "text");
+        assert_eq!(line.painted(false), "some text");
+        let bad = line.painted(true);
         assert!(
-            bad.starts_with("\u{1b}[") && bad.ends_with("\u{1b}[0m") && bad.contains("text"),
+            bad.starts_with("some \u{1b}[") && bad.ends_with("text\u{1b}[0m"),
             "{bad:?}"
         );
+    }
+
+    #[test]
+    fn no_text_can_end_the_line_or_command_the_terminal() {
+        let line = Line::of("a\nb\x1b[2Jü").and(Some(Tone::Good), "\u{202e}\u{9b}x");
+        assert_eq!(line.painted(false), "a\\nb\\u{1b}[2Jü\\u{202e}\\u{9b}x");
     }
 }

@@ -1,12 +1,12 @@
 //! Work that takes long says so: in one line of a log, and on a terminal in a line that counts the seconds and goes when it is
 //! done. Ctrl-C ends it, as it ends any program.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::say::{PREFIX, Stderr};
+use crate::say::{PREFIX, Stderr, is_seen};
 
 /// Whoever waits longer than this is told what for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,12 +24,12 @@ pub struct Progress {
 impl Progress {
     /// Of this work, to a terminal or a log.
     pub fn of(what: &'static str) -> Self {
-        Self::told(what, stderr().is_terminal())
+        Self::told(what, is_seen())
     }
 
     /// Of what somebody has asked for, who is not told in a log that he waits for it.
     pub fn on_terminal(what: &'static str) -> Self {
-        match stderr().is_terminal() {
+        match is_seen() {
             true => Self::told(what, true),
             false => Self {
                 done: None,
@@ -60,7 +60,7 @@ impl Drop for Progress {
     }
 }
 
-fn tell(what: &str, wait: &Receiver<()>, patience: Duration, is_seen: bool, out: &mut dyn Write) {
+fn tell(what: &'static str, wait: &Receiver<()>, patience: Duration, is_seen: bool, out: &mut dyn Write) {
     let begin = Instant::now();
     let mut is_told = false;
     let pause = |is_told| if is_told { TICK } else { patience };

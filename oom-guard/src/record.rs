@@ -3,12 +3,11 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use dumper::Unrecorded;
-use dumper::label::printable;
 use dumper::outcome::{Kind, Limit, Outcome, ProcessName};
 use dumper::report::{Occasion, near_limit, termination_message};
 use dumper::run::{Ending, Run};
 use dumper::units::Bytes;
+use dumper::{LocalSource, Unrecorded};
 use jiff::Zoned;
 use nix::unistd::Pid;
 
@@ -101,6 +100,7 @@ impl Record {
             identity,
             limits: smallest_first(beginning.bounds, *limits),
             outcome: Some(unsupervised::beginning(evidence)),
+            source: LocalSource::ThisMachine,
             ..Run::default()
         };
         let unwatched = match elf::watch(&target.program) {
@@ -274,7 +274,7 @@ impl Record {
         }
         lines.iter().for_each(say);
         // Without such a file there is nobody to read it.
-        let _ = termination::set(&termination::file(), &lines.join("\n"));
+        let _ = termination::set(&termination::file(), &lines);
         if self.run.identity.contains_key(OOM_GROUP) {
             expendable::limit_growth(near.bound.left() / 2);
         }
@@ -347,7 +347,10 @@ impl Record {
         }
         let termination_log = termination::file();
         if termination_log.exists() {
-            let _ = termination::set(&termination_log, &last_message(&run, &material));
+            let _ = termination::set(
+                &termination_log,
+                &last_message(&run, &material).lines().collect::<Vec<_>>(),
+            );
         }
         let mut page = None;
         if material.is_empty() && !is_worth_a_report(&run) {
@@ -390,7 +393,7 @@ impl Record {
             say(format!(
                 "not watched: process {} ({}){others}: {}",
                 first.pid,
-                printable(&first.command),
+                first.command,
                 sanitizer::WHY
             ));
             return;

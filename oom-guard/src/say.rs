@@ -1,31 +1,38 @@
-//! Lines to stderr, all beginning with `=fil-profile= `: stdout, and every other line, is the job's.
+//! The one place from which text reaches a terminal, but for the counting line of [`progress`](crate::progress), which holds no name.
+//!
+//! Lines to stderr all begin with `=fil-profile= `: stdout, and every other line, is the job's. No text is written but as a [`Line`],
+//! so that none can command the terminal or forge a line of ours. Colours are for a terminal that wants them and nowhere else: a log, a
+//! pipe, `NO_COLOR` and `TERM=dumb` get plain text. `CLICOLOR`, `CLICOLOR_FORCE` and a build server's `CI` are heeded as [`anstream`]
+//! heeds them.
+#![expect(clippy::disallowed_methods, reason = "everything else writes through this file")]
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use anstream::{AutoStream, ColorChoice};
 use libc::PIPE_BUF;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::paint::{Tone, painted, stderr_has_colours};
+use crate::paint::{Line, Tone};
 
 /// What every line of ours begins with.
 pub const PREFIX: &str = "=fil-profile= ";
 
 /// Writes one line, in a tone where there are colours.
 pub fn say_in(tone: Tone, line: &str) {
-    write(&painted(printable(line), tone, stderr_has_colours()));
+    write(&Line::toned(tone, line));
 }
 
-/// Writes one line. Control characters are escaped, so that no name can end the line or command the terminal.
+/// Writes one line.
 pub fn say(line: impl Display) {
-    write(&printable(&line.to_string()));
+    write(&Line::of(line));
 }
 
-fn write(line: &str) {
-    let line = format!("{PREFIX}{line}\n");
+fn write(line: &Line) {
+    let line = format!("{PREFIX}{}\n", line.painted(has_colours(&stderr())));
     // A closed stderr is no reason to fail.
     let _ = Stderr.write_all(line.as_bytes());
 }
@@ -58,28 +65,48 @@ impl Write for Stderr {
     }
 }
 
-/// Writes to stdout, for a reader who may have seen enough: if it is closed, that is no failure.
-pub fn show(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Writes a line to stdout, for a reader who may have seen enough: if it is closed, that is no failure.
+pub fn show(line: &Line) {
+    let line = format!("{}\n", line.painted(has_colours(&stdout())));
+    let _ = stdout().write_all(line.as_bytes());
 }
 
-fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut line, char| {
-        if char.is_control() {
-            line.extend(char.escape_default());
-        } else {
-            line.push(char);
-        }
-        line
-    })
+/// Writes a text of several lines to stdout, as [`show`] writes one.
+pub fn show_all(text: &str) {
+    let text: String = text.lines().map(|line| Line::of(line).painted(false) + "\n").collect();
+    let _ = stdout().write_all(text.as_bytes());
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Stdout for a document of `dumper`, which has its own way to write names for each format.
+pub fn document() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::new(stdout().lock())
+}
 
-    #[test]
-    fn a_name_cannot_end_the_line_or_command_the_terminal() {
-        assert_eq!(printable("a\nb\x1b[2Jü"), "a\\nb\\u{1b}[2Jü");
-    }
+/// Whether stdout is a terminal.
+pub fn is_shown() -> bool {
+    stdout().is_terminal()
+}
+
+/// Whether stderr is a terminal.
+pub fn is_seen() -> bool {
+    stderr().is_terminal()
+}
+
+/// Says what our own panic is about as one line of ours, in place of the several that Rust would write.
+pub fn panics_too() {
+    std::panic::set_hook(Box::new(|panic| {
+        say(format!("an error of fil-profile itself, please report it: {panic}"))
+    }));
+}
+
+fn has_colours<S: anstream::stream::RawStream>(stream: &S) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+fn stdout() -> Stdout {
+    io::stdout()
+}
+
+fn stderr() -> io::Stderr {
+    io::stderr()
 }

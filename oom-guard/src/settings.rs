@@ -39,6 +39,8 @@ pub struct Settings {
     pub text: bool,
     /// A run folder that is reported on counts as the user's own, wherever it comes from.
     pub trust: bool,
+    /// Where lines of source files are looked for, in place of where the job ran from.
+    pub source: Option<PathBuf>,
 }
 
 /// What is to be done.
@@ -68,6 +70,7 @@ pub enum Task {
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let mut text = cli.text;
     let trust = matches!(cli.command, Some(Command::Report { trust: true, .. }));
+    let mut source = cli.source;
     let task = match cli.command {
         _ if cli.license => Task::License,
         Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
@@ -88,27 +91,41 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             format,
             text,
             file,
+            source: named,
             ..
-        }) => match format.or(text.then_some(Format::Text)) {
-            Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
-            None if file.is_some() => {
-                return Err(usage(
-                    "-o after `report` names the file for one --format, as in: fil-profile report --format html -o report.html",
-                ));
+        }) => {
+            source = named.or(source);
+            match format.or(text.then_some(Format::Text)) {
+                Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
+                None if file.is_some() => {
+                    return Err(usage(
+                        "-o after `report` names the file for one --format, as in: fil-profile report --format html -o report.html",
+                    ));
+                }
+                None => Task::Report(path),
             }
-            None => Task::Report(path),
-        },
+        }
         Some(Command::Ls { path, last }) => Task::List(path, last),
         Some(Command::Diff {
             old,
             new,
             file,
             fail_above,
-        }) => Task::Diff(old, new, file, fail_above),
-        Some(Command::Merge { paths }) => Task::Merge(paths),
+            source: named,
+        }) => {
+            source = named.or(source);
+            Task::Diff(old, new, file, fail_above)
+        }
+        Some(Command::Merge { paths, source: named }) => {
+            source = named.or(source);
+            Task::Merge(paths)
+        }
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
+    if let Some(folder) = source.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Error::Usage(format!("--source names no folder: {}", folder.display())));
+    }
     let settings = Settings {
         output: cli.output,
         browser: !cli.no_browser,
@@ -124,6 +141,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         fail_on_child_oom: cli.fail_on_child_oom,
         text,
         trust,
+        source,
     };
     Ok((task, settings))
 }

@@ -14,6 +14,7 @@ use crate::local_time;
 use crate::lock::LOCK;
 use crate::measure;
 use crate::report::{Material, find_run, tell};
+use crate::source;
 use crate::workplace::Workplace;
 
 /// Reports on the job that `job` names, a process id or a folder, as it is now.
@@ -30,7 +31,8 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     if material.is_empty() {
         return Err(cannot("nothing has been recorded so far".to_owned()));
     }
-    let run = Run::load(&folder.folder).unwrap_or_default();
+    let mut run = Run::load(&folder.folder).unwrap_or_default();
+    run.source = source::readable(&folder, None);
     let into = if is_ours {
         Ok(folder.folder)
     } else {

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use dumper::Unrecorded;
 use dumper::bundle;
 use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
+use dumper::{LocalSource, Unrecorded};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
@@ -15,8 +15,8 @@ use crate::limits::Limits;
 use crate::lock::{self, Supervisor};
 use crate::report::{Material, find_run};
 use crate::say::say;
-use crate::unsupervised;
 use crate::workplace::{Missing, Workplace};
+use crate::{source, unsupervised};
 
 /// A run that can be reported on.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub enum Origin {
 }
 
 impl Subject {
-    /// What is at `path`, or the newest run in `output`.
-    pub fn find(path: Option<PathBuf>, output: &Path) -> Result<Self, Error> {
+    /// What is at `path`, or the newest run in `output`; lines of source files are looked for in `source`, if it is given.
+    pub fn find(path: Option<PathBuf>, output: &Path, source: Option<&Path>) -> Result<Self, Error> {
         // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
         Limits::read().lifted().set();
         let path = path.unwrap_or_else(|| output.to_owned());
@@ -65,7 +65,7 @@ impl Subject {
         let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
             let folder = find_run(&path).map_err(|error| cannot(&error))?;
-            return Self::of_run(path, folder);
+            return Self::of_run(path, folder, source);
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = open(parent.unwrap_or(Path::new(".")))?;
@@ -73,15 +73,15 @@ impl Subject {
         let place = std::fs::canonicalize(&path).and_then(|path| Place::of(&path));
         let place = place.map_err(|error| cannot(&error))?;
         if !bundle::is_bundle(&place) {
-            return Self::of_recording(path, &place, folder);
+            return Self::of_recording(path, &place, folder, source);
         }
         if path.file_name() == Some(bundle::FILE.as_ref()) && folder.is_run() {
-            return Self::of_run(path, folder);
+            return Self::of_run(path, folder, source);
         }
-        Self::of_bundle(path, &place, folder)
+        Self::of_bundle(path, &place, folder, source)
     }
 
-    fn of_run(path: PathBuf, folder: RunFolder) -> Result<Self, Error> {
+    fn of_run(path: PathBuf, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
         let workplace = match Workplace::of(&folder) {
             Ok(workplace) => workplace,
             Err(Missing(place)) => {
@@ -94,16 +94,22 @@ impl Subject {
             }
         };
         let material = Material::load(&workplace.folder).map_err(Error::Report)?;
-        Self::of_material(path, material, Origin::Run, folder)
+        Self::of_material(path, material, Origin::Run, folder, source)
     }
 
-    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder) -> Result<Self, Error> {
+    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
         let material = Material::of_recording(place).map_err(Error::Report)?;
-        Self::of_material(path, material, Origin::Recording, folder)
+        Self::of_material(path, material, Origin::Recording, folder, source)
     }
 
     /// Of recordings; what else is known is in the folder.
-    fn of_material(path: PathBuf, material: Material, origin: Origin, folder: RunFolder) -> Result<Self, Error> {
+    fn of_material(
+        path: PathBuf,
+        material: Material,
+        origin: Origin,
+        folder: RunFolder,
+        source: Option<&Path>,
+    ) -> Result<Self, Error> {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
         }
@@ -111,6 +117,7 @@ impl Subject {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };
+        run.source = source::readable(&folder, source);
         let supervisor = lock::supervisor(&folder.folder);
         let is_running = is_running(supervisor, &material, &run);
         if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
@@ -130,13 +137,17 @@ impl Subject {
         })
     }
 
-    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder) -> Result<Self, Error> {
+    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
         let bundle = bundle::read(place).map_err(|error| Error::Report(error.to_string()))?;
         Ok(Self {
             origin: Origin::Bundle(path.clone()),
             path,
             folder,
-            run: bundle.run,
+            run: Run {
+                // Whoever has made it, it has brought the text that it wants to show.
+                source: source.map_or(LocalSource::Nothing, |folder| LocalSource::Inside(folder.to_owned())),
+                ..bundle.run
+            },
             material: Material::of(bundle.processes),
             timeline: bundle.timeline,
             unrecorded: bundle.unrecorded,

@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use dumper::label::printable;
+
 use crate::say::PREFIX;
 
 /// Where Kubernetes looks for it unless the pod says otherwise.
@@ -19,9 +21,9 @@ pub fn file() -> PathBuf {
     named.map_or_else(|| DEFAULT.into(), PathBuf::from)
 }
 
-/// Makes `text` our part of the message, in place of what it was before; empty takes it back. What the job itself has
+/// Makes these lines our part of the message, in place of what it was before; none takes it back. What the job itself has
 /// written stays. Nothing is made that is not there, and nothing but a regular file is written to.
-pub fn set(path: &Path, text: &str) -> io::Result<()> {
+pub fn set(path: &Path, lines: &[impl AsRef<str>]) -> io::Result<()> {
     let mut options = File::options();
     options
         .read(true)
@@ -33,17 +35,17 @@ pub fn set(path: &Path, text: &str) -> io::Result<()> {
     }
     let mut before = Vec::new();
     (&file).take(MOST_BYTES as u64).read_to_end(&mut before)?;
-    let lines = before.split_inclusive(|byte| *byte == b'\n');
-    let mut message: Vec<u8> = lines
+    let own = before.split_inclusive(|byte| *byte == b'\n');
+    let mut message: Vec<u8> = own
         .filter(|line| !line.starts_with(PREFIX.as_bytes()))
         .flatten()
         .copied()
         .collect();
-    if !text.is_empty() && !message.is_empty() && !message.ends_with(b"\n") {
+    if !lines.is_empty() && !message.is_empty() && !message.ends_with(b"\n") {
         message.push(b'\n');
     }
-    for line in text.lines() {
-        let line = format!("{PREFIX}{line}\n");
+    for line in lines {
+        let line = format!("{PREFIX}{}\n", printable(line.as_ref()));
         if message.len() + line.len() > MOST_BYTES {
             break;
         }
@@ -67,17 +69,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "the job's own words").unwrap();
-        let now = |text| {
+        let now = |text: &[&str]| {
             set(&path, text).unwrap();
             fs::read_to_string(&path).unwrap()
         };
         assert_eq!(
-            now("close\nload.py:7"),
+            now(&["close", "load.py:7"]),
             "the job's own words\n=fil-profile= close\n=fil-profile= load.py:7\n"
         );
-        assert_eq!(now("killed"), "the job's own words\n=fil-profile= killed\n");
-        assert_eq!(now(""), "the job's own words\n");
-        assert_eq!(now(""), "the job's own words\n");
+        assert_eq!(now(&["killed"]), "the job's own words\n=fil-profile= killed\n");
+        assert_eq!(
+            now(&["a\n=fil-profile= b\u{1b}c"]),
+            "the job's own words\n=fil-profile= a\\n=fil-profile= b\\u{1b}c\n"
+        );
+        assert_eq!(now(&[]), "the job's own words\n");
+        assert_eq!(now(&[]), "the job's own words\n");
     }
 
     #[test]
@@ -85,7 +91,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "x".repeat(3000)).unwrap();
-        set(&path, &"line of the message\n".repeat(500)).unwrap();
+        set(&path, &["line of the message"; 500]).unwrap();
         let length = fs::metadata(&path).unwrap().len();
         assert!((4000..=4096).contains(&length), "{length}");
     }
@@ -99,7 +105,7 @@ mod tests {
         std::os::unix::fs::symlink(&precious, &link).unwrap();
         let missing = folder.path().join("missing");
         for path in [link.as_path(), &missing, Path::new("/dev/null"), folder.path()] {
-            assert!(set(path, "x").is_err(), "{}", path.display());
+            assert!(set(path, &["x"]).is_err(), "{}", path.display());
         }
         assert!(!missing.exists());
         assert_eq!(fs::read_to_string(precious).unwrap(), "x");

@@ -73,12 +73,14 @@
 #![forbid(unsafe_code)]
 
 mod alloc_function;
+mod hidden;
 mod kinds;
 
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 pub use alloc_function::AllocFunction;
+pub use hidden::is_hidden;
 pub use kinds::{KINDS, Kind, KindSum};
 
 /// The first eight bytes of every recording. The line feed and the zero catch text-mode copies and truncated strings.

@@ -1,5 +1,6 @@
 //! Reading a bundle, of which nothing is believed: it may be torn, or no bundle, or of somebody who wishes us ill.
 
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,14 +9,16 @@ use flate2::read::GzDecoder;
 use rmp_serde::decode;
 use serde::de::DeserializeOwned;
 
+use super::budget::{Budget, Excess, Limited};
 use super::{About, Bundle, Head, MAGIC, VERSION};
+use crate::bounded::TOO_LONG;
 use crate::error::{BundleError, Error};
 use crate::folder::Place;
 use crate::process::{Bundled, Process};
 use crate::recording::{Recording, Rows};
 use crate::source::KeptLines;
 
-/// More than any bundle unpacks to: a small file can promise anything.
+/// Of a file: more than any that is written.
 const LARGEST: u64 = 4 << 30;
 
 /// Whether a file begins as a bundle does, of whatever version.
@@ -31,16 +34,42 @@ pub fn is_bundle(place: &Place) -> bool {
 ///
 /// It cannot be read, is torn, is of a newer version, or is none.
 pub fn read(path: &Place) -> Result<Bundle, Error> {
-    let file = path.file(LARGEST).map_err(|reason| Error::read(path, reason))?;
-    from(&mut BufReader::new(file), path).map_err(|reason| match reason {
-        Trouble::Io(reason) => Error::read(path, reason),
-        Trouble::Bundle(reason) => Error::bundle(path, reason),
-    })
+    let open = || {
+        let file = path.file(LARGEST)?;
+        let size = file.metadata()?.len();
+        Ok((BufReader::new(file), size))
+    };
+    let (mut file, size) = open().map_err(|reason| Error::read(path, reason))?;
+    from(&mut file, size, path).map_err(|reason| reason.of(path))
+}
+
+/// Reads a bundle that is in memory, and would be at `path`.
+///
+/// # Errors
+///
+/// As [`read`], but for those of reading.
+pub fn read_bytes(bytes: &[u8], path: &Path) -> Result<Bundle, Error> {
+    from(&mut { bytes }, bytes.len() as u64, path).map_err(|reason| reason.of(path))
 }
 
 enum Trouble {
     Io(io::Error),
     Bundle(BundleError),
+}
+
+impl Trouble {
+    fn of(self, path: &Path) -> Error {
+        match self {
+            Trouble::Io(reason) => Error::read(path, reason),
+            Trouble::Bundle(reason) => Error::bundle(path, reason),
+        }
+    }
+}
+
+impl From<Excess> for Trouble {
+    fn from(excess: Excess) -> Trouble {
+        BundleError::TooLarge(excess).into()
+    }
 }
 
 impl From<BundleError> for Trouble {
@@ -53,6 +82,11 @@ impl From<decode::Error> for Trouble {
     fn from(reason: decode::Error) -> Trouble {
         match reason {
             decode::Error::InvalidMarkerRead(reason) | decode::Error::InvalidDataRead(reason) => reason.into(),
+            // Of values within values, no bundle has that many.
+            decode::Error::DepthLimitExceeded => Excess::List.into(),
+            decode::Error::Syntax(reason) | decode::Error::Uncategorized(reason) if reason.starts_with(TOO_LONG) => {
+                Excess::List.into()
+            }
             _ => BundleError::Torn.into(),
         }
     }
@@ -70,7 +104,17 @@ impl From<io::Error> for Trouble {
     }
 }
 
-fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
+fn from(file: &mut dyn Read, size: u64, path: &Path) -> Result<Bundle, Trouble> {
+    let is_exceeded = Cell::new(false);
+    let read = unpack(file, size, path, &is_exceeded);
+    match is_exceeded.get() {
+        // What was read ended in the middle for this reason.
+        true => Err(Excess::Bytes.into()),
+        false => read,
+    }
+}
+
+fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>) -> Result<Bundle, Trouble> {
     let mut first = Vec::new();
     file.take(MAGIC.len() as u64 + 4).read_to_end(&mut first)?;
     let Some(rest) = first.strip_prefix(&MAGIC) else {
@@ -81,7 +125,9 @@ fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
         Ok(0) | Err(_) => return Err(BundleError::Torn.into()),
         Ok(newer) => return Err(BundleError::Newer(newer).into()),
     }
-    let mut values = BufReader::new(GzDecoder::new(file).take(LARGEST));
+    let mut budget = Budget::of(size);
+    let unpacked = Limited::new(GzDecoder::new(file), Budget::unpacked(size), is_exceeded);
+    let mut values = BufReader::new(unpacked);
     let Head {
         run,
         timeline,
@@ -91,6 +137,7 @@ fn from(file: &mut dyn Read, path: &Path) -> Result<Bundle, Trouble> {
     while next(&mut values)? {
         let about: About = next(&mut values)?;
         let rows: Rows = next(&mut values)?;
+        budget.take(rows.count() + about.facts.command.len() + about.facts.events.len())?;
         let recording = Recording::from_parts(about.facts, rows).ok_or(BundleError::Torn)?;
         recordings.push((about.name, about.header_damage, about.damage, Arc::new(recording)));
     }

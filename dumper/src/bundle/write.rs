@@ -59,6 +59,16 @@ pub fn to(
     put(out, run, processes, timeline, unrecorded, Sources::of(run, processes))
 }
 
+/// A bundle of these values, whatever they are: for trials of the reader.
+pub(crate) fn packed(values: &[u8]) -> Vec<u8> {
+    let mut bundle = [&MAGIC[..], &VERSION.to_le_bytes()].concat();
+    let mut out = GzEncoder::new(&mut bundle, Compression::fast());
+    // Nothing fails in memory.
+    let _ = out.write_all(values);
+    let _ = out.finish();
+    bundle
+}
+
 fn put(
     out: &mut dyn Write,
     run: &Run,

@@ -48,12 +48,13 @@ impl<'a> CallTree<'a> {
             sites.extend(beyond.into_iter().take(count / ASKED_FOR));
             sites.sort_unstable_by(by_rank);
         }
+        let own_callers = self.own_callers();
         let hottest = sites.into_iter().take(count).map(|(_, nodes)| Hot {
             call: call(nodes),
             held: self.held_by(nodes),
             resident: nodes.iter().map(|id| self.nodes[*id as usize].resident).sum(),
             on_behalf_of: match call(nodes).is_library() {
-                true => self.beneficiary(nodes),
+                true => self.beneficiary(nodes, &own_callers),
                 false => None,
             },
         });
@@ -72,12 +73,12 @@ impl<'a> CallTree<'a> {
     }
 
     /// The line of the user's own code that is nearest above most bytes of a library's line.
-    fn beneficiary(&self, nodes: &[u32]) -> Option<Call<'a>> {
+    fn beneficiary(&self, nodes: &[u32], own_callers: &[u32]) -> Option<Call<'a>> {
         let mut sums: HashMap<Call<'a>, u64> = HashMap::new();
         for id in nodes {
-            let mut calls = self.callers(*id as usize).map(|node| self.call(node));
-            if let Some(call) = calls.find(|call| !call.is_library() && !call.file.is_empty()) {
-                let sum = sums.entry(call).or_default();
+            let own = own_callers[*id as usize];
+            if own != 0 {
+                let sum = sums.entry(self.call(&self.nodes[own as usize])).or_default();
                 *sum = sum.saturating_add(self.nodes[*id as usize].requested.bytes);
             }
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::text::{Group, groups};
 use super::{Enough, Spread, Task};
+use crate::outlet::to_json_pretty;
 
 /// Version of the format.
 const FORMAT: u32 = 1;
@@ -29,7 +30,7 @@ pub(super) fn write(out: &mut dyn Write, tasks: &[Task], unreadable: &[String]) 
         runs: tasks,
         unreadable,
     };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
+    to_json_pretty(out, &report)?;
     out.write_all(b"\n")
 }
 

@@ -11,6 +11,7 @@ use super::events::{self, Event};
 use super::kinds::Kinds;
 use super::sites;
 use super::tables::Tables;
+use crate::bounded::{self, LISTED, NAMES};
 use crate::call_tree::Moment;
 use crate::damage::Findings;
 
@@ -23,6 +24,7 @@ pub struct Facts {
     /// Parent's process id.
     pub ppid: u32,
     /// The command line.
+    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
     pub command: Vec<String>,
     /// When the recording began, nanoseconds since the Unix epoch.
     pub started_ns: u64,
@@ -61,6 +63,7 @@ pub struct Facts {
     /// Its rank among the processes of a parallel program.
     pub rank: Option<u32>,
     /// What happened, oldest first.
+    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub events: Vec<Event>,
     /// When the earlier moment was that growth is counted from, nanoseconds since the Unix epoch; none if there is no such moment.
     pub earlier_ns: Option<u64>,

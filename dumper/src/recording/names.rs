@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::DAMAGED;
 use super::tables::Strings;
+use crate::bounded::{self, NAMES};
 use crate::damage::Findings;
+
+/// Bytes of a name.
+const LONGEST: usize = 4 * recording::MAX_STRING_BYTES;
 
 /// Names by a number of their own; 0 is the empty name.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,6 +18,7 @@ use crate::damage::Findings;
 pub(super) struct Names {
     text: String,
     /// Where each name ends, and the next one begins.
+    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
     ends: Vec<usize>,
 }
 
@@ -37,6 +42,22 @@ impl Names {
         let begin = number.checked_sub(1).and_then(|before| self.ends.get(before).copied());
         let end = self.ends.get(number).copied();
         end.and_then(|end| self.text.get(begin.unwrap_or(0)..end)).unwrap_or("")
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether each begins where the one before it ends, and none is longer than what a recording's longest can become where its bytes
+    /// are not UTF-8.
+    pub(super) fn are_sound(&self) -> bool {
+        let mut begin = 0;
+        self.ends.iter().all(|end| {
+            let length = end.checked_sub(begin);
+            begin = *end;
+            length.is_some_and(|length| length <= LONGEST)
+        })
     }
 
     /// Adds a name that is not in the recording.

@@ -4,17 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Names;
 use super::{Facts, Function, Node, Recording, Site};
+use crate::bounded::{self, NAMES, NODES, SITES};
 use crate::measured::Measurements;
 
 /// All of a recording but its facts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Rows {
+    #[serde(deserialize_with = "bounded::list::<_, _, NODES>")]
     nodes: Vec<Node>,
+    #[serde(deserialize_with = "bounded::list::<_, _, SITES>")]
     sites: Vec<Site>,
+    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
     functions: Vec<Function>,
     names: Names,
     measurements: Measurements,
+}
+
+impl Rows {
+    /// How many there are, of all tables.
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len() + self.sites.len() + self.functions.len() + self.names.len() + self.measurements.rows()
+    }
 }
 
 impl Recording {
@@ -85,6 +96,7 @@ impl Recording {
         let is_there = |node: u32| (node as usize) < nodes;
         let mut parents = rows.nodes.iter().enumerate();
         let is_sound = nodes > 0
+            && rows.names.are_sound()
             && parents.all(|(id, node)| (node.parent as usize) < id.max(1))
             && rows.sites.iter().all(|site| is_there(site.node))
             && facts.events.iter().all(|event| is_there(event.node))

@@ -29,13 +29,16 @@ impl Recording {
         // By node: whether it is a call of that file, and whether one is above it.
         let mut is_call = vec![false; self.nodes.len()];
         let mut is_below = vec![false; self.nodes.len()];
+        // Whether all that is above it, and below the first call of the file, is of the file.
+        let mut begins = vec![true; self.nodes.len()];
         for id in 1..self.nodes.len() {
             let node = self.nodes[id];
             let parent = node.parent as usize;
             is_call[id] = of_file.get(node.function as usize).copied().unwrap_or(false);
             is_below[id] = is_call[parent] || is_below[parent];
+            begins[id] = !is_below[id] || is_call[parent] && begins[parent];
             // What such a call allocates itself stays where it is.
-            if is_below[id] && !is_call[id] && is_call[parent] && self.begins_at(parent, &is_below, &is_call) {
+            if is_below[id] && !is_call[id] && is_call[parent] && begins[parent] {
                 self.nodes[id].parent = 0;
             }
         }
@@ -55,18 +58,6 @@ impl Recording {
                 node.parent = 0;
             }
         }
-    }
-
-    /// Whether all that is above this call of the file, too, and below the first, is of the file.
-    fn begins_at(&self, id: usize, is_below: &[bool], is_call: &[bool]) -> bool {
-        let mut at = id;
-        while is_below[at] {
-            at = self.nodes[at].parent as usize;
-            if !is_call[at] {
-                return false;
-            }
-        }
-        true
     }
 
     /// Functions that no longer differ are one again.

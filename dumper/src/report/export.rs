@@ -6,6 +6,7 @@ use super::account::{Account, Shown};
 use super::{Occasion, choice, folded, json, page, pictures, pprof, speedscope, summary, table};
 use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
+use crate::outlet::Lines;
 use crate::process::Process;
 use crate::run::Run;
 use crate::source::Sources;
@@ -70,8 +71,8 @@ pub fn export(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Res
         Format::Json => json::write(out, &account()?, subject.timeline),
         Format::Html => page::alone(out, &account()?, subject.timeline, &mut Sources::of(run, processes)),
         Format::Text => {
-            let lines = summary::lines(&account()?);
-            lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+            let mut lines = Lines::new(out);
+            summary::lines(&account()?).iter().try_for_each(|line| lines.put(line))
         }
         // It has both numbers of each callstack.
         Format::Pprof => moment(subject, |shown, tree| pprof::write(out, run, shown, &tree)),

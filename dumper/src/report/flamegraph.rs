@@ -19,6 +19,7 @@ use inferno::flamegraph::{Direction, Options, from_lines};
 
 use super::drawing::{Drawing, Frame, What};
 use super::words;
+use crate::label::printable;
 use crate::units::Share;
 use layout::{Percent, Place};
 
@@ -76,8 +77,9 @@ pub(super) fn paint(
         return write!(out, "{}", Nothing { title, subtitle });
     }
     let mut options = Options::default();
-    options.title = fit::start(&caption.title, TITLE_ROOM).into_owned();
-    options.subtitle = (!caption.subtitle.is_empty()).then_some(caption.subtitle);
+    // These two do not go through a template.
+    options.title = fit::start(&printable(&caption.title), TITLE_ROOM).into_owned();
+    options.subtitle = (!caption.subtitle.is_empty()).then(|| printable(&caption.subtitle).into_owned());
     options.direction = Direction::Inverted;
     options.frame_height = FRAME_HEIGHT;
     options.font_size = FONT_SIZE;
@@ -192,7 +194,7 @@ fn heat(share: Share) -> Colour {
 }
 
 #[derive(Template)]
-#[template(path = "frame.svg", escape = "html")]
+#[template(path = "frame.svg")]
 struct FrameGroup<'a> {
     label: &'a str,
     held: &'a str,
@@ -212,7 +214,7 @@ struct FrameGroup<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "nothing.svg", escape = "html")]
+#[template(path = "nothing.svg")]
 struct Nothing {
     title: String,
     subtitle: String,

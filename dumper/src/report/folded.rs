@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use super::stacks::{REST, Selection};
 use crate::call_tree::CallTree;
+use crate::outlet::Lines;
 
 /// About as long a text gets, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -22,6 +23,7 @@ pub(super) fn write(out: &mut dyn Write, tree: &CallTree) -> io::Result<()> {
         let call = tree.call(node);
         (call.file.len() + call.function.len()) as u64 + AROUND_NAMES
     });
+    let mut lines = Lines::new(out);
     let mut stack = String::new();
     // Where the names of each depth end in `stack`.
     let mut ends = vec![0];
@@ -45,11 +47,11 @@ pub(super) fn write(out: &mut dyn Write, tree: &CallTree) -> io::Result<()> {
         }
         ends.push(stack.len());
         if kept[id] && node.own.bytes > 0 {
-            writeln!(out, "{stack} {}", node.own.bytes)?;
+            lines.put(&format!("{stack} {}", node.own.bytes))?;
         }
     }
     match rest {
         0 => Ok(()),
-        rest => writeln!(out, "{REST} {rest}"),
+        rest => lines.put(&format!("{REST} {rest}")),
     }
 }

@@ -11,6 +11,7 @@ use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::ledger::{Apart, Counts, Line};
 use crate::outcome::{Limit, Outcome};
+use crate::outlet::to_json_pretty;
 use crate::process::Process;
 use crate::recording::State;
 use crate::run::Run;
@@ -39,7 +40,7 @@ pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample])
         damage: concerns(account, is_damage),
         sampling: shown.map(Sampling::of),
     };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
+    to_json_pretty(out, &report)?;
     out.write_all(b"\n")
 }
 

@@ -11,7 +11,7 @@ use crate::folder::Folder;
 use crate::process::Process;
 use crate::run::Run;
 use crate::save::save;
-use crate::source::Sources;
+use crate::source::{LocalSource, Sources};
 
 /// The process and the moment that the run's own report would show first.
 pub(crate) fn moment<'a>(run: &Run, processes: &'a [Process]) -> Option<(&'a Process, Moment)> {
@@ -20,9 +20,15 @@ pub(crate) fn moment<'a>(run: &Run, processes: &'a [Process]) -> Option<(&'a Pro
 }
 
 /// Draws a tree that has been put together from many.
-pub(crate) fn draw(folder: &Folder, directory: &Path, tree: &CallTree, title: String) -> Result<PathBuf, Error> {
+pub(crate) fn draw(
+    folder: &Folder,
+    directory: &Path,
+    local: &LocalSource,
+    tree: &CallTree,
+    title: String,
+) -> Result<PathBuf, Error> {
     save(folder, "merged.prof", |out| folded::write(out, tree))?;
-    let mut sources = Sources::new(directory);
+    let mut sources = Sources::new(directory, local, &[]);
     let mut names = Names::new(tree, &mut sources, directory.to_str().unwrap_or(""));
     let caption = Caption {
         title: format!("{title}: {}", words::with_error(tree.total())),

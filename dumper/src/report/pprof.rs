@@ -14,6 +14,7 @@ use prost::Message;
 use super::account::Shown;
 use super::stacks::{REST, Selection};
 use crate::call_tree::{CallTree, Node};
+use crate::label::printable;
 use crate::recording::Tally;
 use crate::run::Run;
 
@@ -154,7 +155,9 @@ impl<'a> Tables<'a> {
         tables
     }
 
+    /// Tools show it as it is, also on a terminal.
     fn string(&mut self, text: &str) -> i64 {
+        let text = &*printable(text);
         if let Some(number) = self.string_numbers.get(text) {
             return *number;
         }

@@ -1,5 +1,6 @@
 //! One moment as a file of speedscope: JSON, with each frame once and a list of frames for each callstack.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -9,18 +10,22 @@ use super::account::Shown;
 use super::stacks::{REST, Selection};
 use super::words;
 use crate::call_tree::{CallTree, Node};
+use crate::label::printable;
+use crate::outlet::to_json;
 use crate::rank::Rank;
 use crate::run::Run;
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
 /// Frames that are written in all: of at most eight bytes each.
 const MOST_FRAMES: u64 = 3 << 20;
+/// Bytes of their names: a line of code repeats those of its function.
+const LONGEST_NAMES: usize = 32 << 20;
 
 #[derive(Serialize)]
 struct Frame<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<&'a str>,
+    file: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
 }
@@ -39,6 +44,7 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
 
     let mut numbers = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
+    let mut room = LONGEST_NAMES;
     let mut weights: Vec<u64> = Vec::new();
     let selection = Selection::of(tree, MOST_FRAMES, |_| 1);
     let rest = selection.each(tree, |stack, held| {
@@ -46,7 +52,7 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
         out.write_all(between.as_bytes())?;
         for (depth, node) in stack.iter().enumerate() {
             let number = *numbers.entry((node.function, node.line)).or_insert_with(|| {
-                frames.push(frame(tree, node));
+                frames.push(frame(tree, node, &mut room));
                 frames.len() - 1
             });
             let comma = if depth == 0 { "" } else { "," };
@@ -57,7 +63,7 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
     })?;
     if rest.bytes > 0 {
         frames.push(Frame {
-            name: REST,
+            name: REST.into(),
             file: None,
             line: None,
         });
@@ -66,25 +72,29 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
         weights.push(rest.bytes);
     }
     out.write_all(b"],\"weights\":")?;
-    serde_json::to_writer(&mut *out, &weights)?;
+    to_json(out, &weights)?;
     out.write_all(b"}],\"shared\":{\"frames\":")?;
-    serde_json::to_writer(&mut *out, &frames)?;
+    to_json(out, &frames)?;
     out.write_all(b"}}\n")
 }
 
-fn frame<'a>(tree: &CallTree<'a>, node: &Node) -> Frame<'a> {
-    let call = tree.call(node);
+fn frame<'a>(tree: &CallTree<'a>, node: &Node, room: &mut usize) -> Frame<'a> {
+    let mut call = tree.call(node);
+    *room = room.saturating_sub(call.file.len() + call.function.len());
+    if *room == 0 {
+        (call.file, call.function) = ("", "[no room for its name]");
+    }
     Frame {
-        name: if call.function.is_empty() {
-            "[unnamed]"
-        } else {
-            call.function
+        // They are shown as they are.
+        name: match call.function {
+            "" => "[unnamed]".into(),
+            function => printable(function),
         },
-        file: Some(call.file).filter(|file| !file.is_empty()),
+        file: Some(call.file).filter(|file| !file.is_empty()).map(printable),
         line: Some(call.line).filter(|line| *line > 0),
     }
 }
 
 fn text(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    Ok(serde_json::to_writer(out, text)?)
+    to_json(out, &printable(text))
 }

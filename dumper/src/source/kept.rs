@@ -1,7 +1,9 @@
 //! Lines of source files that a bundle has kept: as they were when the job ran, on a machine that may not have them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::label::cut;
@@ -14,9 +16,70 @@ const LONGEST_LINE: usize = 200;
 /// Lines by file and number, as they stand in their files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptLines {
+    #[serde(deserialize_with = "files")]
     files: BTreeMap<String, BTreeMap<u32, String>>,
     #[serde(skip)]
     bytes: usize,
+}
+
+/// As many lines as are read of all files together; those after them are as if they had not been kept.
+const MOST_LINES: usize = 300_000;
+
+/// The files of a bundle.
+fn files<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, BTreeMap<u32, String>>, D::Error> {
+    struct Files;
+
+    impl<'de> Visitor<'de> for Files {
+        type Value = BTreeMap<String, BTreeMap<u32, String>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("lines by file and number")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let (mut files, mut left) = (BTreeMap::new(), MOST_LINES);
+            while let Some(file) = entries.next_key::<String>()? {
+                left = left.saturating_sub(1);
+                let lines = entries.next_value_seed(Lines(&mut left))?;
+                if left > 0 {
+                    files.insert(file, lines);
+                }
+            }
+            Ok(files)
+        }
+    }
+
+    from.deserialize_map(Files)
+}
+
+/// The lines of one file, as many as are left.
+struct Lines<'a>(&'a mut usize);
+
+impl<'de> DeserializeSeed<'de> for Lines<'_> {
+    type Value = BTreeMap<u32, String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Lines<'_> {
+    type Value = BTreeMap<u32, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("lines by number")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut lines = BTreeMap::new();
+        while let Some((number, text)) = entries.next_entry::<u32, String>()? {
+            if let Some(left) = self.0.checked_sub(1) {
+                *self.0 = left;
+                lines.insert(number, text);
+            }
+        }
+        Ok(lines)
+    }
 }
 
 impl KeptLines {

@@ -4,7 +4,7 @@ use std::fs;
 
 use dumper::folder::Place;
 use dumper::report::{Diff, Side};
-use dumper::{Run, Unrecorded, process};
+use dumper::{LocalSource, Run, Unrecorded, process};
 
 use crate::builder::{Builder, Held};
 use crate::golden;
@@ -56,6 +56,7 @@ impl Version {
             command: vec!["python3".into(), "job.py".into()],
             directory: folder.path().to_owned(),
             started: "2026-01-31T14:05:09.123+01:00".into(),
+            source: LocalSource::ThisMachine,
             ..Run::default()
         };
         Version { folder, run }

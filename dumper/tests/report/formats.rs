@@ -66,7 +66,7 @@ fn pprof_has_each_callstack_with_its_bytes_and_blocks() {
         "inuse_objects",
         "inuse_space",
         "</script>;<module>",
-        "größe\\n\\u{1}.py",
+        "größe\\\\n\\\\u{1}.py",
     ] {
         assert!(strings.iter().any(|string| string.contains(name)), "{name}: {profile}");
     }
@@ -86,7 +86,7 @@ fn speedscope_has_each_callstack_with_its_bytes() {
     assert_eq!(profile["endValue"], 2_001_035);
     assert_eq!(profile["samples"].to_string(), "[[0,1],[0,2],[0,3],[4]]");
     let frames = &file["shared"]["frames"];
-    assert_eq!(frames[2]["file"], "größe\n\u{1}.py");
+    assert_eq!(frames[2]["file"], "größe\\n\\u{1}.py");
     assert_eq!(frames[2]["line"], 2);
     assert_eq!(frames[4].to_string(), r#"{"name":"[No Python stack]"}"#);
 }
@@ -100,7 +100,7 @@ fn the_table_has_a_row_for_each_call_site() {
     let first: Vec<&str> = rows[0].iter().collect();
     let error = 2_000_000f64 * 1024.0;
     let error = error.sqrt() as u64;
-    assert_eq!(first[..4], ["7", "größe\n\u{1}.py", "2", "f,\"g\""]);
+    assert_eq!(first[..4], ["7", "größe\\n\\u{1}.py", "2", "f,\"g\""]);
     assert_eq!((first[4], first[6], first[7]), ("2000000", "2", ""));
     assert!(first[5].parse::<u64>().unwrap().abs_diff(error) <= 2, "{first:?}");
     assert_eq!(rows[3][2], *"");

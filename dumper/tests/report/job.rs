@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
 use dumper::report::{self, Occasion, Written};
-use dumper::{Ending, Recording, Run, process};
+use dumper::{Ending, LocalSource, Recording, Run, process};
 use recording::{AllocFunction, EventKind};
 
 use crate::builder::{Builder, Held, STARTED_NS};
@@ -225,6 +225,7 @@ pub fn run(folder: &Path) -> Run {
             seconds: 4.9,
             signal: None,
         }),
+        source: LocalSource::ThisMachine,
         ..Run::default()
     }
 }

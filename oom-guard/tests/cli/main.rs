@@ -4,6 +4,7 @@
 mod documents;
 mod folders;
 mod history;
+mod hostile;
 mod identity;
 mod job;
 mod licences;

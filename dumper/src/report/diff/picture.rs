@@ -9,7 +9,7 @@ use crate::call_tree::{CallTree, Moment};
 use crate::recording::Tally;
 use crate::report::drawing::{Drawing, What};
 use crate::report::flamegraph::{self, Caption, Colour, Look, Name, Names};
-use crate::source::Sources;
+use crate::source::{LocalSource, Sources};
 use crate::units::Bytes;
 
 pub(super) fn write(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
     let tree = CallTree::of(&recording, Moment::Live);
     let drawing = Drawing::by_caller(&tree);
     // The text of each line is known; no file is asked.
-    let mut sources = Sources::new("".as_ref());
+    let mut sources = Sources::new("".as_ref(), &LocalSource::Nothing, &[]);
     let mut names = Names::new(&tree, &mut sources, "");
     for (pair, key) in diff.pairs.pairs().iter().zip(0..) {
         let line = pair.shown();

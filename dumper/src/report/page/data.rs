@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::chart::Chart;
 use super::graph::Graph;
 use super::view::View;
+use crate::outlet::to_page;
 
 /// Writes the data of a page.
 pub(super) fn write<'a>(out: &mut dyn Write, views: &'a [View], chart: Option<&Chart>) -> io::Result<()> {
@@ -22,8 +23,7 @@ pub(super) fn write<'a>(out: &mut dyn Write, views: &'a [View], chart: Option<&C
         strings: names.strings,
         chart,
     };
-    serde_json::to_writer(Escaping { out }, &data)?;
-    Ok(())
+    to_page(out, &data)
 }
 
 #[derive(Serialize)]
@@ -95,28 +95,6 @@ impl<'a> Names<'a> {
     }
 }
 
-/// JSON has `<` and its like in strings alone, where another way to write them means the same.
-struct Escaping<'a> {
-    out: &'a mut dyn Write,
-}
-
-impl Write for Escaping<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'<' | b'>' | b'&')) {
-            self.out.write_all(&rest[..at])?;
-            write!(self.out, "\\u{:04x}", rest[at])?;
-            rest = &rest[at + 1..];
-        }
-        self.out.write_all(rest)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +124,7 @@ mod tests {
         let data = names.graph(graph);
         let mut text = Vec::new();
         let strings = names.strings;
-        serde_json::to_writer(Escaping { out: &mut text }, &(data, strings)).unwrap();
+        to_page(&mut text, &(data, strings)).unwrap();
         String::from_utf8(text).unwrap()
     }
 
