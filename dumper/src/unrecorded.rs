@@ -10,7 +10,8 @@ use crate::folder::Folder;
 use crate::outlet::to_json_pretty;
 use crate::save::save;
 
-const FILE: &str = "unrecorded.json";
+/// Its name in a run folder.
+pub const FILE: &str = "unrecorded.json";
 /// A few command lines.
 const MOST_BYTES: u64 = 8 << 20;
 /// Programs that are told apart among those that were folded.

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use dumper::Folder;
 use dumper::run::Run;
+use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
 
 use crate::doorbell::DOORBELL;
@@ -112,7 +112,15 @@ impl RunFolder {
 
     /// Removes the folder of a run that has not come about, with the files that were made for it.
     pub fn discard(&self) {
-        for name in [RUN, LOCK, DOORBELL, RECORDINGS, LIBRARY] {
+        for name in [
+            RUN,
+            LOCK,
+            DOORBELL,
+            RECORDINGS,
+            LIBRARY,
+            timeline::FILE,
+            unrecorded::FILE,
+        ] {
             let _ = self.folder.remove(name);
         }
         let _ = self.output.remove_folder(self.name());

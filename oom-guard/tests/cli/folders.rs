@@ -90,9 +90,11 @@ fn a_program_that_cannot_be_started_leaves_no_folder() {
     let place = Place::with_library();
     fs::write(place.path("broken"), "#!/no/such/interpreter\n").unwrap();
     fs::set_permissions(place.path("broken"), fs::Permissions::from_mode(0o755)).unwrap();
-    let outcome = place.run(&["run", "./broken"]);
-    assert_eq!((outcome.status, outcome.said().len()), (Some(127), 1), "{outcome:?}");
-    assert_eq!(fs::read_dir(place.path("fil-result")).unwrap().count(), 0);
+    for options in [&[][..], &["--no-children"]] {
+        let outcome = place.run(&[options, &["run", "./broken"]].concat());
+        assert_eq!((outcome.status, outcome.said().len()), (Some(127), 1), "{outcome:?}");
+        assert_eq!(fs::read_dir(place.path("fil-result")).unwrap().count(), 0);
+    }
 }
 
 #[test]
