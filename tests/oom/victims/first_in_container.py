@@ -11,9 +11,12 @@ def left_over():
         if name.isdigit():
             try:
                 with open("/proc/%s/stat" % name) as file:
-                    fields = file.read().rpartition(")")[2].split()
+                    command, _, rest = file.read().rpartition(")")
             except OSError:
                 continue  # Gone in the meantime.
+            fields = rest.split()
+            if command.endswith("(fil-profile") and fields[0] != "Z":
+                continue  # The supervisor, and whoever writes a report for it.
             if fields[0] == "Z" or fields[1] == "1" and int(name) != os.getpid():
                 found.append((name, fields[0]))
     return found
