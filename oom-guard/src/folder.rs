@@ -110,6 +110,16 @@ impl RunFolder {
         self.made_here().is_some_and(|run| !run.is_copy)
     }
 
+    /// Notes in `run.json` that the folder was made here, for whoever has made it without this program.
+    pub fn claim(&self) -> io::Result<()> {
+        let run = Run::load(&self.folder).map_err(io::Error::other)?;
+        let run = Run {
+            made_in: Some(self.folder.birth()?),
+            ..run
+        };
+        run.save(&self.folder).map_err(io::Error::other)
+    }
+
     /// What it says of its run, if this user's fil-profile has made it, here.
     fn made_here(&self) -> Option<Run> {
         let run = Run::load(&self.folder).ok().filter(|_| self.folder.is_own())?;

@@ -173,6 +173,12 @@ fn is_share(line: &str) -> bool {
 
 /// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
 pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
+    if settings.made_here {
+        let claimed = path.as_deref().map(|path| RunFolder::open(path)?.claim());
+        claimed
+            .transpose()
+            .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;
+    }
     let mut subject = Subject::find(path, settings)?;
     if let Some(rank) = settings.rank {
         subject.run.rank = rank.name().to_owned();
