@@ -168,6 +168,9 @@ pub enum Command {
         /// Take the run folder for one that your own fil-profile has made here: write into it, and show lines of this machine's files
         #[arg(long)]
         trust: bool,
+        /// For the Python package, which has just made all that is in the folder: it counts as made here from now on
+        #[arg(long, hide = true, requires = "path", conflicts_with_all = ["format", "text"])]
+        made_here: bool,
         /// Where to; `-` is stdout, as is nothing
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,

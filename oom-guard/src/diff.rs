@@ -10,6 +10,7 @@ use crate::exit::End;
 use crate::paint::{Line, Tone};
 use crate::progress::Progress;
 use crate::say::{say, show};
+use crate::settings::Settings;
 use crate::size;
 use crate::subject::Subject;
 
@@ -53,10 +54,10 @@ pub fn compare(
     new: PathBuf,
     file: Option<&Path>,
     allowed: Option<Allowance>,
-    source: Option<&Path>,
+    settings: &Settings,
 ) -> Result<End, Error> {
     let progress = Progress::on_terminal("comparing");
-    let [old, new] = [old, new].map(|path| Subject::find(Some(path), Path::new(""), source));
+    let [old, new] = [old, new].map(|path| Subject::find(Some(path), settings));
     let (old, new) = (old?, new?);
     let failed = |error: dumper::Error| Error::Report(error.to_string());
     let diff = Diff::between(side(&old), side(&new)).map_err(failed)?;

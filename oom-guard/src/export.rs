@@ -21,7 +21,7 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
         ));
     }
     let _progress = Progress::on_terminal("writing the report");
-    let subject = Subject::find(path, &settings.output, settings.source.as_deref())?;
+    let subject = Subject::find(path, settings)?;
     if let Some(file) = file {
         let written = dumper::save_as(file, |out| write(out, format, &subject));
         return written.map_err(|error| Error::Report(error.to_string()));

@@ -67,7 +67,7 @@ impl RunFolder {
                 made => return Ok(Self::within(output, made?)),
             };
             let found = Self::within(output, made);
-            if found.is_ours() && Run::load(&found.folder).is_ok_and(|run| may_take(&run)) {
+            if found.made_here().is_some_and(|run| may_take(&run)) {
                 return Ok(found);
             }
         }
@@ -103,11 +103,27 @@ impl RunFolder {
         self.folder.has_file(RUN)
     }
 
-    /// Whether this user's fil-profile has made it, here: it may be written to, and what its run has read of this machine's files may be
-    /// shown. Not so a copy, what comes with a repository or an archive, and what others can write to.
+    /// Whether it is the folder of a run of this user's fil-profile, made here: it may be written to, and lines of this machine's files
+    /// that its run names may be shown. Not so a copy, what comes with a repository or an archive, what others can write to, and a
+    /// folder that was made here for the report of such a one: all that this holds comes from there.
     pub fn is_ours(&self) -> bool {
-        let made_here = |run: Run| Some(run.made_in?.is(&self.folder.birth().ok()?));
-        self.folder.is_own() && Run::load(&self.folder).ok().and_then(made_here).unwrap_or(false)
+        self.made_here().is_some_and(|run| !run.is_copy)
+    }
+
+    /// Notes in `run.json` that the folder was made here, for whoever has made it without this program.
+    pub fn claim(&self) -> io::Result<()> {
+        let run = Run::load(&self.folder).map_err(io::Error::other)?;
+        let run = Run {
+            made_in: Some(self.folder.birth()?),
+            ..run
+        };
+        run.save(&self.folder).map_err(io::Error::other)
+    }
+
+    /// What it says of its run, if this user's fil-profile has made it, here.
+    fn made_here(&self) -> Option<Run> {
+        let run = Run::load(&self.folder).ok().filter(|_| self.folder.is_own())?;
+        run.made_in?.is(&self.folder.birth().ok()?).then_some(run)
     }
 
     /// Removes the folder of a run that has not come about, with the files that were made for it.

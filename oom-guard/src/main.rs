@@ -100,9 +100,7 @@ fn act() -> Result<End, Error> {
             export::export(path, &settings, format, file.as_deref()).map(|()| End::Status(0))
         }
         Task::List(path, last) => ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
-        Task::Diff(old, new, file, allowed) => {
-            diff::compare(old, new, file.as_deref(), allowed, settings.source.as_deref())
-        }
+        Task::Diff(old, new, file, allowed) => diff::compare(old, new, file.as_deref(), allowed, &settings),
         Task::Merge(paths) => merge::merge(&paths, &settings).map(|()| End::Status(0)),
         Task::Report(path) => report::again(path, &settings).map(|()| End::Status(0)),
     }

@@ -69,7 +69,7 @@ fn report(folder: &RunFolder) -> Result<(), String> {
         return Ok(());
     }
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
-    run.source = source::readable(folder, None);
+    run.source = source::readable(folder.is_ours(), None);
     let Ok(workplace) = Workplace::of(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {}",

@@ -8,7 +8,7 @@ use dumper::folder::Place;
 use dumper::process::{self, Process};
 use dumper::report::{self, Occasion, Written};
 use dumper::run::Run;
-use dumper::{Folder, LocalSource, Unrecorded, bundle, timeline};
+use dumper::{Folder, Unrecorded, bundle, timeline};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
@@ -173,11 +173,13 @@ fn is_share(line: &str) -> bool {
 
 /// `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
 pub fn again(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
-    let mut subject = Subject::find(path, &settings.output, settings.source.as_deref())?;
-    subject.is_ours |= settings.trust && !matches!(subject.origin, Origin::Bundle(_));
-    if subject.is_ours && settings.source.is_none() {
-        subject.run.source = LocalSource::ThisMachine;
+    if settings.made_here {
+        let claimed = path.as_deref().map(|path| RunFolder::open(path)?.claim());
+        claimed
+            .transpose()
+            .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;
     }
+    let mut subject = Subject::find(path, settings)?;
     if let Some(rank) = settings.rank {
         subject.run.rank = rank.name().to_owned();
     }

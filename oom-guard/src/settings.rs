@@ -39,6 +39,8 @@ pub struct Settings {
     pub text: bool,
     /// A run folder that is reported on counts as the user's own, wherever it comes from.
     pub trust: bool,
+    /// The run folder that is reported on has just been made by this user, but not by this program.
+    pub made_here: bool,
     /// Where lines of source files are looked for, in place of where the job ran from.
     pub source: Option<PathBuf>,
 }
@@ -69,7 +71,8 @@ pub enum Task {
 /// Separates what is to be done from how.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let mut text = cli.text;
-    let trust = matches!(cli.command, Some(Command::Report { trust: true, .. }));
+    let made_here = matches!(cli.command, Some(Command::Report { made_here: true, .. }));
+    let trust = made_here || matches!(cli.command, Some(Command::Report { trust: true, .. }));
     let mut source = cli.source;
     let task = match cli.command {
         _ if cli.license => Task::License,
@@ -141,6 +144,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         fail_on_child_oom: cli.fail_on_child_oom,
         text,
         trust,
+        made_here,
         source,
     };
     Ok((task, settings))

@@ -32,7 +32,7 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
         return Err(cannot("nothing has been recorded so far".to_owned()));
     }
     let mut run = Run::load(&folder.folder).unwrap_or_default();
-    run.source = source::readable(&folder, None);
+    run.source = source::readable(is_ours, None);
     let into = if is_ours {
         Ok(folder.folder)
     } else {

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use dumper::Unrecorded;
 use dumper::bundle;
 use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
-use dumper::{LocalSource, Unrecorded};
 
 use crate::error::Error;
 use crate::folder::{self, RunFolder};
@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::lock::{self, Supervisor};
 use crate::report::{Material, find_run};
 use crate::say::say;
+use crate::settings::Settings;
 use crate::workplace::{Missing, Workplace};
 use crate::{source, unsupervised};
 
@@ -35,8 +36,8 @@ pub struct Subject {
     pub timeline: Vec<Sample>,
     /// Its processes that are known by a count alone.
     pub unrecorded: Unrecorded,
-    /// Whether this user's fil-profile has made the run folder, on this file system: only then is anything in it changed, and only
-    /// then do names of source files in it mean files of this machine. Never so for a bundle.
+    /// Whether this user's fil-profile has made the run folder here, or the user has said so with `--trust`. Only then is anything in it
+    /// changed, and only then do names of source files in it mean files of this machine. Never so for a bundle.
     pub is_ours: bool,
     /// Whether the job has not ended.
     pub is_running: bool,
@@ -56,16 +57,16 @@ pub enum Origin {
 }
 
 impl Subject {
-    /// What is at `path`, or the newest run in `output`; lines of source files are looked for in `source`, if it is given.
-    pub fn find(path: Option<PathBuf>, output: &Path, source: Option<&Path>) -> Result<Self, Error> {
+    /// What is at `path`, or the newest run in the folder for results.
+    pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
         // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
         Limits::read().lifted().set();
-        let path = path.unwrap_or_else(|| output.to_owned());
+        let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
         let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
             let folder = find_run(&path).map_err(|error| cannot(&error))?;
-            return Self::of_run(path, folder, source);
+            return Self::of_run(path, folder, settings);
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = open(parent.unwrap_or(Path::new(".")))?;
@@ -73,15 +74,15 @@ impl Subject {
         let place = std::fs::canonicalize(&path).and_then(|path| Place::of(&path));
         let place = place.map_err(|error| cannot(&error))?;
         if !bundle::is_bundle(&place) {
-            return Self::of_recording(path, &place, folder, source);
+            return Self::of_recording(path, &place, folder, settings);
         }
         if path.file_name() == Some(bundle::FILE.as_ref()) && folder.is_run() {
-            return Self::of_run(path, folder, source);
+            return Self::of_run(path, folder, settings);
         }
-        Self::of_bundle(path, &place, folder, source)
+        Self::of_bundle(path, &place, folder, settings)
     }
 
-    fn of_run(path: PathBuf, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
+    fn of_run(path: PathBuf, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
         let workplace = match Workplace::of(&folder) {
             Ok(workplace) => workplace,
             Err(Missing(place)) => {
@@ -94,12 +95,12 @@ impl Subject {
             }
         };
         let material = Material::load(&workplace.folder).map_err(Error::Report)?;
-        Self::of_material(path, material, Origin::Run, folder, source)
+        Self::of_material(path, material, Origin::Run, folder, settings)
     }
 
-    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
+    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
         let material = Material::of_recording(place).map_err(Error::Report)?;
-        Self::of_material(path, material, Origin::Recording, folder, source)
+        Self::of_material(path, material, Origin::Recording, folder, settings)
     }
 
     /// Of recordings; what else is known is in the folder.
@@ -108,7 +109,7 @@ impl Subject {
         material: Material,
         origin: Origin,
         folder: RunFolder,
-        source: Option<&Path>,
+        settings: &Settings,
     ) -> Result<Self, Error> {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
@@ -117,7 +118,8 @@ impl Subject {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };
-        run.source = source::readable(&folder, source);
+        let is_ours = settings.trust || folder.is_ours();
+        run.source = source::readable(is_ours, settings.source.as_deref());
         let supervisor = lock::supervisor(&folder.folder);
         let is_running = is_running(supervisor, &material, &run);
         if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
@@ -128,7 +130,7 @@ impl Subject {
             origin,
             timeline: said(timeline::load(&folder.folder)),
             unrecorded: said(Unrecorded::load(&folder.folder)),
-            is_ours: folder.is_ours(),
+            is_ours,
             folder,
             run,
             material,
@@ -137,7 +139,7 @@ impl Subject {
         })
     }
 
-    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder, source: Option<&Path>) -> Result<Self, Error> {
+    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
         let bundle = bundle::read(place).map_err(|error| Error::Report(error.to_string()))?;
         Ok(Self {
             origin: Origin::Bundle(path.clone()),
@@ -145,7 +147,7 @@ impl Subject {
             folder,
             run: Run {
                 // Whoever has made it, it has brought the text that it wants to show.
-                source: source.map_or(LocalSource::Nothing, |folder| LocalSource::Inside(folder.to_owned())),
+                source: source::readable(false, settings.source.as_deref()),
                 ..bundle.run
             },
             material: Material::of(bundle.processes),

@@ -2,11 +2,10 @@
 
 import json
 import os
-import sys
 import time
 from typing import Any, Dict, List, Optional
 
-from . import _picture, notebook
+from . import _picture, _say, notebook
 from ._report import VIEW
 
 # The report of a failed allocation comes half a second after it; so long is it waited for.
@@ -85,7 +84,7 @@ class Kernel:
         try:
             self._show_failed()
         except MemoryError:
-            sys.stderr.write("=fil-profile= no memory is left to show the report: {}/index.html\n".format(self._run))
+            _say.say("no memory is left to show the report: {}/index.html".format(self._run))
 
     def _show_failed(self) -> None:
         shown, deadline = None, time.monotonic() + PATIENCE
@@ -95,7 +94,7 @@ class Kernel:
         if shown is not None:
             _picture.put(shown)
         else:
-            sys.stderr.write("=fil-profile= no allocation failed in this cell; the run so far: {}\n".format(self._run))
+            _say.say("no allocation failed in this cell; the run so far: {}".format(self._run))
 
     def _failed(self) -> Optional[Dict[str, Any]]:
         """The report of an allocation that has failed in this cell, once it is complete."""

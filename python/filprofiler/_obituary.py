@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any, Dict, List
 
-from . import _picture
+from . import _picture, _say
 
 # Jupyter comes back to the channel within a fraction of a second.
 PATIENCE = 5.0
@@ -33,7 +33,9 @@ def publish(arguments: List[str], note: Dict[str, Any], sentence: str) -> None:
         parent = note.get("parent") or {}
         folder = note.get("run") or ""
         # What is called a kernel in the sentence is Linux.
-        text = "\nThe process behind this notebook has died.\nfil-profile: {}\nThe report: {}/index.html\n".format(sentence, folder)
+        text = "\nThe process behind this notebook has died.\nfil-profile: {}\nThe report: {}/index.html\n".format(
+            _say.printable(sentence), _say.printable(folder)
+        )
         session.send(channel, "stream", {"name": "stderr", "text": text}, parent=parent, ident=b"stream")
         shown = _picture.bundle(folder)
         if shown is not None:

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import Any, Dict, Iterator, Optional
 
-from . import _report
+from . import _report, _say
 
 # The highest that a picture stands in a notebook, in pixels; the rest is scrolled to.
 HIGHEST = 800
@@ -67,8 +67,8 @@ def bundle(folder: str, since: float = 0.0) -> Optional[Dict[str, Any]]:
     moment = found.get("moment") or {}
     ran_out = moment.get("name") not in (None, "peak")
     picture = os.path.join(folder, "out-of-memory.svg" if ran_out else "peak-memory.svg")
-    page = os.path.join(folder, "index.html")
-    text = _text(found, ran_out)
+    page = _say.printable(os.path.join(folder, "index.html"))
+    text = _say.printable(_text(found, ran_out))
     shown = {"text/plain": "{}\n{}".format(text, page)}
     try:
         with open(picture, "rb") as drawing:

@@ -3,8 +3,10 @@
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
+import threading
 import time
 from typing import Any, Dict, List, Optional
 
@@ -15,15 +17,17 @@ from ._version import __version__
 RUN = "run.json"
 # How the recording wants to be shown.
 VIEW = "view.json"
-# What only a folder of a run of its own has.
+# What only a folder of a run of its own has, as long as that lasts.
 LOCK = "lock"
+# What a report may also be made from. Here it would be another one's: of an earlier process, or of whoever made the folder.
+OTHERS = ("profile.fil", "timeline.csv", "unrecorded.json")
 
 
 def prepare(path: str) -> str:
     """Makes the folder; an OSError or ValueError comes before anything has been run."""
     folder = os.path.abspath(os.fspath(path))
     os.makedirs(folder, exist_ok=True)
-    if os.path.exists(os.path.join(folder, LOCK)):
+    if os.path.exists(os.path.join(folder, LOCK)) or _is_whole_run(os.path.join(folder, RUN)):
         raise ValueError("{} is the folder of a whole run, whose report would be lost".format(folder))
     if not os.access(folder, os.W_OK):
         raise PermissionError("cannot write to " + folder)
@@ -34,11 +38,12 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     """Writes the report on a window, or on `ALL` or `NOW`, and returns what `report.json` says."""
     library = _library.loaded()
     # First of all: what follows is not a part of it.
-    recording = os.path.join(folder, "{}-0.recording".format(os.getpid()))
-    library.write(recording, what)
+    recording = "{}-0.recording".format(os.getpid())
+    _remove(os.path.join(folder, recording))
+    library.write(os.path.join(folder, recording), what)
     for name in os.listdir(folder):
-        if name.endswith(".recording") and name != os.path.basename(recording):
-            os.unlink(os.path.join(folder, name))
+        if name in OTHERS or name.endswith((".recording", ".measured")) and name != recording:
+            _remove(os.path.join(folder, name))
     program = _program.found()
     now = time.time()
     run = {
@@ -51,14 +56,16 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
         "outcome": {"kind": "finished", "certainty": "certain", "sentence": ""},
         "report_written": True,
     }
-    with open(os.path.join(folder, VIEW), "w", encoding="utf-8") as file:
-        json.dump(view or {}, file)
-    with open(os.path.join(folder, RUN), "w") as file:
-        json.dump(run, file, indent=2)
+    _put(os.path.join(folder, VIEW), view or {})
+    _put(os.path.join(folder, RUN), run)
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     environment["FIL_PROFILE_NO_BROWSER"] = "1"
     drawn = subprocess.Popen(
-        [program, "report", "--trust", folder], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [program, "report", "--made-here", folder],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     _, said = drawn.communicate()
     if drawn.returncode != 0:
@@ -67,6 +74,34 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
         report = json.load(file)
     assert isinstance(report, dict)
     return report
+
+
+def _is_whole_run(path: str) -> bool:
+    """Whether this is the `run.json` of `fil-profile run`, which notes who supervised it."""
+    try:
+        # Whatever else it is, nobody waits for it.
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return False
+        with open(path, encoding="utf-8") as file:
+            return bool(json.load(file).get("supervisor"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _put(path: str, content: Dict[str, Any]) -> None:
+    """Writes a file in the place of what has its name, be it a link to something else."""
+    new = "{}.{}.{}.new".format(path, os.getpid(), threading.get_ident())
+    _remove(new)
+    with open(new, "x", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+    os.replace(new, path)
 
 
 def sites(report: Dict[str, Any]) -> List[Dict[str, Any]]:

@@ -15,7 +15,7 @@ import warnings
 from types import CodeType
 from typing import Any, Callable, Dict, Optional, Type, TypeVar, Union, cast
 
-from . import _library, _report
+from . import _library, _report, _say
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,7 +107,7 @@ class profiled(contextlib.ContextDecorator):
             _report.write(self._folder, window.number, self._view(), window.began)
         except (OSError, RuntimeError, ValueError) as trouble:
             # The program's own result goes first.
-            warnings.warn("no report in {}: {}".format(self._folder, trouble), RuntimeWarning, stacklevel=2)
+            warnings.warn(_say.printable("no report in {}: {}".format(self._folder, trouble)), RuntimeWarning, stacklevel=2)
         finally:
             window.close()
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from typing import Any, Dict, List, Optional
 
-from . import _program
+from . import _program, _say
 
 # In the environment of the kernel proper: where it notes which cell runs.
 NOTE = "FILPROFILER_KERNEL_NOTE"
@@ -55,7 +55,7 @@ class Parent:
         try:
             self._explain(status)
         except Exception as error:  # Whatever it is, the kernel has died of something else.
-            sys.stderr.write("=fil-profile= cannot tell the notebook: {}\n".format(error))
+            _say.say("cannot tell the notebook: {}".format(error))
         return status if status >= 0 else 128 - status
 
     def _terminate(self, *_: Any) -> None:

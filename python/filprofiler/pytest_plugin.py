@@ -12,7 +12,7 @@ from typing import Any, Generator, List, Optional
 
 import pytest
 
-from . import _library, _report
+from . import _library, _report, _say
 from ._scope import Window
 
 MARKER = "limit_memory(size): fail the test if it holds more at once, as in 200 MB or 1 GiB; checked under fil-profile"
@@ -88,7 +88,7 @@ def _sites(window: Window) -> List[str]:
     try:
         report = _report.write(folder, window.number, {}, window.began)
     except (OSError, RuntimeError, ValueError) as trouble:
-        return ["  (the call sites are not known: {})".format(trouble)]
+        return ["  (the call sites are not known: {})".format(_say.printable(trouble))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     lines = []
@@ -96,5 +96,5 @@ def _sites(window: Window) -> List[str]:
         place = "{}:{} ({})".format(site["file"], site["line"], site["function"]) if site["file"] else site["function"]
         if site["caller"]:
             place += ", from " + site["caller"]
-        lines.append("{:7.1%} {:>10}  {}".format(site["share"], _report.size(site["bytes"]), place))
+        lines.append("{:7.1%} {:>10}  {}".format(site["share"], _report.size(site["bytes"]), _say.printable(place)))
     return lines

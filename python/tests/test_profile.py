@@ -138,3 +138,30 @@ def test_the_folder_of_a_whole_run_is_left_alone(tmp_path):
     (tmp_path / "lock").write_text("")
     with pytest.raises(ValueError, match="whole run"):
         filprofiler.profile(lambda: None, tmp_path)
+
+
+def test_links_in_the_folder_lead_nowhere_and_what_others_have_left_is_no_part_of_the_report(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    names = ["run.json", "view.json", "timeline.csv", "{}-0.recording".format(os.getpid()), "profile.fil", "index.html"]
+    for name in names:
+        (folder / name).symlink_to(precious)
+    filprofiler.profile(lambda: hold(5 * MB), folder)
+    assert precious.read_text() == "precious"
+    assert not any((folder / name).is_symlink() for name in names)
+    assert near(call_sites(folder)["test_profile.py", "hold"], 5 * MB)
+
+
+def test_the_folder_counts_as_made_here(tmp_path):
+    filprofiler.profile(lambda: hold(5 * MB), tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["made_in"]["inode"] == tmp_path.stat().st_ino
+
+
+def test_the_folder_of_a_run_that_has_ended_is_left_alone(tmp_path):
+    (tmp_path / "run.json").write_text('{"supervisor": 7}')
+    with pytest.raises(ValueError, match="whole run"):
+        filprofiler.profile(lambda: None, tmp_path)
+    assert os.listdir(str(tmp_path)) == ["run.json"]

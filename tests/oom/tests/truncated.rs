@@ -1,10 +1,15 @@
 //! "A recording that is truncated, removed or replaced while the job runs costs the recording, never the job."
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use oom::{Job, Python};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use oom::{Job, Outcome, Python, Running, fil_profile};
 
 const WAYS: [&str; 6] = ["half", "nothing", "overwritten", "removed", "replaced", "a folder"];
 
@@ -23,7 +28,7 @@ fn a_job_that_truncates_its_own_recording_ends_as_without_us() {
     });
 }
 
-fn recordings(folder: &Path) -> Vec<std::path::PathBuf> {
+fn recordings(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).expect("the run folder is there").flatten();
     let files = files.map(|entry| entry.path());
     files
@@ -110,4 +115,109 @@ with open('mapped', 'wb+') as file:
             );
         }
     });
+}
+
+/// What is no regular file, and what waiting for it would cost: its other end may never come, and it may never end.
+const NO_FILES: [&str; 5] = ["a pipe", "a link to a pipe", "a device", "a folder", "a socket"];
+
+fn put(what: &str, path: &Path) {
+    let pipe = |path: &Path| mkfifo(path, Mode::S_IRWXU).map_err(std::io::Error::from);
+    match what {
+        "a pipe" => pipe(path),
+        "a link to a pipe" => {
+            let pipe_there = path.with_extension("pipe");
+            pipe(&pipe_there).and_then(|()| symlink(&pipe_there, path))
+        }
+        "a device" => symlink("/dev/zero", path),
+        "a folder" => fs::create_dir(path),
+        "a socket" => UnixListener::bind(path).map(|_| ()),
+        other => panic!("{other}"),
+    }
+    .expect("it can be made");
+}
+
+/// Asks for a report in both ways, and lets the job end.
+fn ask_and_end(mut running: Running, run: &Path, what: &str) -> Outcome {
+    running.signal(running.pid(), Signal::SIGUSR2);
+    let mut snapshot = Command::new(fil_profile())
+        .arg("snapshot")
+        .arg(run)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it can be run");
+    running.wait_for(&format!("end of the snapshot with {what}"), |_| {
+        snapshot.try_wait().expect("it is our child")
+    });
+    fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    assert_eq!(outcome.status, Some(4), "{what}: {outcome}");
+    assert_eq!(outcome.text(), "holding\ndone\n", "{what}: {outcome}");
+    assert_eq!(outcome.job_stderr(), "", "{what}: {outcome}");
+    outcome
+}
+
+fn waiting() -> (Running, PathBuf) {
+    let mut running = Job::python(Python::any(), "waits.py").arg("go-on").start();
+    running.wait_for_stdout("holding");
+    let run = running.wait_for_file("fil-result/latest");
+    let run = run.canonicalize().expect("it leads to the run folder");
+    (running, run)
+}
+
+/// The line that says what is wrong with a file, up to the reason.
+fn refusal(file: &Path) -> String {
+    format!("=fil-profile= cannot read {}: ", file.display())
+}
+
+#[test]
+fn nobody_waits_for_what_is_put_in_the_place_of_a_recording() {
+    for what in NO_FILES {
+        let (running, run) = waiting();
+        let files = recordings(&run);
+        assert!(!files.is_empty(), "{what}: nothing is recorded in {}", run.display());
+        for file in &files {
+            fs::remove_file(file).expect("it is ours");
+            put(what, file);
+        }
+        let outcome = ask_and_end(running, &run, what);
+        for file in &files {
+            assert!(outcome.stderr.contains(&refusal(file)), "{what}: {outcome}");
+        }
+        assert!(outcome.stderr.contains("no recording can be read"), "{what}: {outcome}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_what_is_put_beside_the_recordings_or_in_the_place_of_another_file() {
+    for what in NO_FILES {
+        let (running, run) = waiting();
+        for name in [
+            "1-0.recording",
+            "2-0.measured",
+            "profile.fil",
+            ".index.html.1.unfinished",
+        ] {
+            put(what, &run.join(name));
+        }
+        for name in [
+            "run.json",
+            "lock",
+            "timeline.csv",
+            "unrecorded.json",
+            "view.json",
+            "doorbell",
+            "index.html",
+        ] {
+            // Not all of them are there yet.
+            let _ = fs::remove_file(run.join(name));
+            put(what, &run.join(name));
+        }
+        let outcome = ask_and_end(running, &run, what);
+        let planted = run.join("1-0.recording");
+        assert!(outcome.stderr.contains(&refusal(&planted)), "{what}: {outcome}");
+        // What is true of the run is known all the same.
+        assert!(outcome.stderr.contains("ended with status 4"), "{what}: {outcome}");
+        assert!(outcome.stderr.contains("waits.py:6 (<module>)"), "{what}: {outcome}");
+    }
 }
