@@ -9,6 +9,7 @@ use crate::allocator::{self, Allocator};
 use crate::call_tree::Moment;
 use crate::measured::{Area, Extent, Measured};
 use crate::recording::Facts;
+use crate::units;
 
 /// What the limits count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,7 +144,7 @@ impl Ledger {
     /// What the call sites hold of it.
     pub fn held(&self) -> u64 {
         let held = self.lines.iter().filter(|line| line.group == Group::Held);
-        held.map(|line| line.bytes).sum()
+        units::sum(held.map(|line| line.bytes))
     }
 
     /// The largest part that no call site holds, if it is at least a fifth of the total.
@@ -166,7 +167,7 @@ impl Ledger {
     }
 
     fn sum(&self) -> u64 {
-        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.bytes))
+        units::sum(self.lines.iter().map(|line| line.bytes))
     }
 
     fn add_to_total(&mut self, bytes: u64) {
@@ -184,9 +185,9 @@ impl Ledger {
 }
 
 fn apart(measured: &Measured) -> Vec<Apart> {
-    let all = |of: fn(&Extent) -> u64| measured.areas.values().map(of).sum::<u64>();
+    let all = |of: fn(&Extent) -> u64| units::sum(measured.areas.values().map(of));
     let own = [Area::Heap, Area::Anonymous, Area::Shared];
-    let shared = own.map(|area| measured.area(area).shared).iter().sum();
+    let shared = units::sum(own.map(|area| measured.area(area).shared));
     let sorts = [
         ("swapped", "in swap", all(|extent| extent.swapped), false),
         (

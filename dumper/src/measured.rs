@@ -13,6 +13,7 @@ use crate::folder::Place;
 use crate::outcome::Other;
 use crate::recording::{ByKind, Facts};
 use crate::save::save;
+use crate::units;
 
 /// A line for each call site that holds blocks, three times.
 const MOST_BYTES: u64 = 128 << 20;
@@ -178,7 +179,7 @@ impl Measured {
 
     /// All that is in memory.
     pub fn resident(&self) -> u64 {
-        self.areas.values().map(|extent| extent.resident).sum()
+        units::sum(self.areas.values().map(|extent| extent.resident))
     }
 
     /// Blocks of one kind.

@@ -7,6 +7,7 @@ use crate::ledger::Counts;
 use crate::measured::Measured;
 use crate::outcome::{Limit, LimitKind};
 use crate::run::Run;
+use crate::units;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ fn is_mostly_untouched(measured: &Measured) -> bool {
     let counted = Kind::ALL.into_iter().filter(|kind| kind.is_counted());
     // What is in swap has been touched.
     let untouched = counted.map(|kind| measured.untouched(kind).saturating_sub(measured.blocks(kind).swapped));
-    let untouched: u64 = untouched.sum();
+    let untouched = units::sum(untouched);
     untouched >= MANY_UNTOUCHED && untouched > measured.live_bytes / 2
 }
 

@@ -11,7 +11,7 @@ use crate::bundle;
 use crate::measured::Measurements;
 use crate::process::{Bundled, Process};
 use crate::recording::Recording;
-use crate::report::{self, Format, Occasion, Subject};
+use crate::report::{self, Diff, Format, Occasion, Side, Subject};
 use crate::run::Run;
 use crate::timeline::{self, Sample};
 use crate::unrecorded::Unrecorded;
@@ -101,6 +101,14 @@ fn of_bundle(bytes: &[u8]) -> bool {
         return false;
     };
     all(&read.run, &read.processes, &read.timeline, &read.unrecorded);
+    let side = Side {
+        run: &read.run,
+        processes: &read.processes,
+    };
+    if let Ok(Some(diff)) = Diff::between(side, side) {
+        let _ = diff.text();
+        let _ = diff.picture(&mut io::sink());
+    }
     true
 }
 

@@ -5,6 +5,11 @@ use std::fmt;
 /// What [`Bytes`] are shown in from 1024 on.
 pub(crate) const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
+/// The sum of numbers that a file gives, which may be of any size: no more than the largest number there is.
+pub(crate) fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
 /// A number of bytes, shown in binary units with one decimal: `517 B`, `1.2 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
@@ -102,6 +107,13 @@ mod tests {
         for bytes in (1024..1024 * 1000).step_by(7).chain([1280, 1331, 1332, 1792, 3840]) {
             assert_eq!(Bytes(bytes).to_string(), as_float(bytes));
         }
+    }
+
+    #[test]
+    fn a_sum_of_any_numbers_is_a_number() {
+        assert_eq!(sum([1, 2, 3]), 6);
+        assert_eq!(sum([u64::MAX, 1, u64::MAX]), u64::MAX);
+        assert_eq!(sum([]), 0);
     }
 
     #[test]

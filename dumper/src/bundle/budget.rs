@@ -5,7 +5,7 @@
 //! | what | at most |
 //! |---|---|
 //! | bytes that it unpacks to | 8 MiB + 32 n, and 2 GiB |
-//! | rows of all tables of all processes | 128 Ki + 2 n |
+//! | rows of all tables of all processes, with their events, arguments and damage | 128 Ki + 2 n |
 //! | processes | 1 Ki + n / 16 |
 //! | bytes of one name | 16 KiB |
 //!

@@ -137,7 +137,8 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
     while next(&mut values)? {
         let about: About = next(&mut values)?;
         let rows: Rows = next(&mut values)?;
-        budget.take(rows.count() + about.facts.command.len() + about.facts.events.len())?;
+        let damage = about.header_damage.len() + about.damage.len();
+        budget.take(rows.count() + about.facts.command.len() + about.facts.events.len() + damage)?;
         let recording = Recording::from_parts(about.facts, rows).ok_or(BundleError::Torn)?;
         recordings.push((about.name, about.header_damage, about.damage, Arc::new(recording)));
     }

@@ -52,7 +52,7 @@ impl<'a> CallTree<'a> {
         let hottest = sites.into_iter().take(count).map(|(_, nodes)| Hot {
             call: call(nodes),
             held: self.held_by(nodes),
-            resident: nodes.iter().map(|id| self.nodes[*id as usize].resident).sum(),
+            resident: self.resident_of(nodes),
             on_behalf_of: match call(nodes).is_library() {
                 true => self.beneficiary(nodes, &own_callers),
                 false => None,
@@ -65,6 +65,11 @@ impl<'a> CallTree<'a> {
         let mut sum = Tally::default();
         nodes.iter().for_each(|id| sum += self.nodes[*id as usize].requested);
         sum
+    }
+
+    fn resident_of(&self, nodes: &[u32]) -> Option<u64> {
+        let mut resident = nodes.iter().map(|id| self.nodes[*id as usize].resident);
+        resident.try_fold(0u64, |sum, resident| Some(sum.saturating_add(resident?)))
     }
 
     fn ranked_at(&self, nodes: &[u32]) -> u64 {

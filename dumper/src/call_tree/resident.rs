@@ -15,7 +15,8 @@ pub(super) fn absent(recording: &Recording, moment: Moment) -> Option<HashMap<u3
     for site in &measured.sites {
         if let Some(recorded) = recording.sites.get(site.site as usize) {
             let not_there = site.pages.bytes.saturating_sub(site.pages.resident);
-            *absent.entry(recorded.node).or_default() += not_there.min(recorded.at(moment).bytes);
+            let sum: &mut u64 = absent.entry(recorded.node).or_default();
+            *sum = sum.saturating_add(not_there.min(recorded.at(moment).bytes));
         }
     }
     Some(absent)

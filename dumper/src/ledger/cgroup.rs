@@ -1,21 +1,17 @@
 //! What a cgroup counts beside one process: other processes, the kernel's memory, and page cache.
 
 use super::{Group, Ledger};
-use crate::measured::{Area, Measured};
+use crate::measured::{Area, Extent, Measured};
+use crate::units;
 
 /// Adds to a process's lines what else its cgroup is charged for, and makes the cgroup's charge the total.
 pub(super) fn rest(ledger: &mut Ledger, measured: &Measured) {
     let Some(cgroup) = &measured.cgroup else { return };
     // What several processes have mapped is charged once, and to whoever touched it first: of libraries and files, which are
     // likely to be somebody else's, the cgroup has the cache that it says it has.
-    let mapped = measured.area(Area::Libraries);
-    let files = measured.area(Area::Files);
-    let of_files = (mapped.resident - mapped.anonymous.min(mapped.resident))
-        + (files.resident - files.anonymous.min(files.resident))
-        + measured
-            .area(Area::Own)
-            .resident
-            .saturating_sub(measured.area(Area::Own).anonymous);
+    let of_file = |extent: Extent| extent.resident.saturating_sub(extent.anonymous);
+    let mapped = [Area::Libraries, Area::Files, Area::Own];
+    let of_files = units::sum(mapped.map(|area| of_file(measured.area(area))));
     let charged = of_files.min(cgroup.cache);
     let not_charged = of_files - charged;
     ledger.total = Some(cgroup.usage);
@@ -40,9 +36,9 @@ pub(super) fn rest(ledger: &mut Ledger, measured: &Measured) {
         Group::Kernel,
         cgroup.kernel,
     );
-    let others: u64 = measured.others.iter().map(|other| other.resident_bytes).sum();
+    let others = units::sum(measured.others.iter().map(|other| other.resident_bytes));
     // Of them only what no file stands behind is sure to be theirs.
-    let own = measured.areas.values().map(|extent| extent.anonymous).sum::<u64>();
+    let own = units::sum(measured.areas.values().map(|extent| extent.anonymous));
     let others = others.min(cgroup.anonymous.saturating_sub(own));
     ledger.line("others", "other processes", Group::Others, others);
 }

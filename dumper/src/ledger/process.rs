@@ -5,6 +5,7 @@ use recording::Kind;
 use super::{Group, Ledger};
 use crate::measured::{Area, Measured};
 use crate::recording::ByKind;
+use crate::units;
 
 /// What the call sites hold, by kind, without what is `absent` of each.
 pub(super) fn held(ledger: &mut Ledger, kinds: &ByKind, absent: impl Fn(Kind) -> u64) {
@@ -73,7 +74,7 @@ fn shared(ledger: &mut Ledger, all: u64, mapped: u64) {
 /// What a fork shares with its parent is the parent's, and nobody else accounts for it here.
 fn inherited(ledger: &mut Ledger, measured: &Measured) {
     if measured.is_fork {
-        let shared = measured.area(Area::Heap).shared + measured.area(Area::Anonymous).shared;
+        let shared = units::sum([Area::Heap, Area::Anonymous].map(|area| measured.area(area).shared));
         let left = ledger.total.unwrap_or(0).saturating_sub(ledger.sum());
         ledger.line(
             "inherited",
@@ -88,7 +89,7 @@ fn inherited(ledger: &mut Ledger, measured: &Measured) {
 pub(super) fn address_space(ledger: &mut Ledger, measured: &Measured) {
     let kinds = &measured.kinds;
     let area = |area| measured.area(area).size;
-    ledger.add_to_total(measured.areas.values().map(|extent| extent.size).sum());
+    ledger.add_to_total(units::sum(measured.areas.values().map(|extent| extent.size)));
     held(ledger, kinds, |_| 0);
     shared(ledger, area(Area::Shared), kinds.of(Kind::Shared).bytes);
     rest(ledger, measured, area);
@@ -129,7 +130,9 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
     let heaps = area(Area::Heap);
     if foreign.bytes > heap.bytes {
         let used = foreign.bytes.saturating_sub(absent(Kind::Foreign));
-        let slack = (heaps + pool).saturating_sub(used + heap.bytes);
+        let slack = heaps
+            .saturating_add(pool)
+            .saturating_sub(used.saturating_add(heap.bytes));
         ledger.line(
             "foreign_slack",
             "held back by the allocator in malloc's place",
@@ -157,8 +160,8 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
     }
     // An arena may not be full of pages yet: its slack is no more than what nobody else has.
     let others = [Kind::Mapped, Kind::Mapping].map(|kind| kinds.of(kind).occupied.saturating_sub(absent(kind)));
-    let others = others.iter().sum::<u64>() + pool + kinds.of(Kind::Object).bytes;
-    arena_slack(ledger, kinds, area(Area::Anonymous).saturating_sub(others));
+    let others = others.into_iter().chain([pool, kinds.of(Kind::Object).bytes]);
+    arena_slack(ledger, kinds, area(Area::Anonymous).saturating_sub(units::sum(others)));
     ledger.line("stacks", "stacks of threads", Group::Stacks, area(Area::Stacks));
     ledger.line(
         "libraries",

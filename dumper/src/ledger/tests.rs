@@ -125,3 +125,39 @@ fn pages_of_some_sorts_are_told_apart_and_change_no_sum() {
     );
     assert_eq!(Ledger::of(&measured, Counts::AddressSpace).apart, []);
 }
+
+#[test]
+fn a_measurement_whose_numbers_are_all_the_largest_has_a_ledger() {
+    let extent = r#"{"size": M, "resident": M, "shared": M, "anonymous": M, "swapped": M, "huge": M, "lazy": M, "uncounted": M}"#;
+    let names = [
+        "heap",
+        "anonymous",
+        "stacks",
+        "libraries",
+        "files",
+        "shared",
+        "own",
+        "reserved",
+    ];
+    let areas = names.map(|name| format!("\"{name}\": {extent}")).join(",");
+    let held = vec![r#"{"bytes": M, "occupied": M}"#; recording::KINDS].join(",");
+    for (is_fork, touched) in [(false, "0"), (true, "M")] {
+        let blocks: Vec<String> = (0..recording::KINDS)
+            .map(|kind| format!(r#""{kind}": {{"bytes": M, "resident": {touched}}}"#))
+            .collect();
+        let text = format!(
+            r#"{{"is_fork": {is_fork}, "live_bytes": M, "own_bytes": M, "stash_bytes": M, "areas": {{{areas}}},
+                "kinds": {{"held": [{held}], "arenas": M}}, "blocks": {{{blocks}}}, "others": [{{"resident_bytes": M}}, {{"resident_bytes": M}}],
+                "cgroup": {{"usage": M, "cache": M, "shared": M, "kernel": M, "anonymous": M}}}}"#,
+            blocks = blocks.join(",")
+        );
+        let measured: Measured = serde_json::from_str(&text.replace('M', &u64::MAX.to_string())).unwrap();
+        assert_eq!(measured.resident(), u64::MAX);
+        for counts in [Counts::Resident, Counts::AddressSpace] {
+            let ledger = Ledger::of(&measured, counts);
+            let is_absent = touched == "0" && counts == Counts::Resident;
+            let held = if is_absent { 0 } else { u64::MAX };
+            assert_eq!((ledger.total, ledger.held()), (Some(u64::MAX), held));
+        }
+    }
+}

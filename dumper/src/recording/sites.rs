@@ -99,6 +99,12 @@ impl AddAssign for Growth {
     }
 }
 
+/// A bundle may give any numbers.
+fn difference(now: u64, then: u64) -> i64 {
+    let difference = i128::from(now) - i128::from(then);
+    i64::try_from(difference.clamp(-i128::from(i64::MAX), i128::from(i64::MAX))).unwrap_or(0)
+}
+
 fn deviation(variance: u64) -> u64 {
     (variance as f64 * VARIANCE_UNIT as f64).sqrt() as u64
 }
@@ -168,7 +174,7 @@ impl Site {
         });
         let now = self.at(moment);
         changed.map_or(Growth::default(), |Earlier { held, .. }| Growth {
-            bytes: now.bytes as i64 - held.bytes as i64,
+            bytes: difference(now.bytes, held.bytes),
             variance: now.variance.saturating_add(held.variance),
         })
     }

@@ -16,7 +16,7 @@ use crate::recording::{Recording, Tally};
 use crate::run::Run;
 use crate::source::Sources;
 
-use lines::{Line, Pairs};
+use lines::{Line, Pairs, Texts};
 use merged::Merged;
 
 /// A change of less than one part in this many of the memory is not told.
@@ -54,9 +54,8 @@ struct About {
 /// A call site in both runs, or in one.
 #[derive(Debug)]
 struct Change {
-    place: String,
-    /// The line that it was in the old run, if it is another one now.
-    was: Option<u32>,
+    /// Of its line; keys are in the order of what a reader sees of lines.
+    key: u32,
     old: Tally,
     new: Tally,
 }
@@ -88,16 +87,13 @@ impl Diff {
             return Ok(None);
         };
         let [old_tree, new_tree] = [&older, &newer].map(|read| CallTree::of(&read.recording, Moment::Peak).condensed());
-        let pairs = Pairs::of(lines_of(&old_tree, old), lines_of(&new_tree, new));
+        let mut texts = Texts::default();
+        let old_lines = lines_of(&old_tree, old, &mut texts);
+        let new_lines = lines_of(&new_tree, new, &mut texts);
+        let pairs = Pairs::of(old_lines, new_lines, texts);
         let merged = Merged::of(&old_tree, &new_tree, &pairs);
-        let mut changes: Vec<Change> = merged
-            .sites()
-            .map(|(key, old, new)| pairs.change(key, old, new))
-            .collect();
-        changes.sort_by(|a, b| {
-            let order = |change: &Change| Reverse(change.bytes().unsigned_abs());
-            order(a).cmp(&order(b)).then_with(|| a.place.cmp(&b.place))
-        });
+        let mut changes: Vec<Change> = merged.sites().map(|(key, old, new)| Change { key, old, new }).collect();
+        changes.sort_by_key(|change| (Reverse(change.bytes().unsigned_abs()), change.key));
         Ok(Some(Diff {
             old: About::of(old, &older, &old_tree),
             new: About::of(new, &newer, &new_tree),
@@ -155,7 +151,7 @@ impl About {
 }
 
 /// Every line of code in a tree, with its text.
-fn lines_of(tree: &CallTree, side: Side) -> Vec<Line> {
+fn lines_of(tree: &CallTree, side: Side, texts: &mut Texts) -> Vec<Line> {
     let directory = side.run.directory.to_str().unwrap_or("");
     let mut sources = Sources::of(side.run, side.processes);
     let mut known: Vec<(u32, u32)> = tree
@@ -166,27 +162,17 @@ fn lines_of(tree: &CallTree, side: Side) -> Vec<Line> {
         .collect();
     known.sort_unstable();
     known.dedup();
-    let lines = known.into_iter().map(|id| {
-        let call = tree.called(id.0, id.1);
-        Line {
-            id,
-            file: call.short_file(directory).into_owned(),
-            function: call.function.to_owned(),
-            label: call.short(directory),
-            code: sources.line(call.file, call.line),
-        }
-    });
-    lines.collect()
-}
-
-impl Pairs {
-    fn change(&self, key: u32, old: Tally, new: Tally) -> Change {
-        let pair = self.pair(key);
-        Change {
-            place: pair.shown().label.clone(),
-            was: pair.was(),
-            old,
-            new,
-        }
+    let mut lines = Vec::with_capacity(known.len());
+    for function in known.chunk_by(|a, b| a.0 == b.0) {
+        let call = tree.called(function[0].0, 0);
+        let file = texts.number(&call.short_file(directory));
+        let name = texts.number(call.function);
+        lines.extend(function.iter().map(|id| Line {
+            id: *id,
+            file,
+            function: name,
+            code: sources.line(call.file, id.1),
+        }));
     }
+    lines
 }

@@ -5,7 +5,7 @@ use crate::allocator::Allocator;
 use crate::call_tree::Moment;
 use crate::ledger::{Counts, Group, Ledger, Line};
 use crate::recording::Recording;
-use crate::units::{Bytes, Share};
+use crate::units::{self, Bytes, Share};
 
 /// Lines that are named, beside what the call sites hold.
 const NAMED: usize = 6;
@@ -33,8 +33,8 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
     for line in &named {
         text += &format!(" + {} {}", Bytes(line.bytes), line.what);
     }
-    let sum: u64 = named.iter().map(|line| line.bytes).sum();
-    let rest = others.map(|line| line.bytes).sum::<u64>() - sum;
+    let sum = units::sum(named.iter().map(|line| line.bytes));
+    let rest = units::sum(others.map(|line| line.bytes)) - sum;
     if rest > 0 {
         text += &format!(" + {} other", Bytes(rest));
     }

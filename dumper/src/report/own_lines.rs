@@ -9,7 +9,7 @@ use crate::call_tree::CallTree;
 use crate::label::Call;
 use crate::recording::Tally;
 use crate::source::Sources;
-use crate::units::{Bytes, Share};
+use crate::units::{self, Bytes, Share};
 
 /// Files that are shown, those that hold the most.
 const FILES: usize = 20;
@@ -79,7 +79,7 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<String> {
             );
         }
         let left_out = worth.iter().skip(LINES).chain(&rest);
-        let left_out: u64 = left_out.map(|line| line.held.bytes).sum();
+        let left_out = units::sum(left_out.map(|line| line.held.bytes));
         if left_out > 0 {
             let (share, bytes) = (Share::of(left_out, total), Bytes(left_out));
             table.push(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…"));

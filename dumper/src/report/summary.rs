@@ -1,5 +1,7 @@
 //! The report as a few lines for the job's log.
 
+use std::collections::HashMap;
+
 use super::account::{Account, CallSite, Concern, Shown, What};
 use super::verdict::COLUMNS;
 use super::{Occasion, family, ledger, verdict, words};
@@ -163,6 +165,7 @@ fn place(site: &CallSite) -> String {
 /// Each concern once, however many processes it is about.
 fn concerns(account: &Account) -> Vec<String> {
     let mut told: Vec<(String, &Process, usize)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut damaged: Option<&Process> = None;
     for concern in &account.concerns {
         // What could not be read has been said where that was tried.
@@ -177,9 +180,12 @@ fn concerns(account: &Account) -> Vec<String> {
             damaged = Some(process);
         }
         let sentence = concern.sentence();
-        match told.iter_mut().find(|(known, ..)| *known == sentence) {
-            Some((_, _, processes)) => *processes += 1,
-            None => told.push((sentence, process, 1)),
+        match places.get(&sentence) {
+            Some(place) => told[*place].2 += 1,
+            None => {
+                places.insert(sentence.clone(), told.len());
+                told.push((sentence, process, 1));
+            }
         }
     }
     let lines = told.into_iter().map(|(sentence, process, processes)| match processes {

@@ -176,6 +176,28 @@ fn what_is_no_bundle_is_told_from_one_that_is_torn() {
     assert!(missing.contains("No such file"), "{missing}");
 }
 
+#[test]
+fn what_is_wrong_with_recordings_counts_among_what_a_bundle_claims() {
+    let claims = |processes: usize, each: u16| {
+        let mut values = vec![0x80];
+        for _ in 0..processes {
+            // One node, and so many times `Damage::Sizes`.
+            values.extend_from_slice(b"\xc3\x81\xa6damage\xdc");
+            values.extend_from_slice(&each.to_be_bytes());
+            (0..each).for_each(|_| values.extend_from_slice(b"\xa5Sizes"));
+            values.extend_from_slice(b"\x94\x91\x93\0\0\0\x90\x91\x92\0\0\x92\xa0\x91\0");
+        }
+        values.extend_from_slice(b"\xc2\x81\xa5files\x80");
+        bundle::read_bytes(&dumper::trial::bundle_of(&values), Path::new("a.fil"))
+    };
+    assert_eq!(claims(2, 4096).unwrap().processes.len(), 2);
+    let error = claims(50, 4096).err().unwrap().to_string();
+    assert!(
+        error.contains("claims more call sites than a bundle of its size can hold"),
+        "{error}"
+    );
+}
+
 /// What a bundle has behind its own head.
 fn unpacked(bundle: &[u8]) -> Option<Vec<u8>> {
     let mut all = Vec::new();

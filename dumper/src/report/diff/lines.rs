@@ -1,18 +1,54 @@
 //! Which line of code of one run is which of the other: by file and function, and by what the line says. Its number may have
 //! changed, since somebody has worked on the file in between.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+use crate::label::Call;
+
+/// The names of files and functions of both runs, each once: a bundle may have a hundred thousand lines of a function with a long name.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    texts: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Texts {
+    pub(super) fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.texts.len() as u32;
+        self.texts.push(text.to_owned());
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+
+    pub(super) fn all(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// For each text, its place in their order.
+    fn places(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.texts.len() as u32).collect();
+        order.sort_unstable_by_key(|number| &self.texts[*number as usize]);
+        let mut places = vec![0; order.len()];
+        for (number, place) in order.into_iter().zip(0..) {
+            places[number as usize] = place;
+        }
+        places
+    }
+}
 
 /// A line of a function of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     /// How its tree numbers the function, and the number of the line.
     pub(super) id: (u32, u32),
-    /// As far as it is the same on every machine.
-    pub(super) file: String,
-    pub(super) function: String,
-    /// What a reader sees of it.
-    pub(super) label: String,
+    /// The [number](Texts::number) of the file's path, as far as that is the same on every machine.
+    pub(super) file: u32,
+    /// The number of the function's name.
+    pub(super) function: u32,
     /// None where the source is not to be had.
     pub(super) code: Option<String>,
 }
@@ -27,6 +63,7 @@ pub(super) struct Pair {
 /// All lines of both runs.
 #[derive(Debug)]
 pub(super) struct Pairs {
+    texts: Texts,
     pairs: Vec<Pair>,
     old: HashMap<(u32, u32), u32>,
     new: HashMap<(u32, u32), u32>,
@@ -47,9 +84,9 @@ impl Pair {
 }
 
 impl Pairs {
-    pub(super) fn of(old: Vec<Line>, new: Vec<Line>) -> Pairs {
-        let mut functions: HashMap<(String, String), (Vec<Line>, Vec<Line>)> = HashMap::new();
-        let place = |line: &Line| (line.file.clone(), line.function.clone());
+    pub(super) fn of(old: Vec<Line>, new: Vec<Line>, texts: Texts) -> Pairs {
+        let mut functions: HashMap<(u32, u32), (Vec<Line>, Vec<Line>)> = HashMap::new();
+        let place = |line: &Line| (line.file, line.function);
         for line in old {
             functions.entry(place(&line)).or_default().0.push(line);
         }
@@ -61,9 +98,11 @@ impl Pairs {
             match_within(old, new, &mut pairs);
         }
         // For the same report from the same files: a map has no order.
-        pairs.sort_by(|a, b| {
-            let order = |pair: &Pair| (pair.shown().label.clone(), pair.new.is_none(), pair.shown().id.1);
-            order(a).cmp(&order(b))
+        let places = texts.places();
+        pairs.sort_by_key(|pair| {
+            let Line { id, file, function, .. } = pair.shown();
+            let [file, function] = [file, function].map(|text| places[*text as usize]);
+            (file, id.1, function, pair.new.is_none())
         });
         let keys = |side: fn(&Pair) -> Option<&Line>| {
             let lines = pairs
@@ -75,8 +114,25 @@ impl Pairs {
         Pairs {
             old: keys(|pair| pair.old.as_ref()),
             new: keys(|pair| pair.new.as_ref()),
+            texts,
             pairs,
         }
+    }
+
+    pub(super) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// What a reader sees of a line.
+    pub(super) fn label(&self, key: u32) -> String {
+        let line = self.pair(key).shown();
+        let text = |number: u32| self.texts.texts[number as usize].as_str();
+        let call = Call {
+            file: text(line.file),
+            function: text(line.function),
+            line: line.id.1,
+        };
+        call.exact()
     }
 
     pub(super) fn pair(&self, key: u32) -> &Pair {
@@ -98,44 +154,70 @@ impl Pairs {
     }
 }
 
-/// Whether a line of the old run may be one of the new run.
-type Rule<'a> = &'a dyn Fn(&Line, &Line) -> bool;
-
 /// Matches the lines of one function: first those that say the same at the same place, then those that say the same in the
 /// order in which they stand, then by number where one of them does not say what it says. What is left has no like.
 fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
     let number = |line: &Line| line.id.1;
     old.sort_by_key(number);
     new.sort_by_key(number);
-    let says_same = |a: &Line, b: &Line| a.code.is_some() && a.code == b.code;
-    let is_unknown = |a: &Line, b: &Line| a.code.is_none() || b.code.is_none();
-    let rules: [Rule; 3] = [
-        &|a, b| says_same(a, b) && number(a) == number(b),
-        &says_same,
-        &|a, b| is_unknown(a, b) && number(a) == number(b),
-    ];
-    for is_like in rules {
-        let mut left = Vec::new();
-        for line in old {
-            match new.iter().position(|candidate| is_like(&line, candidate)) {
-                Some(index) => pairs.push(Pair {
-                    new: Some(new.remove(index)),
-                    old: Some(line),
-                }),
-                None => left.push(line),
-            }
-        }
-        old = left;
-    }
-    let (old, new) = (old.into_iter(), new.into_iter());
-    pairs.extend(old.map(|line| Pair {
+    let mut unmatched = Unmatched { old, new };
+    let says = |line: &Line| line.code.clone();
+    let says_there = |line: &Line| Some((says(line)?, number(line)));
+    unmatched.pair(says_there, says_there, pairs);
+    unmatched.pair(says, says, pairs);
+    let unknown = |line: &Line| line.code.is_none().then_some(number(line));
+    let any = |line: &Line| Some(number(line));
+    unmatched.pair(unknown, any, pairs);
+    unmatched.pair(any, unknown, pairs);
+    pairs.extend(unmatched.old.into_iter().map(|line| Pair {
         old: Some(line),
         new: None,
     }));
-    pairs.extend(new.map(|line| Pair {
+    pairs.extend(unmatched.new.into_iter().map(|line| Pair {
         old: None,
         new: Some(line),
     }));
+}
+
+/// Lines that have no like yet.
+struct Unmatched {
+    old: Vec<Line>,
+    new: Vec<Line>,
+}
+
+impl Unmatched {
+    /// Pairs lines of equal keys, the first with the first. Those without a key are left.
+    fn pair<K: Hash + Eq>(
+        &mut self,
+        key_of_old: impl Fn(&Line) -> Option<K>,
+        key_of_new: impl Fn(&Line) -> Option<K>,
+        pairs: &mut Vec<Pair>,
+    ) {
+        if self.old.is_empty() || self.new.is_empty() {
+            return;
+        }
+        // A map and no search for each line: there may be many.
+        let mut by_key: HashMap<K, VecDeque<usize>> = HashMap::new();
+        for (index, line) in self.new.iter().enumerate() {
+            if let Some(key) = key_of_new(line) {
+                by_key.entry(key).or_default().push_back(index);
+            }
+        }
+        let mut new: Vec<Option<Line>> = self.new.drain(..).map(Some).collect();
+        self.old.retain(|line| {
+            let like = key_of_old(line).and_then(|key| by_key.get_mut(&key)?.pop_front());
+            let like = like.and_then(|index| new[index].take());
+            let is_left = like.is_none();
+            if !is_left {
+                pairs.push(Pair {
+                    old: Some(line.clone()),
+                    new: like,
+                });
+            }
+            is_left
+        });
+        self.new = new.into_iter().flatten().collect();
+    }
 }
 
 #[cfg(test)]
@@ -145,16 +227,17 @@ mod tests {
     fn line(number: u32, code: &str) -> Line {
         Line {
             id: (1, number),
-            file: "a.py".into(),
-            function: "f".into(),
-            label: format!("a.py:{number} (f)"),
+            file: 0,
+            function: 0,
             code: (!code.is_empty()).then(|| code.to_owned()),
         }
     }
 
     fn matched(old: &[(u32, &str)], new: &[(u32, &str)]) -> Vec<(Option<u32>, Option<u32>)> {
         let lines = |lines: &[(u32, &str)]| lines.iter().map(|(number, code)| line(*number, code)).collect();
-        let pairs = Pairs::of(lines(old), lines(new));
+        let mut texts = Texts::default();
+        texts.number("a.py");
+        let pairs = Pairs::of(lines(old), lines(new), texts);
         let number = |line: &Option<Line>| line.as_ref().map(|line| line.id.1);
         let numbers = pairs.pairs.iter().map(|pair| (number(&pair.old), number(&pair.new)));
         let mut numbers: Vec<_> = numbers.collect();
@@ -192,5 +275,18 @@ mod tests {
             matched(&[(3, ""), (4, "")], &[(3, "a()"), (5, "")]),
             [(None, Some(5)), (Some(3), Some(3)), (Some(4), None)]
         );
+    }
+
+    #[test]
+    fn a_hundred_thousand_lines_of_a_function_are_matched_each_once() {
+        let lines = |first: u32| (first..first + 100_000).map(|number| line(number, "")).collect();
+        let mut texts = Texts::default();
+        texts.number("a.py");
+        let pairs = Pairs::of(lines(1), lines(50_001), texts);
+        let both = pairs
+            .pairs
+            .iter()
+            .filter(|pair| pair.old.is_some() && pair.new.is_some());
+        assert_eq!((pairs.pairs.len(), both.count()), (150_000, 50_000));
     }
 }

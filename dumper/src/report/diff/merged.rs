@@ -97,7 +97,7 @@ impl Merged {
     /// with the key as its number.
     pub(super) fn drawn(&self, pairs: &Pairs) -> Recording {
         let lines = pairs.pairs().iter().map(|pair| pair.shown());
-        let functions = lines.map(|line| (line.file.as_str(), line.function.as_str()));
+        let functions = lines.map(|line| (line.file, line.function));
         let nodes = self.nodes.iter().map(|both| {
             let node = Node {
                 parent: both.parent,
@@ -106,6 +106,6 @@ impl Merged {
             };
             (node, both.old.bytes.max(both.new.bytes))
         });
-        Recording::made_up(functions, nodes)
+        Recording::made_up(pairs.texts().all(), functions, nodes)
     }
 }

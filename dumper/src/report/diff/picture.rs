@@ -19,13 +19,14 @@ pub(super) fn write(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
     // The text of each line is known; no file is asked.
     let mut sources = Sources::new("".as_ref(), &LocalSource::Nothing, &[]);
     let mut names = Names::new(&tree, &mut sources, "");
-    for (pair, key) in diff.pairs.pairs().iter().zip(0..) {
-        let line = pair.shown();
-        let name = Name {
-            label: line.label.clone(),
-            code: line.code.clone().unwrap_or_default(),
-        };
-        names.know((key, 0), name);
+    for frame in &drawing.frames {
+        if let What::Call { function: key, .. } = frame.what {
+            let name = Name {
+                label: diff.pairs.label(key),
+                code: diff.pairs.pair(key).shown().code.clone().unwrap_or_default(),
+            };
+            names.know((key, 0), name);
+        }
     }
     let totals = totals(&drawing, &diff.merged);
     let look = |frame: usize| {

@@ -18,8 +18,8 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
     let (real, rest): (Vec<&Change>, Vec<&Change>) =
         diff.changes.iter().partition(|change| change.is_real(old.max(new)));
     let (grew, shrank): (Vec<&Change>, Vec<&Change>) = real.iter().partition(|change| change.bytes() > 0);
-    list("Grew:", &grew, &mut lines);
-    list("Shrank:", &shrank, &mut lines);
+    list("Grew:", &grew, diff, &mut lines);
+    list("Shrank:", &shrank, diff, &mut lines);
     if real.is_empty() {
         lines.push("No call site changed by as much as matters.".to_owned());
     } else if !rest.is_empty() {
@@ -65,7 +65,7 @@ fn about(which: &str, about: &About) -> String {
     cut(&line, COLUMNS).into_owned()
 }
 
-fn list(title: &str, changes: &[&Change], lines: &mut Vec<String>) {
+fn list(title: &str, changes: &[&Change], diff: &Diff, lines: &mut Vec<String>) {
     if changes.is_empty() {
         return;
     }
@@ -79,9 +79,10 @@ fn list(title: &str, changes: &[&Change], lines: &mut Vec<String>) {
             (_, 0) => "gone".to_owned(),
             (old, new) => format!("{} → {}", Bytes(old), Bytes(new)),
         };
-        let place = match change.was {
-            Some(was) => format!("{}, was line {was}", change.place),
-            None => change.place.clone(),
+        let place = diff.pairs.label(change.key);
+        let place = match diff.pairs.pair(change.key).was() {
+            Some(was) => format!("{place}, was line {was}"),
+            None => place,
         };
         let line = format!("{by:>12}  {place}");
         let whole = format!("{line}  {both}");

@@ -110,7 +110,7 @@ pub(super) fn page_cache_is_not_it(clues: &Clues) -> Option<Hint> {
     let resident = last.resident_bytes.saturating_add(others);
     // Mapped files are resident too, and page cache; what was allocated is not.
     let allocated = last.tracked_bytes.saturating_add(others);
-    if resident < limit / 10 * 9 || resident > limit / 10 * 11 || allocated < limit / 4 * 3 {
+    if resident < limit / 10 * 9 || resident > (limit / 10).saturating_mul(11) || allocated < limit / 4 * 3 {
         return None;
     }
     let share = match resident > limit {

@@ -1,5 +1,7 @@
 //! The rows of the page's tables.
 
+use std::collections::HashMap;
+
 use super::listing::Listing;
 use super::view::{Site, View};
 use crate::label::{cut, printable};
@@ -277,11 +279,15 @@ pub(super) fn others(others: &[Other]) -> Vec<OtherRow> {
 /// One line for each concern; one for many processes that have the same.
 pub(super) fn concerns(account: &Account) -> Vec<String> {
     let mut told: Vec<(String, &Concern, usize)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for concern in &account.concerns {
         let sentence = concern.sentence();
-        match told.iter_mut().find(|(known, ..)| *known == sentence) {
-            Some((_, _, times)) => *times += 1,
-            None => told.push((sentence, concern, 1)),
+        match places.get(&sentence) {
+            Some(place) => told[*place].2 += 1,
+            None => {
+                places.insert(sentence.clone(), told.len());
+                told.push((sentence, concern, 1));
+            }
         }
     }
     let lines = told

@@ -141,6 +141,14 @@ fn page_cache_is_ruled_out_where_processes_filled_the_limit() {
     assert_eq!(hint(900, 1500), None);
     let machine = outcome(Kind::OomKilledByMachine, LimitKind::Machine, 1000 * MIB);
     assert_eq!(page_cache_is_not_it(&clues(&machine, &[sample(1.0, 900, 970)])), None);
+    // A limit in a file may be any number.
+    let largest = outcome(Kind::OomKilledByCgroup, LimitKind::CgroupV2, u64::MAX);
+    let most = Sample {
+        tracked_bytes: u64::MAX,
+        resident_bytes: u64::MAX,
+        ..sample(1.0, 1, 1)
+    };
+    assert!(page_cache_is_not_it(&clues(&largest, &[most])).is_some());
 }
 
 #[test]
