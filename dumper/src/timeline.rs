@@ -11,7 +11,8 @@ use crate::folder::Folder;
 use crate::outlet::cell_text;
 use crate::save::save;
 
-const FILE: &str = "timeline.csv";
+/// Its name in a run folder.
+pub const FILE: &str = "timeline.csv";
 const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,processes,mark";
 /// How many columns those are.
 const COLUMNS: usize = 7;

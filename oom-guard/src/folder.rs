@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 
 use dumper::Folder;
 use dumper::run::Run;
+use dumper::timeline;
 use jiff::Zoned;
 
 use crate::doorbell::DOORBELL;
 use crate::library::LIBRARY;
 use crate::lock::LOCK;
 use crate::procfs;
+use crate::tidy;
 use crate::workplace::{RECORDINGS, Workplace};
 
 /// What makes a folder a run's.
@@ -128,9 +130,10 @@ impl RunFolder {
 
     /// Removes the folder of a run that has not come about, with the files that were made for it.
     pub fn discard(&self) {
-        for name in [RUN, LOCK, DOORBELL, RECORDINGS, LIBRARY] {
+        for name in [RUN, LOCK, DOORBELL, RECORDINGS, LIBRARY, timeline::FILE] {
             let _ = self.folder.remove(name);
         }
+        tidy::remove_unfinished(&self.folder);
         let _ = self.output.remove_folder(self.name());
     }
 
