@@ -7,7 +7,7 @@
 mod place;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -165,6 +165,13 @@ impl Folder {
     pub fn is_own(&self) -> bool {
         let own = |about: Stat| about.st_uid == geteuid().as_raw() && about.st_mode & WRITABLE_BY_OTHERS == 0;
         self.stat().is_ok_and(own)
+    }
+
+    /// Whether a file in it is the user's, and nobody else can write to it.
+    pub fn is_own_file(&self, name: impl AsRef<OsStr>) -> bool {
+        let own = |about: Metadata| about.uid() == geteuid().as_raw() && about.mode() & WRITABLE_BY_OTHERS == 0;
+        let about = self.file(name, u64::MAX).and_then(|file| file.metadata());
+        about.is_ok_and(own)
     }
 
     /// Whether nobody but the user and root can exchange what the user has in it.

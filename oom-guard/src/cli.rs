@@ -56,7 +56,7 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
 )]
 pub struct Cli {
     /// Folder for the results; each run makes a folder of its own in it
-    #[arg(short, long, value_name = "DIR", default_value = "fil-result")]
+    #[arg(short, long, value_name = "DIR", default_value = crate::folder::OUTPUT)]
     #[arg(env = "FIL_PROFILE_OUTPUT", hide_env_values = true)]
     pub output: PathBuf,
 

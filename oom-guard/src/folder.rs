@@ -7,17 +7,20 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use dumper::run::Run;
 use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
+use nix::unistd::geteuid;
 
 use crate::doorbell::DOORBELL;
 use crate::library::LIBRARY;
 use crate::lock::LOCK;
 use crate::procfs;
+use crate::say::say;
+use crate::tidy;
 use crate::workplace::{RECORDINGS, Workplace};
 
 /// What makes a folder a run's.
@@ -26,6 +29,8 @@ pub const RUN: &str = "run.json";
 pub const LATEST: &str = "latest";
 /// The link to the picture of the newest run that ran out of memory.
 pub const OUT_OF_MEMORY: &str = "out-of-memory.svg";
+/// The folder for results where the user names none.
+pub const OUTPUT: &str = "fil-result";
 /// Folders of one name are told apart by a number below this.
 const MOST_OF_ONE_NAME: u32 = 1000;
 
@@ -123,6 +128,7 @@ impl RunFolder {
     /// What it says of its run, if this user's fil-profile has made it, here.
     fn made_here(&self) -> Option<Run> {
         let run = Run::load(&self.folder).ok().filter(|_| self.folder.is_own())?;
+        self.folder.is_own_file(RUN).then_some(())?;
         run.made_in?.is(&self.folder.birth().ok()?).then_some(run)
     }
 
@@ -139,6 +145,7 @@ impl RunFolder {
         ] {
             let _ = self.folder.remove(name);
         }
+        tidy::remove_unfinished(&self.folder);
         let _ = self.output.remove_folder(self.name());
     }
 
@@ -166,8 +173,21 @@ impl RunFolder {
         self.path.file_name().unwrap_or_default()
     }
 
-    /// Makes or replaces a link in one step. What a link that stands there leads to is never touched.
+    /// Makes a link, or leads the one to another run here, in one step. What else has this name stays: a file, a folder, or a link that
+    /// somebody has made for something else.
     fn link(&self, name: &str, target: &Path) -> io::Result<()> {
+        let is_ours = self
+            .output
+            .link_target(name)
+            .is_ok_and(|old| leads_to_a_run(&old, name));
+        if !is_ours && self.output.has(name) {
+            let path = self.output.path().join(name);
+            say(format!(
+                "{} was not made by fil-profile and stays as it is",
+                path.display()
+            ));
+            return Ok(());
+        }
         let new = format!(".{name}.{}", std::process::id());
         self.output.link(target, &new)?;
         let linked = self.output.rename(&new, name);
@@ -175,9 +195,41 @@ impl RunFolder {
     }
 }
 
+/// Whether a link of this name with such a target is one that a run has made: to the run folder, or to the picture in it.
+fn leads_to_a_run(target: &Path, name: &str) -> bool {
+    let folder = match name {
+        LATEST => Some(target),
+        _ => target.parent().filter(|_| target.file_name() == Some(OsStr::new(name))),
+    };
+    let folder = folder.map(|folder| folder.as_os_str().as_bytes());
+    folder.is_some_and(|folder| !folder.contains(&b'/') && is_named_for_a_time(folder))
+}
+
+/// Whether a name begins as [`name`] has it: `2026-11-20T123456.`
+fn is_named_for_a_time(name: &[u8]) -> bool {
+    const PATTERN: &[u8] = b"0000-00-00T000000.";
+    let fits = |(byte, pattern): (&u8, &u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == other,
+    };
+    name.len() > PATTERN.len() && name.iter().zip(PATTERN).all(fits)
+}
+
 /// Opens the folder for results, and makes it where it is missing.
 pub fn make_output(output: &Path) -> io::Result<Folder> {
+    if output == OUTPUT && output.is_symlink() {
+        // It may have come with a repository.
+        let target = fs::read_link(output).unwrap_or_default();
+        let (output, target) = (output.display(), target.display());
+        return Err(io::Error::other(format!(
+            "it is a link to {target}; to use it, name it: -o ./{output}"
+        )));
+    }
     let output = std::path::absolute(output)?;
+    if let Some(link) = output.ancestors().find(|path| is_link_of_somebody_else(path)) {
+        let link = link.display();
+        return Err(io::Error::other(format!("{link} is a link that another user has made")));
+    }
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -188,12 +240,18 @@ pub fn make_output(output: &Path) -> io::Result<Folder> {
     Folder::open(&output)
 }
 
+fn is_link_of_somebody_else(path: &Path) -> bool {
+    let about = path.symlink_metadata();
+    about.is_ok_and(|about| about.is_symlink() && about.uid() != 0 && about.uid() != geteuid().as_raw())
+}
+
 /// The name of a run folder: ISO 8601 without the colons, which many a tool takes for something else. Sorts by time.
 pub fn name(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
 }
 
-/// The run folders in `output`, the newest first; those behind them that are not named for a time.
+/// The run folders in `output`, the newest first; those behind them that are not named for a time. A folder that holds a report on a
+/// run of elsewhere is no run.
 pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
     let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
     let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
@@ -209,7 +267,8 @@ pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
         let output = output.as_ref().ok()?;
         Some(RunFolder::within(output, output.folder(name).ok()?))
     };
-    names.into_iter().filter_map(open).filter(RunFolder::is_run)
+    let is_run = |run: &RunFolder| run.is_run() && !Run::load(&run.folder).is_ok_and(|run| run.is_copy);
+    names.into_iter().filter_map(open).filter(is_run)
 }
 
 /// Whether this is a run folder, or one of recordings.
@@ -294,24 +353,67 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_link_is_replaced_and_what_it_leads_to_is_not_touched() {
+    fn what_was_not_made_by_a_run_keeps_its_name() {
         let output = tempfile::tempdir().unwrap();
-        let precious = output.path().join("precious");
-        fs::write(&precious, "x").unwrap();
-        symlink(&precious, output.path().join(OUT_OF_MEMORY)).unwrap();
+        let path = |name: &str| output.path().join(name);
         let folder = RunFolder::create(output.path(), &at("2026-11-20T12:34:56+00:00[+00:00]"), None).unwrap();
-        fs::write(folder.path.join(OUT_OF_MEMORY), "svg").unwrap();
-        folder.link_out_of_memory().unwrap();
-        folder.link_latest().unwrap();
-        assert_eq!(fs::read_to_string(precious).unwrap(), "x");
+        let lead = || {
+            folder.link_latest().unwrap();
+            folder.link_out_of_memory().unwrap();
+        };
+        for name in [LATEST, OUT_OF_MEMORY] {
+            fs::write(path(name), "mine").unwrap();
+        }
+        lead();
+        for name in [LATEST, OUT_OF_MEMORY] {
+            assert_eq!(fs::read_to_string(path(name)).unwrap(), "mine");
+            assert!(!path(name).is_symlink());
+            fs::remove_file(path(name)).unwrap();
+        }
+        for target in [
+            "v1",
+            "../2026-11-20T123456.000",
+            "/2026-11-20T123456.000",
+            "2026-11-20T12345x.000",
+        ] {
+            for name in [LATEST, OUT_OF_MEMORY] {
+                symlink(target, path(name)).unwrap();
+            }
+            lead();
+            for name in [LATEST, OUT_OF_MEMORY] {
+                assert_eq!(fs::read_link(path(name)).unwrap(), Path::new(target));
+                fs::remove_file(path(name)).unwrap();
+            }
+        }
+        // Those of an earlier run, which has gone meanwhile.
+        symlink("2026-01-01T000000.000-job7", path(LATEST)).unwrap();
+        symlink("2026-01-01T000000.000-job7/out-of-memory.svg", path(OUT_OF_MEMORY)).unwrap();
+        lead();
+        assert_eq!(fs::read_link(path(LATEST)).unwrap(), Path::new(folder.name()));
         assert_eq!(
-            fs::read_to_string(output.path().join("out-of-memory.svg")).unwrap(),
-            "svg"
+            fs::read_link(path(OUT_OF_MEMORY)).unwrap(),
+            Path::new(folder.name()).join(OUT_OF_MEMORY)
         );
-        assert_eq!(
-            fs::read_link(output.path().join("latest")).unwrap(),
-            Path::new("2026-11-20T123456.000")
-        );
+        assert_eq!(fs::read_dir(output.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn an_output_folder_at_the_end_of_somebody_elses_link_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let (own, link) = (place.path().join("own"), place.path().join("link"));
+        fs::create_dir(&own).unwrap();
+        symlink(&own, &link).unwrap();
+        assert!(make_output(&link).is_ok() && make_output(&link.join("deep")).is_ok());
+        if !geteuid().is_root() {
+            println!("left out: only root can make a link that is another user's");
+            return;
+        }
+        std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
+        for output in [link.clone(), link.join("deep"), link.join("deeper/still")] {
+            let error = make_output(&output).unwrap_err().to_string();
+            assert!(error.contains("another user"), "{error}");
+        }
+        assert!(!own.join("deeper").exists());
     }
 
     #[test]

@@ -126,7 +126,12 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
-    if let Some(folder) = source.as_ref().filter(|folder| !folder.is_dir()) {
+    // A variable of the environment that this command does not heed must not keep it from being done.
+    let is_heeded = matches!(
+        task,
+        Task::Report(_) | Task::Export(..) | Task::Diff(..) | Task::Merge(_)
+    );
+    if let Some(folder) = source.as_ref().filter(|folder| is_heeded && !folder.is_dir()) {
         return Err(Error::Usage(format!("--source names no folder: {}", folder.display())));
     }
     let settings = Settings {

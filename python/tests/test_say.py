@@ -48,7 +48,10 @@ def test_what_a_kernel_says_of_its_run_is_one_line(capfd, monkeypatch):
         error_in_exec = MemoryError()
 
     kernel._after(Failed())
-    no_memory = lambda: (_ for _ in ()).throw(MemoryError())
+
+    def no_memory():
+        raise MemoryError
+
     monkeypatch.setattr(kernel, "_show_failed", no_memory)
     kernel._after(Failed())
     lines = capfd.readouterr().err.splitlines()
