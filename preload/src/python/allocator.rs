@@ -4,9 +4,9 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_int, c_void};
-use core::mem::transmute;
+use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use recording::{AllocFunction, Kind};
 
@@ -24,6 +24,9 @@ struct Allocator {
     realloc: unsafe extern "C" fn(Pointer, Pointer, usize) -> Pointer,
     free: unsafe extern "C" fn(Pointer, Pointer),
 }
+
+// SAFETY: four addresses of functions and a context that only they look at; those that are shared are never changed.
+unsafe impl Sync for Allocator {}
 
 /// `PyObjectArenaAllocator`.
 #[repr(C)]
@@ -55,14 +58,38 @@ struct Layer {
     counts_up_to: AtomicUsize,
 }
 
-/// A fresh layer each time: another hook may still point to an old one, and writing to it could make a circle.
-struct Layers(UnsafeCell<[Option<Layer>; 16]>);
-// SAFETY: a slot is written once, before the interpreter learns its address.
+/// A fresh layer each time: another hook may still call an old one, and writing to it could make a circle.
+///
+/// Each has functions of its own, which find it by its number and do not look at their context. pymalloc and malloc do not look at theirs
+/// either, so there are programs that keep a function of the allocator's and call it with any context: those that Nuitka compiles, with NULL.
+const LAYERS_AT_MOST: usize = 16;
+struct Layers([UnsafeCell<MaybeUninit<Layer>>; LAYERS_AT_MOST]);
+// SAFETY: a layer is written once, before the interpreter learns its functions, and has atomics only for what changes then.
 unsafe impl Sync for Layers {}
-static LAYERS: Layers = Layers(UnsafeCell::new([const { None }; 16]));
+static LAYERS: Layers = Layers([const { UnsafeCell::new(MaybeUninit::uninit()) }; LAYERS_AT_MOST]);
 static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
-/// The layer that counts, for each of the domains.
-static ACTIVE: [AtomicPtr<c_void>; 2] = [const { AtomicPtr::new(null_mut()) }; 2];
+/// For each of the domains, one more than the number of the layer that counts; 0 for none.
+static ACTIVE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// The functions of each layer.
+static OURS: [Allocator; LAYERS_AT_MOST] = [
+    ours::<0>(),
+    ours::<1>(),
+    ours::<2>(),
+    ours::<3>(),
+    ours::<4>(),
+    ours::<5>(),
+    ours::<6>(),
+    ours::<7>(),
+    ours::<8>(),
+    ours::<9>(),
+    ours::<10>(),
+    ours::<11>(),
+    ours::<12>(),
+    ours::<13>(),
+    ours::<14>(),
+    ours::<15>(),
+];
 
 struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
 // SAFETY: written once, before the interpreter is told.
@@ -118,44 +145,44 @@ fn accessors() -> Option<(GetAllocator, SetAllocator)> {
     Some((get, set))
 }
 
-/// A hook table that leads to us, for one of [`SMALL_OBJECT_DOMAINS`].
-fn ours<const DOMAIN: usize>(context: Pointer) -> Allocator {
+const fn ours<const LAYER: usize>() -> Allocator {
     Allocator {
-        context,
-        malloc: malloc::<DOMAIN>,
-        calloc: calloc::<DOMAIN>,
-        realloc: realloc::<DOMAIN>,
-        free: free::<DOMAIN>,
+        context: null_mut(),
+        malloc: malloc::<LAYER>,
+        calloc: calloc::<LAYER>,
+        realloc: realloc::<LAYER>,
+        free: free::<LAYER>,
     }
+}
+
+/// The number of the layer that has this function.
+fn number_of(allocator: &Allocator) -> Option<usize> {
+    OURS.iter()
+        .position(|ours| ours.malloc as usize == allocator.malloc as usize)
 }
 
 /// Makes sure that a layer of ours counts in every domain, if it may by putting in a new one; `false` if none does.
 fn attend(may_install: bool) -> bool {
     let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
-        let mut allocator = ours::<0>(null_mut());
+        let mut allocator = OURS[0];
         // SAFETY: fills the struct.
         unsafe { get(domain, &mut allocator) };
         allocator
     };
     let raw = current(RAW);
     let mut any = false;
-    let domains = SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE);
-    for ((domain, active), ours) in domains.zip([ours::<0>, ours::<1>]) {
+    for (domain, active) in SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE) {
         let top = current(domain);
-        if top.malloc as usize == ours(null_mut()).malloc as usize {
-            // Somebody may have put our functions back with a context of his own, and then the layer stays the one that it is.
-            if is_layer(top.context) {
-                activate(active, top.context);
-            }
+        if let Some(number) = number_of(&top) {
+            activate(active, number);
             any = true;
         } else if may_install && top.malloc as usize != raw.malloc as usize {
             // Not with PYTHONMALLOC=malloc: there malloc sees everything.
-            let Some(layer) = new_layer(top) else { break };
-            // First: a call with a context that is not ours goes to the active layer.
-            activate(active, layer);
-            // SAFETY: the interpreter copies the struct; `layer` is static.
-            unsafe { set(domain, &ours(layer)) };
+            let Some(number) = new_layer(top) else { break };
+            activate(active, number);
+            // SAFETY: the interpreter copies the struct.
+            unsafe { set(domain, &OURS[number]) };
             any = true;
         }
     }
@@ -163,25 +190,25 @@ fn attend(may_install: bool) -> bool {
 }
 
 /// From now on this layer counts for its domain, and the one before passes everything on.
-fn activate(active: &AtomicPtr<c_void>, layer_now: Pointer) {
-    let before = active.swap(layer_now, Relaxed);
-    if !before.is_null() && before != layer_now {
-        // SAFETY: `ACTIVE` holds nothing but addresses of layers.
-        unsafe { layer(before) }.counts_up_to.store(0, Relaxed);
+fn activate(active: &AtomicUsize, number: usize) {
+    let before = active.swap(number + 1, Relaxed);
+    if before != 0 && before != number + 1 {
+        // SAFETY: `ACTIVE` holds nothing but numbers of layers that were written.
+        unsafe { layer(before - 1) }.counts_up_to.store(0, Relaxed);
     }
-    // SAFETY: a layer that the interpreter has, from us.
-    unsafe { layer(layer_now) }.counts_up_to.store(LARGEST_SMALL, Relaxed);
+    // SAFETY: the caller has it from `new_layer`, or its functions from the interpreter, which has none but of layers that were written.
+    unsafe { layer(number) }.counts_up_to.store(LARGEST_SMALL, Relaxed);
 }
 
-fn new_layer(below: Allocator) -> Option<Pointer> {
-    let slot = LAYERS_USED.fetch_add(1, Relaxed);
-    // SAFETY: slots are handed out once, so this is the only reference to it.
-    let layers = unsafe { &mut *LAYERS.0.get() };
-    let layer = layers.get_mut(slot)?.insert(Layer {
+fn new_layer(below: Allocator) -> Option<usize> {
+    let number = LAYERS_USED.fetch_add(1, Relaxed);
+    let slot = LAYERS.0.get(number)?;
+    // SAFETY: numbers are handed out once and nobody knows this layer yet, so this is the only reference to it.
+    unsafe { &mut *slot.get() }.write(Layer {
         below,
         counts_up_to: AtomicUsize::new(LARGEST_SMALL),
     });
-    Some((layer as *mut Layer).cast())
+    Some(number)
 }
 
 /// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So
@@ -201,35 +228,20 @@ fn repair() {
 }
 
 /// # Safety
-/// `context` is a layer's address, as given to the interpreter.
+/// [`new_layer`] has given this number.
 #[inline(always)]
-unsafe fn layer(context: Pointer) -> &'static Layer {
-    // SAFETY: the caller's promise; layers are static.
-    unsafe { &*context.cast::<Layer>() }
+unsafe fn layer(number: usize) -> &'static Layer {
+    // SAFETY: layers are static, and nobody writes to one that was given.
+    let layer = unsafe { &*LAYERS.0[number].get() };
+    // SAFETY: the caller's promise: it was written.
+    unsafe { layer.assume_init_ref() }
 }
 
-/// Is this the address of a layer?
+/// The layer whose functions are called.
 #[inline(always)]
-fn is_layer(context: Pointer) -> bool {
-    (context as usize).wrapping_sub(LAYERS.0.get() as usize) < size_of::<[Option<Layer>; 16]>()
-}
-
-/// The layer that a call is for. pymalloc and malloc do not look at their context, so there are programs that keep our function
-/// and call it with a context of their own (those that Nuitka compiles call it with NULL): such a call goes to the active layer.
-#[inline(always)]
-fn layer_for<const DOMAIN: usize>(context: Pointer) -> &'static Layer {
-    if is_layer(context) {
-        // SAFETY: nothing but the address of a layer lies there, since only those were given out.
-        return unsafe { layer(context) };
-    }
-    active_layer::<DOMAIN>()
-}
-
-#[cold]
-fn active_layer<const DOMAIN: usize>() -> &'static Layer {
-    let active = ACTIVE[DOMAIN].load(Relaxed);
-    // SAFETY: `ACTIVE` got the address of a layer before the interpreter, and so the caller, got this domain's functions.
-    unsafe { layer(active) }
+fn called<const LAYER: usize>() -> &'static Layer {
+    // SAFETY: nobody has a layer's functions before it was written.
+    unsafe { layer(LAYER) }
 }
 
 /// Does this layer count this request, and does the sampler want to look at it?
@@ -252,8 +264,8 @@ fn object(_: Pointer) -> Kind {
     Kind::Object
 }
 
-unsafe extern "C" fn malloc<const DOMAIN: usize>(context: Pointer, bytes: usize) -> Pointer {
-    let layer = layer_for::<DOMAIN>(context);
+unsafe extern "C" fn malloc<const LAYER: usize>(_: Pointer, bytes: usize) -> Pointer {
+    let layer = called::<LAYER>();
     if looks(layer, bytes) {
         return malloc_looking(layer, bytes);
     }
@@ -273,8 +285,8 @@ fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
     )
 }
 
-unsafe extern "C" fn calloc<const DOMAIN: usize>(context: Pointer, count: usize, each: usize) -> Pointer {
-    let layer = layer_for::<DOMAIN>(context);
+unsafe extern "C" fn calloc<const LAYER: usize>(_: Pointer, count: usize, each: usize) -> Pointer {
+    let layer = called::<LAYER>();
     if looks(layer, count.saturating_mul(each)) {
         return calloc_looking(layer, count, each);
     }
@@ -295,8 +307,8 @@ fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
     )
 }
 
-unsafe extern "C" fn realloc<const DOMAIN: usize>(context: Pointer, old: Pointer, bytes: usize) -> Pointer {
-    let layer = layer_for::<DOMAIN>(context);
+unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes: usize) -> Pointer {
+    let layer = called::<LAYER>();
     let counts = bytes <= layer.counts_up_to.load(Relaxed);
     let look = counts && thread::spend(bytes);
     if look || live::may_be_recorded(old as u64) {
@@ -321,11 +333,11 @@ fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool
     attempted(AllocFunction::Realloc, bytes, block)
 }
 
-unsafe extern "C" fn free<const DOMAIN: usize>(context: Pointer, block: Pointer) {
+unsafe extern "C" fn free<const LAYER: usize>(_: Pointer, block: Pointer) {
     if live::may_be_recorded(block as u64) {
         hooks::freed(block);
     }
-    let layer = layer_for::<DOMAIN>(context);
+    let layer = called::<LAYER>();
     // SAFETY: the interpreter's arguments, handed on.
     unsafe { (layer.below.free)(layer.below.context, block) }
 }
