@@ -140,7 +140,7 @@ fn a_measurement_whose_numbers_are_all_the_largest_has_a_ledger() {
         "reserved",
     ];
     let areas = names.map(|name| format!("\"{name}\": {extent}")).join(",");
-    let held = vec![r#"{"bytes": M, "occupied": M}"#; recording::KINDS].join(",");
+    let held = [r#"{"bytes": M, "occupied": M}"#; recording::KINDS].join(",");
     for (is_fork, touched) in [(false, "0"), (true, "M")] {
         let blocks: Vec<String> = (0..recording::KINDS)
             .map(|kind| format!(r#""{kind}": {{"bytes": M, "resident": {touched}}}"#))

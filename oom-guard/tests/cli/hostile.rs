@@ -103,6 +103,62 @@ fn a_small_bundle_that_claims_much_is_refused_and_takes_little() {
     }
 }
 
+/// A bundle of one process that holds a little in each of so many lines of one function, whose file has a very long name.
+fn many_lines(first: u32, lines: u32) -> Vec<u8> {
+    let number = |value: u32| count(0xce, value as usize);
+    let mut values = [
+        vec![0x80, 0xc3, 0x81],
+        string("facts"),
+        vec![0x81],
+        string("peak_bytes"),
+    ]
+    .concat();
+    values.extend(number(10 * lines));
+    values.extend([vec![0x94], count(0xdd, lines as usize + 1), vec![0x93, 0, 0, 0]].concat());
+    for line in first..first + lines {
+        values.extend([vec![0x93, 0, 1], number(line)].concat());
+    }
+    values.extend(count(0xdd, lines as usize));
+    for node in 1..=lines {
+        let held = [0x93, 10, 10, 0];
+        values.extend([vec![0x94], number(node), held.to_vec(), held.to_vec(), held.to_vec()].concat());
+    }
+    let file = format!("{}.py", "a".repeat(16_000));
+    let ends = [0, file.len(), file.len() + 4].map(|end| number(end as u32)).concat();
+    values.extend([0x92, 0x92, 0, 0, 0x92, 1, 2, 0x92]);
+    values.extend(
+        [
+            count(0xdb, file.len() + 4),
+            format!("{file}main").into_bytes(),
+            vec![0x93],
+            ends,
+        ]
+        .concat(),
+    );
+    values.extend([vec![0xc2, 0x81], string("files"), vec![0x80]].concat());
+    let mut bundle = b"FILBNDL\0\x01\0\0\0".to_vec();
+    let mut out = flate2::write::GzEncoder::new(&mut bundle, Compression::fast());
+    std::io::Write::write_all(&mut out, &values).unwrap();
+    out.finish().unwrap();
+    bundle
+}
+
+#[test]
+fn a_diff_of_bundles_with_very_many_lines_of_a_long_name_takes_little_memory() {
+    let place = Place::without_library();
+    fs::write(place.path("old.fil"), many_lines(1, 20_000)).unwrap();
+    fs::write(place.path("new.fil"), many_lines(10_001, 20_000)).unwrap();
+    let limit = format!("ulimit -v {MOST_KIB}");
+    let ended = place
+        .command_after(&limit, &["diff", "old.fil", "new.fil"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(text.contains("Peak memory: 195.3 KiB → 195.3 KiB"), "{text}{said}");
+}
+
 #[test]
 fn a_report_on_a_bundle_reads_source_files_of_a_folder_that_is_named_and_of_no_other() {
     let place = Place::without_library();
