@@ -1,4 +1,5 @@
-//! Is there room for us beside the job? A job that may have few processes or open files needs them itself: then it runs alone.
+//! Is there room for us beside the job? A job that may have few processes or open files, or little memory, needs them itself: then
+//! it runs alone.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ const UNBOUND: u64 = 1 << 21 | 1 << 24;
 pub fn beside_the_job(root: &Path, limits: Limits) -> Result<Limits, String> {
     if free_files(MOST_FILES) < MOST_FILES {
         return Err("the limit on open files (ulimit -n) leaves no room for it".to_owned());
+    }
+    if let Some(limit) = limits.without_room() {
+        return Err(format!("the limit on {limit} leaves no room for it"));
     }
     let needed = MOST_PROCESSES + LEFT_FOR_THE_JOB;
     if free_in_cgroup(root).is_some_and(|free| free < needed) {
@@ -151,6 +155,32 @@ mod tests {
         assert_eq!(beside_the_job(root.path(), limits(LIMITED, 1000)), Ok(raised));
         let why = beside_the_job(root.path(), limits(LIMITED, LIMITED)).unwrap_err();
         assert!(why.contains("ulimit -u"), "{why}");
+    }
+
+    #[test]
+    fn where_a_hard_limit_on_memory_is_small_the_job_runs_alone() {
+        const NONE: (u64, u64) = (u64::MAX, u64::MAX);
+        let root = machine(1, 500);
+        let all = limits(u64::MAX, u64::MAX);
+        let mib = |soft: u64, hard: u64| (soft << 20, hard << 20);
+        for (address_space, data, name) in [
+            (mib(12, 12), NONE, "ulimit -v"),
+            (mib(45, 47), NONE, "ulimit -v"),
+            (NONE, mib(1, 1), "ulimit -d"),
+            (mib(4000, 4000), mib(11, 11), "ulimit -d"),
+        ] {
+            let why = beside_the_job(root.path(), all.with_memory(address_space, data)).unwrap_err();
+            assert!(why.contains(name), "{why}");
+        }
+        for (address_space, data) in [
+            (NONE, NONE),
+            (mib(48, 48), mib(12, 12)),
+            (mib(12, 16), mib(1, 5)),
+            ((12 << 20, u64::MAX), (1 << 20, u64::MAX)),
+        ] {
+            let limits = all.with_memory(address_space, data);
+            assert_eq!(beside_the_job(root.path(), limits), Ok(limits));
+        }
     }
 
     #[test]

@@ -13,6 +13,11 @@ pub const OVERHEAD_BYTES: u64 = 4 << 20;
 /// Where we cannot be granted room, the stash takes no more than this part of the limit.
 const STASH_SHARE: u64 = 16;
 
+/// Below these limits, the job runs alone: a small job that just fits must not end because we take [`OVERHEAD_BYTES`] of its room
+/// and map 1.2 MB of library. A Python that has started has 16 MB of address space and 8 MB of data.
+const LEAST_ADDRESS_SPACE: u64 = 48 << 20;
+const LEAST_DATA: u64 = 12 << 20;
+
 /// The processes that stand beside the job for its whole life: its parent, the supervisor and the witness.
 pub const STANDING_PROCESSES: u64 = 3;
 
@@ -118,6 +123,21 @@ impl Limits {
             .then_some(Self { processes, ..self })
     }
 
+    /// The name of the memory limit, if there is one, in which the library does not fit beside the job: it is small, and the hard
+    /// limit forbids to raise it by what we use.
+    pub fn without_room(self) -> Option<&'static str> {
+        let limits = [
+            ("address space (ulimit -v)", self.address_space, LEAST_ADDRESS_SPACE),
+            ("data (ulimit -d)", self.data, LEAST_DATA),
+        ];
+        let is_tight = |limit: Limit, least| {
+            let most = limit.granting(OVERHEAD_BYTES).bytes();
+            !limit.can_grant(OVERHEAD_BYTES) && most.is_some_and(|bytes| bytes < least)
+        };
+        let mut tight = limits.into_iter().filter(|(_, limit, least)| is_tight(*limit, *least));
+        tight.next().map(|(name, ..)| name)
+    }
+
     /// As reports have them, without what is used.
     pub fn in_force(self) -> Vec<outcome::Limit> {
         let limits = [
@@ -147,6 +167,16 @@ impl Limits {
             bytes,
             used: bound.used.saturating_sub(ours),
             ..bound
+        }
+    }
+
+    #[cfg(test)]
+    pub fn with_memory(self, address_space: (rlim_t, rlim_t), data: (rlim_t, rlim_t)) -> Self {
+        let limit = |(soft, hard)| Limit { soft, hard };
+        Self {
+            address_space: limit(address_space),
+            data: limit(data),
+            ..self
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a block of malloc's is made of: of a heap of the C library's, of a mapping of its own, or another allocator's.
 #![expect(unsafe_code, reason = "reads the word before a block, which is glibc's")]
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use recording::Kind;
@@ -10,24 +10,45 @@ use crate::real::{self, Pointer};
 
 /// Where the library of that allocator lies.
 static ALLOCATOR: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
-/// Somebody has put another allocator in place of the C library's.
+/// Blocks may be another allocator's than the C library's: what stands before them means nothing, or cannot be read.
 static IS_FOREIGN: AtomicBool = AtomicBool::new(false);
 /// `IS_MMAPPED` of glibc's malloc.c: the chunk was mapped by itself.
 const IS_MMAPPED: usize = 2;
 
-/// Looks who stands behind our malloc. To be called once, when that is known.
+/// Finds out whose blocks malloc gives out. To be called once, when the functions behind ours have been looked up, and before the
+/// first block is recorded.
 pub fn meet_allocator() {
-    let Some(malloc) = real::malloc_behind() else { return };
-    let mut malloc = malloc as usize;
-    // SAFETY: the callback gets a pointer to `malloc`, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(note_if_within), (&raw mut malloc).cast()) };
+    let Some(behind) = real::malloc_behind() else { return };
+    let mut sought = Sought {
+        behind: behind as usize,
+        first: real::find(c"malloc") as usize,
+    };
+    // SAFETY: the callback gets a pointer to `sought`, which lives through the call.
+    unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut sought).cast()) };
 }
 
-unsafe extern "C" fn note_if_within(info: *mut libc::dl_phdr_info, _: usize, address: *mut c_void) -> c_int {
+/// Addresses of which `look_at` finds the objects.
+struct Sought {
+    /// The malloc behind ours.
+    behind: usize,
+    /// The malloc that the program calls: ours, or one of the program itself or of a library before us. Then those of our functions
+    /// that it has not replaced, such as `reallocarray`, get its blocks from glibc.
+    first: usize,
+}
+
+/// Called for each object of the process.
+unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *mut c_void) -> c_int {
     // SAFETY: what `meet_allocator` gave.
-    let address = unsafe { *address.cast::<usize>() };
+    let sought = unsafe { &*sought.cast::<Sought>() };
     // SAFETY: the loader's promise of dl_iterate_phdr(3).
     let info = unsafe { &*info };
+    if !info.dlpi_name.is_null() {
+        // SAFETY: the loader's own string, which ends in a zero byte.
+        let name = unsafe { CStr::from_ptr(info.dlpi_name) };
+        if is_valgrinds(name.to_bytes()) {
+            IS_FOREIGN.store(true, Relaxed);
+        }
+    }
     if info.dlpi_phdr.is_null() {
         return 0;
     }
@@ -41,17 +62,30 @@ unsafe extern "C" fn note_if_within(info: *mut libc::dl_phdr_info, _: usize, add
     let (start, end) = ranges.fold((usize::MAX, 0), |(start, end), range| {
         (start.min(range.0), end.max(range.1))
     });
-    if !(start..end).contains(&address) {
+    let object = start..end;
+    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too. And what musl does not have, it would not load us for.
+    let is_c_library = object.contains(&(libc::__errno_location as *const () as usize));
+    let is_ours = object.contains(&((&raw const IS_FOREIGN) as usize));
+    if is_c_library || is_ours {
         return 0;
     }
-    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too. And what musl does not have, it would not load us for.
-    if (start..end).contains(&(libc::__errno_location as *const () as usize)) {
-        return 1;
+    if object.contains(&sought.first) {
+        // What it maps is counted as mappings: its blocks do not pass through us.
+        IS_FOREIGN.store(true, Relaxed);
     }
-    IS_FOREIGN.store(true, Relaxed);
-    ALLOCATOR[0].store(start, Relaxed);
-    ALLOCATOR[1].store(end, Relaxed);
-    1
+    if object.contains(&sought.behind) {
+        IS_FOREIGN.store(true, Relaxed);
+        ALLOCATOR[0].store(start, Relaxed);
+        ALLOCATOR[1].store(end, Relaxed);
+    }
+    0
+}
+
+/// Whether an object by this name is the part of a tool of valgrind's that replaces malloc. It changes the code of every malloc, so
+/// that symbols show nothing of that. `vgpreload_core` belongs to all tools, and replaces nothing.
+fn is_valgrinds(path: &[u8]) -> bool {
+    let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    file.starts_with(b"vgpreload_") && !file.starts_with(b"vgpreload_core")
 }
 
 /// Is this code of the allocator that somebody has put in place of the C library's?
@@ -72,5 +106,22 @@ pub fn kind_of(block: Pointer) -> Kind {
         Kind::Mapped
     } else {
         Kind::Heap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_of_valgrind_that_replace_malloc_are_known_by_their_objects() {
+        let folder = "/usr/libexec/valgrind/vgpreload_";
+        let is_known = |name: &str| is_valgrinds(format!("{folder}{name}-amd64-linux.so").as_bytes());
+        for tool in ["memcheck", "massif", "drd", "helgrind", "dhat"] {
+            assert!(is_known(tool), "{tool}");
+        }
+        assert!(!is_known("core"));
+        assert!(!is_valgrinds(b"/vgpreload_memcheck/libc.so.6"));
+        assert!(!is_valgrinds(b""));
     }
 }

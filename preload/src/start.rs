@@ -31,6 +31,7 @@ extern "C" fn start() {
     }
     sanitizer::leave_if_any();
     say::meet_stderr();
+    chunk::meet_allocator();
     let settings = Settings::from_environment(sys::parent_pid());
     let Some(run) = &settings.run else {
         // Python may wake us.
@@ -39,7 +40,6 @@ extern "C" fn start() {
     };
     settings.run_inode.into_iter().for_each(run_folder::expect);
     doorbell::prepare(run.bytes());
-    chunk::meet_allocator();
     let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
     stash::granted(settings.limits);
     EXACT.store(settings.exact, Relaxed);

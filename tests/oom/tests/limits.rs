@@ -58,6 +58,30 @@ fn open_files() {
 }
 
 #[test]
+fn memory_that_the_hard_limit_keeps_small() {
+    let job = Job::words(["bash", "-c", "exit 7"]);
+    for limit in ["-d 500", "-d 700", "-d 1000", "-d 4000", "-v 12000", "-v 20000"] {
+        let outcome = is_as_alone(job.clone().launched_by(ulimit(limit)), 1, limit);
+        assert!(outcome.status == Some(7) && ran_alone(&outcome), "{limit}: {outcome}");
+    }
+    // Around the size at which it starts, whether it does so or not.
+    let job = Job::code(Python::any(), "raise SystemExit(7)");
+    for kilobytes in (10_000..50_000).step_by(1000) {
+        let limit = format!("-v {kilobytes}");
+        is_as_alone(job.clone().launched_by(ulimit(&limit)), 9, &limit);
+    }
+    for kilobytes in (1000..16_000).step_by(1000) {
+        let limit = format!("-d {kilobytes}");
+        is_as_alone(job.clone().launched_by(ulimit(&limit)), 9, &limit);
+    }
+    // What the hard limit allows is ours to use.
+    for limit in ["-Sv 30000", "-Sd 12000"] {
+        let outcome = is_as_alone(job.clone().launched_by(ulimit(limit)), 9, limit);
+        assert!(!ran_alone(&outcome), "{limit}: {outcome}");
+    }
+}
+
+#[test]
 fn sizes_of_files() {
     let job = Job::code(Python::any(), "print('end'); kept = bytearray(30 << 20)");
     for blocks in [0, 1, 2, 4, 8, 20, 60, 100, 130, 400] {

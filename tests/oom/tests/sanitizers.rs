@@ -141,3 +141,16 @@ fn a_job_under_a_preloaded_runtime_runs_as_without_us() {
     let outcome = is_alike("libasan, by the job", &Job::words(["sh", "-c", &script]));
     assert_eq!(outcome.status, Some(7), "{outcome}");
 }
+
+/// Its `sigaction` calls a null pointer before the first allocation, which a shell makes before it calls that.
+#[test]
+fn we_start_under_a_preloaded_leak_sanitizer() {
+    let library = output(Command::new("gcc").arg("-print-file-name=liblsan.so"));
+    if !library.starts_with('/') {
+        return announce("left out: LeakSanitizer preloaded, of which gcc has no library here");
+    }
+    let preload = format!("LD_PRELOAD={library}");
+    let job = Job::words(["/bin/sh", "-c", "exit 7"]).launched_by(["env", "LSAN_OPTIONS=detect_leaks=0", &preload]);
+    let outcome = is_alike("liblsan", &job);
+    assert_eq!(outcome.status, Some(7), "{outcome}");
+}
