@@ -17,11 +17,12 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 use crate::board::Board;
 use crate::exit::End;
 use crate::footing;
+use crate::kernel_file::keep_open;
 use crate::process;
-use crate::signals::{Listener, News};
+use crate::signals::{Listener, News, pass_on};
 use crate::slack::{LONGEST_KILL, Slack};
 use crate::supervise::Source;
-use crate::witness::Witness;
+use crate::witness::{self, Witness};
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
 /// kill the next one too.
@@ -111,6 +112,8 @@ impl<'a> Parent<'a> {
     /// Waits until the job has ended and a supervisor has done all that is to be done then. Another one does `work`, if there is `slack`
     /// to start it. Returns by which signal the last supervisor died that did.
     pub fn wait(&mut self, job: Pid, slack: &mut Slack, mut work: impl FnMut() -> i32) -> Option<i32> {
+        // Whether it handles SIGUSR2 is asked when memory may be short.
+        keep_open(&witness::status(job));
         let mut deaths = 0;
         let mut last_death = None;
         let mut ended: Option<Instant> = None;
@@ -158,7 +161,7 @@ impl<'a> Parent<'a> {
                         }
                     }
                     News::ForTheJob { number, sender } => {
-                        process::send(job, number);
+                        pass_on(number, job);
                         self.board.tell_signal(number, sender);
                         if number == SIGCONT {
                             self.supervisor.go_on();

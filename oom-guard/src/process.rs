@@ -4,11 +4,13 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::time::Duration;
 
 use libc::c_int;
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
+use recording::PASSED_ON;
 
 use crate::exit::End;
 use crate::{inherited, rescue};
@@ -95,6 +97,30 @@ fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
 pub fn send(pid: Pid, number: c_int) {
     // SAFETY: kill takes numbers and touches no memory. It fails where the process has ended, which is as well.
     unsafe { libc::kill(pid.as_raw(), number) };
+}
+
+/// Sends a signal with a value that says that it was passed on. Returns whether the kernel has taken it.
+pub fn send_passed_on(pid: Pid, number: c_int) -> bool {
+    let value = libc::sigval {
+        sival_ptr: ptr::without_provenance_mut(PASSED_ON),
+    };
+    // SAFETY: sigqueue takes numbers and touches no memory; what looks like a pointer is a number, too.
+    unsafe { libc::sigqueue(pid.as_raw(), number, value) == 0 }
+}
+
+/// Waits for a signal that is held and takes it, unless the time ends first.
+pub fn take(number: c_int, longest: Duration) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    let time = libc::timespec {
+        tv_sec: longest.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: longest.subsec_nanos().into(),
+    };
+    // SAFETY: sigemptyset makes a set of what is none yet.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it has just been made, and a number that is no signal is an error.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), number) };
+    // SAFETY: the set and the time are complete, and what the signal tells is not asked for.
+    unsafe { libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &raw const time) };
 }
 
 /// Takes `signals` from those that are held: they do again what they do to any program.

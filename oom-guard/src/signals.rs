@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::exit::End;
 use crate::process::{self, Change};
-use crate::witness::Witness;
+use crate::witness::{self, Witness};
 
 /// How long we sleep between two looks when signals cannot be read.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -112,6 +112,17 @@ pub fn waiting_for(signals: &SigSet) -> nix::Result<SignalFd> {
     SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
+/// Gives the job a signal that has come to us alone. SIGUSR2 asks us for a report; the job gets it as well if it handles it, and where
+/// the handler is our library's the value tells it that the report is being written already.
+pub fn pass_on(number: i32, job: Pid) {
+    if number != SIGUSR2 {
+        process::send(job, number);
+    } else if witness::is_caught(number, job) && !process::send_passed_on(job, number) {
+        // The queue is full; one without a value needs no place in it. At worst there is a second report.
+        process::send(job, number);
+    }
+}
+
 fn sort(signal: &signalfd_siginfo, job: Pid, witness: &Witness) -> Option<News> {
     let number = signal.ssi_signo as i32;
     // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
@@ -123,8 +134,7 @@ fn sort(signal: &signalfd_siginfo, job: Pid, witness: &Witness) -> Option<News> 
         _ if !by_a_process => None,
         // What the job sends to its process group has reached it.
         _ if sender == job || sender == Pid::this() => None,
-        SIGUSR2 => Some(News::Seen { number, sender }),
-        _ if witness.has_reached(number, job) => Some(News::Seen { number, sender }),
+        _ if witness.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
         number => Some(News::ForTheJob { number, sender }),
     }
 }

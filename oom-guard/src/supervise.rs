@@ -29,7 +29,7 @@ use crate::process::{self, Change};
 use crate::procfs;
 use crate::reports::{Reports, Wanted};
 use crate::sampling::Sampling;
-use crate::signals::{Listener, News};
+use crate::signals::{Listener, News, pass_on};
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::witness::Witness;
 
@@ -137,11 +137,10 @@ impl Events {
                     duties.reports.reaped(pid, end);
                 }
                 Event::ForTheJob { number, sender } => {
-                    process::send(job, number);
-                    duties.note(number, sender);
+                    pass_on(number, job);
+                    duties.hear_signal(job, number, sender);
                 }
-                Event::Seen { number, .. } if number == SIGUSR2 => duties.answer(job, Ring::Report),
-                Event::Seen { number, sender } => duties.note(number, sender),
+                Event::Seen { number, sender } => duties.hear_signal(job, number, sender),
                 Event::Rung(ring) => duties.answer(job, ring),
                 Event::Clock => duties.look(job),
             }
@@ -280,6 +279,14 @@ impl Duties<'_> {
             was_ended: self.glass.is_broken(),
             killers: Vec::new(),
             others,
+        }
+    }
+
+    fn hear_signal(&mut self, job: Pid, number: i32, sender: Pid) {
+        if number == SIGUSR2 {
+            self.answer(job, Ring::Report);
+        } else {
+            self.note(number, sender);
         }
     }
 

@@ -24,6 +24,10 @@ const NAME: &core::ffi::CStr = c"signal-witness";
 const STATUS_BYTES: usize = 8 << 10;
 /// What somebody has sent to each process on its own must not be taken for a group's signal later on.
 const FRESH: Duration = Duration::from_secs(1);
+/// A signal to the group comes no later than this after one to us alone, if both are meant as one.
+const GROUP_FOLLOWS: Duration = Duration::from_millis(50);
+/// The signals after it are real-time signals.
+const LAST_STANDARD: i32 = 31;
 
 /// In a set of signals, that which every witness that goes leaves us.
 const CHILD_ENDED: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
@@ -56,9 +60,31 @@ impl Witness {
         has_it && getpgid(Some(job)) == Ok(getpgrp())
     }
 
+    /// As [`Witness::has_reached`], of a signal that may have been sent to us first and to the group right after that, as
+    /// timeout(1) does: it may take a moment until the group has it. Whoever signals once and means it is not kept waiting for long.
+    /// What else comes to us with this number meanwhile counts as the same signal, as it does where the kernel keeps it.
+    pub fn soon_has_reached(&self, number: i32, job: Pid) -> bool {
+        let deadline = Instant::now() + GROUP_FOLLOWS;
+        loop {
+            if self.has_reached(number, job) {
+                // The group's is ours, too.
+                process::take(number, Duration::ZERO);
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Real-time signals are queued and never become one.
+            if left.is_zero() || number > LAST_STANDARD || self.pid.is_none() || getpgid(Some(job)) != Ok(getpgrp()) {
+                return false;
+            }
+            process::take(number, left);
+        }
+    }
+
     /// Asks the witness once without need: what is done for the first time takes memory.
     pub fn rehearse(&self) {
         let _ = self.pid.and_then(pending);
+        // No signal has the number 0, so nothing is taken.
+        process::take(0, Duration::ZERO);
     }
 
     /// Calls another if this one has a signal already; to be called after signals, and now and then.
@@ -103,14 +129,23 @@ impl Drop for Witness {
 /// The signals that wait for a process, as a set of bits; `None` if it is gone.
 fn pending(pid: Pid) -> Option<u64> {
     let status = text(&status(pid), STATUS_BYTES)?;
-    let set = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    Some(set("SigPnd:")? | set("ShdPnd:")?)
+    Some(set(&status, "SigPnd:")? | set(&status, "ShdPnd:")?)
 }
 
-fn status(pid: Pid) -> PathBuf {
+/// Whether a process has a handler for a signal, be it our library's.
+pub fn is_caught(number: i32, pid: Pid) -> bool {
+    let caught = text(&status(pid), STATUS_BYTES).and_then(|status| set(&status, "SigCgt:"));
+    number > 0 && caught.unwrap_or(0) >> (number - 1) & 1 == 1
+}
+
+/// A set of signals in the text of a status file.
+fn set(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// The file that tells which signals wait for a process, and which it handles.
+pub fn status(pid: Pid) -> PathBuf {
     format!("/proc/{pid}/status").into()
 }
 

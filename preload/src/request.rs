@@ -7,7 +7,7 @@ use core::mem::zeroed;
 use core::ptr::null_mut;
 
 use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
-use recording::EventKind;
+use recording::{EventKind, PASSED_ON};
 
 use crate::{bus, doorbell, events, file, real, sys};
 
@@ -59,10 +59,15 @@ unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *m
         // From the job to itself: it knows what it wants.
         return bus::as_plain(signal, info);
     }
-    if let Some(header) = file::header() {
-        events::note(header, EventKind::ReportRequested, 0, 0);
+    // SAFETY: as above; what has no value of this kind has another number or zero here.
+    let is_passed_on = about.si_code == libc::SI_QUEUE && unsafe { about.si_value() }.sival_ptr.addr() == PASSED_ON;
+    // What `fil-profile` passes on has made it write a report already, and is for a handler of the job's, which there is not.
+    if !is_passed_on {
+        if let Some(header) = file::header() {
+            events::note(header, EventKind::ReportRequested, 0, 0);
+        }
+        doorbell::ring("report");
     }
-    doorbell::ring("report");
     // SAFETY: the kernel's promise.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
     let registers = &mut context.uc_mcontext.gregs;

@@ -278,6 +278,9 @@ pub struct Event {
     pub reserved: AtomicU32,
 }
 
+/// The value of a SIGUSR2 that `fil-profile` passes on to a job: the report that it asks for is being written already.
+pub const PASSED_ON: usize = 0x6669_6C70;
+
 /// What an [`Event`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -106,7 +106,15 @@ impl Place {
     }
 
     pub fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.command(args);
+        Self::started(self.command(args))
+    }
+
+    /// As [`Place::start`], by a shell that executes `before` first.
+    pub fn start_after(&self, before: &str, args: &[&str]) -> Running {
+        Self::started(self.command_after(before, args))
+    }
+
+    fn started(mut command: Command) -> Running {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

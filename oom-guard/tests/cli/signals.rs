@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::place::{Place, Running};
@@ -96,11 +96,77 @@ fn a_job_that_dies_of_a_signal_passed_on_is_our_death() {
 }
 
 #[test]
-fn sigusr2_asks_for_a_report_and_does_not_reach_the_job() {
+fn sigusr2_asks_for_a_report_and_does_not_reach_a_job_without_a_handler() {
     let place = Place::with_library();
     let mut running = listener(&place);
     running.signal(Signal::SIGUSR2);
     assert!(running.complaint().contains("nothing has been recorded so far"));
+    running.type_line("end");
+    assert_eq!(running.end().status, Some(4));
+}
+
+/// Signals that timeout(1) sends: to its child, which is `fil-profile`, and right after that to the whole group.
+#[test]
+fn what_timeout_sends_reaches_the_job_once() {
+    let place = Place::with_library();
+    let before = "set -- timeout -s INT 1000 \"$0\" \"$@\"; exec \"$@\"";
+    // The C handler of Python writes a byte for each signal that it gets.
+    let code = "import os, signal, time
+for number in signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1:
+    signal.signal(number, lambda *_: None)
+ours, its = os.pipe()
+os.set_blocking(its, False)
+signal.set_wakeup_fd(its)
+print(os.getppid(), flush=True)
+while True:
+    print(os.read(ours, 1)[0], flush=True)";
+    for round in 0..20 {
+        let mut running = place.start_after(before, &["run", "python3", "-c", code]);
+        let supervisor = Pid::from_raw(running.line().parse().unwrap());
+        // An alarm is what timeout(1) gets when the time is over.
+        for (sent, heard) in [
+            (Signal::SIGALRM, Signal::SIGINT),
+            (Signal::SIGTERM, Signal::SIGTERM),
+            (Signal::SIGHUP, Signal::SIGHUP),
+        ] {
+            running.signal(sent);
+            assert_eq!(running.line(), (heard as i32).to_string(), "round {round}");
+            // By now it has been passed on a second time, or is not.
+            kill(supervisor, Signal::SIGUSR1).unwrap();
+            assert_eq!(running.line(), (Signal::SIGUSR1 as i32).to_string(), "round {round}");
+        }
+        running.kill_all();
+    }
+}
+
+#[test]
+fn sigusr2_to_us_alone_asks_for_a_report_and_reaches_a_job_that_handles_it_once() {
+    let place = Place::with_library();
+    let mut running = place.start(&["run", "sh", "-c", &format!("trap 'echo USR2' USR2; {LISTENER}")]);
+    assert_eq!(running.line(), "ready");
+    for is_to_group in [false, true, false] {
+        if is_to_group {
+            killpg(running.pid(), Signal::SIGUSR2).unwrap();
+        } else {
+            running.signal(Signal::SIGUSR2);
+        }
+        assert_eq!(running.heard(), "USR2");
+        running.signal(Signal::SIGUSR1);
+        assert_eq!(running.heard(), "USR1", "to the group: {is_to_group}");
+        assert!(running.complaint().contains("nothing has been recorded so far"));
+    }
+    running.type_line("end");
+    assert_eq!(running.end().status, Some(4));
+}
+
+#[test]
+fn signals_to_us_alone_reach_the_job_as_often_as_they_are_sent() {
+    let place = Place::with_library();
+    let mut running = listener(&place);
+    for _ in 0..3 {
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.heard(), "TERM");
+    }
     running.type_line("end");
     assert_eq!(running.end().status, Some(4));
 }

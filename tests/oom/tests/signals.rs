@@ -94,3 +94,35 @@ fn every_function_that_sets_a_handler_tells_of_the_job_s_alone() {
     let watched = job.run();
     assert_eq!((watched.status, watched.text()), (Some(7), alone.text()), "{watched}");
 }
+
+/// As Slurm asks the process that it has started for a checkpoint.
+#[test]
+fn a_job_that_handles_sigusr2_gets_once_what_is_sent_to_us_and_the_report_is_written() {
+    let code = "
+import os, signal
+kept = bytearray(40 << 20)
+ours, its = os.pipe()
+os.set_blocking(its, False)
+for number in signal.SIGUSR1, signal.SIGUSR2:
+    signal.signal(number, lambda *_: None)
+signal.set_wakeup_fd(its)
+print('waiting', flush=True)
+while True:
+    number = os.read(ours, 1)[0]
+    print(signal.Signals(number).name, flush=True)
+    if number == signal.SIGUSR1:
+        break";
+    Python::each(|python| {
+        let mut running = Job::code(python, code).start();
+        running.wait_for_stdout("waiting");
+        let pid = running.pid();
+        running.signal(pid, Signal::SIGUSR2);
+        running.wait_for_stdout("SIGUSR2");
+        running.wait_for_file("fil-result/latest/peak-memory.prof");
+        // What had been passed on twice would come first.
+        running.signal(pid, Signal::SIGUSR1);
+        let outcome = running.finish();
+        assert_eq!(outcome.status, Some(0), "{outcome}");
+        assert_eq!(outcome.text(), "waiting\nSIGUSR2\nSIGUSR1\n", "{outcome}");
+    });
+}
