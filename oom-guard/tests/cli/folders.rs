@@ -54,6 +54,50 @@ fn where_no_folder_can_be_made_the_job_runs_unrecorded() {
     }
 }
 
+/// It may have come with a repository.
+#[test]
+fn a_link_in_the_place_of_the_folder_for_results_is_followed_only_if_it_is_named() {
+    let place = Place::with_library();
+    fs::create_dir(place.path("precious")).unwrap();
+    std::os::unix::fs::symlink("precious", place.path("fil-result")).unwrap();
+    let outcome = place.run(&["run", "sh", "-c", "echo ${LD_PRELOAD-none}; exit 7"]);
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (Some(7), "none\n"),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.said().len(), 1, "{outcome:?}");
+    assert!(outcome.stderr.contains("-o ./fil-result"), "{outcome:?}");
+    assert_eq!(fs::read_dir(place.path("precious")).unwrap().count(), 0);
+
+    let outcome = place.run(&["-o", "./fil-result", "run", "sh", "-c", "exit 7"]);
+    assert_eq!(outcome.status, Some(7), "{outcome:?}");
+    assert!(place.path("precious/latest").is_symlink(), "{outcome:?}");
+}
+
+/// Some programs have a file `latest` beside their results.
+#[test]
+fn files_of_the_names_of_our_links_stay() {
+    let place = Place::with_library();
+    fs::create_dir(place.path("out")).unwrap();
+    fs::write(place.path("out/latest"), "step500").unwrap();
+    let outcome = place.run(&["-o", "out", "run", "sh", "-c", "exit 7"]);
+    assert_eq!(outcome.status, Some(7), "{outcome:?}");
+    assert_eq!(fs::read_to_string(place.path("out/latest")).unwrap(), "step500");
+    assert!(
+        outcome.stderr.contains("out/latest was not made by fil-profile"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_job_does_not_depend_on_a_folder_of_source_files() {
+    let place = Place::with_library();
+    let mut command = place.command(&["run", "sh", "-c", "exit 7"]);
+    let output = command.env("FIL_PROFILE_SOURCE", "/no/such/folder").output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+}
+
 #[test]
 fn with_require_a_job_that_cannot_be_recorded_is_not_run() {
     let place = Place::with_library();
@@ -98,15 +142,17 @@ fn a_program_that_cannot_be_started_leaves_no_folder() {
 }
 
 #[test]
-fn planted_links_are_replaced_and_never_followed() {
+fn planted_links_are_never_followed_and_stay() {
     let place = Place::with_library();
     fs::create_dir(place.path("fil-result")).unwrap();
     fs::create_dir(place.path("precious")).unwrap();
     symlink(place.path("precious"), place.path("fil-result/latest")).unwrap();
     place.run(&["run", "true"]);
     assert_eq!(fs::read_dir(place.path("precious")).unwrap().count(), 0);
-    let latest = fs::read_link(place.path("fil-result/latest")).unwrap();
-    assert_eq!(latest, place.run_folder().file_name().unwrap());
+    assert_eq!(
+        fs::read_link(place.path("fil-result/latest")).unwrap(),
+        place.path("precious")
+    );
 }
 
 #[test]

@@ -329,6 +329,9 @@ fn a_copy_of_a_run_folder_is_reported_on_elsewhere_and_ones_own_in_its_place() {
         // The second time, it is the folder of the first.
         assert_eq!(fs::read_dir(place.path("fil-result")).expect("it is there").count(), 1);
     }
+    // A report on a run is no run.
+    let ended = place.fil_profile(&["merge", "fil-result"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
     fs::remove_file(place.run().join("index.html")).expect("it is ours");
     let ended = place.fil_profile(&["report", "--trust", "shared"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
