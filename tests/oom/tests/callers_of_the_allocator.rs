@@ -11,7 +11,8 @@ fn a_context_that_is_not_ours_is_borne() {
             let job = Job::python(python, "other_contexts.py").env("PYTHONMALLOC", environment);
             let alone = job.clone().unwatched().run();
             assert_eq!(alone.status, Some(0), "{environment}: {alone}");
-            let watched = job.run();
+            // Ten thousand samples, so that 5 % are five standard errors.
+            let watched = job.option("--sample-interval=4KiB").run();
             assert_eq!(watched.status, Some(0), "{environment}: {watched}");
             assert_eq!(watched.text(), alone.text(), "{environment}");
             let truth = watched.truths()["HERE"];
