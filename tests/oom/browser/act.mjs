@@ -73,9 +73,15 @@ export async function reverses(page) {
   const total = await frames(page).first().getAttribute("aria-label");
   await flame(page).getByRole("button", { name: "Allocating lines first" }).click();
   assert.equal(await frames(page).first().getAttribute("aria-label"), total, "the same bytes from the other end");
-  const second = await frames(page).evaluateAll((all) => all.filter((frame) => frame.ariaLevel === "2").sort((a, b) => b.offsetWidth - a.offsetWidth)[0].dataset.place);
+  // Lines that hold nearly the same are of one width.
+  const widest = await frames(page).evaluateAll((all) => {
+    const second = all.filter((frame) => frame.ariaLevel === "2").sort((a, b) => b.offsetWidth - a.offsetWidth);
+    return second.filter((frame) => frame.offsetWidth >= second[0].offsetWidth - 1).map((frame) => frame.dataset.place);
+  });
   const place = await page.locator(".view:visible table.sites tbody tr").first().locator("td.place span").first().innerText();
-  assert.equal(second, place, "the line that allocated the most is the first of the table");
+  // In the picture all frames of an import are one, called by its outermost line.
+  const isImport = (line) => line.startsWith("<frozen importlib.");
+  assert.ok(widest.includes(place) || (isImport(place) && widest.some(isImport)), `the first of the table, ${place}, is the line that allocated the most: ${widest}`);
   await flame(page).getByRole("button", { name: "Callers first" }).click();
 }
 
@@ -125,9 +131,7 @@ export async function switches(page) {
     assert.equal(await page.locator(".view:visible").count(), 1);
     assert.ok(await isThere(frames(page)), label);
     const total = label.split(", ").at(-1);
-    // The label has what was asked for, whatever the limit counts.
-    const requested = flame(page).getByRole("button", { name: "Requested" });
-    if (await isThere(requested)) await requested.click();
+    // Both have what ranks: what is in memory, or what was asked for.
     assert.ok((await frames(page).first().getAttribute("aria-label")).includes(total), `${label}: ${total}`);
   }
   await select.selectOption("0");
