@@ -203,8 +203,15 @@ fn planted_links_are_not_followed() {
     }
     let job = Job::python(Python::any(), "steady_arrays.py").limit_address_space(200 * MIB);
     let outcome = job.start_in(folder).finish();
-    outcome.out_of_memory();
-    let run = outcome.run_folder();
+    // They stay, and the run folder is the only folder.
+    for name in ["latest", "out-of-memory.svg"] {
+        let link = outcome.folder().join("fil-result").join(name);
+        assert_eq!(std::fs::read_link(link).expect("it is still there"), precious);
+    }
+    let entries = std::fs::read_dir(outcome.folder().join("fil-result")).expect("it is there");
+    let folders = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut folders = folders.filter(|path| !path.is_symlink());
+    let run = folders.next().expect("the run has a folder");
     // And when the report is written again, in the run folder itself.
     let names = [
         "out-of-memory.svg",
