@@ -12,7 +12,7 @@
 //! | the page's script | [`to_page`]: as a reader may see it, and unable to end the script element |
 //! | HTML and SVG | [`Markup`], which every template uses |
 //!
-//! `fil-profile` has its own for its messages, in `oom-guard/src/say.rs`.
+//! `fil-profile` has its own for its messages, in `oom-guard/src/terminal/say.rs`.
 
 mod json;
 mod lines;

@@ -2,7 +2,7 @@
 
 use nix::sys::prctl;
 
-use crate::process;
+use crate::kernel::process;
 
 /// How the job ended, and so how we shall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,13 @@
 //! The run folder, and the links beside it that lead to the newest.
 //!
 //! Hazard: a folder that looks like a run's may be anybody's: in a shared folder, in an archive, in a cloned repository. Only one that
-//! [`RunFolder::is_ours`] is written to; all others are read, and their reports go elsewhere ([`crate::elsewhere`]).
+//! [`RunFolder::is_ours`] is written to; all others are read, and their reports go elsewhere ([`crate::commands::elsewhere`]).
+
+pub mod lock;
+pub mod record;
+pub mod termination;
+pub mod tidy;
+pub mod workplace;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
@@ -15,13 +21,12 @@ use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
 use nix::unistd::geteuid;
 
-use crate::doorbell::DOORBELL;
-use crate::library::LIBRARY;
-use crate::lock::LOCK;
-use crate::procfs;
-use crate::say::say;
-use crate::tidy;
-use crate::workplace::{RECORDINGS, Workplace};
+use crate::folder::lock::LOCK;
+use crate::folder::workplace::{RECORDINGS, Workplace};
+use crate::kernel::procfs;
+use crate::start::library::LIBRARY;
+use crate::terminal::say::say;
+use crate::watch::doorbell::DOORBELL;
 
 /// What makes a folder a run's.
 pub const RUN: &str = "run.json";

@@ -1,5 +1,17 @@
 //! The life of a run: resolve, prepare, spawn, supervise, report.
 
+pub mod board;
+pub mod expendable;
+pub mod footing;
+pub mod glass;
+pub mod parent;
+pub mod reports;
+pub mod signals;
+pub mod slack;
+pub mod supervise;
+pub mod supervisor;
+pub mod witness;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,34 +20,35 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use crate::board::Board;
-use crate::cli::OnOom;
-use crate::doorbell::Doorbell;
-use crate::elf::{self, Watch};
 use crate::error::Error;
-use crate::evidence::Evidence;
 use crate::exit::End;
-use crate::family::Family;
-use crate::filesystem::{Kind, kind};
 use crate::folder::RunFolder;
-use crate::headroom::Bound;
-use crate::inherited::Inherited;
-use crate::launch::{Launch, Unspawned};
-use crate::limits::Limits;
-use crate::lookout::{self, Lookout};
-use crate::parent::Parent;
-use crate::record::{Beginning, Record};
-use crate::sampling::Sampling;
-use crate::say::say;
-use crate::settings::Settings;
-use crate::signals::Listener;
-use crate::slack::Slack;
-use crate::supervisor::Supervisor;
-use crate::target::{self, Surroundings, Target};
-use crate::witness::Witness;
-use crate::workplace::Workplace;
+use crate::folder::record::{Beginning, Record};
+use crate::folder::workplace::Workplace;
+use crate::kernel::elf::{self, Watch};
+use crate::kernel::filesystem::{Kind, kind};
+use crate::kernel::headroom::Bound;
+use crate::options::cli::OnOom;
+use crate::options::settings::Settings;
+use crate::run::board::Board;
+use crate::run::parent::Parent;
+use crate::run::signals::Listener;
+use crate::run::slack::Slack;
+use crate::run::supervisor::Supervisor;
+use crate::run::witness::Witness;
+use crate::start::inherited::Inherited;
+use crate::start::launch::{Launch, Unspawned};
+use crate::start::limits::Limits;
+use crate::start::target::{self, Surroundings, Target};
+use crate::terminal::say::say;
+use crate::verdict::evidence::Evidence;
+use crate::watch::doorbell::Doorbell;
+use crate::watch::family::Family;
+use crate::watch::lookout::{self, Lookout};
+use crate::watch::sampling::Sampling;
 use crate::{
-    capacity, footing, identity, library, local_time, lock, orphans, process, rescue, sanitizer, signals, supervisor,
+    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::library, start::rescue,
+    start::sanitizer, terminal::local_time,
 };
 
 /// Where /proc and /sys are.

@@ -4,6 +4,9 @@
 //! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
 //! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
 
+pub mod evidence;
+pub mod facts;
+
 mod failure;
 mod kernel;
 pub mod observed;
@@ -19,7 +22,7 @@ use nix::libc::{
     SIGXFSZ,
 };
 
-use crate::headroom::Bound;
+use crate::kernel::headroom::Bound;
 use kernel::Kernel;
 
 use observed::{Ending, Observed, Progress};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dumper::outcome::{Limit, LimitKind, ProcessName};
 
 use super::observed::{Facts, Failure, Observed, Progress};
-use crate::headroom::Bound;
+use crate::kernel::headroom::Bound;
 
 /// A program that ends of a failed allocation does so within this time, its cleaning up included.
 const LAST_WORDS: Duration = Duration::from_secs(5);

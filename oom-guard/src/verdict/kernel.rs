@@ -4,9 +4,9 @@ use dumper::outcome::{Certainty, Kind, Limit, LimitKind};
 use nix::libc::SIGKILL;
 
 use super::{Observed, Victim};
-use crate::cgroup::{Counters, Version};
-use crate::evidence::Moved;
-use crate::headroom::{Bound, tightest};
+use crate::kernel::cgroup::{Counters, Version};
+use crate::kernel::headroom::{Bound, tightest};
+use crate::verdict::evidence::Moved;
 
 /// What the counters say about kills, from which those of our own processes have been taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

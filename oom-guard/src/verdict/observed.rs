@@ -3,9 +3,9 @@
 use dumper::outcome::{Other, ProcessName};
 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::evidence::{Change, Counted};
-use crate::headroom::Bound;
-use crate::watch::Rings;
+use crate::kernel::headroom::Bound;
+use crate::verdict::evidence::{Change, Counted};
+use crate::watch::alarms::Rings;
 
 /// The signals by which a process is asked to end.
 const REQUESTS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -27,7 +27,7 @@ pub struct Observed {
     pub counted: Counted,
     /// Processes of our own that the kernel has killed for memory: the supervisor, and those that write reports and measure.
     pub own_kills: u64,
-    /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::Alarms::out_of_memory`]).
+    /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::alarms::Alarms::out_of_memory`]).
     pub alarmed: bool,
     /// The kernel's alarms that have rung.
     pub rings: Vec<Rings>,
@@ -43,7 +43,7 @@ pub struct Observed {
     pub exits_on_oom: bool,
     /// Whether the supervisor has ended the job for it, close to a limit.
     pub was_ended: bool,
-    /// Programs on this machine that end jobs ([`crate::procfs::killers`]).
+    /// Programs on this machine that end jobs ([`crate::kernel::procfs::killers`]).
     pub killers: Vec<ProcessName>,
     /// Who else was in the cgroup.
     pub others: Vec<Other>,

@@ -5,8 +5,8 @@ use dumper::units::Bytes;
 
 use super::observed::{Ending, Observed, Progress};
 use super::words;
-use crate::cgroup::{Counters, Version};
-use crate::evidence::{Change, Moved};
+use crate::kernel::cgroup::{Counters, Version};
+use crate::verdict::evidence::{Change, Moved};
 
 pub fn list(observed: &Observed) -> Vec<Evidence> {
     let mut list = Vec::new();

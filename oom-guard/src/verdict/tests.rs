@@ -9,8 +9,8 @@ use nix::libc::SIGTERM;
 
 use super::observed::{Facts, Failure, Sent};
 use super::*;
-use crate::cgroup::{Counters, Level, Version};
-use crate::evidence::{Change, Counted, Moved};
+use crate::kernel::cgroup::{Counters, Level, Version};
+use crate::verdict::evidence::{Change, Counted, Moved};
 
 const MIB: u64 = 1 << 20;
 const ENDED_NS: u64 = 1_700_000_000_000_000_000;

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use super::failure;
 use super::kernel::{Culprit, Kernel};
 use super::observed::{Ending, Failure, Observed, Sent};
-use crate::evidence::Moved;
-use crate::headroom::Bound;
-use crate::procfs;
+use crate::kernel::headroom::Bound;
+use crate::kernel::procfs;
+use crate::verdict::evidence::Moved;
 
 /// More of a command line does not help to tell processes apart.
 const COMMAND_CHARS: usize = 60;

@@ -1,0 +1,13 @@
+//! One file for each command other than `run`, and what they share: which run is meant, and where a report of it may go.
+
+pub mod browser;
+pub mod diff;
+pub mod elsewhere;
+pub mod export;
+pub mod licence;
+pub mod ls;
+pub mod merge;
+pub mod report;
+pub mod snapshot;
+pub mod source;
+pub mod subject;

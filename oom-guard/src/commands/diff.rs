@@ -1,0 +1,127 @@
+//! `fil-profile diff`: what grew and what shrank from one run to another, with a status for whoever must not let it grow.
+
+use std::path::{Path, PathBuf};
+
+use dumper::report::{Diff, Side};
+use dumper::units::{Bytes, Share};
+
+use crate::commands::subject::Subject;
+use crate::error::Error;
+use crate::exit::End;
+use crate::options::settings::Settings;
+use crate::options::size;
+use crate::terminal::paint::{Line, Tone};
+use crate::terminal::progress::Progress;
+use crate::terminal::say::{say, show};
+
+/// The status that says that memory grew by more than was allowed.
+const GREW: i32 = 3;
+
+/// By how much memory may grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Allowance {
+    /// A part of what it was.
+    Percent(f64),
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Allowance {
+    /// `10%`, or a size.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some(percent) = text.trim().strip_suffix('%') else {
+            let bytes = size::parse(text).map(Self::Bytes);
+            return bytes.map_err(|_| "write a share like 10% or a size like 100MiB".to_owned());
+        };
+        let percent = percent.trim().parse().ok();
+        let percent = percent.filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
+        percent
+            .map(Self::Percent)
+            .ok_or_else(|| "write a share like 10%".to_owned())
+    }
+
+    fn is_exceeded(self, old: u64, new: u64) -> bool {
+        match self {
+            Self::Bytes(bytes) => new.saturating_sub(old) > bytes,
+            Self::Percent(percent) => new as f64 > old as f64 * (1.0 + percent / 100.0),
+        }
+    }
+}
+
+/// Compares two runs: in words on stdout, and as a flame graph in `file`.
+pub fn compare(
+    old: PathBuf,
+    new: PathBuf,
+    file: Option<&Path>,
+    allowed: Option<Allowance>,
+    settings: &Settings,
+) -> Result<End, Error> {
+    let progress = Progress::on_terminal("comparing");
+    let [old, new] = [old, new].map(|path| Subject::find(Some(path), settings));
+    let (old, new) = (old?, new?);
+    let failed = |error: dumper::Error| Error::Report(error.to_string());
+    let diff = Diff::between(side(&old), side(&new)).map_err(failed)?;
+    let diff = diff.ok_or_else(|| {
+        let nothing = if new.material.is_empty() { &new } else { &old };
+        Error::Report(format!(
+            "cannot compare: nothing was recorded in {}",
+            nothing.path.display()
+        ))
+    })?;
+    if let Some(file) = file {
+        dumper::save_as(file, |out| diff.picture(out)).map_err(failed)?;
+    }
+    drop(progress);
+    let (was, is) = diff.totals();
+    for (index, line) in diff.text().into_iter().enumerate() {
+        let line = match index {
+            0 => Line::toned(tone(was, is), line),
+            _ => Line::of(line),
+        };
+        show(&line);
+    }
+    match allowed.filter(|allowed| allowed.is_exceeded(was, is)) {
+        None => Ok(End::Status(0)),
+        Some(allowed) => {
+            let most = match allowed {
+                Allowance::Percent(percent) => format!("{percent} %"),
+                Allowance::Bytes(bytes) => Bytes(bytes).to_string(),
+            };
+            let by = Bytes(is.saturating_sub(was));
+            let share = Share::of(is.saturating_sub(was), was);
+            say(format!("memory grew by {by} ({share}), more than the {most} allowed"));
+            Ok(End::Status(GREW))
+        }
+    }
+}
+
+fn tone(old: u64, new: u64) -> Tone {
+    match new > old {
+        true => Tone::Bad,
+        false => Tone::Good,
+    }
+}
+
+fn side(subject: &Subject) -> Side<'_> {
+    Side {
+        run: &subject.run,
+        processes: &subject.material.processes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_allowed_as_a_share_or_in_bytes() {
+        let is_exceeded = |text, old, new| Allowance::parse(text).unwrap().is_exceeded(old, new);
+        assert!(!is_exceeded("10%", 1000, 1100) && is_exceeded("10%", 1000, 1101));
+        assert!(!is_exceeded("0%", 1000, 1000) && is_exceeded("0 %", 1000, 1001));
+        assert!(!is_exceeded("1K", 1000, 2024) && is_exceeded("1K", 1000, 2025));
+        assert!(!is_exceeded("0", 1000, 10) && is_exceeded("50%", 0, 1));
+        for wrong in ["", "%", "x%", "-1%", "nan%", "lots"] {
+            assert!(Allowance::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

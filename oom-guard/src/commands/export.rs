@@ -1,0 +1,78 @@
+//! `fil-profile report --format`: one document about a run, to a file or to stdout.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dumper::bundle;
+use dumper::report::{self, Occasion};
+
+use crate::commands::subject::Subject;
+use crate::error::Error;
+use crate::options::cli::Format;
+use crate::options::settings::Settings;
+use crate::terminal::progress::Progress;
+use crate::terminal::say;
+
+/// Writes the document.
+pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
+    if file.is_none() && is_binary(format) && say::is_shown() {
+        return Err(Error::Usage(
+            "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
+        ));
+    }
+    let _progress = Progress::on_terminal("writing the report");
+    let subject = Subject::find(path, settings)?;
+    if let Some(file) = file {
+        let written = dumper::save_as(file, |out| write(out, format, &subject));
+        return written.map_err(|error| Error::Report(error.to_string()));
+    }
+    let mut out = say::document();
+    match write(&mut out, format, &subject).and_then(|()| out.flush()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => {
+            written.map_err(|error| Error::Report(format!("cannot report on {}: {error}", subject.path.display())))
+        }
+    }
+}
+
+fn is_binary(format: Format) -> bool {
+    matches!(format, Format::Pprof | Format::Fil)
+}
+
+fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
+    let material = &subject.material;
+    let format = match format {
+        Format::Fil => {
+            return bundle::to(
+                out,
+                &subject.run,
+                &material.processes,
+                &subject.timeline,
+                &subject.unrecorded,
+            )
+            .map(drop);
+        }
+        Format::Pprof => report::Format::Pprof,
+        Format::Speedscope => report::Format::Speedscope,
+        Format::Csv => report::Format::Csv,
+        Format::Folded => report::Format::Folded,
+        Format::Json => report::Format::Json,
+        Format::Html => report::Format::Html,
+        Format::Text => report::Format::Text,
+        Format::Svg => report::Format::Svg,
+        Format::SvgReversed => report::Format::SvgReversed,
+    };
+    let subject = report::Subject {
+        run: &subject.run,
+        processes: &material.processes,
+        unreadable: material.unreadable(),
+        timeline: &subject.timeline,
+        unrecorded: &subject.unrecorded,
+        occasion: match subject.is_running {
+            true => Occasion::Requested,
+            false => Occasion::Ended,
+        },
+    };
+    report::export(out, format, &subject)
+}

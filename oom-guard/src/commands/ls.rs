@@ -1,0 +1,251 @@
+//! `fil-profile ls`: the runs in a folder, a line for each. Of each no more is read than its `run.json`.
+
+use std::path::Path;
+
+use dumper::Run;
+use dumper::label::{cut, printable};
+use dumper::outcome::Kind;
+use dumper::units::{Bytes, Share};
+use nix::sys::signal::Signal;
+
+use crate::error::Error;
+use crate::folder;
+use crate::folder::lock::{self, Supervisor};
+use crate::terminal::paint::{Line, Tone};
+use crate::terminal::say::{is_shown, say, show};
+
+/// Columns where nobody says how many there are.
+const COLUMNS: usize = 80;
+/// Columns of `2026-01-31 14:05:09`, of how a run ended, and of its peak.
+const TIME: usize = 19;
+const OUTCOME: usize = 11;
+const PEAK: usize = 10;
+/// Columns between columns.
+const GAP: usize = 2;
+
+/// What is said of one run.
+#[derive(Debug, PartialEq)]
+struct Row {
+    time: String,
+    command: String,
+    outcome: String,
+    tone: Option<Tone>,
+    peak: String,
+    culprit: String,
+}
+
+/// Lists the newest `last` runs in a folder, or all if that is 0.
+pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error> {
+    let path = path.unwrap_or(output);
+    let mut runs = folder::runs(path);
+    let most = if last == 0 { usize::MAX } else { last };
+    let columns = columns();
+    let mut is_empty = true;
+    for run in runs.by_ref().take(most) {
+        if is_empty {
+            show(&Line::toned(Tone::Strong, Row::titles().line(columns).painted(false)));
+            is_empty = false;
+        }
+        let row = match Run::load(&run.folder) {
+            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == Supervisor::Lives),
+            Err(_) => Row::unreadable(&run.path),
+        };
+        show(&row.line(columns));
+    }
+    if is_empty {
+        return Err(Error::Report(format!("no runs in {}", path.display())));
+    }
+    match runs.count() {
+        0 => {}
+        more => say(format!("and {more} older; all of them: fil-profile ls -n 0")),
+    }
+    Ok(())
+}
+
+fn columns() -> usize {
+    let terminal = is_shown().then(terminal_size::terminal_size).flatten();
+    terminal.map_or(COLUMNS, |(width, _)| COLUMNS.max(width.0.into()))
+}
+
+impl Row {
+    fn titles() -> Self {
+        let [time, command, outcome, peak, culprit] =
+            ["TIME", "COMMAND", "OUTCOME", "PEAK", "HELD MOST"].map(str::to_owned);
+        Self {
+            time,
+            command,
+            outcome,
+            tone: None,
+            peak,
+            culprit,
+        }
+    }
+
+    fn of(run: &Run, is_supervised: bool) -> Self {
+        let (outcome, tone) = outcome(run, is_supervised);
+        let headline = run.headline.as_ref();
+        let culprit = headline.and_then(|headline| {
+            let share = Share::of((headline.share * 100.0).round() as u64, 100).fraction() * 100.0;
+            let place = place(headline.culprit.as_deref()?);
+            Some(format!("{share:>3.0} % {place}"))
+        });
+        Self {
+            time: run.started.get(..TIME).unwrap_or(&run.started).replace('T', " "),
+            command: match run.command.is_empty() {
+                true => "-".to_owned(),
+                false => run.short_command(),
+            },
+            outcome,
+            tone,
+            peak: headline.map_or_else(|| "-".to_owned(), |headline| Bytes(headline.peak_bytes).to_string()),
+            culprit: culprit.unwrap_or_else(|| "-".to_owned()),
+        }
+    }
+
+    fn unreadable(run: &Path) -> Self {
+        let nothing = || "-".to_owned();
+        Self {
+            time: run.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            command: nothing(),
+            outcome: "unreadable".to_owned(),
+            tone: Some(Tone::Bad),
+            peak: nothing(),
+            culprit: nothing(),
+        }
+    }
+
+    /// In so many columns. Each text is made visible before it is cut: what is escaped is longer.
+    fn line(&self, columns: usize) -> Line {
+        let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
+        let command = room * 9 / 20;
+        let culprit = room - command;
+        let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
+        let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
+        // Padded before it is painted: a colour has no columns.
+        Line::of(before)
+            .and(self.tone, padded(&self.outcome, OUTCOME))
+            .and(None, after.trim_end())
+    }
+}
+
+fn padded(text: &str, columns: usize) -> String {
+    format!("{:columns$}", cut(&printable(text), columns))
+}
+
+/// The text, of which the middle is left out if it is too long: the share stands before it, the line number at its end.
+fn cut_before(text: &str, columns: usize) -> String {
+    let text = &*printable(text);
+    let length = text.chars().count();
+    let (share, place) = text.split_once(" % ").unwrap_or(("", text));
+    if length <= columns || share.is_empty() {
+        return cut(text, columns).into_owned();
+    }
+    let kept = columns.saturating_sub(share.chars().count() + 4);
+    let skipped = place.chars().count().saturating_sub(kept);
+    format!("{share} % …{}", place.chars().skip(skipped).collect::<String>())
+}
+
+/// `features.py:42` of `features.py:42 (build)`: there is no room for more.
+fn place(culprit: &str) -> String {
+    let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+    place.map_or(culprit, |(place, _)| place).to_owned()
+}
+
+fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
+    let signal = |signal: Option<i32>| {
+        let name = signal.and_then(|signal| Signal::try_from(signal).ok());
+        name.map_or_else(|| "killed".to_owned(), |name| name.to_string())
+    };
+    let judged = run.outcome.as_ref();
+    let text = match judged.map_or(Kind::Running, |outcome| outcome.kind) {
+        Kind::Running if is_supervised => return ("running".to_owned(), None),
+        Kind::Running => return ("no report".to_owned(), None),
+        Kind::Unknown => return ("unknown".to_owned(), None),
+        Kind::Finished => return ("ok".to_owned(), Some(Tone::Good)),
+        Kind::AllocationFailedRecovered => return ("recovered".to_owned(), None),
+        Kind::ExitedNonZero => match run.ending.as_ref().and_then(|ending| ending.status) {
+            Some(status) => format!("status {status}"),
+            None => "failed".to_owned(),
+        },
+        Kind::AllocationFailedFatal => "OOM".to_owned(),
+        Kind::OomKilledByCgroup => "OOM cgroup".to_owned(),
+        Kind::OomKilledByMachine => "OOM machine".to_owned(),
+        Kind::EverythingKilled => "all killed".to_owned(),
+        Kind::Terminated | Kind::Crashed => signal(judged.and_then(|outcome| outcome.signal)),
+    };
+    (text, Some(Tone::Bad))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dumper::Outcome;
+    use dumper::run::Headline;
+
+    fn run() -> Run {
+        Run {
+            started: "2026-01-31T14:05:09.123+01:00".into(),
+            command: vec![
+                "/usr/bin/python3".into(),
+                "jobs/features.py".into(),
+                "--rows=1000000".into(),
+            ],
+            outcome: Some(Outcome {
+                kind: Kind::OomKilledByCgroup,
+                ..Outcome::default()
+            }),
+            headline: Some(Headline {
+                peak_bytes: 4 << 30,
+                culprit: Some("a/very/long/path/features.py:42 (build)".into()),
+                share: 0.784,
+            }),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn a_run_is_a_line_of_80_columns() {
+        let line = Row::of(&run(), false).line(80).painted(false);
+        assert_eq!(
+            line,
+            "2026-01-31 14:05:09  features.py -…  OOM cgroup      4.0 GiB   78 % …tures.py:42"
+        );
+        assert_eq!(line.chars().count(), 80);
+        let wide = Row::of(&run(), false).line(140).painted(false);
+        assert!(wide.contains("features.py --rows=1000000") && wide.ends_with(" 78 % a/very/long/path/features.py:42"));
+        let titles = Row::titles().line(80).painted(false);
+        assert_eq!(titles.find("OUTCOME"), line.find("OOM").map(|at| at - "…".len() + 1));
+    }
+
+    #[test]
+    fn colours_take_no_columns() {
+        let plain = Row::of(&run(), false).line(80).painted(false);
+        let painted = Row::of(&run(), false).line(80).painted(true);
+        assert_ne!(plain, painted);
+        assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+    }
+
+    #[test]
+    fn no_run_can_forge_a_row_or_command_the_terminal() {
+        let hostile = "\u{1b}]0;x\u{7}\n2026 forged\u{202e}";
+        let mut run = run();
+        run.started = hostile.to_owned();
+        run.command = vec![hostile.to_owned()];
+        run.headline.as_mut().unwrap().culprit = Some(hostile.to_owned());
+        for columns in [80, 300] {
+            let line = Row::of(&run, false).line(columns).painted(false);
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+            assert!(line.chars().count() <= columns, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        let row = Row::of(&Run::default(), false);
+        assert_eq!(
+            (&*row.command, &*row.outcome, &*row.peak, &*row.culprit),
+            ("-", "no report", "-", "-")
+        );
+        assert_eq!(Row::of(&Run::default(), true).outcome, "running");
+    }
+}

@@ -1,0 +1,174 @@
+//! What a report of the past is about: a run folder, a bundle, or one recording, found and read.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use dumper::Unrecorded;
+use dumper::bundle;
+use dumper::folder::Place;
+use dumper::run::Run;
+use dumper::timeline::{self, Sample};
+
+use crate::commands::report::{Material, find_run};
+use crate::error::Error;
+use crate::folder::lock::{self, Supervisor};
+use crate::folder::workplace::{Missing, Workplace};
+use crate::folder::{self, RunFolder};
+use crate::options::settings::Settings;
+use crate::start::limits::Limits;
+use crate::terminal::say::say;
+use crate::{commands::source, finish::unsupervised};
+
+/// A run that can be reported on.
+#[derive(Debug)]
+pub struct Subject {
+    /// As the user named it.
+    pub path: PathBuf,
+    /// What of it was named.
+    pub origin: Origin,
+    /// The run folder, or where the one file is.
+    pub folder: RunFolder,
+    /// What was run; judged, unless it still runs.
+    pub run: Run,
+    /// Its processes.
+    pub material: Material,
+    /// How much memory it had over time.
+    pub timeline: Vec<Sample>,
+    /// Its processes that are known by a count alone.
+    pub unrecorded: Unrecorded,
+    /// Whether this user's fil-profile has made the run folder here, or the user has said so with `--trust`. Only then is anything in it
+    /// changed, and only then do names of source files in it mean files of this machine. Never so for a bundle.
+    pub is_ours: bool,
+    /// Whether the job has not ended.
+    pub is_running: bool,
+    /// What has become of the supervisor.
+    pub supervisor: Supervisor,
+}
+
+/// What of a run was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// All of it.
+    Run,
+    /// One recording.
+    Recording,
+    /// A bundle that is not in its run folder.
+    Bundle(PathBuf),
+}
+
+impl Subject {
+    /// What is at `path`, or the newest run in the folder for results.
+    pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
+        // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
+        Limits::read().lifted().set();
+        let path = path.unwrap_or_else(|| settings.output.clone());
+        let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
+        let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
+        if !path.is_file() {
+            let folder = find_run(&path).map_err(|error| cannot(&error))?;
+            return Self::of_run(path, folder, settings);
+        }
+        let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = open(parent.unwrap_or(Path::new(".")))?;
+        // The file itself may be reached by a link, as the user has named it.
+        let place = std::fs::canonicalize(&path).and_then(|path| Place::of(&path));
+        let place = place.map_err(|error| cannot(&error))?;
+        if !bundle::is_bundle(&place) {
+            return Self::of_recording(path, &place, folder, settings);
+        }
+        if path.file_name() == Some(bundle::FILE.as_ref()) && folder.is_run() {
+            return Self::of_run(path, folder, settings);
+        }
+        Self::of_bundle(path, &place, folder, settings)
+    }
+
+    fn of_run(path: PathBuf, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
+        let workplace = match Workplace::of(&folder) {
+            Ok(workplace) => workplace,
+            Err(Missing(place)) => {
+                let host = Run::load(&folder.folder).unwrap_or_default().host;
+                return Err(Error::Report(format!(
+                    "cannot report on {}: its recordings are in {} of {host}, or gone",
+                    path.display(),
+                    place.display()
+                )));
+            }
+        };
+        let material = Material::load(&workplace.folder).map_err(Error::Report)?;
+        Self::of_material(path, material, Origin::Run, folder, settings)
+    }
+
+    fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
+        let material = Material::of_recording(place).map_err(Error::Report)?;
+        Self::of_material(path, material, Origin::Recording, folder, settings)
+    }
+
+    /// Of recordings; what else is known is in the folder.
+    fn of_material(
+        path: PathBuf,
+        material: Material,
+        origin: Origin,
+        folder: RunFolder,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
+        if material.is_unreadable() {
+            return Err(Error::Report("no recording can be read".to_owned()));
+        }
+        let mut run = match folder.folder.has(folder::RUN) {
+            true => said(Run::load(&folder.folder)),
+            false => Run::default(),
+        };
+        let is_ours = settings.trust || folder.is_ours();
+        run.source = source::readable(is_ours, settings.source.as_deref());
+        let supervisor = lock::supervisor(&folder.folder);
+        let is_running = is_running(supervisor, &material, &run);
+        if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
+            run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
+        }
+        Ok(Self {
+            path,
+            origin,
+            timeline: said(timeline::load(&folder.folder)),
+            unrecorded: said(Unrecorded::load(&folder.folder)),
+            is_ours,
+            folder,
+            run,
+            material,
+            is_running,
+            supervisor,
+        })
+    }
+
+    fn of_bundle(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
+        let bundle = bundle::read(place).map_err(|error| Error::Report(error.to_string()))?;
+        Ok(Self {
+            origin: Origin::Bundle(path.clone()),
+            path,
+            folder,
+            run: Run {
+                // Whoever has made it, it has brought the text that it wants to show.
+                source: source::readable(false, settings.source.as_deref()),
+                ..bundle.run
+            },
+            material: Material::of(bundle.processes),
+            timeline: bundle.timeline,
+            unrecorded: bundle.unrecorded,
+            is_ours: false,
+            is_running: false,
+            supervisor: Supervisor::Gone,
+        })
+    }
+}
+
+/// What there is, or nothing and why.
+fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
+    read.unwrap_or_else(|error| {
+        say(error);
+        T::default()
+    })
+}
+
+fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {
+    let runs = supervisor == Supervisor::Lives || unsupervised::is_running(&material.processes);
+    runs && run.ending.is_none()
+}

@@ -1,0 +1,118 @@
+//! Runs that ended without a report, as when the kernel kills a whole container at once: the next run in the same folder finds
+//! and reports them before it starts its own job, in bounded time.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dumper::report::Occasion;
+use dumper::run::Run;
+
+use crate::commands::report::Material;
+use crate::commands::source;
+use crate::finish::unsupervised;
+use crate::folder::lock::{self, Supervisor};
+use crate::folder::workplace::Workplace;
+use crate::folder::{self, RunFolder};
+use crate::kernel::process;
+use crate::terminal::say::say;
+
+/// More than these wait for the next run, or for `fil-profile report`.
+const MOST: usize = 3;
+
+/// The job has waited long enough then.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Of which so much is left for writing when the looking ends.
+const TO_WRITE: Duration = Duration::from_secs(4);
+
+/// Reports on the newest runs in `output` that ended without a report.
+pub fn report_those_in(output: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    folder::remove_unfinished_links(output);
+    // There may be many runs, on a slow file system.
+    let in_time = || Instant::now() + TO_WRITE < deadline;
+    let orphans = folder::runs(output).take_while(|_| in_time()).filter(is_orphan);
+    let orphans: Vec<_> = orphans.take(MOST).collect();
+    for run in orphans {
+        // In a process of its own: what is wrong with an old run must not keep the new one from starting.
+        let Ok(pid) = process::apart(|| i32::from(report(&run).is_err())) else {
+            return;
+        };
+        while process::try_wait_for(pid).is_none() {
+            if Instant::now() > deadline {
+                process::send(pid, libc::SIGKILL);
+                process::wait_for(pid);
+                let path = run.path.display();
+                say(format!(
+                    "its report takes too long; to write it: fil-profile report {path}"
+                ));
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Nothing is done for a run folder that somebody else has made, or that came with a repository.
+fn is_orphan(run: &RunFolder) -> bool {
+    lock::is_there(&run.folder)
+        && run.is_ours()
+        && lock::supervisor(&run.folder) == Supervisor::Gone
+        && Run::load(&run.folder).is_ok_and(|run| !run.report_written)
+}
+
+fn report(folder: &RunFolder) -> Result<(), String> {
+    let path = &folder.path;
+    // Another run that starts at this moment may have been faster.
+    if !lock::take_over(&folder.folder) || !is_still_without(folder) {
+        return Ok(());
+    }
+    let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
+    run.source = source::readable(folder.is_ours(), None);
+    let Ok(workplace) = Workplace::of(folder) else {
+        say(format!(
+            "found a run that ended without a report, and its recordings are gone: {}",
+            path.display()
+        ));
+        unsupervised::settle(run, folder);
+        return Ok(());
+    };
+    let material = Material::load(&workplace.folder)?;
+    if unsupervised::is_running(&material.processes) {
+        say(format!(
+            "found a run that goes on without its fil-profile: {}",
+            path.display()
+        ));
+        return Ok(());
+    }
+    say(format!("found a run that ended without a report: {}", path.display()));
+    if unsupervised::is_unjudged(&run) {
+        run.outcome = Some(unsupervised::outcome(&run, folder, &material.processes));
+    }
+    let written = material.write(&folder.folder, &run, Occasion::Ended);
+    if let Some(outcome) = &run.outcome {
+        say(&outcome.sentence);
+    }
+    match &written {
+        Ok(written) => {
+            run.headline = written.headline.clone();
+            written.failed.iter().for_each(say);
+            let is_whole = written.failed.is_empty();
+            material.bundle(folder, &run, is_whole && !run.keep_recording, written.clone());
+            if written.out_of_memory.is_some() {
+                let _ = folder.link_out_of_memory();
+            }
+            let shown = written.out_of_memory.as_ref().unwrap_or(&written.index);
+            say(format!("its report: {}", shown.display()));
+        }
+        Err(error) => say(format!("its report cannot be written: {error}")),
+    }
+    // Written or not, it is not tried again and again.
+    unsupervised::settle(run, folder);
+    written.map(drop)
+}
+
+fn is_still_without(folder: &RunFolder) -> bool {
+    Run::load(&folder.folder).is_ok_and(|run| !run.report_written)
+}

@@ -1,0 +1,209 @@
+//! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
+
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dumper::Outcome;
+use dumper::folder::Place;
+use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, ProcessName};
+use dumper::process::Process;
+use dumper::run::Run;
+use dumper::timeline;
+
+use crate::folder::RunFolder;
+use crate::folder::workplace::Workplace;
+use crate::kernel::headroom::Bound;
+use crate::terminal::say::say;
+use crate::verdict::evidence::{self, Change, Counted};
+use crate::verdict::facts::{gather, is_in_use};
+use crate::verdict::judge;
+use crate::verdict::observed::{Ending, Observed, Sent};
+use crate::watch::doorbell::DOORBELL;
+use crate::{folder::lock, folder::tidy, kernel::procfs};
+
+const VMSTAT: &str = "/proc/vmstat";
+
+/// What [`Run::identity`] has where the kernel kills everybody in the cgroup at once.
+pub const OOM_GROUP: &str = "memory.oom.group";
+
+/// Whether a process of the job lives on.
+pub fn is_running(processes: &[Process]) -> bool {
+    processes.iter().any(|process| is_in_use(&process.path))
+}
+
+/// What is written at the start, for whoever will have to judge without a supervisor.
+pub fn beginning(evidence: &evidence::Evidence) -> Outcome {
+    let kills = Evidence {
+        source: VMSTAT.to_owned(),
+        says: "oom_kill, when the job began".to_owned(),
+        before: evidence.machine_kills,
+        after: None,
+    };
+    Outcome {
+        kind: Kind::Running,
+        certainty: Certainty::Certain,
+        evidence: vec![kills],
+        ..Outcome::default()
+    }
+}
+
+/// Whether nobody has judged yet why the job ended.
+pub fn is_unjudged(run: &Run) -> bool {
+    run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running)
+}
+
+/// Why the job ended, as far as that can still be known.
+pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
+    let job = first(run, processes);
+    let bounds = last_bounds(run, folder);
+    let near = bounds.iter().find(|bound| bound.is_near(0)).cloned();
+    judge(&Observed {
+        signals: signals(run).into_iter().collect(),
+        counted: counted(run, folder, near.is_some()),
+        ending: ending(run),
+        ended_ns: last_sign_of_life(processes),
+        processes: gather(processes, job.pid, &run.directory),
+        job,
+        is_killed_as_group: run.identity.contains_key(OOM_GROUP),
+        bounds,
+        near,
+        exits_on_oom: run.on_oom == "exit",
+        ..Observed::default()
+    })
+}
+
+/// Whether a verdict is worth a report though nothing was recorded.
+pub fn is_worth_a_report(run: &Run) -> bool {
+    let kind = run.outcome.as_ref().map(|outcome| outcome.kind);
+    !matches!(
+        kind,
+        None | Some(Kind::Running | Kind::Finished | Kind::ExitedNonZero | Kind::Unknown)
+    )
+}
+
+/// Whether the job died for want of memory.
+pub fn is_about_memory(run: &Run) -> bool {
+    let is_about_memory =
+        |outcome: &Outcome| outcome.is_killed_for_memory() || outcome.kind == Kind::AllocationFailedFatal;
+    run.outcome.as_ref().is_some_and(is_about_memory)
+}
+
+/// Whether the job ended well though a child of it was killed for memory, or left at a failed allocation.
+pub fn a_child_ran_out(run: &Run) -> bool {
+    run.outcome.as_ref().is_some_and(|outcome| {
+        let is_child = outcome.process.as_ref().is_none_or(|process| process.is_child);
+        let ran_out = match outcome.kind {
+            Kind::OomKilledByCgroup | Kind::OomKilledByMachine => true,
+            Kind::AllocationFailedFatal => is_child,
+            _ => false,
+        };
+        outcome.status == Some(0) && ran_out
+    })
+}
+
+/// Puts all of a run on disk.
+pub fn keep(folder: &RunFolder) {
+    if let Err(error) = dumper::keep(&folder.folder) {
+        say(error);
+    }
+}
+
+/// Notes that the last report has been written, so that no later run takes it for missing.
+pub fn settle(mut run: Run, folder: &RunFolder) {
+    run.report_written = true;
+    if let Err(error) = run.save(&folder.folder) {
+        say(error);
+    }
+    // Where they are missing, there is nothing to bring home.
+    if let Ok(workplace) = Workplace::of(folder) {
+        let _ = workplace.folder.remove(DOORBELL);
+        if let Err(error) = workplace.bring_home(folder) {
+            say(format!("cannot bring the recordings home: {error}"));
+        }
+    }
+    tidy::remove_unfinished(&folder.folder);
+    if is_about_memory(&run) {
+        keep(folder);
+    }
+    lock::remove(&folder.folder);
+}
+
+/// The supervisor's child.
+fn first(run: &Run, processes: &[Process]) -> ProcessName {
+    let child = processes.iter().find(|process| process.facts.ppid == run.supervisor);
+    let pid = child.or(processes.first()).map_or(0, |process| process.facts.pid);
+    ProcessName {
+        pid,
+        command: run.command.join(" "),
+        is_child: false,
+    }
+}
+
+fn ending(run: &Run) -> Ending {
+    match &run.ending {
+        Some(ending) => match (ending.status, ending.signal) {
+            (Some(status), _) => Ending::Status(status),
+            (None, Some(signal)) => Ending::Signal(signal),
+            (None, None) => Ending::Unseen,
+        },
+        None => Ending::Unseen,
+    }
+}
+
+/// The signal that came before the end, as noted at its arrival.
+fn signals(run: &Run) -> Option<Sent> {
+    let outcome = run.outcome.as_ref()?;
+    Some(Sent {
+        signal: outcome.signal?,
+        sender: outcome.sender.clone()?,
+    })
+}
+
+/// A kill on this machine since the start may be the job's, if memory was short.
+fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
+    let mut counted = Counted::default();
+    if was_short && lock::is_of_this_boot(&folder.folder) {
+        let evidence = run.outcome.iter().flat_map(|outcome| &outcome.evidence);
+        let kills = evidence.into_iter().find(|evidence| evidence.source == VMSTAT);
+        counted.machine_kills = Change {
+            before: kills.and_then(|kills| kills.before),
+            after: procfs::machine_kills(Path::new("/")),
+        };
+    }
+    counted
+}
+
+/// The limits at the start, with what the timeline says last of the tightest.
+fn last_bounds(run: &Run, folder: &RunFolder) -> Vec<Bound> {
+    let samples = timeline::load(&folder.folder).unwrap_or_default();
+    let last = samples.last();
+    let used = |limit: &Limit| {
+        let sample = last.filter(|sample| sample.limit_bytes == Some(limit.bytes))?;
+        sample.cgroup_bytes.filter(|_| is_of_cgroup(limit))
+    };
+    let bound = |limit: &Limit| Bound {
+        kind: limit.kind,
+        path: limit.path.clone(),
+        bytes: limit.bytes,
+        used: used(limit).unwrap_or(0),
+        swappable: 0,
+    };
+    run.limits.iter().map(bound).collect()
+}
+
+fn is_of_cgroup(limit: &Limit) -> bool {
+    matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2)
+}
+
+fn last_change(recording: &Place) -> io::Result<SystemTime> {
+    recording.file(u64::MAX)?.metadata()?.modified()
+}
+
+/// When a recording was last written to; the kernel notes that for a mapped file when it writes it out.
+fn last_sign_of_life(processes: &[Process]) -> u64 {
+    let written = |process: &Process| last_change(&process.path).ok();
+    let last = processes.iter().filter_map(written).max();
+    let since = last.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0))
+}

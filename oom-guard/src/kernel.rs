@@ -1,0 +1,12 @@
+//! Reads what the kernel says: cgroups, /proc, page maps, ELF files. Over a root path, so that tests point it at a folder.
+
+pub mod areas;
+pub mod cgroup;
+pub mod elf;
+pub mod filesystem;
+pub mod headroom;
+pub mod identity;
+pub mod kernel_file;
+pub mod pagemap;
+pub mod process;
+pub mod procfs;

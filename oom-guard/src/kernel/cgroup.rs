@@ -1,0 +1,203 @@
+//! The memory cgroup of a process and all its ancestors: each one's limit binds, as the kernel sees it.
+
+mod counters;
+mod place;
+mod v1;
+mod v2;
+
+use std::path::{Path, PathBuf};
+
+use dumper::outcome::LimitKind;
+use nix::unistd::Pid;
+
+use crate::kernel::headroom::Bound;
+use crate::kernel::kernel_file::keep_open;
+
+pub use counters::Counters;
+
+/// Which of the kernel's two interfaces the memory controller is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Control groups version 1: a hierarchy of the memory controller's own.
+    V1,
+    /// Control groups version 2.
+    V2,
+}
+
+impl Version {
+    /// The kind of a limit that such a cgroup sets.
+    pub fn limit_kind(self) -> LimitKind {
+        match self {
+            Self::V1 => LimitKind::CgroupV1,
+            Self::V2 => LimitKind::CgroupV2,
+        }
+    }
+}
+
+/// The cgroup that a process's memory is charged to, and its ancestors as far as they can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Of all levels.
+    pub version: Version,
+    /// The process's own cgroup first, the topmost last; never empty.
+    pub levels: Vec<Level>,
+    /// Whether the topmost is the kernel's own root, or hangs below it: a container sees only its own part of the tree.
+    pub is_whole: bool,
+    /// Whether the first is the one that the process is in. Otherwise memory is only counted further up.
+    pub is_own: bool,
+}
+
+/// One cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Which files it has.
+    pub version: Version,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// Its path in the hierarchy, as /proc/PID/cgroup has it: `/` is the topmost that can be seen.
+    pub name: String,
+}
+
+/// What a cgroup allows, in bytes; `None` for no limit. `memory.high` is not among them: there the kernel makes the job wait,
+/// and kills nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `memory.limit_in_bytes` or `memory.max`.
+    pub memory: Option<u64>,
+    /// `memory.memsw.limit_in_bytes`: memory and swap together, in version 1 only.
+    pub with_swap: Option<u64>,
+    /// What may still be swapped out.
+    pub swap_left: Option<u64>,
+}
+
+/// What is charged to a cgroup and those below it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Everything, page cache too.
+    pub usage: u64,
+    /// As `usage`, with swap; in version 1 only.
+    pub with_swap: u64,
+    /// Of `usage`, what the kernel takes back before it kills anybody.
+    pub reclaimable: u64,
+    /// Of `usage`, what could go to swap.
+    pub anonymous: u64,
+}
+
+impl Cgroup {
+    /// That of a process. `root` is `/`, or a folder that has the same files. None where the kernel has no memory
+    /// controller or shows none.
+    pub fn of(root: &Path, pid: Pid) -> Option<Self> {
+        place::find(root, pid)
+    }
+
+    /// The folders of a process's cgroup and its ancestors where another controller's files are; none where there is none.
+    pub fn folders(root: &Path, pid: Pid, controller: &str) -> Vec<PathBuf> {
+        place::folders(root, pid, controller)
+    }
+
+    /// The cgroup that the process's memory is charged to.
+    pub fn leaf(&self) -> &Level {
+        &self.levels[0]
+    }
+
+    /// Every limit in force, the process's own cgroup first. `swap_free` is the machine's.
+    pub fn bounds(&self, swap_free: u64) -> Vec<Bound> {
+        let limits: Vec<_> = self.levels.iter().map(Level::limits).collect();
+        let swap_left = limits
+            .iter()
+            .filter_map(|limits| limits.swap_left)
+            .fold(swap_free, u64::min);
+        let mut bounds = Vec::new();
+        for (level, limits) in self.levels.iter().zip(&limits) {
+            // Without a limit there is nothing to compare with, and what is charged takes the kernel a while to add up.
+            if limits.memory.is_none() && limits.with_swap.is_none() {
+                continue;
+            }
+            let charge = level.charge();
+            let of = |bytes| self.bound(&level.name, bytes, charge, swap_left);
+            bounds.extend(limits.memory.map(of));
+            bounds.extend(limits.with_swap.map(|bytes| Bound {
+                used: charge.with_swap.saturating_sub(charge.reclaimable),
+                swappable: 0,
+                ..of(bytes)
+            }));
+        }
+        let seen = limits.iter().filter_map(|limits| limits.memory).min();
+        bounds.extend(self.hidden(seen, swap_left));
+        bounds
+    }
+
+    fn bound(&self, path: &str, bytes: u64, charge: Charge, swap_left: u64) -> Bound {
+        Bound {
+            kind: self.version.limit_kind(),
+            path: path.to_owned(),
+            bytes,
+            used: charge.usage.saturating_sub(charge.reclaimable),
+            swappable: charge.anonymous.min(swap_left),
+        }
+    }
+
+    /// A limit of an ancestor that cannot be seen, if it is less than the least that can: known by its size alone.
+    fn hidden(&self, seen: Option<u64>, swap_left: u64) -> Option<Bound> {
+        if self.is_whole || self.version == Version::V2 {
+            return None;
+        }
+        let bytes = v1::inherited_limit(&self.leaf().folder)?;
+        let top = self.levels.last()?;
+        let path = format!("{}/..", top.name.trim_end_matches('/'));
+        let is_less = seen.is_none_or(|seen| bytes < seen);
+        is_less.then(|| self.bound(&path, bytes, top.charge(), swap_left))
+    }
+}
+
+impl Level {
+    /// Reads what is allowed now. A file that is missing or forbidden counts as no limit.
+    pub fn limits(&self) -> Limits {
+        match self.version {
+            Version::V1 => v1::limits(&self.folder),
+            Version::V2 => v2::limits(&self.folder),
+        }
+    }
+
+    /// Reads what is charged now. A file that is missing or forbidden counts as nothing used.
+    pub fn charge(&self) -> Charge {
+        match self.version {
+            Version::V1 => v1::charge(&self.folder),
+            Version::V2 => v2::charge(&self.folder),
+        }
+    }
+
+    /// Reads the counters; `None` if the cgroup is gone.
+    pub fn counters(&self) -> Option<Counters> {
+        let read = match self.version {
+            Version::V1 => counters::v1,
+            Version::V2 => counters::v2,
+        };
+        self.folder.is_dir().then(|| read(&self.folder))
+    }
+
+    /// Whether its limit counts pages of hugetlbfs: from Linux 6.6 on it may, in version 2.
+    pub fn counts_hugetlb(&self, root: &Path) -> bool {
+        self.version == Version::V2 && place::counts_hugetlb(root)
+    }
+
+    /// Keeps the files open that are read while a job runs: those of its limits, and where it has any, of what they count.
+    pub fn keep_open(&self) {
+        let (limits, charge) = match self.version {
+            Version::V1 => (v1::LIMITS, v1::CHARGE),
+            Version::V2 => (v2::LIMITS, v2::CHARGE),
+        };
+        let has_limit = self.limits().memory.is_some() || self.limits().with_swap.is_some();
+        for name in limits.iter().chain(charge.iter().filter(|_| has_limit)) {
+            keep_open(&self.file(name));
+        }
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

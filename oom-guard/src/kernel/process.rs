@@ -1,0 +1,165 @@
+//! Processes as std and nix do not know them: one for each report, what is news of any child, and our own death by the job's signal,
+//! which may be one that nix has no name for.
+#![expect(unsafe_code, reason = "fork, waitpid and signals by number have no safe form")]
+
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use libc::c_int;
+use nix::sys::prctl;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::{ForkResult, Pid, fork, getppid};
+use recording::PASSED_ON;
+
+use crate::exit::End;
+use crate::{start::inherited, start::rescue};
+
+/// From here on signals wait until they are asked for, and the end of a child is one.
+pub fn hold_signals() -> nix::Result<()> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+    inherited::set(Signal::SIGCHLD, SigHandler::SigDfl)
+}
+
+/// Does `work` in a child process, which ends with the status that it gives. What it allocates, and how it may die, is
+/// no matter of the supervisor's.
+pub fn apart(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    // SAFETY: the supervisor has one thread, so no lock is held by a thread that the child does not have.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => std::process::exit(work()),
+    }
+}
+
+/// As [`apart`], in a process that does not outlive this one: what it does, another may be doing then.
+pub fn beside(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
+    let this = Pid::this();
+    apart(|| {
+        let is_ours = prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == this;
+        if is_ours { work() } else { 1 }
+    })
+}
+
+/// News of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has ended.
+    Ended(End),
+    /// It has been stopped, and waits to be continued.
+    Stopped(Signal),
+}
+
+/// The next child of which there is news, ours or, as process 1 of a container, anybody's.
+pub fn next_change() -> Option<(Pid, Change)> {
+    loop {
+        let (pid, status) = wait(Pid::from_raw(-1), libc::WNOHANG | libc::WUNTRACED)?;
+        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(Change::Stopped);
+        let change = End::of(status).map(Change::Ended);
+        if let Some(change) = change.or_else(|| stopped().filter(|_| libc::WIFSTOPPED(status))) {
+            return Some((pid, change));
+        }
+    }
+}
+
+/// Waits for the end of a child; `None` if it is none.
+pub fn wait_for(pid: Pid) -> Option<End> {
+    loop {
+        let (_, status) = wait(pid, 0)?;
+        if let Some(end) = End::of(status) {
+            return Some(end);
+        }
+    }
+}
+
+/// How a child has ended; `None` as long as it has not.
+pub fn try_wait_for(pid: Pid) -> Option<End> {
+    wait(pid, libc::WNOHANG).and_then(|(_, status)| End::of(status))
+}
+
+fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes one int, where `status` is.
+        match unsafe { libc::waitpid(pid.as_raw(), &mut status, options) } {
+            0 => return None,
+            -1 if nix::errno::Errno::last() == nix::errno::Errno::EINTR => {}
+            -1 => return None,
+            found => {
+                let pid = Pid::from_raw(found);
+                rescue::reaped(pid, status);
+                return Some((pid, status));
+            }
+        }
+    }
+}
+
+/// Sends any signal, also a real-time one, which [`Signal`] does not know.
+pub fn send(pid: Pid, number: c_int) {
+    // SAFETY: kill takes numbers and touches no memory. It fails where the process has ended, which is as well.
+    unsafe { libc::kill(pid.as_raw(), number) };
+}
+
+/// Sends a signal with a value that says that it was passed on. Returns whether the kernel has taken it.
+pub fn send_passed_on(pid: Pid, number: c_int) -> bool {
+    let value = libc::sigval {
+        sival_ptr: ptr::without_provenance_mut(PASSED_ON),
+    };
+    // SAFETY: sigqueue takes numbers and touches no memory; what looks like a pointer is a number, too.
+    unsafe { libc::sigqueue(pid.as_raw(), number, value) == 0 }
+}
+
+/// Waits for a signal that is held and takes it, unless the time ends first.
+pub fn take(number: c_int, longest: Duration) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    let time = libc::timespec {
+        tv_sec: longest.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: longest.subsec_nanos().into(),
+    };
+    // SAFETY: sigemptyset makes a set of what is none yet.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it has just been made, and a number that is no signal is an error.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), number) };
+    // SAFETY: the set and the time are complete, and what the signal tells is not asked for.
+    unsafe { libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &raw const time) };
+}
+
+/// Takes `signals` from those that are held: they do again what they do to any program.
+pub fn let_through(signals: &[Signal]) {
+    let set: SigSet = signals.iter().copied().collect();
+    let _ = set.thread_unblock();
+}
+
+/// Stops by a signal as if it were not held, and returns when continued.
+pub fn stop_of(number: Signal) {
+    send(Pid::this(), number as c_int);
+    let set = SigSet::from(number);
+    let _ = set.thread_unblock();
+    let _ = set.thread_block();
+}
+
+/// Closes every file of this process.
+pub fn close_everything() {
+    // SAFETY: numbers, and no memory. Who calls this has no use for any file that something else in this process may hold.
+    unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) };
+}
+
+/// Sleeps until a signal that is not held ends this process.
+pub fn sleep_for_ever() -> ! {
+    loop {
+        nix::unistd::pause();
+    }
+}
+
+/// Dies of a signal. Returns only where that is impossible.
+pub fn die_of(number: c_int) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the default is no function that must be fit to be called.
+    unsafe { libc::signal(number, libc::SIG_DFL) };
+    send(Pid::this(), number);
+    // SAFETY: sigemptyset makes a set of what is none yet.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it has just been made, and a number that is no signal is an error.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), number) };
+    // SAFETY: the set is made, and the old one is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut()) };
+}

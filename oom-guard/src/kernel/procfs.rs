@@ -1,0 +1,423 @@
+//! What /proc tells of processes and of the machine. `root` is `/`, or a folder that has the same files.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dumper::outcome::{LimitKind, Other, ProcessName};
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+use crate::kernel::headroom::Bound;
+use crate::kernel::kernel_file::{kibibytes, text, value};
+
+/// A name is for a line of a report.
+const COMMAND_BYTES: usize = 200;
+/// More than status, limits and meminfo have.
+const PAGE_OF_TEXT: usize = 8 << 10;
+/// vmstat has a line for each of some two hundred counters.
+const VMSTAT_BYTES: usize = 32 << 10;
+/// More children than a machine has processes for.
+const CHILDREN_BYTES: usize = 16 << 20;
+/// As deep as anybody nests shells, and an end to what a changing /proc may show.
+const MOST_ANCESTORS: usize = 100;
+/// How many others in a cgroup are named.
+const MOST_OTHERS: usize = 10;
+
+/// The machine's memory in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// `MemTotal`.
+    pub total: u64,
+    /// `MemAvailable`: what can be had without swapping, the page cache counted as far as the kernel can take it back.
+    pub available: u64,
+    /// `SwapTotal`.
+    pub swap_total: u64,
+    /// `SwapFree`.
+    pub swap_free: u64,
+}
+
+impl Machine {
+    /// Reads /proc/meminfo; `None` where it is not as expected.
+    pub fn read(root: &Path) -> Option<Self> {
+        let text = text(&root.join("proc/meminfo"), PAGE_OF_TEXT)?;
+        Some(Self {
+            total: kibibytes(&text, "MemTotal:")?,
+            available: kibibytes(&text, "MemAvailable:")?,
+            swap_total: kibibytes(&text, "SwapTotal:").unwrap_or(0),
+            swap_free: kibibytes(&text, "SwapFree:").unwrap_or(0),
+        })
+    }
+
+    /// Memory and swap as one limit.
+    pub fn bound(&self) -> Bound {
+        let bytes = self.total + self.swap_total;
+        Bound {
+            kind: LimitKind::Machine,
+            path: String::new(),
+            bytes,
+            used: bytes.saturating_sub(self.available + self.swap_free),
+            swappable: 0,
+        }
+    }
+}
+
+/// Processes that the OOM killer has killed on this machine since it was started, for whichever limit. From Linux 4.13 on.
+pub fn machine_kills(root: &Path) -> Option<u64> {
+    value(&text(&root.join("proc/vmstat"), VMSTAT_BYTES)?, "oom_kill")
+}
+
+/// What a process uses, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// `VmSize`: what `RLIMIT_AS` counts.
+    pub address_space: u64,
+    /// `VmData`: what `RLIMIT_DATA` counts.
+    pub data: u64,
+    /// `VmRSS`.
+    pub resident: u64,
+}
+
+impl Usage {
+    /// Of a process; `None` if it has ended.
+    pub fn of(root: &Path, pid: Pid) -> Option<Self> {
+        let text = text(&root.join(format!("proc/{pid}/status")), PAGE_OF_TEXT)?;
+        Some(Self {
+            address_space: kibibytes(&text, "VmSize:")?,
+            data: kibibytes(&text, "VmData:")?,
+            resident: kibibytes(&text, "VmRSS:")?,
+        })
+    }
+}
+
+/// The resource limits of a process that count memory, as far as there are any.
+pub fn bounds(root: &Path, pid: Pid) -> Vec<Bound> {
+    let limits = text(&root.join(format!("proc/{pid}/limits")), PAGE_OF_TEXT).unwrap_or_default();
+    // `Max address space       unlimited            unlimited            bytes`
+    let soft = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    let (address_space, data) = (soft("Max address space"), soft("Max data size"));
+    if address_space.is_none() && data.is_none() {
+        return Vec::new();
+    }
+    let usage = Usage::of(root, pid).unwrap_or_default();
+    let bound = |kind, bytes, used| Bound {
+        kind,
+        path: String::new(),
+        bytes,
+        used,
+        swappable: 0,
+    };
+    let address_space = address_space.map(|bytes| bound(LimitKind::AddressSpace, bytes, usage.address_space));
+    let data = data.map(|bytes| bound(LimitKind::Data, bytes, usage.data));
+    address_space.into_iter().chain(data).collect()
+}
+
+/// A process and all that descend from it, parents before their children.
+pub fn tree(root: &Path, pid: Pid) -> Vec<Pid> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        for child in children(root, parent) {
+            // A process that changes its parent while we look would be met twice.
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+/// Each thread has its own children.
+fn children(root: &Path, pid: Pid) -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
+        return Vec::new();
+    };
+    let lists = threads
+        .flatten()
+        .map(|thread| text(&thread.path().join("children"), CHILDREN_BYTES));
+    let lists: Vec<_> = lists.map_while(|list| list).collect();
+    lists
+        .iter()
+        .flat_map(|list| list.split_ascii_whitespace())
+        .filter_map(pid_of)
+        .collect()
+}
+
+fn pid_of(text: &str) -> Option<Pid> {
+    text.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
+}
+
+/// Whether there is such a process. One that has ended is none, though nobody may have waited for it.
+pub fn is_running(root: &Path, pid: i32) -> bool {
+    match stat(root, pid) {
+        // Where the first thread alone has ended, the others go on.
+        Some(fields) => !(fields[0].starts_with(['Z', 'X']) && matches!(&*fields[THREADS], "0" | "1")),
+        // What we may not look at may well run.
+        None => root.join(format!("proc/{pid}")).exists(),
+    }
+}
+
+/// Whether a process was there at a time: if not, it has the process id of one that was. What cannot be told is taken for yes.
+pub fn is_older(root: &Path, pid: i32, time: SystemTime) -> bool {
+    let started = || {
+        let ticks: u64 = stat(root, pid)?[STARTED].parse().ok()?;
+        let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+        let machine = text(&root.join("proc/stat"), MACHINE_BYTES)?;
+        let booted: u64 = machine
+            .lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()?;
+        Some(UNIX_EPOCH + Duration::from_secs(booted) + Duration::from_millis(ticks * 1000 / per_second.max(1)))
+    };
+    started().is_none_or(|started| started <= time + CLOCK_ERROR)
+}
+
+/// Places of fields in /proc/PID/stat behind the program's name: proc_pid_stat(5) has them by 3 more.
+const THREADS: usize = 17;
+/// See [`THREADS`].
+const STARTED: usize = 19;
+/// More than is in /proc/PID/stat.
+const STAT_BYTES: usize = 4096;
+/// More than is in /proc/stat before `btime`, on a machine with many interrupts.
+const MACHINE_BYTES: usize = 4 << 20;
+/// When the machine was started is known to the second.
+const CLOCK_ERROR: Duration = Duration::from_secs(2);
+
+/// The fields of /proc/PID/stat behind the program's name, in which anything may stand.
+fn stat(root: &Path, pid: i32) -> Option<Vec<String>> {
+    let text = text(&root.join(format!("proc/{pid}/stat")), STAT_BYTES)?;
+    let (_, fields) = text.rsplit_once(')')?;
+    let fields: Vec<String> = fields.split_ascii_whitespace().map(str::to_owned).collect();
+    (fields.len() > STARTED).then_some(fields)
+}
+
+/// What to call a process: its command line, else its short name in brackets as ps has it; `None` if it has ended.
+pub fn command(root: &Path, pid: Pid) -> Option<String> {
+    let read = |file: &str| text(&root.join(format!("proc/{pid}/{file}")), COMMAND_BYTES);
+    let line = read("cmdline").unwrap_or_default();
+    let line = line.trim_end_matches('\0').replace('\0', " ");
+    let command = if line.is_empty() {
+        format!("[{}]", read("comm")?.trim_end())
+    } else {
+        line
+    };
+    Some(command)
+}
+
+/// The file of the program that a process runs; `None` where that may not be known.
+pub fn program(root: &Path, pid: Pid) -> Option<PathBuf> {
+    fs::read_link(root.join(format!("proc/{pid}/exe"))).ok()
+}
+
+/// A process by its number and name. That of a process that has ended, or is outside of our container, is empty.
+pub fn name(root: &Path, pid: Pid, is_child: bool) -> ProcessName {
+    ProcessName {
+        pid: pid.as_raw().unsigned_abs(),
+        command: command(root, pid).unwrap_or_default(),
+        is_child,
+    }
+}
+
+/// The parent of a process, its parent, and so on, as far as they can be seen.
+pub fn ancestors(root: &Path, pid: Pid) -> Vec<Pid> {
+    let parent = |pid: &Pid| {
+        let text = text(&root.join(format!("proc/{pid}/status")), PAGE_OF_TEXT)?;
+        pid_of(&value(&text, "PPid:")?.to_string())
+    };
+    std::iter::successors(parent(&pid), parent)
+        .take(MOST_ANCESTORS)
+        .collect()
+}
+
+/// The processes that a `cgroup.procs` lists; `None` for one that is outside of our container.
+pub fn members(procs: &Path) -> Vec<Option<Pid>> {
+    let list = File::open(procs).map(BufReader::new);
+    let lines = list.into_iter().flat_map(|list| list.lines().map_while(Result::ok));
+    lines.map(|line| pid_of(&line)).collect()
+}
+
+/// The largest processes in a cgroup, those of `except` apart. `procs` is its `cgroup.procs`.
+pub fn others(root: &Path, procs: &Path, except: &[Pid]) -> Vec<Other> {
+    let page_bytes = sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .unwrap_or(4096)
+        .unsigned_abs();
+    let pids = members(procs).into_iter().flatten().filter(|pid| !except.contains(pid));
+    let resident = |pid: Pid| {
+        let sizes = text(&root.join(format!("proc/{pid}/statm")), PAGE_OF_TEXT)?;
+        let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some((pages.saturating_mul(page_bytes), pid))
+    };
+    let mut sizes: Vec<_> = pids.filter_map(resident).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes.truncate(MOST_OTHERS);
+    let other = |(resident_bytes, pid): (u64, Pid)| Other {
+        pid: pid.as_raw().unsigned_abs(),
+        command: command(root, pid).unwrap_or_default(),
+        resident_bytes,
+    };
+    sizes.into_iter().map(other).collect()
+}
+
+/// Programs whose work it is to end jobs, with what one should know of each.
+const KILLERS: [(&str, &str); 7] = [
+    ("earlyoom", "ends the largest process when the machine's memory is low"),
+    ("nohang", "ends the largest process when the machine's memory is low"),
+    ("systemd-oomd", "ends whole cgroups that wait for memory too much"),
+    ("oomd", "ends whole cgroups that wait for memory too much"),
+    ("kubelet", "evicts pods when the node's memory is low"),
+    ("slurmstepd", "ends steps at their time or memory limit, or for scancel"),
+    ("slurmd", "ends steps at their time or memory limit, or for scancel"),
+];
+
+/// What a program does that is known to end jobs, by its command line or short name.
+pub fn killer(command: &str) -> Option<&'static str> {
+    let program = command.split(' ').next().unwrap_or_default();
+    let program = program.trim_start_matches('[').trim_end_matches([']', ':']);
+    let name = Path::new(program).file_name()?.to_str()?;
+    KILLERS
+        .iter()
+        .find(|(killer, _)| *killer == name)
+        .map(|(_, does)| *does)
+}
+
+/// Those that run on this machine now, as far as we can see them.
+pub fn killers(root: &Path) -> Vec<ProcessName> {
+    let Ok(entries) = fs::read_dir(root.join("proc")) else {
+        return Vec::new();
+    };
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| pid_of(entry.file_name().to_str()?));
+    let is_killer = |path: PathBuf| text(&path, COMMAND_BYTES).is_some_and(|name| killer(name.trim_end()).is_some());
+    pids.filter(|pid| is_killer(root.join(format!("proc/{pid}/comm"))))
+        .map(|pid| name(root, pid, false))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Child, Command, Stdio};
+
+    const ROOT: &str = "/";
+
+    /// A shell with limits of its own, and a child of it that sleeps.
+    struct Job(Child);
+
+    impl Job {
+        fn start(script: &str) -> Self {
+            let mut shell = Command::new("sh");
+            let shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = shell.spawn().unwrap();
+            let mut ready = String::new();
+            BufReader::new(child.stdout.as_mut().unwrap())
+                .read_line(&mut ready)
+                .unwrap();
+            assert_eq!(ready, "ready\n");
+            Self(child)
+        }
+
+        fn pid(&self) -> Pid {
+            Pid::from_raw(self.0.id() as i32)
+        }
+    }
+
+    impl Drop for Job {
+        fn drop(&mut self) {
+            // The shells read until their input ends.
+            drop(self.0.stdin.take());
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn the_machine_and_this_process_have_memory() {
+        let root = Path::new(ROOT);
+        let machine = Machine::read(root).unwrap();
+        assert!(
+            0 < machine.available && machine.available <= machine.total,
+            "{machine:?}"
+        );
+        let bound = machine.bound();
+        assert_eq!(bound.left(), machine.available + machine.swap_free);
+        let usage = Usage::of(root, Pid::this()).unwrap();
+        assert!(
+            usage.address_space >= usage.resident && usage.resident > 1 << 20,
+            "{usage:?}"
+        );
+        assert_eq!(Usage::of(root, Pid::from_raw(i32::MAX)), None);
+    }
+
+    #[test]
+    fn the_limits_of_another_process_are_read_with_what_it_uses_of_them() {
+        let job = Job::start("ulimit -v 4000000; ulimit -d 3000000; echo ready; read line");
+        let bounds = bounds(Path::new(ROOT), job.pid());
+        let [address_space, data] = &bounds[..] else {
+            panic!("{bounds:?}")
+        };
+        assert_eq!(
+            (address_space.kind, address_space.bytes),
+            (LimitKind::AddressSpace, 4_096_000_000)
+        );
+        assert_eq!((data.kind, data.bytes), (LimitKind::Data, 3_072_000_000));
+        assert!(
+            0 < data.used && data.used < address_space.used && address_space.used < 1 << 30,
+            "{bounds:?}"
+        );
+    }
+
+    #[test]
+    fn a_tree_begins_with_its_root_and_has_grandchildren() {
+        let job = Job::start("sh -c 'echo ready; read line; :'; :");
+        let root = Path::new(ROOT);
+        let tree = tree(root, job.pid());
+        assert_eq!((tree.len(), tree[0]), (2, job.pid()));
+        assert_eq!(ancestors(root, tree[1])[..2], [job.pid(), Pid::this()]);
+        assert_eq!(name(root, tree[1], true).command, "sh -c echo ready; read line; :");
+        let around = Pid::parent();
+        assert!(ancestors(root, job.pid()).contains(&around));
+    }
+
+    #[test]
+    fn the_largest_others_come_first_and_the_job_is_not_among_them() {
+        let job = Job::start("echo ready; read line");
+        let mut procs = tempfile::NamedTempFile::new().unwrap();
+        writeln!(
+            procs,
+            "0\n{}\n{}\n{}\n{}",
+            job.pid(),
+            Pid::this(),
+            Pid::parent(),
+            i32::MAX
+        )
+        .unwrap();
+        let others = others(Path::new(ROOT), procs.path(), &[Pid::parent()]);
+        let pids: Vec<_> = others.iter().map(|other| other.pid).collect();
+        assert_eq!(pids, [std::process::id(), job.0.id()], "{others:?}");
+        assert!(others[0].resident_bytes > others[1].resident_bytes);
+    }
+
+    #[test]
+    fn programs_that_end_jobs_are_known_by_name() {
+        for (command, is_known) in [
+            ("/usr/bin/earlyoom -r 3600", true),
+            ("slurmstepd: [123.batch]", true),
+            ("[systemd-oomd]", true),
+            ("/usr/local/bin/kubelet", true),
+            ("python3 earlyoom.py", false),
+            ("grep earlyoom", false),
+            ("", false),
+        ] {
+            assert_eq!(killer(command).is_some(), is_known, "{command}");
+        }
+    }
+}

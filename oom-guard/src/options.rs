@@ -1,0 +1,5 @@
+//! What the user asked for: the command line, the environment variables, and the settings made of both.
+
+pub mod cli;
+pub mod settings;
+pub mod size;

@@ -1,0 +1,104 @@
+//! What a supervisor does from its beginning to its end. All of it is made by the job's parent, and each supervisor that is forked has
+//! it anew.
+
+use nix::sys::signalfd::SignalFd;
+use nix::unistd::Pid;
+
+use crate::exit::End;
+use crate::folder::record::Record;
+use crate::options::settings::Settings;
+use crate::run::board::{Board, Ended};
+use crate::run::expendable;
+use crate::run::glass::Glass;
+use crate::run::reports::{Reports, Wanted};
+use crate::run::slack::Slack;
+use crate::run::supervise::{Duties, Events, Source};
+use crate::terminal::say::say;
+use crate::verdict::OOM_STATUS;
+use crate::verdict::evidence::Evidence;
+use crate::watch::doorbell::Doorbell;
+use crate::watch::lookout::Lookout;
+use crate::watch::measurer::Measurer;
+use crate::watch::sampling::Sampling;
+
+/// What a supervisor works with.
+pub struct Supervisor {
+    /// Watches the limits.
+    pub lookout: Lookout,
+    /// Keeps the timeline.
+    pub sampling: Sampling,
+    /// Tells of its own children, where it is not the job's parent.
+    pub children: SignalFd,
+    /// By which the preload tells of what has happened.
+    pub doorbell: Option<Doorbell>,
+    /// The run.
+    pub record: Record,
+    /// The kernel's counters before the job.
+    pub evidence: Evidence,
+    /// `--on-oom=exit`.
+    pub exits_on_oom: bool,
+}
+
+/// Does the work in a process that has just been forked, and returns its exit status. What is taken is taken there alone.
+pub fn work_apart(supervisor: &mut Option<Supervisor>, board: &Board, settings: &Settings) -> i32 {
+    let Some(supervisor) = supervisor.take() else { return 1 };
+    let of_cgroups = supervisor.record.limits().iter().filter(|limit| !limit.path.is_empty());
+    expendable::go_before_the_parent(of_cgroups.map(|limit| limit.bytes).min());
+    if let Some(job) = board.wait_for_job() {
+        let source = Source::Parent { signals_taken: 0 };
+        board.tell_ours(supervisor.work(source, job, board, settings));
+    }
+    0
+}
+
+/// What is left to do when no supervisor has come to its end, the last one for this signal; returns how `fil-profile` shall end.
+pub fn give_up(supervisor: Option<Supervisor>, board: &Board, signal: Option<i32>) -> End {
+    let Some(ended) = board.end() else {
+        return End::Status(1);
+    };
+    let end = Glass::new(board).end(ended.end);
+    if let Some(mut supervisor) = supervisor {
+        supervisor.record.ended(Ended { end, ..ended });
+        supervisor.record.cut_short(signal.unwrap_or(0));
+    }
+    end
+}
+
+impl Supervisor {
+    /// Watches over the job until it has ended, writes the last report, and returns how `fil-profile` shall end, whatever becomes of
+    /// the report.
+    pub fn work(mut self, source: Source, job: Pid, board: &Board, settings: &Settings) -> End {
+        let mut record = self.record;
+        record.started(board);
+        self.lookout.watch(job);
+        self.sampling.watch(job);
+        let (ended, observed) = {
+            let write = |wanted: &Wanted| record.report_meanwhile(wanted);
+            let measure = |why| record.measure(why);
+            let mut duties = Duties {
+                reports: Reports::new(&write, board),
+                measurer: Measurer::new(&measure, board),
+                lookout: self.lookout,
+                sampling: self.sampling,
+                glass: Glass::new(board),
+                board,
+                exits_on_oom: self.exits_on_oom,
+                signals: Vec::new(),
+            };
+            let ended = Events::new(source, self.children, self.doorbell).supervise(job, &mut duties);
+            (ended, duties.observed(ended, record.job(job), &self.evidence))
+        };
+        record.ended(ended);
+        let mut slack = Slack::of(self.evidence.cgroup.as_ref());
+        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut slack);
+        match ended.end {
+            End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
+                say(format!(
+                    "the job ended with status 0; this ends with {OOM_STATUS}, as --fail-on-child-oom asks"
+                ));
+                End::Status(OOM_STATUS)
+            }
+            end => end,
+        }
+    }
+}

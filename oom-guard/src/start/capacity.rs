@@ -1,0 +1,193 @@
+//! Is there room for us beside the job? A job that may have few processes or open files, or little memory, needs them itself: then
+//! it runs alone.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Pid, getuid};
+
+use crate::kernel::cgroup::Cgroup;
+use crate::kernel::kernel_file::{number, text, value};
+use crate::start::limits::Limits;
+#[cfg(test)]
+use crate::start::limits::STANDING_PROCESSES;
+
+/// The processes that we have at the utmost: the job's parent, the supervisor, the witness, and one for each of a measurement, a report while the job
+/// runs, and the last report, with one to spare.
+const MOST_PROCESSES: u64 = 7;
+/// So many more are left for the job, or all are left to it: how many it needs, nobody knows.
+const LEFT_FOR_THE_JOB: u64 = 64;
+/// The files that are open at a time at the utmost: the lock, the doorbell, signals, alarms of the kernel's, and what is read or
+/// written just now.
+const MOST_FILES: usize = 16;
+
+/// More than /proc/PID/status has.
+const STATUS_BYTES: usize = 8 << 10;
+/// `CAP_SYS_ADMIN` and `CAP_SYS_RESOURCE` of capabilities(7): whoever has one of them may have any number of processes.
+const UNBOUND: u64 = 1 << 21 | 1 << 24;
+
+/// The limits for the job, with room for the processes that we add where the user's limit leaves little; `Err` says why the job has to
+/// run alone. `root` is `/`, or a folder that has the same files.
+pub fn beside_the_job(root: &Path, limits: Limits) -> Result<Limits, String> {
+    if free_files(MOST_FILES) < MOST_FILES {
+        return Err("the limit on open files (ulimit -n) leaves no room for it".to_owned());
+    }
+    if let Some(limit) = limits.without_room() {
+        return Err(format!("the limit on {limit} leaves no room for it"));
+    }
+    let needed = MOST_PROCESSES + LEFT_FOR_THE_JOB;
+    if free_in_cgroup(root).is_some_and(|free| free < needed) {
+        return Err("the limit on processes (pids.max of the cgroup) leaves no room for it".to_owned());
+    }
+    let is_tight = free_of_the_user(root, limits).is_some_and(|free| free < needed);
+    match (is_tight, limits.with_our_processes()) {
+        (false, _) => Ok(limits),
+        (true, Some(more)) => Ok(more),
+        (true, None) => Err("the limit on processes (ulimit -u) leaves no room for it".to_owned()),
+    }
+}
+
+/// How many more files this process may open, counted up to `most`.
+fn free_files(most: usize) -> usize {
+    let opened: Vec<_> = (0..most).map_while(|_| File::open("/").ok()).collect();
+    opened.len()
+}
+
+/// How many more processes the cgroup and its ancestors allow.
+fn free_in_cgroup(root: &Path) -> Option<u64> {
+    let folders = Cgroup::folders(root, Pid::this(), "pids");
+    let free = |folder: &PathBuf| {
+        let most = number(&folder.join("pids.max"))?;
+        Some(most.saturating_sub(number(&folder.join("pids.current"))?))
+    };
+    folders.iter().filter_map(free).min()
+}
+
+/// How many more processes and threads the user may have; `None` for any number, as far as that matters.
+fn free_of_the_user(root: &Path, limits: Limits) -> Option<u64> {
+    let most = limits.processes.bytes()?;
+    // What the kernel gives to every user is half of that (fork(2)); nobody has set such a limit.
+    let usual = number(&root.join("proc/sys/kernel/threads-max")).map_or(u64::MAX, |threads| threads / 2);
+    if most >= usual || is_unbound(root) {
+        return None;
+    }
+    Some(most.saturating_sub(threads_of_the_user(root)))
+}
+
+/// Whether RLIMIT_NPROC does not bind this process: root's, but not root of a user namespace alone, and whoever has the capability.
+fn is_unbound(root: &Path) -> bool {
+    let map = text(&root.join("proc/self/uid_map"), STATUS_BYTES).unwrap_or_default();
+    let is_everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
+    let status = text(&root.join("proc/self/status"), STATUS_BYTES).unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    is_everybody && (getuid().is_root() || effective.unwrap_or(0) & UNBOUND != 0)
+}
+
+/// Those that can be seen: in a container, not those outside.
+fn threads_of_the_user(root: &Path) -> u64 {
+    let user = getuid().as_raw();
+    let entries = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
+    let threads = entries.filter_map(|entry| {
+        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        let status = is_process.then(|| text(&entry.path().join("status"), STATUS_BYTES))??;
+        // The first is the real one, which counts.
+        (value(&status, "Uid:")? == u64::from(user)).then(|| value(&status, "Threads:"))?
+    });
+    threads.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITED: u64 = 100;
+
+    /// A folder that has the files of a machine on which this user has `threads`, in a cgroup that allows `left` more.
+    fn machine(threads: u64, left: u64) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let user = getuid().as_raw();
+        write("proc/sys/kernel/threads-max", "100000\n");
+        write(
+            "proc/7/status",
+            &format!("Name:\tx\nUid:\t{user}\t0\t0\t0\nThreads:\t{threads}\n"),
+        );
+        write(
+            "proc/8/status",
+            &format!("Uid:\t{}\t0\t0\t0\nThreads:\t900\n", user + 1),
+        );
+        write(&format!("proc/{}/cgroup", Pid::this()), "3:pids:/a/b\n");
+        let mount = "1 2 0:3 / /sys/pids rw - cgroup cgroup rw,pids\n";
+        write("proc/self/mountinfo", mount);
+        // Of a user namespace, where root is bound too.
+        write("proc/self/uid_map", "0 1000 1\n");
+        write("sys/pids/a/b/pids.max", "max\n");
+        write("sys/pids/a/pids.max", "1000\n");
+        write("sys/pids/a/pids.current", &format!("{}\n", 1000 - left));
+        root
+    }
+
+    fn limits(soft: u64, hard: u64) -> Limits {
+        Limits::read().with_processes(soft, hard)
+    }
+
+    #[test]
+    fn where_there_is_room_nothing_changes() {
+        let root = machine(1, 500);
+        for limits in [
+            limits(u64::MAX, u64::MAX),
+            limits(60_000, 60_000),
+            limits(LIMITED, LIMITED),
+        ] {
+            assert_eq!(beside_the_job(root.path(), limits), Ok(limits));
+        }
+    }
+
+    #[test]
+    fn where_the_users_limit_is_near_it_is_raised_or_the_job_runs_alone() {
+        let root = machine(50, 500);
+        let raised = limits(LIMITED + STANDING_PROCESSES, 1000);
+        assert_eq!(beside_the_job(root.path(), limits(LIMITED, 1000)), Ok(raised));
+        let why = beside_the_job(root.path(), limits(LIMITED, LIMITED)).unwrap_err();
+        assert!(why.contains("ulimit -u"), "{why}");
+    }
+
+    #[test]
+    fn where_a_hard_limit_on_memory_is_small_the_job_runs_alone() {
+        const NONE: (u64, u64) = (u64::MAX, u64::MAX);
+        let root = machine(1, 500);
+        let all = limits(u64::MAX, u64::MAX);
+        let mib = |soft: u64, hard: u64| (soft << 20, hard << 20);
+        for (address_space, data, name) in [
+            (mib(12, 12), NONE, "ulimit -v"),
+            (mib(45, 47), NONE, "ulimit -v"),
+            (NONE, mib(1, 1), "ulimit -d"),
+            (mib(4000, 4000), mib(11, 11), "ulimit -d"),
+        ] {
+            let why = beside_the_job(root.path(), all.with_memory(address_space, data)).unwrap_err();
+            assert!(why.contains(name), "{why}");
+        }
+        for (address_space, data) in [
+            (NONE, NONE),
+            (mib(48, 48), mib(12, 12)),
+            (mib(12, 16), mib(1, 5)),
+            ((12 << 20, u64::MAX), (1 << 20, u64::MAX)),
+        ] {
+            let limits = all.with_memory(address_space, data);
+            assert_eq!(beside_the_job(root.path(), limits), Ok(limits));
+        }
+    }
+
+    #[test]
+    fn where_an_ancestor_s_limit_is_near_the_job_runs_alone() {
+        let root = machine(1, 70);
+        let why = beside_the_job(root.path(), limits(u64::MAX, u64::MAX)).unwrap_err();
+        assert!(why.contains("pids.max"), "{why}");
+        assert!(beside_the_job(machine(1, 71).path(), limits(u64::MAX, u64::MAX)).is_ok());
+    }
+}

@@ -1,0 +1,112 @@
+//! The one place from which text reaches a terminal, but for the counting line of [`progress`](crate::terminal::progress), which holds no name.
+//!
+//! Lines to stderr all begin with `=fil-profile= `: stdout, and every other line, is the job's. No text is written but as a [`Line`],
+//! so that none can command the terminal or forge a line of ours. Colours are for a terminal that wants them and nowhere else: a log, a
+//! pipe, `NO_COLOR` and `TERM=dumb` get plain text. `CLICOLOR`, `CLICOLOR_FORCE` and a build server's `CI` are heeded as [`anstream`]
+//! heeds them.
+#![expect(clippy::disallowed_methods, reason = "everything else writes through this file")]
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Stdout, StdoutLock, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anstream::{AutoStream, ColorChoice};
+use libc::PIPE_BUF;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::terminal::paint::{Line, Tone};
+
+/// What every line of ours begins with.
+pub const PREFIX: &str = "=fil-profile= ";
+
+/// Writes one line, in a tone where there are colours.
+pub fn say_in(tone: Tone, line: &str) {
+    write(&Line::toned(tone, line));
+}
+
+/// Writes one line.
+pub fn say(line: impl Display) {
+    write(&Line::of(line));
+}
+
+fn write(line: &Line) {
+    let line = format!("{PREFIX}{}\n", line.painted(has_colours(&stderr())));
+    // A closed stderr is no reason to fail.
+    let _ = Stderr.write_all(line.as_bytes());
+}
+
+/// How long in all this process waits for a stderr that takes no more.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// stderr for a process that somebody waits for: where nobody reads the pipe any more, or the terminal has been stopped, what does not
+/// fit is lost after a while, since the job alone would have ended by now. A line is one write, so that lines do not mix.
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        static WAITED_MS: AtomicU64 = AtomicU64::new(0);
+        let stderr = io::stderr();
+        let left = PATIENCE.saturating_sub(Duration::from_millis(WAITED_MS.load(Relaxed)));
+        let mut sources = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        let began = Instant::now();
+        let ready = poll(&mut sources, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
+        WAITED_MS.fetch_add(began.elapsed().as_millis() as u64, Relaxed);
+        match ready {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            // A pipe that is ready takes so much without waiting, in one piece.
+            _ => stderr.lock().write(&bytes[..bytes.len().min(PIPE_BUF)]),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes a line to stdout, for a reader who may have seen enough: if it is closed, that is no failure.
+pub fn show(line: &Line) {
+    let line = format!("{}\n", line.painted(has_colours(&stdout())));
+    let _ = stdout().write_all(line.as_bytes());
+}
+
+/// Writes a text of several lines to stdout, as [`show`] writes one.
+pub fn show_all(text: &str) {
+    let text: String = text.lines().map(|line| Line::of(line).painted(false) + "\n").collect();
+    let _ = stdout().write_all(text.as_bytes());
+}
+
+/// Stdout for a document of `dumper`, which has its own way to write names for each format.
+pub fn document() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::new(stdout().lock())
+}
+
+/// Whether stdout is a terminal.
+pub fn is_shown() -> bool {
+    stdout().is_terminal()
+}
+
+/// Whether stderr is a terminal.
+pub fn is_seen() -> bool {
+    stderr().is_terminal()
+}
+
+/// Says what our own panic is about as one line of ours, in place of the several that Rust would write.
+pub fn panics_too() {
+    std::panic::set_hook(Box::new(|panic| {
+        say(format!("an error of fil-profile itself, please report it: {panic}"))
+    }));
+}
+
+fn has_colours<S: anstream::stream::RawStream>(stream: &S) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+fn stdout() -> Stdout {
+    io::stdout()
+}
+
+fn stderr() -> io::Stderr {
+    io::stderr()
+}

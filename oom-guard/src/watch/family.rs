@@ -1,0 +1,316 @@
+//! The processes of a job as the supervisor sees them while it lasts: who holds how much, who runs without the library, and whose
+//! recording is not worth keeping.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use dumper::folder::Place;
+use dumper::process::{self, Process};
+use dumper::recording::State;
+use dumper::timeline::{MOST_PROCESSES, Share};
+use dumper::{Folder, Unrecorded};
+use nix::unistd::Pid;
+
+use crate::kernel::procfs::{self, Usage};
+use crate::watch::sampling::numbers;
+use crate::{folder::tidy, start::sanitizer, watch::unseen};
+
+/// Recordings of processes that have ended that are kept while the job runs.
+const MOST_ENDED: usize = 60;
+/// Process ids that are remembered: more than most machines have.
+const MOST_KNOWN: usize = 1 << 17;
+
+/// The job's first process and its descendants. Who has left the family, as a daemon does, is not seen.
+pub struct Family {
+    root: PathBuf,
+    folder: Folder,
+    recordings: Folder,
+    job: Pid,
+    /// The file name of the library, where it is to be looked for at all.
+    library: Option<String>,
+    /// Who was there at the last look, and which program it was.
+    last: HashMap<i32, Member>,
+    /// Who has ever been there.
+    known: HashSet<i32>,
+    /// Headers of recordings whose processes have ended, which change no more.
+    ended: HashMap<Place, Process>,
+    unrecorded: Unrecorded,
+}
+
+/// What is known of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Member {
+    program: Option<PathBuf>,
+    is_judged: bool,
+    is_unseen: bool,
+}
+
+/// What all hold, in bytes, and the largest.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// By the recordings.
+    pub tracked_bytes: u64,
+    /// Resident.
+    pub resident_bytes: u64,
+    /// Whether there are so many recordings that they should be looked at again soon.
+    pub is_crowded: bool,
+    /// Where there are several, those that have the most resident.
+    pub shares: Vec<Share>,
+}
+
+impl Family {
+    /// Of a job that is about to be started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
+    /// library is at `library`; with `first_only`, only the first process has it at work.
+    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, first_only: bool) -> Self {
+        let name = std::fs::canonicalize(library).ok();
+        let name = name.as_deref().unwrap_or(library).file_name();
+        let family = Self {
+            root: PathBuf::from("/"),
+            folder: folder.clone(),
+            recordings: recordings.clone(),
+            job: Pid::this(),
+            library: name
+                .map(|name| name.to_string_lossy().into_owned())
+                .filter(|_| !first_only),
+            last: HashMap::new(),
+            known: HashSet::new(),
+            ended: HashMap::new(),
+            unrecorded: Unrecorded {
+                first_only,
+                ..Unrecorded::default()
+            },
+        };
+        if first_only {
+            family.save();
+        }
+        family
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.job = job;
+    }
+
+    /// Looks at all of them.
+    pub fn look(&mut self) -> Held {
+        let members = procfs::tree(&self.root, self.job);
+        if self.known.len() < MOST_KNOWN {
+            self.known.extend(members.iter().map(|pid| pid.as_raw()));
+        }
+        let files = Files::of(&self.recordings);
+        let mut held = Held {
+            is_crowded: files.all.len() > MOST_ENDED / 2,
+            ..Held::default()
+        };
+        let mut is_news = false;
+        let mut now = HashMap::new();
+        for pid in members {
+            let Some(usage) = Usage::of(&self.root, pid) else {
+                continue;
+            };
+            let tracked_bytes = files.newest.get(&pid.as_raw()).and_then(|(_, path)| live_bytes(path));
+            let tracked_bytes = tracked_bytes.unwrap_or(0);
+            held.tracked_bytes += tracked_bytes;
+            held.resident_bytes += usage.resident;
+            held.shares.push(Share {
+                pid: pid.as_raw().unsigned_abs(),
+                tracked_bytes,
+                resident_bytes: usage.resident,
+            });
+            let member = self.judge(pid, usage.resident, &mut is_news);
+            now.insert(pid.as_raw(), member);
+        }
+        self.last = now;
+        if held.shares.len() < 2 {
+            held.shares.clear();
+        }
+        held.shares.sort_by_key(|share| std::cmp::Reverse(share.resident_bytes));
+        held.shares.truncate(MOST_PROCESSES);
+        is_news |= self.fold(&files);
+        if is_news {
+            self.save();
+        }
+        held
+    }
+
+    /// The job has ended, and with it most of its processes.
+    pub fn close(&mut self) {
+        let files = Files::of(&self.recordings);
+        if self.fold(&files) {
+            self.save();
+        }
+    }
+
+    /// A process has said that it goes on without us, for the runtime of a sanitizer that it has.
+    pub fn unwatched(&mut self, pid: u32, program: String) {
+        if self.library.is_none() || self.unrecorded.unseen.iter().any(|unseen| unseen.pid == pid) {
+            return;
+        }
+        self.unrecorded.note(dumper::unrecorded::Unseen {
+            pid,
+            command: program,
+            why: sanitizer::WHY.to_owned(),
+            resident_bytes: 0,
+        });
+        self.save();
+    }
+
+    /// A process is judged when it is met a second time as the same program: between a fork and its exec it is nobody yet.
+    fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
+        let program = procfs::program(&self.root, pid);
+        let before = self.last.get(&pid.as_raw()).filter(|before| before.program == program);
+        let mut member = before.cloned().unwrap_or(Member {
+            program,
+            is_judged: false,
+            is_unseen: false,
+        });
+        if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
+            let unseen = unseen::look(&self.root, pid, library);
+            member.is_judged = unseen.is_some();
+            let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
+            if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {
+                member.is_unseen = true;
+            } else if let Some(Some(why)) = unseen {
+                member.is_unseen = true;
+                *is_news = true;
+                self.unrecorded.note(dumper::unrecorded::Unseen {
+                    pid: pid.as_raw().unsigned_abs(),
+                    command: procfs::command(&self.root, pid).unwrap_or_default(),
+                    why: why.to_owned(),
+                    resident_bytes: resident,
+                });
+            }
+        } else if member.is_unseen {
+            *is_news |= self.unrecorded.has_grown(pid.as_raw().unsigned_abs(), resident);
+        }
+        member
+    }
+
+    /// Removes recordings of processes that have ended, if there are too many; returns whether there were.
+    fn fold(&mut self, files: &Files) -> bool {
+        if files.all.len() <= MOST_ENDED {
+            return false;
+        }
+        for path in &files.all {
+            if !self.ended.contains_key(path)
+                && let Some(process) = self.has_ended(path, files)
+            {
+                self.ended.insert(path.clone(), process);
+            }
+        }
+        self.ended.retain(|path, _| files.all.contains(path));
+        let mut ended: Vec<&Process> = self.ended.values().collect();
+        let surplus = tidy::surplus(&mut ended, MOST_ENDED);
+        let mut gone = Vec::new();
+        for process in surplus {
+            if process.path.remove().is_ok() {
+                self.unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
+                gone.push(process.path.clone());
+            }
+        }
+        gone.iter().for_each(|path| drop(self.ended.remove(path)));
+        !gone.is_empty()
+    }
+
+    /// The header of a recording whose process has ended. That a number is nobody's here says nothing of a process in a
+    /// namespace of its own: it must have been one of us, or the child of one.
+    fn has_ended(&self, path: &Place, files: &Files) -> Option<Process> {
+        let (pid, number) = numbers(path)?;
+        let process = process::read(path).ok()?;
+        let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
+        // The job itself is worth its recording, however small it is.
+        if pid == self.job.as_raw() && number == newest {
+            return None;
+        }
+        let parent = i32::try_from(process.facts.ppid).ok()?;
+        let is_ours = [pid, parent]
+            .iter()
+            .any(|pid| self.known.contains(pid) || *pid == self.job.as_raw());
+        let is_over =
+            number < newest || process.facts.state == State::Ended || is_ours && !procfs::is_running(&self.root, pid);
+        is_over.then_some(process)
+    }
+
+    fn save(&self) {
+        // A word less is no trouble.
+        let _ = self.unrecorded.save(&self.folder);
+    }
+}
+
+fn live_bytes(recording: &Place) -> Option<u64> {
+    let facts = process::read(recording).ok()?.facts;
+    (facts.state == State::Running).then_some(facts.live_bytes)
+}
+
+/// The recordings in a folder.
+struct Files {
+    all: HashSet<Place>,
+    /// The newest of each process, `<pid>-<n>.recording`.
+    newest: HashMap<i32, (u32, Place)>,
+}
+
+impl Files {
+    fn of(folder: &Folder) -> Self {
+        let mut files = Self {
+            all: HashSet::new(),
+            newest: HashMap::new(),
+        };
+        for entry in folder.entries().unwrap_or_default() {
+            let path = Place::within(folder, entry.name);
+            let Some((pid, number)) = numbers(&path) else { continue };
+            files.all.insert(path.clone());
+            let known = files.newest.entry(pid).or_insert_with(|| (number, path.clone()));
+            if known.0 < number {
+                *known = (number, path);
+            }
+        }
+        files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_recording_of_each_process_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "7-0.recording",
+            "7-10.recording",
+            "7-9.recording",
+            "8-0.recording",
+            "run.json",
+            "x-0.recording",
+        ] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let opened = Folder::open(folder.path()).unwrap();
+        let files = Files::of(&opened);
+        assert_eq!((files.all.len(), files.newest.len()), (4, 2));
+        assert_eq!(files.newest[&7].1, Place::within(&opened, "7-10.recording"));
+    }
+
+    #[test]
+    fn a_process_without_the_library_is_noted_once_it_has_been_met_twice() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = &Folder::open(temporary.path()).unwrap();
+        let look = |library: &str| {
+            let mut family = Family::new(folder, folder, Path::new(library), false);
+            let held = family.look();
+            assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
+            family.look();
+            family.unrecorded.unseen
+        };
+        let unseen = look("/nowhere/libpreload.so");
+        let this = unseen.iter().find(|unseen| unseen.pid == std::process::id()).unwrap();
+        assert!(this.why.contains("LD_PRELOAD") && this.resident_bytes > 0, "{this:?}");
+        assert_eq!(Unrecorded::load(folder).unwrap().unseen.len(), unseen.len());
+        // Every process here has the C library.
+        assert!(
+            look("/nowhere/libc.so.6")
+                .iter()
+                .all(|unseen| unseen.pid != std::process::id())
+        );
+    }
+}

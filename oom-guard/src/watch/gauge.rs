@@ -1,0 +1,159 @@
+//! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a gauge
+//! can tell that a limit is not near, and how fast memory fills; whether a limit is near takes a whole look.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::kernel::cgroup::{Cgroup, Level, Version};
+use crate::kernel::headroom::Bound;
+use crate::kernel::kernel_file::number;
+
+/// Growth over less time than this is as good as noise.
+const LEAST_TIME: Duration = Duration::from_micros(500);
+
+/// Of one limit.
+#[derive(Debug)]
+pub struct Gauge {
+    limit: Bound,
+    usage: PathBuf,
+    last: Option<(Instant, u64)>,
+    /// Bytes a second.
+    pace: u64,
+}
+
+/// Where limits and what they count are, for both versions.
+pub const FILES: [(Version, &str, &str); 3] = [
+    (Version::V1, "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    (
+        Version::V1,
+        "memory.memsw.limit_in_bytes",
+        "memory.memsw.usage_in_bytes",
+    ),
+    (Version::V2, "memory.max", "memory.current"),
+];
+
+impl Gauge {
+    /// Those of a cgroup and its ancestors. `bounds` are the limits that have been read there.
+    pub fn all(cgroup: &Cgroup, bounds: &[Bound]) -> Vec<Self> {
+        let levels = cgroup.levels.iter();
+        levels.flat_map(|level| Self::of_level(level, bounds)).collect()
+    }
+
+    fn of_level(level: &Level, bounds: &[Bound]) -> impl Iterator<Item = Self> {
+        FILES.into_iter().filter_map(|(version, limit, usage)| {
+            if version != level.version {
+                return None;
+            }
+            let bytes = number(&level.file(limit))?;
+            let is_of = |bound: &&Bound| bound.path == level.name && bound.bytes == bytes;
+            Some(Self {
+                limit: bounds.iter().find(is_of)?.clone(),
+                usage: level.file(usage),
+                last: None,
+                pace: 0,
+            })
+        })
+    }
+
+    /// Whether this is one of that limit, with the bytes that it has now.
+    pub fn is_of(&self, bound: &Bound) -> bool {
+        self.limit.path == bound.path && self.limit.bytes == bound.bytes
+    }
+
+    /// Reads what is charged now, in bytes; `None` if the cgroup is gone.
+    pub fn read(&mut self) -> Option<u64> {
+        let used = number(&self.usage)?;
+        self.follow(Instant::now(), used);
+        Some(used)
+    }
+
+    fn follow(&mut self, now: Instant, used: u64) {
+        match self.last {
+            Some((then, before)) => {
+                let time = now.saturating_duration_since(then);
+                if time >= LEAST_TIME {
+                    self.pace = (used.saturating_sub(before) as f64 / time.as_secs_f64()) as u64;
+                    self.last = Some((now, used));
+                }
+            }
+            None => self.last = Some((now, used)),
+        }
+    }
+
+    /// What is left above the margin when so much is charged, as if nothing of it could be taken back; none if nothing is.
+    pub fn room(&self, used: u64) -> Option<u64> {
+        let most = self.limit.bytes.saturating_sub(self.limit.margin());
+        most.checked_sub(used).filter(|room| *room > 0)
+    }
+
+    /// By how much the charge would grow in `time`, at the pace that was seen last, in bytes.
+    pub fn growth(&self, time: Duration) -> u64 {
+        (self.pace as f64 * time.as_secs_f64()) as u64
+    }
+
+    /// Whether at that pace the limit will be met within `time`, as if nothing of what is charged could be taken back.
+    pub fn will_be_met(&self, time: Duration) -> bool {
+        let used = self.last.map_or(0, |(_, used)| used);
+        self.pace > 0 && used.saturating_add(self.growth(time)) >= self.limit.bytes
+    }
+
+    /// The limit.
+    pub fn limit(&self) -> &Bound {
+        &self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::Pid;
+    use std::path::Path;
+
+    const MIB: u64 = 1 << 20;
+
+    fn gauges(fixture: &str) -> Vec<Gauge> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let cgroup = Cgroup::of(&fixtures.join(fixture), Pid::from_raw(7)).unwrap();
+        Gauge::all(&cgroup, &cgroup.bounds(0))
+    }
+
+    #[test]
+    fn every_limit_of_a_cgroup_has_a_gauge_that_reads_what_the_kernel_says() {
+        for (fixture, file) in [
+            ("v1/before", "sys/fs/cgroup/memory/batch/memory.usage_in_bytes"),
+            ("v2/before", "sys/fs/cgroup/job/memory.current"),
+        ] {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/fixtures")
+                .join(fixture);
+            let mut gauges = gauges(fixture);
+            assert!(!gauges.is_empty(), "{fixture}");
+            let used = number(&root.join(file)).unwrap();
+            let bytes: Vec<_> = gauges.iter_mut().filter_map(Gauge::read).collect();
+            assert!(bytes.contains(&used), "{fixture}: {used} is not in {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_pace_is_that_of_the_last_growth() {
+        let mut gauge = gauges("v2/before").remove(0);
+        let (start, limit) = (Instant::now(), gauge.limit.bytes);
+        let ms = |ms| start + Duration::from_millis(ms);
+        gauge.follow(ms(0), limit - 50 * MIB);
+        assert!(!gauge.will_be_met(Duration::from_secs(100)));
+        gauge.follow(ms(10), limit - 40 * MIB);
+        assert_eq!(gauge.growth(Duration::from_millis(20)), 20 * MIB);
+        assert!(!gauge.will_be_met(Duration::from_millis(30)));
+        assert!(gauge.will_be_met(Duration::from_millis(41)));
+        gauge.follow(ms(20), limit - 45 * MIB);
+        assert!(!gauge.will_be_met(Duration::from_secs(100)));
+    }
+
+    #[test]
+    fn there_is_room_up_to_the_margin() {
+        let gauge = gauges("v2/before").remove(0);
+        let most = gauge.limit.bytes - gauge.limit.margin();
+        assert_eq!(gauge.room(most - 1), Some(1));
+        assert_eq!((gauge.room(most), gauge.room(u64::MAX)), (None, None));
+    }
+}

@@ -1,0 +1,273 @@
+//! Measuring what is really in memory: of each process of the job that runs, by area and for each large block, into a file beside
+//! its recording.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use dumper::Folder;
+use dumper::folder::Place;
+use dumper::measured::{Area, Charged, Measured, Measurements, Pages, SitePages};
+use dumper::recording::blocks::{self, Block};
+use dumper::recording::{Facts, State};
+use nix::unistd::Pid;
+
+use crate::kernel::areas::Areas;
+use crate::kernel::cgroup::{Cgroup, Level, Version};
+use crate::kernel::kernel_file::{kibibytes, number, text, value};
+use crate::kernel::pagemap::Pagemap;
+use crate::watch::lookout::deadly_bounds;
+use crate::{kernel::procfs, watch::sampling};
+
+/// Processes that are measured, the largest first.
+const MOST: usize = 20;
+/// More than status, limits and memory.stat have.
+const TEXT_BYTES: usize = 16 << 10;
+/// A process is looked at so often at most, for a look during which little changes.
+const LOOKS: usize = 3;
+/// No more than this part of what it has.
+const LITTLE: u64 = 50;
+/// A thread's stack where the limit does not say (pthread_create(3)).
+const USUAL_STACK: u64 = 2 << 20;
+/// The size of an anonymous page.
+const PAGE: u64 = 4096;
+
+/// Measures the processes that a folder has recordings of. `occasion` says what for; a failed allocation of the process `failed`
+/// waits for its answer.
+pub fn all(root: &Path, recordings: &Folder, occasion: &str, failed: Option<u32>) {
+    let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
+    for entry in recordings.entries().unwrap_or_default() {
+        let path = Place::within(recordings, entry.name);
+        let Some((pid, count)) = sampling::numbers(&path) else {
+            continue;
+        };
+        let is_wanted = failed.is_none_or(|failed| failed == pid.unsigned_abs());
+        let is_newer = newest.get(&pid).is_none_or(|(known, _)| *known < count);
+        if is_wanted && is_newer && procfs::is_running(root, pid) {
+            newest.insert(pid, (count, path));
+        }
+    }
+    let mut found: Vec<_> = newest
+        .into_iter()
+        .filter_map(|(pid, (_, path))| Some((pid, blocks::of(&path).ok()?, path)))
+        .filter(|(_, (facts, _), _)| facts.state != State::Ended)
+        .collect();
+    found.sort_by_key(|(_, (facts, _), _)| std::cmp::Reverse(facts.live_bytes));
+    for (pid, recorded, path) in found.into_iter().take(MOST) {
+        let epoch = recorded.0.kinds.oom_epoch;
+        let pid = Pid::from_raw(pid);
+        // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
+        let measured = match failed.is_some() || is_short(root, pid) {
+            true => look(root, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
+            false => steadiest(root, pid, recorded, &path, occasion),
+        };
+        if let Some(measured) = measured {
+            let mut known = Measurements::load(&path);
+            known.add(measured, failed.is_some());
+            // A measurement less is no trouble.
+            let _ = known.save(&path);
+        }
+        if failed.is_some() {
+            answer(&path, epoch);
+        }
+    }
+}
+
+/// Whether a limit that kills is close.
+fn is_short(root: &Path, pid: Pid) -> bool {
+    let bounds = deadly_bounds(root, Cgroup::of(root, pid).as_ref());
+    bounds.iter().any(|bound| bound.is_near(0))
+}
+
+/// Lets the process that waits go on.
+fn answer(recording: &Place, epoch: u32) {
+    let file = recording
+        .reach()
+        .and_then(|folder| folder.file_to_change(recording.name(), u64::MAX));
+    let _ = file.and_then(|file| file.write_all_at(&epoch.to_le_bytes(), blocks::ANSWER_AT));
+}
+
+/// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
+/// measurements, the one during which the least has changed.
+fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
+    let mut best: Option<(u64, Measured)> = None;
+    let mut before = recorded;
+    for _ in 0..LOOKS {
+        let Some((measured, [there, later])) = look(root, pid, &before.0, &before.1, occasion) else {
+            break;
+        };
+        let Ok(after) = blocks::of(path) else {
+            return Some(best.map_or(measured, |(_, best)| best));
+        };
+        let changed = there.abs_diff(later) + apart(&before.1, &after.1);
+        before = after;
+        let is_little = changed <= later / LITTLE;
+        if best.as_ref().is_none_or(|(least, _)| changed < *least) {
+            best = Some((changed, measured));
+        }
+        if is_little {
+            break;
+        }
+    }
+    best.map(|(_, measured)| measured)
+}
+
+/// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
+/// one that it has killed for memory apart while that is still there to be seen.
+fn look(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+    let before = resident()?;
+    let measured = of(root, pid, facts, blocks, occasion)?;
+    let after = resident()?;
+    (after >= before / 2).then_some((measured, [before, after]))
+}
+
+/// Bytes of the blocks that are in one list alone.
+fn apart(before: &[Block], after: &[Block]) -> u64 {
+    let only = |these: &[Block], those: &[Block]| {
+        let known: HashSet<(u64, u64)> = those.iter().map(|block| (block.address, block.bytes)).collect();
+        let new = these
+            .iter()
+            .filter(|block| !known.contains(&(block.address, block.bytes)));
+        new.map(|block| block.bytes).sum::<u64>()
+    };
+    only(before, after) + only(after, before)
+}
+
+fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
+    let began = Instant::now();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let read = |name: &str| text(&root.join(format!("proc/{pid}/{name}")), TEXT_BYTES);
+    let status = read("status")?;
+    let threads = value(&status, "Threads:").unwrap_or(1) as usize;
+    let stack = read("limits")
+        .and_then(|limits| stack_bytes(&limits))
+        .unwrap_or(USUAL_STACK);
+    let level = Cgroup::of(root, pid).and_then(limited);
+    let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(root));
+    let mut areas = Areas::of(root, pid, threads, stack, counts_hugetlb)?;
+    // Another process may have its number by now.
+    areas.extents.get(&Area::Own)?;
+    let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
+    let bytes: u64 = blocks.iter().filter(asked).map(|block| block.bytes).sum();
+    let mut pagemap = Pagemap::open(root, pid, bytes / PAGE).ok()?;
+    move_pieces(&mut areas, &mut pagemap);
+    let mut measured = Measured {
+        time_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
+        occasion: occasion.to_owned(),
+        oom_epoch: facts.kinds.oom_epoch,
+        live_bytes: facts.live_bytes,
+        kinds: *facts.kinds.at(dumper::Moment::Live),
+        own_bytes: facts.own_bytes,
+        stash_bytes: facts.stash_bytes,
+        is_fork: facts.is_fork(),
+        areas: std::mem::take(&mut areas.extents),
+        allocators: std::mem::take(&mut areas.allocators),
+        page_tables: kibibytes(&status, "VmPTE:").unwrap_or(0),
+        ..Measured::default()
+    };
+    let mut sites: BTreeMap<u32, Pages> = BTreeMap::new();
+    for block in blocks {
+        // One that is gone by now has no pages.
+        let known = areas.pages(block.address, block.bytes);
+        let Some(mut pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
+            continue;
+        };
+        // What an allocator has mapped is claimed by its blocks.
+        if block.kind.is_counted() {
+            pages.resident = areas.claim(block.address, block.bytes, pages.resident);
+        }
+        add(measured.blocks.entry(block.kind as u32).or_default(), &pages);
+        if block.kind.is_counted() {
+            add(sites.entry(block.site).or_default(), &pages);
+        }
+    }
+    let sites = sites.into_iter().map(|(site, pages)| SitePages { site, pages });
+    measured.sites = sites.collect();
+    if let Some(level) = level {
+        measured.others = procfs::others(root, &level.file("cgroup.procs"), &[pid]);
+        measured.cgroup = Some(charged(&level));
+    }
+    measured.took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(0);
+    Some(measured)
+}
+
+fn add(sum: &mut Pages, pages: &Pages) {
+    sum.bytes += pages.bytes;
+    sum.resident += pages.resident;
+    sum.swapped += pages.swapped;
+    sum.shared += pages.shared;
+    sum.huge += pages.huge;
+    // Independent of each other. `hypot` would ask for glibc 2.35.
+    sum.error = ((sum.error as f64).powi(2) + (pages.error as f64).powi(2)).sqrt() as u64;
+}
+
+/// Stacks and variables that share a mapping with other anonymous memory have been counted as that.
+fn move_pieces(areas: &mut Areas, pagemap: &mut Pagemap) {
+    for (area, start, bytes) in std::mem::take(&mut areas.pieces) {
+        let Ok(pages) = pagemap.measure(start, bytes) else {
+            continue;
+        };
+        let anonymous = areas.extents.entry(Area::Anonymous).or_default();
+        let resident = pages.resident.min(anonymous.resident);
+        let size = bytes.min(anonymous.size);
+        anonymous.resident -= resident;
+        anonymous.proportional = anonymous.proportional.saturating_sub(resident);
+        anonymous.anonymous = anonymous.anonymous.saturating_sub(resident);
+        anonymous.size -= size;
+        let extent = areas.extents.entry(area).or_default();
+        extent.resident += resident;
+        extent.proportional += resident;
+        extent.anonymous += resident;
+        extent.size += size;
+    }
+}
+
+/// `Max stack size             8388608              unlimited            bytes`
+fn stack_bytes(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max stack size"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The nearest cgroup that has a limit.
+fn limited(cgroup: Cgroup) -> Option<Level> {
+    let has_limit = |level: &Level| {
+        let limits = level.limits();
+        limits.memory.is_some() || limits.with_swap.is_some()
+    };
+    cgroup.levels.into_iter().find(has_limit)
+}
+
+fn charged(level: &Level) -> Charged {
+    let stat = text(&level.file("memory.stat"), TEXT_BYTES).unwrap_or_default();
+    let of = |key: &str| value(&stat, key);
+    let sum = |keys: &[&str]| keys.iter().filter_map(|key| of(key)).sum::<u64>();
+    let usage = level.charge().usage;
+    let path = level.name.clone();
+    match level.version {
+        Version::V2 => {
+            let shared = sum(&["shmem"]);
+            Charged {
+                path,
+                usage,
+                cache: sum(&["file"]).saturating_sub(shared),
+                shared,
+                // In one number from Linux 5.18 on.
+                kernel: of("kernel").unwrap_or_else(|| sum(&["slab", "kernel_stack", "pagetables", "percpu", "sock"])),
+                anonymous: sum(&["anon"]),
+            }
+        }
+        Version::V1 => {
+            let shared = sum(&["total_shmem"]);
+            Charged {
+                path,
+                usage,
+                cache: sum(&["total_cache"]).saturating_sub(shared),
+                shared,
+                kernel: number(&level.file("memory.kmem.usage_in_bytes")).unwrap_or(0),
+                anonymous: sum(&["total_rss"]),
+            }
+        }
+    }
+}

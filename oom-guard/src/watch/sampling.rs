@@ -1,0 +1,142 @@
+//! The job's memory over time, sampled into `timeline.csv`: often at first, then ever less, and never for more than a hundredth
+//! of a processor.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dumper::Folder;
+use dumper::timeline::{Sample, Timeline};
+
+use nix::unistd::Pid;
+
+use crate::kernel::headroom::Bound;
+use crate::watch::family::Family;
+
+/// The shortest and the longest time between two samples.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// See [`SHORTEST`].
+const LONGEST: Duration = Duration::from_secs(10);
+/// The same where many processes come and go.
+const LONGEST_OF_MANY: Duration = Duration::from_secs(1);
+/// The time between two samples is this part of the time since the start.
+const PART: u32 = 1000;
+/// And so many times what taking one costs.
+const COST: u32 = 100;
+
+/// Takes the samples of one job.
+pub struct Sampling {
+    family: Family,
+    began: Instant,
+    due: Instant,
+    /// None where it cannot be written: a run is worth more than its timeline.
+    timeline: Option<Timeline>,
+    mark: Option<String>,
+}
+
+impl Sampling {
+    /// Of a job that is about to be started: the timeline goes to `folder`.
+    pub fn new(folder: &Folder, family: Family) -> Self {
+        Self {
+            family,
+            began: Instant::now(),
+            due: Instant::now(),
+            timeline: Timeline::begin(folder).ok(),
+            mark: None,
+        }
+    }
+
+    /// The job has been started.
+    pub fn watch(&mut self, job: Pid) {
+        self.family.watch(job);
+    }
+
+    /// How long to wait at most before [`Sampling::take`] is called.
+    pub fn pause(&self) -> Duration {
+        match (&self.timeline, &self.mark) {
+            (None, _) => Duration::MAX,
+            (Some(_), Some(_)) => Duration::ZERO,
+            (Some(_), None) => self.due.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// Marks what has just happened, in a few words.
+    pub fn mark(&mut self, what: &str) {
+        self.mark.get_or_insert_default();
+        if let Some(mark) = &mut self.mark {
+            if !mark.is_empty() {
+                mark.push_str("; ");
+            }
+            mark.push_str(what);
+        }
+    }
+
+    /// A process has left us behind.
+    pub fn unwatched(&mut self, pid: u32, program: String) {
+        self.family.unwatched(pid, program);
+    }
+
+    /// To be called when the job has ended.
+    pub fn close(&mut self) {
+        self.family.close();
+    }
+
+    /// Takes a sample if one is due, and returns how much is resident then. `tightest` is the limit that will be felt first.
+    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) -> Option<u64> {
+        if self.pause() > Duration::ZERO {
+            return None;
+        }
+        let timeline = self.timeline.as_mut()?;
+        let start = Instant::now();
+        let bound = tightest();
+        let held = self.family.look();
+        let resident = held.resident_bytes;
+        let longest = if held.is_crowded { LONGEST_OF_MANY } else { LONGEST };
+        let sample = Sample {
+            seconds: self.began.elapsed().as_secs_f64(),
+            tracked_bytes: held.tracked_bytes,
+            resident_bytes: held.resident_bytes,
+            processes: held.shares,
+            cgroup_bytes: bound
+                .as_ref()
+                .filter(|bound| !bound.path.is_empty())
+                .map(|bound| bound.used),
+            limit_bytes: bound.map(|bound| bound.bytes),
+            mark: self.mark.take(),
+        };
+        // A row less is no trouble.
+        let _ = timeline.add(sample);
+        let pause = (self.began.elapsed() / PART).max(start.elapsed() * COST);
+        self.due = Instant::now() + pause.clamp(SHORTEST, longest);
+        Some(resident)
+    }
+}
+
+/// The process and the number of a recording, by its name.
+pub fn numbers(path: &Path) -> Option<(i32, u32)> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".recording")?;
+    let (pid, number) = name.split_once('-')?;
+    Some((pid.parse().ok()?, number.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_makes_a_sample_due_at_once_and_marks_are_gathered() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = &Folder::open(temporary.path()).unwrap();
+        let library = Path::new("libpreload.so");
+        let family = Family::new(folder, folder, library, false);
+        let mut sampling = Sampling::new(folder, family);
+        sampling.take(|| None);
+        sampling.mark("SIGTERM");
+        sampling.mark("close to the limit");
+        assert_eq!(sampling.pause(), Duration::ZERO);
+        sampling.take(|| None);
+        let samples = dumper::timeline::load(folder).unwrap();
+        let marks: Vec<_> = samples.iter().map(|sample| sample.mark.as_deref()).collect();
+        assert_eq!(marks, [None, Some("SIGTERM; close to the limit")]);
+        assert!(samples[0].resident_bytes > 0);
+    }
+}
