@@ -19,7 +19,7 @@ VICTIMS = ROOT / "tests" / "oom" / "victims"
 PAGE = ROOT / "docs" / "kinds-of-memory.md"
 READ_MEMRAY = Path(__file__).with_name("read_memray.py")
 COMMANDS = {tool.name: tool.command for tool in TOOLS}
-HEAD = ["memory", "asked for", "touched", "fil-profile: asked for", "in memory", "memray", "Fil"]
+HEAD = ["memory", "requested", "touched", "fil-profile: requested", "resident", "memray", "Fil"]
 LANGUAGES = {
     "c": ("native_openmp.c", "gcc", ["-fopenmp"]),
     "cpp": ("native_cpp.cpp", "g++", []),
@@ -45,7 +45,7 @@ PACKAGES = [
 # The program, and the module that it needs.
 PROGRAMS = {"pandas": "pandas", "sklearn": "sklearn", "arrow": "pyarrow", "polars": "polars", "torch": "torch"}
 NAMED = ["filprofiler", "memray", "numpy", "pyarrow", "polars", "numba", "numexpr", "rocksdict"]
-LEDGER = ["MiB of", "in memory", "call sites", "free in allocators", "libraries, files", "stacks", "fil-profile", "other"]
+LEDGER = ["MiB of", "resident", "call sites", "free in allocators", "libraries, files", "stacks", "fil-profile", "other"]
 LEDGER += ["unexplained", "explained"]
 
 
