@@ -1,4 +1,4 @@
-"""A notebook in which a cell runs out of address space and later cells still work, with the Fil kernel and without. Run in an empty folder."""
+"""A notebook in which a cell runs out of address space and later cells work, with the Fil kernel and without. Run in an empty folder."""
 
 import resource
 import subprocess
