@@ -176,6 +176,12 @@ fn every_option_and_its_variable_are_in_the_page_of_options() {
     );
 }
 
+#[test]
+fn the_readme_is_short() {
+    let words = read(Path::new("README.md")).split_whitespace().count();
+    assert!(words <= 1500, "README.md has {words} words: details belong into docs");
+}
+
 /// Every document for people, by its path in the repository.
 fn documents() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(workspace().join("docs")).expect("docs is there");
