@@ -276,6 +276,16 @@ pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
     names.into_iter().filter_map(open).filter(is_run)
 }
 
+/// The run that a folder is, or the newest of those in it.
+pub fn find_run(path: &Path) -> Result<RunFolder, String> {
+    if !path.is_dir() {
+        return Err("no such file or folder".to_owned());
+    }
+    let named = RunFolder::open(path).map_err(|error| error.to_string())?;
+    let run = Some(named).filter(RunFolder::is_run).or_else(|| runs(path).next());
+    run.ok_or_else(|| "no run in this folder".to_owned())
+}
+
 /// Whether this is a run folder, or one of recordings.
 pub fn is_run(path: &Path) -> bool {
     RunFolder::open(path).is_ok_and(|run| run.is_run())

@@ -53,7 +53,7 @@ fn act() -> Result<End, Error> {
         Task::List(path, last) => commands::ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
         Task::Diff(old, new, file, allowed) => commands::diff::compare(old, new, file.as_deref(), allowed, &settings),
         Task::Merge(paths) => commands::merge::merge(&paths, &settings).map(|()| End::Status(0)),
-        Task::Report(path) => commands::report::again(path, &settings).map(|()| End::Status(0)),
+        Task::Report(path) => commands::report::report(path, &settings).map(|()| End::Status(0)),
     }
 }
 

@@ -4,6 +4,8 @@ pub mod board;
 pub mod expendable;
 pub mod footing;
 pub mod glass;
+pub mod last_report;
+pub mod meanwhile;
 pub mod parent;
 pub mod reports;
 pub mod signals;
@@ -168,6 +170,10 @@ impl<'a> Start<'a> {
                 library,
                 first_only: self.settings.first_only,
                 exits_on_oom: self.settings.on_oom == OnOom::Exit,
+                unwatched: match elf::watch(&self.target.program) {
+                    Watch::Ignored(why) => Some(why),
+                    Watch::Possible | Watch::Harmful(_) => None,
+                },
             }),
             Err(why) => {
                 record.discard();
@@ -246,6 +252,8 @@ struct Prepared {
     library: PathBuf,
     first_only: bool,
     exits_on_oom: bool,
+    /// See [`Supervisor::unwatched`].
+    unwatched: Option<&'static str>,
 }
 
 /// What will tell of the job.
@@ -292,6 +300,7 @@ impl Prepared {
             record: self.record,
             evidence: self.evidence,
             exits_on_oom: self.exits_on_oom,
+            unwatched: self.unwatched,
         });
         let mut parent = Parent::new(listener, witness, &board, began);
         // And the supervisor before the job too, which may need all memory at once.
@@ -328,5 +337,16 @@ impl Hearing {
             board,
             is_shared,
         })
+    }
+}
+
+/// The exit status of a process that wrote a report, or could not.
+fn status_of(written: Result<(), String>) -> i32 {
+    match written {
+        Ok(()) => 0,
+        Err(error) => {
+            say(error);
+            1
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
 //! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
 
+pub mod consequences;
 pub mod evidence;
 pub mod facts;
 

@@ -5,12 +5,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use dumper::report::Occasion;
 use dumper::run::Run;
 
-use crate::commands::report::{Material, find_run, tell};
-use crate::commands::source;
 use crate::error::Error;
+use crate::finish::material::Material;
+use crate::finish::{Occasion, finish, source};
 use crate::folder::lock::LOCK;
 use crate::folder::workplace::Workplace;
 use crate::folder::{self, RunFolder, make_output};
@@ -33,15 +32,14 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     }
     let mut run = Run::load(&folder.folder).unwrap_or_default();
     run.source = source::readable(is_ours, None);
-    let into = if is_ours {
-        Ok(folder.folder)
-    } else {
-        make_output(output)
+    let into = match is_ours {
+        true => Ok(folder.folder.clone()),
+        false => make_output(output),
     };
     let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
     let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
-    let written = material.write(&into, &run, Occasion::Requested);
-    tell(&written.map_err(cannot)?);
+    let occasion = Occasion::ReadOnly { is_running: true };
+    finish(occasion, &folder, &into, run, &material).map_err(cannot)?;
     Ok(())
 }
 
@@ -49,7 +47,7 @@ fn find(job: &OsStr) -> Result<RunFolder, String> {
     let pid = job.to_str().and_then(|text| text.parse::<u32>().ok());
     match pid.filter(|_| !Path::new(job).exists()) {
         Some(pid) => find_by_process(pid),
-        None => find_run(Path::new(job)),
+        None => folder::find_run(Path::new(job)),
     }
 }
 

@@ -9,15 +9,15 @@ use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
 
-use crate::commands::report::{Material, find_run};
 use crate::error::Error;
+use crate::finish::material::Material;
+use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::{Missing, Workplace};
 use crate::folder::{self, RunFolder};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
 use crate::terminal::say::say;
-use crate::{commands::source, finish::unsupervised};
 
 /// A run that can be reported on.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Subject {
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
         let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
-            let folder = find_run(&path).map_err(|error| cannot(&error))?;
+            let folder = folder::find_run(&path).map_err(|error| cannot(&error))?;
             return Self::of_run(path, folder, settings);
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -99,7 +99,7 @@ impl Subject {
     }
 
     fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
-        let material = Material::of_recording(place).map_err(Error::Report)?;
+        let material = Material::load_recording(place).map_err(Error::Report)?;
         Self::of_material(path, material, Origin::Recording, folder, settings)
     }
 
@@ -122,8 +122,8 @@ impl Subject {
         run.source = source::readable(is_ours, settings.source.as_deref());
         let supervisor = lock::supervisor(&folder.folder);
         let is_running = is_running(supervisor, &material, &run);
-        if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
-            run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
+        if !is_running && folder.is_run() {
+            from_disk::judge_if_unjudged(&mut run, &folder, &material.processes);
         }
         Ok(Self {
             path,
@@ -150,7 +150,7 @@ impl Subject {
                 source: source::readable(false, settings.source.as_deref()),
                 ..bundle.run
             },
-            material: Material::of(bundle.processes),
+            material: Material::from(bundle.processes),
             timeline: bundle.timeline,
             unrecorded: bundle.unrecorded,
             is_ours: false,
@@ -169,6 +169,6 @@ fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
 }
 
 fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {
-    let runs = supervisor == Supervisor::Lives || unsupervised::is_running(&material.processes);
+    let runs = supervisor == Supervisor::Lives || from_disk::is_running(&material.processes);
     runs && run.ending.is_none()
 }
