@@ -3,8 +3,10 @@
 pub mod areas;
 pub mod cgroup;
 pub mod elf;
+pub mod end;
 pub mod filesystem;
 pub mod headroom;
+pub mod host;
 pub mod identity;
 pub mod kernel_file;
 pub mod pagemap;

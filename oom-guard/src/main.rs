@@ -17,7 +17,7 @@ mod watch;
 use std::io::Write;
 
 use error::Error;
-use exit::End;
+use kernel::end::End;
 use options::settings::Task;
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
         terminal::say::say(&error);
         End::Status(error.status())
     });
-    end.leave()
+    exit::leave(end)
 }
 
 fn act() -> Result<End, Error> {

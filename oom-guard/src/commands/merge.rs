@@ -11,7 +11,7 @@ use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::Workplace;
-use crate::folder::{self, RunFolder, make_output};
+use crate::folder::{self, RunFolder, find, make_output};
 use crate::options::settings::Settings;
 use crate::terminal::local_time;
 use crate::terminal::progress::Progress;
@@ -63,12 +63,12 @@ pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
 
 /// The oldest first.
 fn runs_in(path: &Path) -> Vec<RunFolder> {
-    if let Ok(run) = RunFolder::open(path)
+    if let Ok(run) = find::open(path)
         && run.is_run()
     {
         return vec![run];
     }
-    let mut runs: Vec<_> = folder::runs(path).collect();
+    let mut runs: Vec<_> = find::runs(path).collect();
     runs.reverse();
     runs
 }

@@ -7,7 +7,7 @@ use crate::commands::elsewhere;
 use crate::commands::subject::{Origin, Subject};
 use crate::error::Error;
 use crate::finish::{Occasion, finish};
-use crate::folder::RunFolder;
+use crate::folder::find;
 use crate::folder::lock::Supervisor;
 use crate::options::settings::Settings;
 use crate::terminal::say::say;
@@ -16,7 +16,7 @@ use crate::verdict::consequences::is_worth_a_report;
 /// Writes the report of a run again, or for the first time, and prints what it says.
 pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
     if settings.made_here {
-        let claimed = path.as_deref().map(|path| RunFolder::open(path)?.claim());
+        let claimed = path.as_deref().map(|path| find::open(path)?.claim());
         claimed
             .transpose()
             .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;

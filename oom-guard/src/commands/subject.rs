@@ -14,7 +14,7 @@ use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::{Missing, Workplace};
-use crate::folder::{self, RunFolder};
+use crate::folder::{RunFolder, find, names};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
 use crate::terminal::say::say;
@@ -63,9 +63,9 @@ impl Subject {
         Limits::read().lifted().set();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
-        let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
+        let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
-            let folder = folder::find_run(&path).map_err(|error| cannot(&error))?;
+            let folder = find::run_at(&path).map_err(|error| cannot(&error))?;
             return Self::of_run(path, folder, settings);
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -114,7 +114,7 @@ impl Subject {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
         }
-        let mut run = match folder.folder.has(folder::RUN) {
+        let mut run = match folder.folder.has(names::RUN) {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };

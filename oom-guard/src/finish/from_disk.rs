@@ -1,7 +1,6 @@
 //! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
 
 use std::io;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dumper::Outcome;
@@ -13,6 +12,7 @@ use dumper::timeline;
 
 use crate::folder::{RunFolder, lock};
 use crate::kernel::headroom::Bound;
+use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
 use crate::kernel::procfs;
 use crate::verdict::evidence::{self, Change, Counted};
@@ -108,7 +108,7 @@ fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
         let kills = evidence.into_iter().find(|evidence| evidence.source == VMSTAT);
         counted.machine_kills = Change {
             before: kills.and_then(|kills| kills.before),
-            after: procfs::machine_kills(Path::new("/")),
+            after: procfs::machine_kills(&Host::this()),
         };
     }
     counted

@@ -12,7 +12,7 @@ use super::settle::settle;
 use super::{Occasion, finish, from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::Workplace;
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, RunFolder, find};
 use crate::kernel::process;
 use crate::terminal::say::say;
 
@@ -31,7 +31,7 @@ pub fn report_those_in(output: &Path) {
     folder::remove_unfinished_links(output);
     // There may be many runs, on a slow file system.
     let in_time = || Instant::now() + TO_WRITE < deadline;
-    let orphans = folder::runs(output).take_while(|_| in_time()).filter(is_orphan);
+    let orphans = find::runs(output).take_while(|_| in_time()).filter(is_orphan);
     let orphans: Vec<_> = orphans.take(MOST).collect();
     for run in orphans {
         // In a process of its own: what is wrong with an old run must not keep the new one from starting.

@@ -1,18 +1,17 @@
 //! `run.json`, as the supervisor of a run fills it in.
 
-use std::path::Path;
-
 use dumper::LocalSource;
 use dumper::outcome::{Limit, ProcessName};
 use dumper::run::{Ending, Run};
 use jiff::Zoned;
 use nix::unistd::Pid;
 
-use crate::exit::End;
 use crate::finish::from_disk::outcome_at_start;
 use crate::folder::RunFolder;
 use crate::folder::workplace::Workplace;
+use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
+use crate::kernel::host::Host;
 use crate::kernel::identity::{self, OOM_GROUP};
 use crate::kernel::kernel_file::text;
 use crate::options::settings::Settings;
@@ -59,7 +58,7 @@ impl Record {
             evidence,
             ..
         } = beginning;
-        let host = text(Path::new("/proc/sys/kernel/hostname"), 256).unwrap_or_default();
+        let host = text(&Host::this().file("/proc/sys/kernel/hostname"), 256).unwrap_or_default();
         let mut identity = identity::read(evidence.cgroup.as_ref());
         if evidence.is_killed_as_group {
             identity.insert(OOM_GROUP.to_owned(), "1".to_owned());

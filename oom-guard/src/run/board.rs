@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 
 /// Signals that are kept until the supervisor has taken them.
 const MOST_SIGNALS: usize = 64;

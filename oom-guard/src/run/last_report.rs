@@ -1,17 +1,16 @@
 //! The last report of a run, in a process of its own: the kernel may kill it, because memory may still be short.
 
-use std::path::Path;
-
 use dumper::Unrecorded;
 use dumper::run::Run;
 use nix::sys::signal::Signal;
 
 use crate::commands::browser;
-use crate::exit::End;
 use crate::finish::material::Material;
 use crate::finish::{Occasion, finish};
 use crate::folder::record::Record;
 use crate::folder::tidy;
+use crate::kernel::end::End;
+use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
 use crate::run::board::Board;
@@ -84,7 +83,7 @@ impl LastReport<'_> {
         observed.processes = facts::gather(&material.processes, observed.job.pid, &record.run.directory);
         // This reads all of /proc, which is worth it only if memory was short.
         if observed.near.is_some() {
-            observed.killers = procfs::killers(Path::new("/"));
+            observed.killers = procfs::killers(&Host::this());
         }
         let outcome = judge(&observed);
         if a_child_ran_out(&outcome) {

@@ -1,7 +1,5 @@
 //! What is written while the job runs, each time by a process of its own: a report, or a measurement of what is in memory.
 
-use std::path::Path;
-
 use dumper::outcome::Outcome;
 use dumper::report::near_limit;
 use dumper::run::Run;
@@ -11,6 +9,7 @@ use crate::finish::material::Material;
 use crate::finish::{Occasion, finish};
 use crate::folder::record::Record;
 use crate::folder::termination;
+use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
 use crate::run::expendable;
 use crate::run::reports::Wanted;
@@ -39,7 +38,7 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
         Wanted::Failed => (Occasion::AllocationFailed, None),
     };
     let recordings = &record.workplace.folder;
-    measured.inspect(|why| measure::all(Path::new("/"), recordings, why, None));
+    measured.inspect(|why| measure::all(&Host::this(), recordings, why, None));
     let material = Material::load(recordings)?;
     match wanted {
         Wanted::Near(near) => tell_near(record, near, &material),
@@ -59,7 +58,7 @@ pub fn measure(record: &Record, why: Why) -> i32 {
         Why::Failed(pid) => ("when an allocation failed", Some(pid)),
         Why::Grown => ("in passing", None),
     };
-    measure::all(Path::new("/"), &record.workplace.folder, occasion, failed);
+    measure::all(&Host::this(), &record.workplace.folder, occasion, failed);
     0
 }
 

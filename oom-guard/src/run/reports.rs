@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 use crate::kernel::process;
 use crate::run::board::Board;
 use crate::terminal::say::say;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dumper::outcome::ProcessName;
@@ -16,15 +15,15 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
+use crate::kernel::host::Host;
 use crate::kernel::process::{self, Change};
 use crate::kernel::procfs;
 use crate::run::board::{Board, Ended};
 use crate::run::footing;
 use crate::run::glass::Glass;
-use crate::run::parent::stop_as_the_job;
 use crate::run::reports::{Reports, Wanted};
-use crate::run::signals::{Listener, News, pass_on};
+use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::witness::Witness;
 use crate::verdict::evidence::Evidence;
 use crate::verdict::observed::{Ending, Observed, Sent};
@@ -240,7 +239,7 @@ impl Duties<'_> {
 
     /// What is known of the job now that it has ended, what is recorded apart.
     pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
-        let root = Path::new("/");
+        let host = &Host::this();
         self.lookout.hear_the_last();
         self.sampling.close();
         let ending = match ended.end {
@@ -253,10 +252,10 @@ impl Duties<'_> {
         let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
-            let mut starters = procfs::ancestors(root, Pid::this());
+            let mut starters = procfs::ancestors(host, Pid::this());
             starters.push(Pid::this());
             starters.extend(self.board.witness());
-            procfs::others(root, &members, &starters)
+            procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
         // The job's own, which nobody has waited for yet.
@@ -300,7 +299,7 @@ impl Duties<'_> {
         }
         let sent = Sent {
             signal: number,
-            sender: procfs::name(Path::new("/"), sender, false),
+            sender: procfs::name(&Host::this(), sender, false),
         };
         let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
         self.sampling.mark(name);

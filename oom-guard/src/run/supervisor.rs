@@ -4,8 +4,8 @@
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use crate::exit::End;
 use crate::folder::record::Record;
+use crate::kernel::end::End;
 use crate::options::settings::Settings;
 use crate::run::board::{Board, Ended};
 use crate::run::expendable;

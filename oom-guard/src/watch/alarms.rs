@@ -21,6 +21,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::kernel::cgroup::{Cgroup, Level, Version};
 use crate::kernel::headroom::{Bound, LONGEST_PAUSE};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, value};
 use crate::watch::gauge::FILES;
 
@@ -88,7 +89,7 @@ enum Alarm {
 
 impl Alarms {
     /// Sets all alarms that can be had, but for those that [`Alarms::complete`] sets. `bounds` are those of the cgroup.
-    pub fn set(root: &Path, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
+    pub fn set(host: &Host, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
         let mut set = Self {
             alarms: Vec::new(),
             late: Vec::new(),
@@ -108,7 +109,7 @@ impl Alarms {
         if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.version == Version::V2) {
             set.late.push(cgroup.leaf().file("memory.pressure"));
         }
-        set.late.push(root.join("proc/pressure/memory"));
+        set.late.push(host.file("/proc/pressure/memory"));
         set
     }
 

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use nix::unistd::Pid;
 
 use super::*;
+use crate::kernel::host::Host;
 
-const ROOT: &str = "/";
 const LIMIT: u64 = 32 << 20;
 
 /// A cgroup with a limit of [`LIMIT`], and in it a cgroup with a shell that is going to outgrow it.
@@ -93,11 +93,11 @@ fn wait_until(alarms: &mut Alarms, mut holds: impl FnMut(&Alarms, bool) -> bool)
 #[test]
 fn a_cgroup_that_runs_out_rings_and_then_rests() {
     let Some(mut doomed) = Doomed::new("rings") else { return };
-    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
+    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
     assert_eq!(cgroup.leaf().folder, doomed.folder.join("step"));
     let bounds = cgroup.bounds(0);
     let bound = bounds.iter().find(|bound| bound.bytes == LIMIT).unwrap();
-    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &bounds);
+    let mut alarms = Alarms::set(&Host::this(), Some(&cgroup), &bounds);
     alarms.add_late();
     let of_cgroup = |note: &&String| note.contains("filprofile-test") && !note.contains("memory.pressure");
     assert_eq!(alarms.notes().iter().find(of_cgroup), None);
@@ -140,8 +140,8 @@ fn a_removed_cgroup_has_not_run_out() {
     let Some(mut doomed) = Doomed::new("removed") else {
         return;
     };
-    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
-    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &cgroup.bounds(0));
+    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
+    let mut alarms = Alarms::set(&Host::this(), Some(&cgroup), &cgroup.bounds(0));
     doomed.shell.kill().unwrap();
     doomed.shell.wait().unwrap();
     assert!(wait_until(&mut alarms, |_, _| fs::remove_dir(&cgroup.leaf().folder).is_ok()));
@@ -160,9 +160,10 @@ fn where_no_alarm_can_be_set_we_look_all_the_more_often() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures")
             .join(fixture);
-        let cgroup = Cgroup::of(&root, Pid::from_raw(7)).unwrap();
+        let host = Host::at(&root);
+        let cgroup = Cgroup::of(&host, Pid::from_raw(7)).unwrap();
         let bounds = cgroup.bounds(0);
-        let mut alarms = Alarms::set(&root, Some(&cgroup), &bounds);
+        let mut alarms = Alarms::set(&host, Some(&cgroup), &bounds);
         alarms.add_late();
         assert!(alarms.notes().len() >= 2, "{:?}", alarms.notes());
         assert_eq!(alarms.pause(&bounds), bounds[0].pause());
