@@ -10,5 +10,6 @@ pub mod host;
 pub mod identity;
 pub mod kernel_file;
 pub mod pagemap;
+pub mod poll;
 pub mod process;
 pub mod procfs;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use dumper::outcome::LimitKind;
-use nix::poll::PollFd;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
@@ -15,7 +14,7 @@ use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
 use crate::run::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
 use crate::start::limits::Limits;
-use crate::watch::alarms::{Alarms, Rings};
+use crate::watch::alarms::{AlarmId, Alarms, Rings};
 use crate::watch::gauge::Gauge;
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -132,14 +131,14 @@ impl Lookout {
         self.read();
     }
 
-    /// To be polled; see [`Lookout::ring`].
-    pub fn sources(&self) -> Vec<PollFd<'_>> {
-        self.alarms.sources()
+    /// The kernel's alarms, to be added to the sources of events.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
-    /// To be called when something has come from some of the sources, with which it were.
-    pub fn ring(&mut self, rung: &[bool]) {
-        self.alarms.answer(rung);
+    /// Call this when an alarm has rung: it makes a look due.
+    pub fn answer(&mut self, alarm: AlarmId) {
+        self.alarms.answer(alarm);
         self.is_ringing = true;
         if self.alarms.has_killed() {
             self.killing_since = Some(Instant::now());
