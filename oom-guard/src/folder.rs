@@ -23,10 +23,11 @@ use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
 use nix::unistd::geteuid;
 
-use crate::folder::names::{DOORBELL, LATEST, LIBRARY, LOCK, OUT_OF_MEMORY, OUTPUT, RECORDINGS, RUN};
+use crate::folder::names::{LATEST, LIBRARY, OUT_OF_MEMORY, OUTPUT};
 use crate::kernel::host::Host;
 use crate::kernel::procfs;
 use crate::terminal::say::say;
+use recording::protocol::files::{DOORBELL, LOCK, RECORDINGS, RUN};
 
 /// Folders of one name are told apart by a number below this.
 const MOST_OF_ONE_NAME: u32 = 1000;

@@ -21,6 +21,7 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
+use recording::protocol::{OnOom, RunInode, variables};
 
 use crate::error::Error;
 use crate::folder::RunFolder;
@@ -31,7 +32,6 @@ use crate::kernel::end::End;
 use crate::kernel::filesystem::{Kind, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
-use crate::options::cli::OnOom;
 use crate::options::settings::Settings;
 use crate::run::board::Board;
 use crate::run::parent::Parent;
@@ -86,7 +86,7 @@ pub fn become_python(settings: &Settings, args: Vec<OsString>) -> Error {
     match start.library().and_then(|library| library::nameable(&library, None)) {
         Ok(library) => {
             start.preload(&mut command, &library, settings.stash);
-            command.env("FIL_PROFILE_RECORDING", "off");
+            command.env(variables::RECORDING.name(), variables::OFF);
         }
         Err(why) => say(format!("cannot load the library: {why}; Python runs all the same")),
     }
@@ -130,10 +130,10 @@ impl<'a> Start<'a> {
     fn preload(&self, command: &mut Launch, library: &Path, stash: u64) {
         let users = std::env::var_os("LD_PRELOAD");
         command.env("LD_PRELOAD", library::ld_preload(library, users.as_deref()));
-        for (name, value) in self.settings.environment(stash) {
+        for (variable, value) in self.settings.environment(stash) {
             match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
+                Some(value) => command.env(variable.name(), value),
+                None => command.env_remove(variable.name()),
             };
         }
     }
@@ -166,8 +166,8 @@ impl<'a> Start<'a> {
                 evidence,
                 limits: self.limits,
                 library,
-                first_only: self.settings.first_only,
-                exits_on_oom: self.settings.on_oom == OnOom::Exit,
+                no_children: self.settings.no_children,
+                on_oom: self.settings.on_oom,
                 unwatched: match elf::watch(&self.target.program) {
                     Watch::Ignored(why) => Some(why),
                     Watch::Possible | Watch::Harmful(_) => None,
@@ -202,30 +202,33 @@ impl<'a> Start<'a> {
         let (limits, stash) = granted.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env("FIL_PROFILE_RUN", workplace.path());
+        command.env(variables::RUN.name(), workplace.path());
         // Whoever can exchange the folder must not get a recording into another one.
-        match workplace.folder.identity() {
-            // The job may go on on other machines, each of which has a number of its own for a network's file system.
-            Ok((_, inode)) if kind(workplace.path()) == Kind::Network => {
-                command.env("FIL_PROFILE_RUN_INODE", format!("0:{inode}"))
-            }
-            Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
-            Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
+        let (device, inode) = workplace
+            .folder
+            .identity()
+            .map_err(|error| format!("cannot look at {}: {error}", workplace.path().display()))?;
+        // The job may go on on other machines, each of which has its own number for the file system of a network.
+        let is_shared = kind(workplace.path()) == Kind::Network;
+        let inode = RunInode {
+            device: if is_shared { 0 } else { device },
+            inode,
         };
-        for (name, limit) in [
-            ("FIL_PROFILE_LIMIT_AS", limits.address_space),
-            ("FIL_PROFILE_LIMIT_DATA", limits.data),
+        command.env(variables::RUN_INODE.name(), inode.to_string());
+        for (variable, limit) in [
+            (variables::LIMIT_AS, limits.address_space),
+            (variables::LIMIT_DATA, limits.data),
         ] {
-            command.env(name, limit.bytes().unwrap_or(u64::MAX).to_string());
+            command.env(variable.name(), limit.bytes().unwrap_or(u64::MAX).to_string());
         }
-        command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
-        command.env_remove("FIL_PROFILE_RECORDING");
+        command.env(variables::SUPERVISOR.name(), Pid::this().to_string());
+        command.env_remove(variables::RECORDING.name());
         match deadly {
             Some(bytes) => {
                 let large = (bytes / LARGE_SHARE).max(LEAST_LARGE);
-                command.env("FIL_PROFILE_LARGE_REQUEST", large.to_string())
+                command.env(variables::LARGE_REQUEST.name(), large.to_string())
             }
-            None => command.env_remove("FIL_PROFILE_LARGE_REQUEST"),
+            None => command.env_remove(variables::LARGE_REQUEST.name()),
         };
         Ok((command, hearing))
     }
@@ -248,8 +251,8 @@ struct Prepared {
     evidence: Evidence,
     limits: Limits,
     library: PathBuf,
-    first_only: bool,
-    exits_on_oom: bool,
+    no_children: bool,
+    on_oom: OnOom,
     /// See [`Supervisor::unwatched`].
     unwatched: Option<&'static str>,
 }
@@ -289,7 +292,7 @@ impl Prepared {
         let mut slack = Slack::of(cgroup.as_ref());
         let lookout = Lookout::new(&Host::this(), cgroup, self.limits);
         let (folder, recordings) = (&self.record.folder.folder, &self.record.workplace.folder);
-        let family = Family::new(folder, recordings, &self.library, self.first_only);
+        let family = Family::new(folder, recordings, &self.library, self.no_children);
         let mut supervisor = Some(Supervisor {
             lookout,
             sampling: Sampling::new(folder, family),
@@ -297,7 +300,7 @@ impl Prepared {
             doorbell,
             record: self.record,
             evidence: self.evidence,
-            exits_on_oom: self.exits_on_oom,
+            on_oom: self.on_oom,
             unwatched: self.unwatched,
         });
         let mut parent = Parent::new(listener, witness, &board, began);

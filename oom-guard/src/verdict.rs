@@ -24,14 +24,13 @@ use nix::libc::{
     SIGXFSZ,
 };
 
+use recording::protocol::OOM_STATUS;
+
 use crate::kernel::headroom::Bound;
 use kernel::Kernel;
 
 use observed::{Ending, Observed, Progress};
 use victim::Victim;
-
-/// The status by which a process leaves at a failed allocation under `--on-oom=exit`.
-pub const OOM_STATUS: i32 = 53;
 
 /// Shells report a command's death by a signal as this and the signal's number.
 const SHELL_SIGNAL: i32 = 128;

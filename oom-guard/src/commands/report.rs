@@ -22,9 +22,7 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
             .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;
     }
     let mut subject = Subject::find(path, settings)?;
-    if let Some(rank) = settings.rank {
-        subject.run.rank = rank.name().to_owned();
-    }
+    subject.run.rank = settings.rank.or(subject.run.rank);
     let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", subject.path.display()));
     match (subject.material.is_empty(), subject.is_running) {
         (true, true) => return Err(cannot(&"nothing has been recorded so far")),

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 
 use dumper::run::Run;
 
+use recording::protocol::variables::RUN;
+
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{Occasion, finish, source};
-use crate::folder::names::LOCK;
 use crate::folder::workplace::Workplace;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::kernel::host::Host;
 use crate::terminal::local_time;
 use crate::watch::measure;
+use recording::protocol::files::LOCK;
 
 /// Reports on the job that `job` names, a process id or a folder, as it is now.
 pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
@@ -77,6 +79,6 @@ fn supervised_by(process: &Path) -> Option<PathBuf> {
 fn environment(process: &Path) -> std::io::Result<Option<PathBuf>> {
     let variables = fs::read(process.join("environ"))?;
     let mut variables = variables.split(|byte| *byte == 0);
-    let run = variables.find_map(|variable| variable.strip_prefix(b"FIL_PROFILE_RUN="));
+    let run = variables.find_map(|variable| variable.strip_prefix(RUN.name().as_bytes())?.strip_prefix(b"="));
     Ok(run.map(|run| OsStr::from_bytes(run).into()))
 }

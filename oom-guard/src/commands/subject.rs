@@ -9,12 +9,14 @@ use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
 
+use recording::protocol::files;
+
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::{Missing, Workplace};
-use crate::folder::{RunFolder, find, names};
+use crate::folder::{RunFolder, find};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
 use crate::terminal::say::say;
@@ -114,7 +116,7 @@ impl Subject {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
         }
-        let mut run = match folder.folder.has(names::RUN) {
+        let mut run = match folder.folder.has(files::RUN) {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };

@@ -64,7 +64,7 @@ fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
         is_killed_as_group: run.identity.contains_key(OOM_GROUP),
         bounds,
         near,
-        exits_on_oom: run.on_oom == "exit",
+        on_oom: run.on_oom,
         ..Observed::default()
     })
 }

@@ -2,11 +2,11 @@
 
 use dumper::run::Run;
 
-use crate::folder::names::DOORBELL;
 use crate::folder::workplace::Workplace;
 use crate::folder::{RunFolder, lock, tidy};
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_about_memory;
+use recording::protocol::files::DOORBELL;
 
 /// Puts all of a run on disk.
 pub fn flush(home: &RunFolder) {

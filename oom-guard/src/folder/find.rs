@@ -10,8 +10,8 @@ use dumper::Folder;
 use dumper::run::Run;
 
 use crate::folder::RunFolder;
-use crate::folder::names::RUN;
 use crate::folder::workplace::Workplace;
+use recording::protocol::files::RUN;
 
 /// Opens a run folder, by its own name where a link leads to it, or by the folder where its recordings are meanwhile.
 pub fn open(path: &Path) -> io::Result<RunFolder> {

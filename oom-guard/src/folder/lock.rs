@@ -11,10 +11,10 @@ use dumper::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::folder::names::LOCK;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::text;
 use crate::kernel::procfs;
+use recording::protocol::files::LOCK;
 
 /// More than a holder has to say.
 const MOST_BYTES: u64 = 4096;

@@ -13,12 +13,11 @@ use dumper::run::Run;
 use nix::unistd::mkdtemp;
 
 use crate::folder::RunFolder;
-use crate::folder::names::{DOORBELL, RECORDINGS, RUN};
 use crate::kernel::filesystem::{Kind, kind};
 use crate::terminal::say::say;
+use recording::protocol::RecordingName;
+use recording::protocol::files::{DOORBELL, RECORDINGS, RUN, TOKEN};
 
-/// The file that tells which run a folder elsewhere belongs to.
-const TOKEN: &str = "token";
 /// Random bytes of a token; twice as many characters.
 const TOKEN_BYTES: usize = 16;
 
@@ -186,12 +185,10 @@ fn random_token() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// `<pid>-<n>.recording` or `<pid>-<n>.measured`.
 fn is_kept(name: &str) -> bool {
-    let stem = name.strip_suffix(".recording").or(name.strip_suffix(".measured"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    stem.and_then(|stem| stem.split_once('-'))
-        .is_some_and(|(pid, number)| is_number(pid) && is_number(number))
+    RecordingName::parse(name)
+        .or_else(|| RecordingName::parse_measured(name))
+        .is_some()
 }
 
 fn is_made_by_a_run(name: &str) -> bool {

@@ -4,9 +4,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use dumper::rank::Rank;
+use recording::protocol::OnOom;
+use recording::protocol::variables::{self, Variable};
+
 use crate::error::Error;
 use crate::options::allowance::Allowance;
-use crate::options::cli::{Cli, Command, Format, OnOom, RankBy};
+use crate::options::cli::{Cli, Command, Format};
 
 /// How a job is to be run and reported on.
 #[derive(Clone, Debug)]
@@ -26,13 +30,13 @@ pub struct Settings {
     /// Bytes between samples; `None` for adaptive.
     pub sample_interval: Option<u64>,
     /// What call sites are ranked by; `None` for what the limit counts.
-    pub rank: Option<RankBy>,
+    pub rank: Option<Rank>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
     /// The recordings stay.
     pub keep_recording: bool,
-    /// Nobody but the first process is recorded.
-    pub first_only: bool,
+    /// The job's first process is recorded, and none of its children.
+    pub no_children: bool,
     /// A job that ends well though a child was killed for memory is to count as failed.
     pub fail_on_child_oom: bool,
     /// What each line of the user's own files held is printed at the end.
@@ -145,7 +149,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         rank: cli.rank,
         require: cli.require,
         keep_recording: cli.keep_recording,
-        first_only: cli.no_children,
+        no_children: cli.no_children,
         fail_on_child_oom: cli.fail_on_child_oom,
         text,
         trust,
@@ -161,18 +165,16 @@ fn usage(text: &str) -> Error {
 
 impl Settings {
     /// The variables for the preload, with the stash that there is room for; `None` is one that must not be set.
-    pub fn environment(&self, stash: u64) -> Vec<(&'static str, Option<OsString>)> {
+    pub fn environment(&self, stash: u64) -> Vec<(Variable, Option<OsString>)> {
         let at_most = (stash < self.stash).then(|| stash.to_string().into());
+        let interval = self.sample_interval.map(|bytes| bytes.to_string().into());
         vec![
-            ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
-            ("FIL_PROFILE_STASH", Some(self.stash.to_string().into())),
-            ("FIL_PROFILE_STASH_AT_MOST", at_most),
-            ("FIL_PROFILE_CHILDREN", self.first_only.then(|| "off".into())),
-            ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
-            (
-                "FIL_PROFILE_SAMPLE_INTERVAL",
-                self.sample_interval.map(|bytes| bytes.to_string().into()),
-            ),
+            (variables::ON_OOM, Some(self.on_oom.name().into())),
+            (variables::STASH, Some(self.stash.to_string().into())),
+            (variables::STASH_AT_MOST, at_most),
+            (variables::CHILDREN, self.no_children.then(|| variables::OFF.into())),
+            (variables::EXACT, self.exact.then(|| variables::ON.into())),
+            (variables::SAMPLE_INTERVAL, interval),
         ]
     }
 }

@@ -4,15 +4,13 @@
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use recording::protocol::OOM_STATUS;
 
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
 use crate::run::board::Board;
-
-/// The status of a job that ran out of memory.
-const OOM_STATUS: i32 = 53;
 
 /// What a process has started while its relatives were listed is found this much later.
 const GRACE: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
+use recording::protocol::OnOom;
 
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
@@ -106,7 +107,7 @@ pub struct Duties<'a> {
     /// What the job's parent tells, and what we tell whoever comes after us.
     pub board: &'a Board,
     /// `--on-oom=exit`.
-    pub exits_on_oom: bool,
+    pub on_oom: OnOom,
     /// Signals that were passed on, in their order.
     pub signals: Vec<Sent>,
 }
@@ -305,7 +306,7 @@ impl Duties<'_> {
             is_killed_as_group: evidence.is_killed_as_group,
             bounds: self.lookout.bounds().to_vec(),
             near: self.lookout.near().cloned(),
-            exits_on_oom: self.exits_on_oom,
+            on_oom: self.on_oom,
             was_ended: self.glass.is_broken(),
             killers: Vec::new(),
             others,
@@ -369,7 +370,7 @@ impl Duties<'_> {
         }
         if let Some(near) = self.lookout.look() {
             self.is_near(job, near);
-        } else if self.exits_on_oom && self.lookout.is_running_out() {
+        } else if self.on_oom == OnOom::Exit && self.lookout.is_running_out() {
             self.end(job);
         }
         self.glass.look(job);
@@ -381,7 +382,7 @@ impl Duties<'_> {
 
     /// A request alone ends no job: what is never touched fills no memory.
     fn is_near(&mut self, job: Pid, near: Near) {
-        if self.exits_on_oom && near.request.is_none() {
+        if self.on_oom == OnOom::Exit && near.request.is_none() {
             self.end(job);
         } else {
             let is_request = near.request.is_some();
@@ -393,7 +394,7 @@ impl Duties<'_> {
             self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
             // Who ends the job soon has no time to read its own program again.
-            if !self.exits_on_oom {
+            if self.on_oom == OnOom::Report {
                 footing::keep();
             }
         }

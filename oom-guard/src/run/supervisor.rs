@@ -3,6 +3,7 @@
 
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
+use recording::protocol::{OOM_STATUS, OnOom};
 
 use crate::folder::record::Record;
 use crate::kernel::end::End;
@@ -16,7 +17,6 @@ use crate::run::reports::{Reports, Wanted};
 use crate::run::slack::Slack;
 use crate::run::supervise::{Duties, Events, Source};
 use crate::terminal::say::say;
-use crate::verdict::OOM_STATUS;
 use crate::verdict::evidence::Evidence;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::lookout::Lookout;
@@ -40,7 +40,7 @@ pub struct Supervisor {
     /// The kernel's counters before the job.
     pub evidence: Evidence,
     /// `--on-oom=exit`.
-    pub exits_on_oom: bool,
+    pub on_oom: OnOom,
 }
 
 /// Does the work in a process that has just been forked, and returns its exit status. What is taken is taken there alone.
@@ -88,7 +88,7 @@ impl Supervisor {
                 sampling: self.sampling,
                 glass: Glass::new(board),
                 board,
-                exits_on_oom: self.exits_on_oom,
+                on_oom: self.on_oom,
                 signals: Vec::new(),
             };
             let ended = Events::new(source, self.children, self.doorbell).supervise(job, &mut duties);

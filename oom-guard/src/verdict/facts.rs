@@ -7,7 +7,9 @@ use dumper::outcome::ProcessName;
 use dumper::process::Process;
 use dumper::recording::State;
 use dumper::units::Bytes;
+use recording::protocol::RecordingName;
 
+use crate::kernel::host::Host;
 use crate::verdict::observed::{Facts, Failure, Progress};
 
 /// The facts of the processes of a job, whose first process is `job`. Paths are shown relative to `directory`. Of programs
@@ -43,10 +45,10 @@ pub fn is_replaced(process: &Process, processes: &[Process]) -> bool {
 /// Whether the process that a recording `<pid>-<n>.recording` is named for still has it mapped.
 pub fn is_in_use(recording: &Path) -> bool {
     let name = recording.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let maps = name
-        .split_once('-')
-        .and_then(|(pid, _)| fs::read_to_string(format!("/proc/{pid}/maps")).ok());
-    name.ends_with(".recording") && maps.is_some_and(|maps| maps.contains(name))
+    RecordingName::parse(name).is_some_and(|RecordingName { pid, .. }| {
+        let maps = fs::read_to_string(Host::this().of_process(pid, "maps"));
+        maps.is_ok_and(|maps| maps.contains(name))
+    })
 }
 
 fn failure(process: &Process, directory: &Path) -> Option<Failure> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dumper::outcome::{Limit, LimitKind, ProcessName};
+use recording::protocol::OnOom;
 
 use super::observed::{Facts, Failure, Observed, Progress};
 use crate::kernel::headroom::Bound;
@@ -43,7 +44,7 @@ pub fn fatal(observed: &Observed) -> Option<(&ProcessName, &Failure)> {
 /// the one that held the most.
 pub fn left(observed: &Observed) -> Option<&ProcessName> {
     let has_left = |facts: &&Facts| match facts.state {
-        Progress::Left => observed.exits_on_oom,
+        Progress::Left => observed.on_oom == OnOom::Exit,
         Progress::Cut => observed.was_ended,
         Progress::Alive | Progress::Ended => false,
     };

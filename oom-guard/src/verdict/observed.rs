@@ -2,6 +2,7 @@
 
 use dumper::outcome::{Other, ProcessName};
 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use recording::protocol::OnOom;
 
 use crate::kernel::headroom::Bound;
 use crate::verdict::evidence::{Change, Counted};
@@ -40,7 +41,7 @@ pub struct Observed {
     /// The tightest of them, if memory was short of it then.
     pub near: Option<Bound>,
     /// `--on-oom=exit`.
-    pub exits_on_oom: bool,
+    pub on_oom: OnOom,
     /// Whether the supervisor has ended the job for it, close to a limit.
     pub was_ended: bool,
     /// Programs on this machine that end jobs ([`crate::kernel::procfs::killers`]).

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use dumper::Folder;
 
-use crate::folder::names::DOORBELL;
 use crate::watch::lookout::Request;
-
-/// More than the longest message.
-const LINE_BYTES: usize = 128;
+use recording::protocol::Message;
+use recording::protocol::files::DOORBELL;
+use recording::protocol::message::MAX_BYTES;
 
 /// The pipe by which the preload wakes the supervisor.
 #[derive(Debug)]
@@ -56,9 +55,9 @@ impl Doorbell {
         let mut rings = Vec::new();
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
-            rings.extend(message(&line));
+            rings.extend(Ring::parse(&line));
         }
-        if self.unread.len() > LINE_BYTES {
+        if self.unread.len() > MAX_BYTES {
             self.unread.clear();
         }
         rings
@@ -77,24 +76,15 @@ impl Drop for Doorbell {
     }
 }
 
-fn message(line: &[u8]) -> Option<Ring> {
-    let line = std::str::from_utf8(line).ok()?;
-    if let Some((_, name)) = line.strip_prefix("mark ").and_then(|rest| rest.split_once(' ')) {
-        return Some(Ring::Mark(name.trim_end().to_owned()));
-    }
-    if let Some((pid, name)) = line.strip_prefix("unwatched ").and_then(|rest| rest.split_once(' ')) {
-        return Some(Ring::Unwatched(pid.parse().ok()?, name.trim_end().to_owned()));
-    }
-    let mut words = line.split_ascii_whitespace();
-    let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
-    match (word, words.next()) {
-        ("failed", None) => Some(Ring::Failed(pid)),
-        ("report", None) => Some(Ring::Report),
-        ("large", Some(bytes)) => Some(Ring::Large(Request {
-            pid,
-            bytes: bytes.parse().ok()?,
-        })),
-        _ => None,
+impl Ring {
+    fn parse(line: &[u8]) -> Option<Self> {
+        Some(match Message::parse(line)? {
+            Message::Failed { pid } => Self::Failed(pid),
+            Message::Report { .. } => Self::Report,
+            Message::LargeBlock { pid, bytes } => Self::Large(Request { pid, bytes }),
+            Message::Mark { name, .. } => Self::Mark(name.to_owned()),
+            Message::Unwatched { pid, program } => Self::Unwatched(pid, program.to_owned()),
+        })
     }
 }
 

@@ -61,8 +61,8 @@ pub struct Held {
 
 impl Family {
     /// Of a job that is about to be started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
-    /// library is at `library`; with `first_only`, only the first process has it at work.
-    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, first_only: bool) -> Self {
+    /// library is at `library`; with `no_children`, only the first process has it at work.
+    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, no_children: bool) -> Self {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
         let family = Self {
@@ -72,16 +72,16 @@ impl Family {
             job: Pid::this(),
             library: name
                 .map(|name| name.to_string_lossy().into_owned())
-                .filter(|_| !first_only),
+                .filter(|_| !no_children),
             last: HashMap::new(),
             known: HashSet::new(),
             ended: HashMap::new(),
             unrecorded: Unrecorded {
-                first_only,
+                first_only: no_children,
                 ..Unrecorded::default()
             },
         };
-        if first_only {
+        if no_children {
             family.save();
         }
         family

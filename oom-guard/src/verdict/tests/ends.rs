@@ -1,6 +1,7 @@
 //! Everything else that ends a job.
 
 use super::*;
+use recording::protocol::OnOom;
 
 #[test]
 fn a_shells_status_tells_of_the_signal_that_killed_its_command() {
@@ -172,7 +173,7 @@ fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
 #[test]
 fn breaking_the_glass_is_certain() {
     let mut observed = Observed {
-        exits_on_oom: true,
+        on_oom: OnOom::Exit,
         processes: vec![refused(10, Progress::Left, 0)],
         ..job(Ending::Status(53))
     };

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use recording::protocol::OnOom;
 
 fn any_observed() -> impl Strategy<Value = Observed> {
     let number = || proptest::option::of(0..3u64);
@@ -82,7 +83,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
                 near,
                 is_shared,
                 alarmed,
-                exits_on_oom,
+                on_oom: if exits_on_oom { OnOom::Exit } else { OnOom::Report },
                 own_kills,
                 signals: signals.into_iter().map(sent).collect(),
                 ..job(ending)
