@@ -1,18 +1,18 @@
 //! The life of a run: resolve, prepare, spawn, supervise, report.
 
 pub mod board;
-pub mod expendable;
-pub mod footing;
-pub mod glass;
+pub mod forced_exit;
+pub mod killed_first;
 pub mod last_report;
 pub mod meanwhile;
 pub mod parent;
+pub mod pinned_pages;
 pub mod reports;
+pub mod signal_probe;
 pub mod signals;
 pub mod slack;
 pub mod supervise;
 pub mod supervisor;
-pub mod witness;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ use crate::kernel::host::Host;
 use crate::options::settings::Settings;
 use crate::run::board::Board;
 use crate::run::parent::Parent;
+use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::Listener;
 use crate::run::slack::Slack;
 use crate::run::supervisor::Supervisor;
-use crate::run::witness::Witness;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
 use crate::start::limits::Limits;
@@ -50,7 +50,7 @@ use crate::watch::family::Family;
 use crate::watch::lookout::{self, Lookout};
 use crate::watch::sampling::Sampling;
 use crate::{
-    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::library, start::rescue,
+    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::fallback, start::library,
     start::sanitizer, terminal::local_time,
 };
 
@@ -65,7 +65,7 @@ pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
     // Where that fails, a report may want for room, which it will say.
     start.limits.lifted().set();
-    rescue::prepare(start.command(start.limits).lasting());
+    fallback::prepare(start.command(start.limits).lasting());
     orphans::report_those_in(&settings.output);
     match start.prepare().map(|prepared| prepared.run(settings)) {
         Ok(Ok(end)) => Ok(end),
@@ -277,7 +277,7 @@ impl Prepared {
             self.record.discard();
             return Err(Unspawned::NoRoom(error.into()));
         }
-        footing::give_back();
+        pinned_pages::trim_heap();
         let Hearing {
             listener,
             children,
@@ -286,7 +286,7 @@ impl Prepared {
             is_shared,
         } = self.hearing;
         // Before the job, so that what has reached the job has reached it too.
-        let witness = Witness::call();
+        let probe = SignalProbe::start();
         // All that a supervisor needs is made before there is one: the next one needs it too.
         let cgroup = self.evidence.cgroup.clone();
         let mut slack = Slack::of(cgroup.as_ref());
@@ -303,7 +303,7 @@ impl Prepared {
             on_oom: self.on_oom,
             unwatched: self.unwatched,
         });
-        let mut parent = Parent::new(listener, witness, &board, began);
+        let mut parent = Parent::new(listener, probe, &board, began);
         // And the supervisor before the job too, which may need all memory at once.
         let is_apart =
             is_shared && parent.begin(&mut slack, || supervisor::work_apart(&mut supervisor, &board, settings));

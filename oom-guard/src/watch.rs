@@ -3,9 +3,9 @@
 pub mod alarms;
 pub mod doorbell;
 pub mod family;
-pub mod gauge;
 pub mod lookout;
 pub mod measure;
 pub mod measurer;
 pub mod sampling;
-pub mod unseen;
+pub mod unrecorded;
+pub mod usage_reader;

@@ -44,9 +44,9 @@ struct Told {
     /// How `fil-profile` shall end.
     ours: AtomicU64,
     kills: AtomicU64,
-    witness: AtomicU64,
+    probe: AtomicU64,
     is_alarmed: AtomicBool,
-    is_broken: AtomicBool,
+    has_forced_exit: AtomicBool,
     is_announced: AtomicBool,
     a_child_ran_out: AtomicBool,
 }
@@ -171,15 +171,15 @@ impl Board {
         self.told.kills.load(Ordering::Relaxed)
     }
 
-    /// The parent tells who its witness is.
-    pub fn tell_witness(&self, pid: Option<Pid>) {
+    /// The parent tells who its probe is.
+    pub fn tell_probe(&self, pid: Option<Pid>) {
         let pid = pid.map_or(0, |pid| u64::from(pid.as_raw().unsigned_abs()));
-        self.told.witness.store(pid, Ordering::Relaxed);
+        self.told.probe.store(pid, Ordering::Relaxed);
     }
 
-    /// The parent's witness.
-    pub fn witness(&self) -> Option<Pid> {
-        let pid = i32::try_from(self.told.witness.load(Ordering::Relaxed)).ok()?;
+    /// The parent's probe.
+    pub fn probe(&self) -> Option<Pid> {
+        let pid = i32::try_from(self.told.probe.load(Ordering::Relaxed)).ok()?;
         (pid > 0).then(|| Pid::from_raw(pid))
     }
 
@@ -203,14 +203,14 @@ impl Board {
         self.told.a_child_ran_out.load(Ordering::Relaxed)
     }
 
-    /// The job was asked to leave (`--on-oom=exit`). Returns whether it had been already.
-    pub fn break_glass(&self) -> bool {
-        self.told.is_broken.swap(true, Ordering::Relaxed)
+    /// The job is killed (`--on-oom=exit`). Returns whether it had been already.
+    pub fn set_forced_exit(&self) -> bool {
+        self.told.has_forced_exit.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the job was asked to leave.
-    pub fn is_broken(&self) -> bool {
-        self.told.is_broken.load(Ordering::Relaxed)
+    /// Whether the job was killed so.
+    pub fn has_forced_exit(&self) -> bool {
+        self.told.has_forced_exit.load(Ordering::Relaxed)
     }
 
     fn ring(&self) {
@@ -230,9 +230,9 @@ impl Told {
             signal_count: AtomicU64::new(0),
             ours: AtomicU64::new(0),
             kills: AtomicU64::new(0),
-            witness: AtomicU64::new(0),
+            probe: AtomicU64::new(0),
             is_alarmed: AtomicBool::new(false),
-            is_broken: AtomicBool::new(false),
+            has_forced_exit: AtomicBool::new(false),
             is_announced: AtomicBool::new(false),
             a_child_ran_out: AtomicBool::new(false),
         }
@@ -274,14 +274,14 @@ mod tests {
             board.tell_signal(15, Pid::from_raw(7));
             board.count_kill();
             board.tell_child_ran_out();
-            assert!(!board.break_glass());
+            assert!(!board.set_forced_exit());
             process::die_of(libc::SIGKILL);
             0
         });
         assert_eq!(process::wait_for(told.unwrap()), Some(End::Signal(9)));
         let ended = board.end().unwrap();
         assert_eq!((ended.end, ended.after), (End::Signal(9), Duration::from_millis(1500)));
-        assert!(ended.at_ns > 0 && board.break_glass() && board.a_child_ran_out());
+        assert!(ended.at_ns > 0 && board.set_forced_exit() && board.a_child_ran_out());
         assert_eq!((board.ours(), board.kills()), (Some(End::Status(0)), 1));
         assert_eq!(board.bell.read(), Ok(2));
         board.tell_job(Pid::from_raw(7));

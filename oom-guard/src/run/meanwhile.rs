@@ -11,7 +11,7 @@ use crate::folder::record::Record;
 use crate::folder::termination;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
-use crate::run::expendable;
+use crate::run::killed_first;
 use crate::run::reports::Wanted;
 use crate::terminal::say::say;
 use crate::verdict::judge;
@@ -22,9 +22,9 @@ use crate::watch::measurer::Why;
 
 /// Writes a report while the job runs, and returns an exit status.
 pub fn report(record: &Record, wanted: &Wanted) -> i32 {
-    expendable::be_the_first_to_go();
+    killed_first::before_the_job();
     if matches!(wanted, Wanted::Near(_)) {
-        expendable::limit_effort();
+        killed_first::limit_processor_time();
     }
     super::status_of(try_report(record, wanted))
 }
@@ -52,8 +52,8 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
 
 /// Measures what is in memory, and returns an exit status.
 pub fn measure(record: &Record, why: Why) -> i32 {
-    expendable::be_the_first_to_go();
-    expendable::limit_effort();
+    killed_first::before_the_job();
+    killed_first::limit_processor_time();
     let (occasion, failed) = match why {
         Why::Failed(pid) => ("when an allocation failed", Some(pid)),
         Why::Grown => ("in passing", None),
@@ -88,6 +88,6 @@ fn tell_near(record: &Record, near: &Near, material: &Material) {
     // Without such a file there is nobody to read it.
     let _ = termination::set(&termination::file(), &lines);
     if record.run.identity.contains_key(OOM_GROUP) {
-        expendable::limit_growth(near.bound.left() / 2);
+        killed_first::limit_memory(near.bound.left() / 2);
     }
 }

@@ -16,11 +16,11 @@ use crate::kernel::end::End;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::process;
 use crate::run::board::Board;
-use crate::run::footing;
+use crate::run::pinned_pages;
+use crate::run::signal_probe::{self, SignalProbe};
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::slack::{LONGEST_KILL, Slack};
 use crate::run::supervise::Source;
-use crate::run::witness::{self, Witness};
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
 /// kill the next one too.
@@ -31,16 +31,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// See [`PAUSE`].
 const SHORT_PAUSE: Duration = Duration::from_millis(2);
 
-/// More than another witness takes.
-const ROOM_FOR_WITNESS: u64 = 1 << 20;
+/// More than another probe takes.
+const ROOM_FOR_PROBE: u64 = 1 << 20;
 
-/// A witness is looked at so often.
-const WITNESS_PAUSE: Duration = Duration::from_secs(1);
+/// A probe is looked at so often.
+const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The job's parent.
 pub struct Parent<'a> {
     listener: Listener,
-    witness: Witness,
+    probe: SignalProbe,
     board: &'a Board,
     began: Instant,
     supervisor: Supervisor,
@@ -66,11 +66,11 @@ impl Supervisor {
 
 impl<'a> Parent<'a> {
     /// Of a job that is to begin now.
-    pub fn new(listener: Listener, witness: Witness, board: &'a Board, began: Instant) -> Self {
-        board.tell_witness(witness.pid());
+    pub fn new(listener: Listener, probe: SignalProbe, board: &'a Board, began: Instant) -> Self {
+        board.tell_probe(probe.pid());
         Self {
             listener,
-            witness,
+            probe,
             board,
             began,
             supervisor: Supervisor::Wanted,
@@ -83,9 +83,9 @@ impl<'a> Parent<'a> {
         let Ok(pid) = process::beside(work) else { return false };
         self.supervisor = Supervisor::Runs(pid);
         if slack.is_limited() {
-            footing::keep();
+            pinned_pages::pin();
             slack.rehearse();
-            self.witness.rehearse();
+            self.probe.rehearse();
         }
         true
     }
@@ -102,7 +102,7 @@ impl<'a> Parent<'a> {
     pub fn into_source(self) -> Source {
         Source::Kernel {
             listener: self.listener,
-            witness: self.witness,
+            probe: self.probe,
             began: self.began,
         }
     }
@@ -111,7 +111,7 @@ impl<'a> Parent<'a> {
     /// to start it. Returns by which signal the last supervisor died that did.
     pub fn wait(&mut self, job: Pid, slack: &mut Slack, mut work: impl FnMut() -> i32) -> Option<i32> {
         // Whether it handles SIGUSR2 is asked when memory may be short.
-        keep_open(&witness::status(job));
+        keep_open(&signal_probe::status(job));
         let mut deaths = 0;
         let mut last_death = None;
         let mut ended: Option<Instant> = None;
@@ -119,14 +119,14 @@ impl<'a> Parent<'a> {
             let pause = match (&self.supervisor, ended) {
                 (Supervisor::Wanted, Some(_)) => SHORT_PAUSE,
                 (Supervisor::Wanted, None) => PAUSE,
-                _ => WITNESS_PAUSE,
+                _ => PROBE_PAUSE,
             };
             let mut sources = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
             // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
             let _ = poll(&mut sources, PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO));
             // Whether or not a signal has told of it: one that got lost must not be waited for.
             self.listener.look_for_children();
-            while let Some(news) = self.listener.next(job, &self.witness) {
+            while let Some(news) = self.listener.next(job, &self.probe) {
                 match news {
                     News::Ended(end) => {
                         ended = Some(Instant::now());
@@ -179,18 +179,18 @@ impl<'a> Parent<'a> {
                         self.supervisor = Supervisor::Runs(pid);
                     }
                 }
-                _ => self.refresh_witness(slack),
+                _ => self.refresh_probe(slack),
             }
         }
     }
 
     /// To call another takes memory.
-    fn refresh_witness(&mut self, slack: &mut Slack) {
-        let is_due = self.listener.has_heard() || self.witness.is_due();
-        if is_due && slack.left() >= ROOM_FOR_WITNESS {
+    fn refresh_probe(&mut self, slack: &mut Slack) {
+        let is_due = self.listener.has_heard() || self.probe.is_due();
+        if is_due && slack.left() >= ROOM_FOR_PROBE {
             self.listener.forget_heard();
-            self.witness.refresh();
-            self.board.tell_witness(self.witness.pid());
+            self.probe.refresh();
+            self.board.tell_probe(self.probe.pid());
         }
     }
 }

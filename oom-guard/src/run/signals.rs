@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::kernel::end::End;
 use crate::kernel::process::{self, Change};
-use crate::run::witness::{self, Witness};
+use crate::run::signal_probe::{self, SignalProbe};
 
 /// How long we sleep between two looks when signals cannot be read.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -53,7 +53,7 @@ impl Listener {
     }
 
     /// The next news; none if there is none yet.
-    pub fn next(&mut self, job: Pid, witness: &Witness) -> Option<News> {
+    pub fn next(&mut self, job: Pid, probe: &SignalProbe) -> Option<News> {
         loop {
             if self.has_child_news {
                 match process::next_change() {
@@ -80,7 +80,7 @@ impl Listener {
             self.has_heard = true;
             // One may stand for the ends of many.
             self.has_child_news = signal.ssi_signo == SIGCHLD as u32;
-            if let Some(news) = sort(&signal, job, witness) {
+            if let Some(news) = sort(&signal, job, probe) {
                 return Some(news);
             }
         }
@@ -118,7 +118,7 @@ pub fn waiting_for(signals: &SigSet) -> nix::Result<SignalFd> {
 pub fn pass_on(number: i32, job: Pid) {
     if number != SIGUSR2 {
         process::send(job, number);
-    } else if witness::is_caught(number, job) && !process::send_passed_on(job, number) {
+    } else if signal_probe::is_caught(number, job) && !process::send_passed_on(job, number) {
         // The queue is full; one without a value needs no place in it. At worst there is a second report.
         process::send(job, number);
     }
@@ -135,7 +135,7 @@ pub fn stop_as_the_job(signal: Signal) {
     }
 }
 
-fn sort(signal: &signalfd_siginfo, job: Pid, witness: &Witness) -> Option<News> {
+fn sort(signal: &signalfd_siginfo, job: Pid, probe: &SignalProbe) -> Option<News> {
     let number = signal.ssi_signo as i32;
     // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
     // executed is the kernel's too, but ours alone.
@@ -146,7 +146,7 @@ fn sort(signal: &signalfd_siginfo, job: Pid, witness: &Witness) -> Option<News> 
         _ if !by_a_process => None,
         // What the job sends to its process group has reached it.
         _ if sender == job || sender == Pid::this() => None,
-        _ if witness.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
+        _ if probe.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
         number => Some(News::ForTheJob { number, sender }),
     }
 }

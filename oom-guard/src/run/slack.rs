@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
-use crate::watch::gauge::Gauge;
+use crate::watch::usage_reader::UsageReader;
 
 /// A process that the kernel has killed takes so long at most to be gone, on a machine that has other things to do too.
 pub const LONGEST_KILL: Duration = Duration::from_secs(2);
@@ -17,32 +17,32 @@ pub const KILL_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Slack {
     cgroup: Option<Cgroup>,
-    gauges: Vec<Gauge>,
+    readers: Vec<UsageReader>,
 }
 
 impl Slack {
     /// In this cgroup. Its files are to be kept open by who calls this.
     pub fn of(cgroup: Option<&Cgroup>) -> Self {
-        let gauges = cgroup.map(|cgroup| Gauge::all(cgroup, &cgroup.bounds(0)));
+        let readers = cgroup.map(|cgroup| UsageReader::all(cgroup, &cgroup.bounds(0)));
         Self {
             cgroup: cgroup.cloned(),
-            gauges: gauges.unwrap_or_default(),
+            readers: readers.unwrap_or_default(),
         }
     }
 
     /// Whether there is any limit that may leave no slack.
     pub fn is_limited(&self) -> bool {
-        !self.gauges.is_empty()
+        !self.readers.is_empty()
     }
 
     /// Whether no limit is near.
     pub fn is_there(&mut self) -> bool {
-        self.by_gauges().is_some() || self.bounds().iter().all(|bound| !bound.is_near(0))
+        self.by_readers().is_some() || self.bounds().iter().all(|bound| !bound.is_near(0))
     }
 
     /// What is left of the limits, in bytes.
     pub fn left(&mut self) -> u64 {
-        let left = self.by_gauges();
+        let left = self.by_readers();
         left.or_else(|| self.bounds().iter().map(Bound::left).min())
             .unwrap_or(u64::MAX)
     }
@@ -63,12 +63,12 @@ impl Slack {
         }
     }
 
-    /// The least that is left above the margin, page cache and all; none if that is nothing, or no gauge can be read.
-    fn by_gauges(&mut self) -> Option<u64> {
+    /// The least that is left above the margin, page cache and all; none if that is nothing, or no reader can be read.
+    fn by_readers(&mut self) -> Option<u64> {
         let mut least = None;
-        for gauge in &mut self.gauges {
-            let used = gauge.read()?;
-            let room = gauge.room(used)?;
+        for reader in &mut self.readers {
+            let used = reader.read()?;
+            let room = reader.room(used)?;
             least = Some(least.map_or(room, |least: u64| least.min(room)));
         }
         least

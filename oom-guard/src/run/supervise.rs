@@ -20,11 +20,11 @@ use crate::kernel::poll::Sources;
 use crate::kernel::process::{self, Change};
 use crate::kernel::procfs;
 use crate::run::board::{Board, Ended};
-use crate::run::footing;
-use crate::run::glass::Glass;
+use crate::run::forced_exit::ForcedExit;
+use crate::run::pinned_pages;
 use crate::run::reports::{Reports, Wanted};
+use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
-use crate::run::witness::Witness;
 use crate::verdict::evidence::Evidence;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
@@ -85,7 +85,7 @@ pub enum Source {
     /// The kernel: there is no other process that waits for the job.
     Kernel {
         listener: Listener,
-        witness: Witness,
+        probe: SignalProbe,
         began: Instant,
     },
     /// The job's parent. Of our own children, which write reports and measure, the kernel tells us.
@@ -102,8 +102,8 @@ pub struct Duties<'a> {
     pub lookout: Lookout,
     /// Keeps the timeline.
     pub sampling: Sampling,
-    /// Ends the job before a limit does.
-    pub glass: Glass<'a>,
+    /// Kills the job before a limit does.
+    pub forced_exit: ForcedExit<'a>,
     /// What the job's parent tells, and what we tell whoever comes after us.
     pub board: &'a Board,
     /// `--on-oom=exit`.
@@ -137,7 +137,7 @@ impl Events {
                         }
                     }
                     return Ended {
-                        end: duties.glass.end(ended.end),
+                        end: duties.forced_exit.reported_end(ended.end),
                         ..ended
                     };
                 }
@@ -190,12 +190,12 @@ impl Events {
             }
         }
         self.hear_parent(duties.board);
-        if let Source::Kernel { listener, witness, .. } = &mut self.source
-            && (listener.has_heard() || witness.is_due())
+        if let Source::Kernel { listener, probe, .. } = &mut self.source
+            && (listener.has_heard() || probe.is_due())
         {
             listener.forget_heard();
-            witness.refresh();
-            duties.board.tell_witness(witness.pid());
+            probe.refresh();
+            duties.board.tell_probe(probe.pid());
         }
         self.waiting.push_back(Event::Clock);
         self.waiting.pop_front().unwrap_or(Event::Clock)
@@ -203,15 +203,10 @@ impl Events {
 
     /// Takes the news of signals and of children from the kernel.
     fn hear_signals(&mut self, job: Pid, board: &Board) {
-        let Source::Kernel {
-            listener,
-            witness,
-            began,
-        } = &mut self.source
-        else {
+        let Source::Kernel { listener, probe, began } = &mut self.source else {
             return;
         };
-        while let Some(news) = listener.next(job, witness) {
+        while let Some(news) = listener.next(job, probe) {
             self.waiting.push_back(match news {
                 News::Ended(end) => {
                     board.tell_end(end, began.elapsed());
@@ -262,7 +257,7 @@ impl Duties<'_> {
             self.reports.pause(),
             self.lookout.pause(),
             self.sampling.pause(),
-            self.glass.pause(),
+            self.forced_exit.pause(),
         ]
         .into_iter()
         .min()
@@ -286,7 +281,7 @@ impl Duties<'_> {
             let members = cgroup.leaf().file("cgroup.procs");
             let mut starters = procfs::ancestors(host, Pid::this());
             starters.push(Pid::this());
-            starters.extend(self.board.witness());
+            starters.extend(self.board.probe());
             procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
@@ -307,7 +302,7 @@ impl Duties<'_> {
             bounds: self.lookout.bounds().to_vec(),
             near: self.lookout.near().cloned(),
             on_oom: self.on_oom,
-            was_ended: self.glass.is_broken(),
+            was_ended: self.forced_exit.is_done(),
             killers: Vec::new(),
             others,
         }
@@ -373,7 +368,7 @@ impl Duties<'_> {
         } else if self.on_oom == OnOom::Exit && self.lookout.is_running_out() {
             self.end(job);
         }
-        self.glass.look(job);
+        self.forced_exit.kill_late_children(job);
         if let Some(resident) = self.sampling.take(|| self.lookout.tightest()) {
             self.measurer.consider(resident);
         }
@@ -395,13 +390,13 @@ impl Duties<'_> {
             self.reports.want(Wanted::Near(near));
             // Who ends the job soon has no time to read its own program again.
             if self.on_oom == OnOom::Report {
-                footing::keep();
+                pinned_pages::pin();
             }
         }
     }
 
     fn end(&mut self, job: Pid) {
-        self.glass.break_now(job);
+        self.forced_exit.kill_job(job);
         self.sampling.mark("too close to the limit: ended");
     }
 }

@@ -9,8 +9,8 @@ use crate::folder::record::Record;
 use crate::kernel::end::End;
 use crate::options::settings::Settings;
 use crate::run::board::{Board, Ended};
-use crate::run::expendable;
-use crate::run::glass::Glass;
+use crate::run::forced_exit::ForcedExit;
+use crate::run::killed_first;
 use crate::run::last_report::{self, LastReport};
 use crate::run::meanwhile;
 use crate::run::reports::{Reports, Wanted};
@@ -47,7 +47,7 @@ pub struct Supervisor {
 pub fn work_apart(supervisor: &mut Option<Supervisor>, board: &Board, settings: &Settings) -> i32 {
     let Some(supervisor) = supervisor.take() else { return 1 };
     let of_cgroups = supervisor.record.limits().iter().filter(|limit| !limit.path.is_empty());
-    expendable::go_before_the_parent(of_cgroups.map(|limit| limit.bytes).min());
+    killed_first::before_the_parent(of_cgroups.map(|limit| limit.bytes).min());
     if let Some(job) = board.wait_for_job() {
         let source = Source::Parent { signals_taken: 0 };
         board.tell_ours(supervisor.work(source, job, board, settings));
@@ -60,7 +60,7 @@ pub fn give_up(supervisor: Option<Supervisor>, board: &Board, signal: Option<i32
     let Some(ended) = board.end() else {
         return End::Status(1);
     };
-    let end = Glass::new(board).end(ended.end);
+    let end = ForcedExit::new(board).reported_end(ended.end);
     if let Some(mut supervisor) = supervisor {
         supervisor.record.ended(Ended { end, ..ended });
         last_report::cut_short(&supervisor.record, signal.unwrap_or(0));
@@ -86,7 +86,7 @@ impl Supervisor {
                 measurer: Measurer::new(&measure, board),
                 lookout: self.lookout,
                 sampling: self.sampling,
-                glass: Glass::new(board),
+                forced_exit: ForcedExit::new(board),
                 board,
                 on_oom: self.on_oom,
                 signals: Vec::new(),

@@ -13,7 +13,7 @@ use crate::start::limits::Limits;
 #[cfg(test)]
 use crate::start::limits::STANDING_PROCESSES;
 
-/// The processes that we have at the utmost: the job's parent, the supervisor, the witness, and one for each of a measurement, a report while the job
+/// The processes that we have at the utmost: the job's parent, the supervisor, the probe, and one for each of a measurement, a report while the job
 /// runs, and the last report, with one to spare.
 const MOST_PROCESSES: u64 = 7;
 /// So many more are left for the job, or all are left to it: how many it needs, nobody knows.

@@ -18,7 +18,7 @@ const STASH_SHARE: u64 = 16;
 const LEAST_ADDRESS_SPACE: u64 = 48 << 20;
 const LEAST_DATA: u64 = 12 << 20;
 
-/// The processes that stand beside the job for its whole life: its parent, the supervisor and the witness.
+/// The processes that stand beside the job for its whole life: its parent, the supervisor and the probe.
 pub const STANDING_PROCESSES: u64 = 3;
 
 /// A soft and a hard limit.

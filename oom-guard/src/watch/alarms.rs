@@ -24,7 +24,7 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, value};
 use crate::kernel::poll::Sources;
-use crate::watch::gauge::FILES;
+use crate::watch::usage_reader::FILES;
 
 /// Waiting for memory for 50 ms within two seconds: the only window that the kernel grants to everybody.
 const PRESSURE: &[u8] = b"some 50000 2000000\0";

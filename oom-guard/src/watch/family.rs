@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::folder::names::parse_recording;
 use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
-use crate::{folder::tidy, start::sanitizer, watch::unseen};
+use crate::{folder::tidy, start::sanitizer, watch::unrecorded};
 
 /// Recordings of processes that have ended that are kept while the job runs.
 const MOST_ENDED: usize = 60;
@@ -166,7 +166,7 @@ impl Family {
             is_unseen: false,
         });
         if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
-            let unseen = unseen::look(&self.host, pid, library);
+            let unseen = unrecorded::find_reason(&self.host, pid, library);
             member.is_judged = unseen.is_some();
             let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
             if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {

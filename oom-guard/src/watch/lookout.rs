@@ -15,7 +15,7 @@ use crate::kernel::procfs::{self, Machine, Usage};
 use crate::run::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
 use crate::start::limits::Limits;
 use crate::watch::alarms::{AlarmId, Alarms, Rings};
-use crate::watch::gauge::Gauge;
+use crate::watch::usage_reader::UsageReader;
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
 const RECENT: Duration = LONGEST_PAUSE;
@@ -37,7 +37,7 @@ const SHORTEST_KILL: Duration = Duration::from_millis(5);
 
 /// Watches the limits of one job.
 ///
-/// Most looks are at the gauges alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
+/// Most looks are at the readers alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
 /// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
 pub struct Lookout {
     host: Host,
@@ -45,9 +45,9 @@ pub struct Lookout {
     limits: Limits,
     cgroup: Option<Cgroup>,
     alarms: Alarms,
-    gauges: Vec<Gauge>,
+    readers: Vec<UsageReader>,
     is_ringing: bool,
-    /// The last whole look, and when one is due whatever the gauges say.
+    /// The last whole look, and when one is due whatever the readers say.
     looked: Instant,
     whole_look_due: Instant,
     look_again: Instant,
@@ -105,7 +105,7 @@ impl Lookout {
             limits,
             cgroup,
             alarms,
-            gauges: Vec::new(),
+            readers: Vec::new(),
             is_ringing: false,
             looked: Instant::now(),
             whole_look_due: Instant::now(),
@@ -183,7 +183,7 @@ impl Lookout {
         if self.pause() > Duration::ZERO {
             return None;
         }
-        let room = self.room_by_gauges();
+        let room = self.room_by_readers();
         let is_whole_due = self.is_ringing || Instant::now() >= self.whole_look_due;
         if let (Some(room), false) = (room, is_whole_due) {
             let pause = if self.is_alarmed() {
@@ -194,7 +194,10 @@ impl Lookout {
             self.look_again = Instant::now() + pause;
             return None;
         }
-        let is_growing = self.gauges.iter().any(|gauge| gauge.growth(REACTION) >= LEAST_GROWTH);
+        let is_growing = self
+            .readers
+            .iter()
+            .any(|reader| reader.growth(REACTION) >= LEAST_GROWTH);
         let began = processor_time();
         let near = self.look_at_once(None);
         if room.is_none() && !is_growing {
@@ -210,10 +213,10 @@ impl Lookout {
     }
 
     /// The least that is left above the margin of any cgroup, if there can be said to be any without a whole look.
-    fn room_by_gauges(&mut self) -> Option<u64> {
-        let rooms = self.gauges.iter_mut().map(|gauge| {
-            let used = gauge.read()?;
-            gauge.room(used)
+    fn room_by_readers(&mut self) -> Option<u64> {
+        let rooms = self.readers.iter_mut().map(|reader| {
+            let used = reader.read()?;
+            reader.room(used)
         });
         // Each must be read, to know the pace.
         let rooms: Vec<_> = rooms.collect();
@@ -231,12 +234,12 @@ impl Lookout {
     /// margin can be seen to be passed.
     pub fn is_running_out(&mut self) -> bool {
         let Some(request) = self.outstanding else { return false };
-        let will_be_met = |gauge: &&Gauge| gauge.will_be_met(REACTION);
-        let Some(gauge) = self.gauges.iter().find(will_be_met) else {
+        let will_be_met = |reader: &&UsageReader| reader.will_be_met(REACTION);
+        let Some(reader) = self.readers.iter().find(will_be_met) else {
             return false;
         };
-        let growth = gauge.growth(REACTION);
-        let limit = gauge.limit().clone();
+        let growth = reader.growth(REACTION);
+        let limit = reader.limit().clone();
         if !self.is_held(request) {
             self.outstanding = None;
             return false;
@@ -285,7 +288,7 @@ impl Lookout {
         let bound = tightest(near.cloned())?;
         if request.is_some() && !bound.is_near(0) {
             self.outstanding = request;
-            // To see it grow, the gauges must be followed from here on.
+            // To see it grow, the readers must be followed from here on.
             self.look_again = Instant::now();
         }
         self.told.is_news(&bound, asked).then(|| Near {
@@ -298,7 +301,7 @@ impl Lookout {
         self.is_ringing = false;
         let before = std::mem::replace(&mut self.now, deadly_bounds(&self.host, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
-        self.follow_gauges();
+        self.follow_limits();
         self.looked = Instant::now();
         let of_machine = self.now.iter().filter(|bound| bound.path.is_empty());
         let machine = of_machine.map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
@@ -325,18 +328,18 @@ impl Lookout {
     }
 
     /// Limits may be changed while the job runs.
-    fn follow_gauges(&mut self) {
+    fn follow_limits(&mut self) {
         let Some(cgroup) = &self.cgroup else { return };
         let of_cgroup = || self.now.iter().filter(|bound| !bound.path.is_empty());
-        let has_gauge = |bound: &Bound| self.gauges.iter().any(|gauge| gauge.is_of(bound));
-        let is_limit = |gauge: &Gauge| of_cgroup().any(|bound| gauge.is_of(bound));
-        if of_cgroup().all(has_gauge) && self.gauges.iter().all(is_limit) {
+        let has_reader = |bound: &Bound| self.readers.iter().any(|reader| reader.is_of(bound));
+        let is_limit = |reader: &UsageReader| of_cgroup().any(|bound| reader.is_of(bound));
+        if of_cgroup().all(has_reader) && self.readers.iter().all(is_limit) {
             return;
         }
-        self.gauges = Gauge::all(cgroup, &self.now);
+        self.readers = UsageReader::all(cgroup, &self.now);
         // One that cannot be read, such as that of a cgroup out of sight, leaves only whole looks.
-        if !of_cgroup().all(|bound| self.gauges.iter().any(|gauge| gauge.is_of(bound))) {
-            self.gauges.clear();
+        if !of_cgroup().all(|bound| self.readers.iter().any(|reader| reader.is_of(bound))) {
+            self.readers.clear();
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a gauge
+//! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a reader
 //! can tell that a limit is not near, and how fast memory fills; whether a limit is near takes a whole look.
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ const LEAST_TIME: Duration = Duration::from_micros(500);
 
 /// Of one limit.
 #[derive(Debug)]
-pub struct Gauge {
+pub struct UsageReader {
     limit: Bound,
     usage: PathBuf,
     last: Option<(Instant, u64)>,
@@ -32,7 +32,7 @@ pub const FILES: [(Version, &str, &str); 3] = [
     (Version::V2, "memory.max", "memory.current"),
 ];
 
-impl Gauge {
+impl UsageReader {
     /// Those of a cgroup and its ancestors. `bounds` are the limits that have been read there.
     pub fn all(cgroup: &Cgroup, bounds: &[Bound]) -> Vec<Self> {
         let levels = cgroup.levels.iter();
@@ -112,10 +112,10 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn gauges(fixture: &str) -> Vec<Gauge> {
+    fn readers(fixture: &str) -> Vec<UsageReader> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
-        Gauge::all(&cgroup, &cgroup.bounds(0))
+        UsageReader::all(&cgroup, &cgroup.bounds(0))
     }
 
     #[test]
@@ -127,34 +127,34 @@ mod tests {
             let root = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("tests/fixtures")
                 .join(fixture);
-            let mut gauges = gauges(fixture);
-            assert!(!gauges.is_empty(), "{fixture}");
+            let mut readers = readers(fixture);
+            assert!(!readers.is_empty(), "{fixture}");
             let used = number(&root.join(file)).unwrap();
-            let bytes: Vec<_> = gauges.iter_mut().filter_map(Gauge::read).collect();
+            let bytes: Vec<_> = readers.iter_mut().filter_map(UsageReader::read).collect();
             assert!(bytes.contains(&used), "{fixture}: {used} is not in {bytes:?}");
         }
     }
 
     #[test]
     fn the_pace_is_that_of_the_last_growth() {
-        let mut gauge = gauges("v2/before").remove(0);
-        let (start, limit) = (Instant::now(), gauge.limit.bytes);
+        let mut reader = readers("v2/before").remove(0);
+        let (start, limit) = (Instant::now(), reader.limit.bytes);
         let ms = |ms| start + Duration::from_millis(ms);
-        gauge.follow(ms(0), limit - 50 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_secs(100)));
-        gauge.follow(ms(10), limit - 40 * MIB);
-        assert_eq!(gauge.growth(Duration::from_millis(20)), 20 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_millis(30)));
-        assert!(gauge.will_be_met(Duration::from_millis(41)));
-        gauge.follow(ms(20), limit - 45 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_secs(100)));
+        reader.follow(ms(0), limit - 50 * MIB);
+        assert!(!reader.will_be_met(Duration::from_secs(100)));
+        reader.follow(ms(10), limit - 40 * MIB);
+        assert_eq!(reader.growth(Duration::from_millis(20)), 20 * MIB);
+        assert!(!reader.will_be_met(Duration::from_millis(30)));
+        assert!(reader.will_be_met(Duration::from_millis(41)));
+        reader.follow(ms(20), limit - 45 * MIB);
+        assert!(!reader.will_be_met(Duration::from_secs(100)));
     }
 
     #[test]
     fn there_is_room_up_to_the_margin() {
-        let gauge = gauges("v2/before").remove(0);
-        let most = gauge.limit.bytes - gauge.limit.margin();
-        assert_eq!(gauge.room(most - 1), Some(1));
-        assert_eq!((gauge.room(most), gauge.room(u64::MAX)), (None, None));
+        let reader = readers("v2/before").remove(0);
+        let most = reader.limit.bytes - reader.limit.margin();
+        assert_eq!(reader.room(most - 1), Some(1));
+        assert_eq!((reader.room(most), reader.room(u64::MAX)), (None, None));
     }
 }
