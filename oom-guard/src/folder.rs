@@ -7,9 +7,9 @@ pub mod find;
 pub mod lock;
 pub mod names;
 pub mod record;
+pub mod scratch;
 pub mod termination;
 pub mod tidy;
-pub mod workplace;
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};

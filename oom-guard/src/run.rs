@@ -1,6 +1,5 @@
 //! The life of a run: resolve, prepare, spawn, supervise, report.
 
-pub mod board;
 pub mod forced_exit;
 pub mod killed_first;
 pub mod last_report;
@@ -8,9 +7,10 @@ pub mod meanwhile;
 pub mod parent;
 pub mod pinned_pages;
 pub mod reports;
+pub mod room;
+pub mod shared_state;
 pub mod signal_probe;
 pub mod signals;
-pub mod slack;
 pub mod supervise;
 pub mod supervisor;
 
@@ -26,18 +26,18 @@ use recording::protocol::{OnOom, RunInode, variables};
 use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::folder::record::{Beginning, Record};
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::kernel::elf::{self, Watch};
 use crate::kernel::end::End;
 use crate::kernel::filesystem::{Kind, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::options::settings::Settings;
-use crate::run::board::Board;
 use crate::run::parent::Parent;
+use crate::run::room::Room;
+use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::Listener;
-use crate::run::slack::Slack;
 use crate::run::supervisor::Supervisor;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
@@ -47,7 +47,7 @@ use crate::terminal::say::say;
 use crate::verdict::evidence::Evidence;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::family::Family;
-use crate::watch::lookout::{self, Lookout};
+use crate::watch::limit_poller::{self, LimitPoller};
 use crate::watch::sampling::Sampling;
 use crate::{
     finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::fallback, start::library,
@@ -147,7 +147,7 @@ impl<'a> Start<'a> {
         let label = identity::label(&identity::read(None));
         let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())
             .map_err(|error| format!("cannot make a folder in {}: {error}", self.settings.output.display()))?;
-        let bounds = lookout::deadly_bounds(&Host::this(), evidence.cgroup.as_ref());
+        let bounds = limit_poller::deadly_bounds(&Host::this(), evidence.cgroup.as_ref());
         let beginning = Beginning {
             settings: self.settings,
             target: &self.target,
@@ -156,8 +156,8 @@ impl<'a> Start<'a> {
             evidence: &evidence,
             now: &now,
         };
-        let workplace = Workplace::choose(&folder);
-        let record = Record::new(folder, workplace, &beginning);
+        let scratch = Scratch::choose(&folder);
+        let record = Record::new(folder, scratch, &beginning);
         match self.equip(&record, &library, &bounds, granted) {
             Ok((command, hearing)) => Ok(Prepared {
                 command,
@@ -189,27 +189,27 @@ impl<'a> Start<'a> {
         granted: Limits,
     ) -> Result<(Launch, Hearing), String> {
         let folder = &record.folder;
-        let workplace = &record.workplace;
+        let scratch = &record.scratch;
         // Before there is a run.json: from then on, a run without a holder of its lock has ended.
         lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(&workplace.folder).ok();
+        let doorbell = Doorbell::hang(&scratch.folder).ok();
         let hearing = Hearing::with(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
         let (limits, stash) = granted.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env(variables::RUN.name(), workplace.path());
+        command.env(variables::RUN.name(), scratch.path());
         // Whoever can exchange the folder must not get a recording into another one.
-        let (device, inode) = workplace
+        let (device, inode) = scratch
             .folder
             .identity()
-            .map_err(|error| format!("cannot look at {}: {error}", workplace.path().display()))?;
+            .map_err(|error| format!("cannot look at {}: {error}", scratch.path().display()))?;
         // The job may go on on other machines, each of which has its own number for the file system of a network.
-        let is_shared = kind(workplace.path()) == Kind::Network;
+        let is_shared = kind(scratch.path()) == Kind::Network;
         let inode = RunInode {
             device: if is_shared { 0 } else { device },
             inode,
@@ -263,8 +263,8 @@ struct Hearing {
     /// For a supervisor that is not the job's parent.
     children: SignalFd,
     doorbell: Option<Doorbell>,
-    board: Board,
-    /// Whether the board can be read by another process.
+    shared: SharedState,
+    /// Whether the shared can be read by another process.
     is_shared: bool,
 }
 
@@ -282,19 +282,19 @@ impl Prepared {
             listener,
             children,
             doorbell,
-            board,
+            shared,
             is_shared,
         } = self.hearing;
         // Before the job, so that what has reached the job has reached it too.
         let probe = SignalProbe::start();
         // All that a supervisor needs is made before there is one: the next one needs it too.
         let cgroup = self.evidence.cgroup.clone();
-        let mut slack = Slack::of(cgroup.as_ref());
-        let lookout = Lookout::new(&Host::this(), cgroup, self.limits);
-        let (folder, recordings) = (&self.record.folder.folder, &self.record.workplace.folder);
+        let mut room = Room::of(cgroup.as_ref());
+        let poller = LimitPoller::new(&Host::this(), cgroup, self.limits);
+        let (folder, recordings) = (&self.record.folder.folder, &self.record.scratch.folder);
         let family = Family::new(folder, recordings, &self.library, self.no_children);
         let mut supervisor = Some(Supervisor {
-            lookout,
+            poller,
             sampling: Sampling::new(folder, family),
             children,
             doorbell,
@@ -303,10 +303,10 @@ impl Prepared {
             on_oom: self.on_oom,
             unwatched: self.unwatched,
         });
-        let mut parent = Parent::new(listener, probe, &board, began);
+        let mut parent = Parent::new(listener, probe, &shared, began);
         // And the supervisor before the job too, which may need all memory at once.
         let is_apart =
-            is_shared && parent.begin(&mut slack, || supervisor::work_apart(&mut supervisor, &board, settings));
+            is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
         let job = match self.command.spawn() {
             Ok(job) => job,
             Err(unspawned) => {
@@ -316,26 +316,26 @@ impl Prepared {
             }
         };
         process::set_job(job);
-        board.tell_job(job);
+        shared.tell_job(job);
         if is_apart {
-            let work = || supervisor::work_apart(&mut supervisor, &board, settings);
-            let last_death = parent.wait(job, &mut slack, work);
-            let ours = board.ours();
-            return Ok(ours.unwrap_or_else(|| supervisor::give_up(supervisor, &board, last_death)));
+            let work = || supervisor::work_apart(&mut supervisor, &shared, settings);
+            let last_death = parent.wait(job, &mut room, work);
+            let ours = shared.ours();
+            return Ok(ours.unwrap_or_else(|| supervisor::give_up(supervisor, &shared, last_death)));
         }
-        let end = supervisor.map(|supervisor| supervisor.work(parent.into_source(), job, &board, settings));
+        let end = supervisor.map(|supervisor| supervisor.work(parent.into_source(), job, &shared, settings));
         Ok(end.unwrap_or(End::Status(1)))
     }
 }
 
 impl Hearing {
     fn with(doorbell: Option<Doorbell>) -> nix::Result<Self> {
-        let (board, is_shared) = Board::new()?;
+        let (shared, is_shared) = SharedState::new()?;
         Ok(Self {
             listener: Listener::new()?,
             children: signals::waiting_for(&SigSet::from(Signal::SIGCHLD))?,
             doorbell,
-            board,
+            shared,
             is_shared,
         })
     }

@@ -3,7 +3,7 @@
 pub mod alarms;
 pub mod doorbell;
 pub mod family;
-pub mod lookout;
+pub mod limit_poller;
 pub mod measure;
 pub mod measurer;
 pub mod sampling;

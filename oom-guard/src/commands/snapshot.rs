@@ -12,7 +12,7 @@ use recording::protocol::variables::RUN;
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{Occasion, finish, source};
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::kernel::host::Host;
 use crate::terminal::local_time;
@@ -24,8 +24,8 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
     let folder = find(job).map_err(cannot)?;
     let is_ours = folder.is_ours();
-    let workplace = Workplace::of(&folder);
-    let recordings = workplace.as_ref().map_or(&folder.folder, |workplace| &workplace.folder);
+    let scratch = Scratch::of(&folder);
+    let recordings = scratch.as_ref().map_or(&folder.folder, |scratch| &scratch.folder);
     if is_ours {
         measure::all(&Host::this(), recordings, "for this snapshot", None);
     }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
-use crate::folder::workplace::{Missing, Workplace};
+use crate::folder::scratch::{Missing, Scratch};
 use crate::folder::{RunFolder, find};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
@@ -85,8 +85,8 @@ impl Subject {
     }
 
     fn of_run(path: PathBuf, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
-        let workplace = match Workplace::of(&folder) {
-            Ok(workplace) => workplace,
+        let scratch = match Scratch::of(&folder) {
+            Ok(scratch) => scratch,
             Err(Missing(place)) => {
                 let host = Run::load(&folder.folder).unwrap_or_default().host;
                 return Err(Error::Report(format!(
@@ -96,7 +96,7 @@ impl Subject {
                 )));
             }
         };
-        let material = Material::load(&workplace.folder).map_err(Error::Report)?;
+        let material = Material::load(&scratch.folder).map_err(Error::Report)?;
         Self::of_material(path, material, Origin::Run, folder, settings)
     }
 

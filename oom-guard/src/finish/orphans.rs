@@ -11,7 +11,7 @@ use super::material::Material;
 use super::settle::settle;
 use super::{Occasion, finish, from_disk, source};
 use crate::folder::lock::{self, Supervisor};
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find};
 use crate::kernel::process;
 use crate::terminal::say::say;
@@ -69,14 +69,14 @@ fn report(folder: &RunFolder) -> Result<(), String> {
     }
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), None);
-    let Ok(workplace) = Workplace::of(folder) else {
+    let Ok(scratch) = Scratch::of(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {path}"
         ));
         settle(run, folder);
         return Ok(());
     };
-    let material = Material::load(&workplace.folder)?;
+    let material = Material::load(&scratch.folder)?;
     if from_disk::is_running(&material.processes) {
         say(format!("found a run that goes on without its fil-profile: {path}"));
         return Ok(());

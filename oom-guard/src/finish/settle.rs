@@ -2,7 +2,7 @@
 
 use dumper::run::Run;
 
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::folder::{RunFolder, lock, tidy};
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_about_memory;
@@ -22,9 +22,9 @@ pub fn settle(mut run: Run, home: &RunFolder) {
         say(error);
     }
     // If the folder of the recordings is gone, there is nothing to move.
-    if let Ok(workplace) = Workplace::of(home) {
-        let _ = workplace.folder.remove(DOORBELL);
-        if let Err(error) = workplace.bring_home(home) {
+    if let Ok(scratch) = Scratch::of(home) {
+        let _ = scratch.folder.remove(DOORBELL);
+        if let Err(error) = scratch.bring_home(home) {
             say(format!("cannot bring the recordings home: {error}"));
         }
     }

@@ -10,7 +10,7 @@ use dumper::Folder;
 use dumper::run::Run;
 
 use crate::folder::RunFolder;
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use recording::protocol::files::RUN;
 
 /// Opens a run folder, by its own name where a link leads to it, or by the folder where its recordings are meanwhile.
@@ -19,7 +19,7 @@ pub fn open(path: &Path) -> io::Result<RunFolder> {
     // Where the recordings are meanwhile, `run.json` is a link to that of the run.
     let home = named.folder.link_target(RUN).ok();
     let home = home.and_then(|run| RunFolder::at(&fs::canonicalize(run.parent()?).ok()?).ok());
-    let home = home.filter(|home| Workplace::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
+    let home = home.filter(|home| Scratch::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
     Ok(home.unwrap_or(named))
 }
 

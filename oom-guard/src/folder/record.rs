@@ -8,14 +8,14 @@ use nix::unistd::Pid;
 
 use crate::finish::from_disk::outcome_at_start;
 use crate::folder::RunFolder;
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::identity::{self, OOM_GROUP};
 use crate::kernel::kernel_file::text;
 use crate::options::settings::Settings;
-use crate::run::board::Ended;
+use crate::run::shared_state::Ended;
 use crate::start::limits::Limits;
 use crate::start::target::Target;
 use crate::terminal::local_time;
@@ -27,7 +27,7 @@ pub struct Record {
     /// Where.
     pub folder: RunFolder,
     /// Where its recordings are meanwhile.
-    pub workplace: Workplace,
+    pub scratch: Scratch,
     /// What `run.json` says, or will say.
     pub run: Run,
 }
@@ -50,7 +50,7 @@ pub struct Beginning<'a> {
 
 impl Record {
     /// A run that is about to start.
-    pub fn new(folder: RunFolder, workplace: Workplace, beginning: &Beginning) -> Self {
+    pub fn new(folder: RunFolder, scratch: Scratch, beginning: &Beginning) -> Self {
         let Beginning {
             settings,
             target,
@@ -71,7 +71,7 @@ impl Record {
             host: host.trim().to_owned(),
             started: rfc3339(beginning.now),
             made_in: folder.folder.birth().ok(),
-            token: workplace.token.clone(),
+            token: scratch.token.clone(),
             supervisor: std::process::id(),
             on_oom: settings.on_oom,
             rank: settings.rank,
@@ -85,7 +85,7 @@ impl Record {
             source: LocalSource::ThisMachine,
             ..Run::default()
         };
-        Self { folder, workplace, run }
+        Self { folder, scratch, run }
     }
 
     /// Writes `run.json`.
@@ -109,7 +109,7 @@ impl Record {
 
     /// Removes the folders of a run that did not start.
     pub fn discard(&self) {
-        self.workplace.discard();
+        self.scratch.discard();
         self.folder.discard();
     }
 

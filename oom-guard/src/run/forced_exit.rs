@@ -10,7 +10,7 @@ use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 
 /// A process may start another one while its relatives are listed. That one is found this much later.
 const GRACE: Duration = Duration::from_secs(1);
@@ -20,19 +20,19 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct ForcedExit<'a> {
     kill_at: Option<Instant>,
     /// Knows whether a supervisor before us has killed the job.
-    board: &'a Board,
+    shared: &'a SharedState,
 }
 
 impl<'a> ForcedExit<'a> {
     /// For a job that runs, or that another supervisor has killed.
-    pub fn new(board: &'a Board) -> Self {
-        let kill_at = board.has_forced_exit().then(|| Instant::now() + GRACE);
-        Self { kill_at, board }
+    pub fn new(shared: &'a SharedState) -> Self {
+        let kill_at = shared.has_forced_exit().then(|| Instant::now() + GRACE);
+        Self { kill_at, shared }
     }
 
     /// Kills the job with all its processes, if that has not been done.
     pub fn kill_job(&mut self, job: Pid) {
-        if self.board.set_forced_exit() {
+        if self.shared.set_forced_exit() {
             return;
         }
         self.kill_at = Some(Instant::now() + GRACE);
@@ -64,7 +64,7 @@ impl<'a> ForcedExit<'a> {
 
     /// Whether the job was killed here.
     pub fn is_done(&self) -> bool {
-        self.board.has_forced_exit()
+        self.shared.has_forced_exit()
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let sleeper: i32 = lines.next().unwrap().unwrap().parse().unwrap();
         let job = Pid::from_raw(child.id() as i32);
-        let (board, _) = Board::new().unwrap();
-        let mut forced_exit = ForcedExit::new(&board);
+        let (shared, _) = SharedState::new().unwrap();
+        let mut forced_exit = ForcedExit::new(&shared);
         forced_exit.kill_job(job);
         forced_exit.kill_job(job);
         let end = end(&mut forced_exit, job);
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn without_a_forced_exit_the_end_is_reported_as_it_is() {
-        let (board, _) = Board::new().unwrap();
-        let forced_exit = ForcedExit::new(&board);
+        let (shared, _) = SharedState::new().unwrap();
+        let forced_exit = ForcedExit::new(&shared);
         assert_eq!(
             forced_exit.reported_end(End::Signal(libc::SIGKILL)),
             End::Signal(libc::SIGKILL)

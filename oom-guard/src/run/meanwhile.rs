@@ -16,7 +16,7 @@ use crate::run::reports::Wanted;
 use crate::terminal::say::say;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
-use crate::watch::lookout::Near;
+use crate::watch::limit_poller::Near;
 use crate::watch::measure;
 use crate::watch::measurer::Why;
 
@@ -37,7 +37,7 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
         // It is measured already: the process waits for that.
         Wanted::Failed => (Occasion::AllocationFailed, None),
     };
-    let recordings = &record.workplace.folder;
+    let recordings = &record.scratch.folder;
     measured.inspect(|why| measure::all(&Host::this(), recordings, why, None));
     let material = Material::load(recordings)?;
     match wanted {
@@ -58,7 +58,7 @@ pub fn measure(record: &Record, why: Why) -> i32 {
         Why::Failed(pid) => ("when an allocation failed", Some(pid)),
         Why::Grown => ("in passing", None),
     };
-    measure::all(&Host::this(), &record.workplace.folder, occasion, failed);
+    measure::all(&Host::this(), &record.scratch.folder, occasion, failed);
     0
 }
 

@@ -3,7 +3,7 @@
 //!
 //! In a cgroup that is full, the kernel kills who asks for memory. So this process asks for none, from when the job has started until
 //! what the job used is free: it opens nothing, starts a process only where there is room, and does nothing for the first time then:
-//! what it has done once it can do again with the memory that it has. What it hears it tells the supervisor on the [`Board`].
+//! what it has done once it can do again with the memory that it has. What it hears it tells the supervisor on the [`SharedState`].
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use nix::unistd::Pid;
 use crate::kernel::end::End;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::process;
-use crate::run::board::Board;
 use crate::run::pinned_pages;
+use crate::run::room::{LONGEST_KILL, Room};
+use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::{self, SignalProbe};
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
-use crate::run::slack::{LONGEST_KILL, Slack};
 use crate::run::supervise::Source;
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
@@ -41,7 +41,7 @@ const PROBE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Parent<'a> {
     listener: Listener,
     probe: SignalProbe,
-    board: &'a Board,
+    shared: &'a SharedState,
     began: Instant,
     supervisor: Supervisor,
 }
@@ -66,12 +66,12 @@ impl Supervisor {
 
 impl<'a> Parent<'a> {
     /// Of a job that is to begin now.
-    pub fn new(listener: Listener, probe: SignalProbe, board: &'a Board, began: Instant) -> Self {
-        board.tell_probe(probe.pid());
+    pub fn new(listener: Listener, probe: SignalProbe, shared: &'a SharedState, began: Instant) -> Self {
+        shared.tell_probe(probe.pid());
         Self {
             listener,
             probe,
-            board,
+            shared,
             began,
             supervisor: Supervisor::Wanted,
         }
@@ -79,12 +79,12 @@ impl<'a> Parent<'a> {
 
     /// Starts the first supervisor, which does `work`, and makes this process ready to ask for no memory. Returns whether there can be
     /// such a process.
-    pub fn begin(&mut self, slack: &mut Slack, work: impl FnOnce() -> i32) -> bool {
+    pub fn begin(&mut self, room: &mut Room, work: impl FnOnce() -> i32) -> bool {
         let Ok(pid) = process::beside(work) else { return false };
         self.supervisor = Supervisor::Runs(pid);
-        if slack.is_limited() {
+        if room.is_limited() {
             pinned_pages::pin();
-            slack.rehearse();
+            room.rehearse();
             self.probe.rehearse();
         }
         true
@@ -107,9 +107,9 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// Waits until the job has ended and a supervisor has done all that is to be done then. Another one does `work`, if there is `slack`
+    /// Waits until the job has ended and a supervisor has done all that is to be done then. Another one does `work`, if there is `room`
     /// to start it. Returns by which signal the last supervisor died that did.
-    pub fn wait(&mut self, job: Pid, slack: &mut Slack, mut work: impl FnMut() -> i32) -> Option<i32> {
+    pub fn wait(&mut self, job: Pid, room: &mut Room, mut work: impl FnMut() -> i32) -> Option<i32> {
         // Whether it handles SIGUSR2 is asked when memory may be short.
         keep_open(&signal_probe::status(job));
         let mut deaths = 0;
@@ -135,7 +135,7 @@ impl<'a> Parent<'a> {
                             self.supervisor = Supervisor::Wanted;
                             deaths = deaths.min(MOST_DEATHS - 2);
                         }
-                        self.board.tell_end(end, self.began.elapsed());
+                        self.shared.tell_end(end, self.began.elapsed());
                         self.supervisor.go_on();
                     }
                     News::Stopped(signal) => stop_as_the_job(signal),
@@ -147,7 +147,7 @@ impl<'a> Parent<'a> {
                                     deaths += 1;
                                     last_death = Some(signal);
                                     if signal == SIGKILL {
-                                        self.board.count_kill();
+                                        self.shared.count_kill();
                                     }
                                     if deaths < MOST_DEATHS {
                                         Supervisor::Wanted
@@ -160,12 +160,12 @@ impl<'a> Parent<'a> {
                     }
                     News::ForTheJob { number, sender } => {
                         pass_on(number, job);
-                        self.board.tell_signal(number, sender);
+                        self.shared.tell_signal(number, sender);
                         if number == SIGCONT {
                             self.supervisor.go_on();
                         }
                     }
-                    News::Seen { number, sender } => self.board.tell_signal(number, sender),
+                    News::Seen { number, sender } => self.shared.tell_signal(number, sender),
                 }
             }
             if let (Supervisor::Done, Some(_)) = (&self.supervisor, ended) {
@@ -173,24 +173,24 @@ impl<'a> Parent<'a> {
             }
             let is_late = ended.is_some_and(|since| since.elapsed() >= LONGEST_KILL);
             match self.supervisor {
-                Supervisor::Wanted if is_late || slack.is_there() => {
+                Supervisor::Wanted if is_late || room.is_there() => {
                     // Where there can be none, there may be one later.
                     if let Ok(pid) = process::beside(&mut work) {
                         self.supervisor = Supervisor::Runs(pid);
                     }
                 }
-                _ => self.refresh_probe(slack),
+                _ => self.refresh_probe(room),
             }
         }
     }
 
     /// To call another takes memory.
-    fn refresh_probe(&mut self, slack: &mut Slack) {
+    fn refresh_probe(&mut self, room: &mut Room) {
         let is_due = self.listener.has_heard() || self.probe.is_due();
-        if is_due && slack.left() >= ROOM_FOR_PROBE {
+        if is_due && room.left() >= ROOM_FOR_PROBE {
             self.listener.forget_heard();
             self.probe.refresh();
-            self.board.tell_probe(self.probe.pid());
+            self.shared.tell_probe(self.probe.pid());
         }
     }
 }

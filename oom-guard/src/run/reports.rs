@@ -7,10 +7,10 @@ use nix::unistd::Pid;
 
 use crate::kernel::end::End;
 use crate::kernel::process;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 use crate::terminal::say::say;
 use crate::verdict::observed::Sent;
-use crate::watch::lookout::Near;
+use crate::watch::limit_poller::Near;
 
 /// After a failed allocation most jobs end at once, and are then reported on as a whole.
 const GRACE: Duration = Duration::from_millis(500);
@@ -35,7 +35,7 @@ pub enum Wanted {
 /// What is wanted, and what is being done.
 pub struct Reports<'a> {
     write: &'a dyn Fn(&Wanted) -> i32,
-    board: &'a Board,
+    shared: &'a SharedState,
     at_work: Option<Pid>,
     /// At most one of each kind.
     due: Vec<(Instant, Wanted)>,
@@ -44,10 +44,10 @@ pub struct Reports<'a> {
 
 impl<'a> Reports<'a> {
     /// Reports that `write` writes, in a process of their own; it returns that process's exit status.
-    pub fn new(write: &'a dyn Fn(&Wanted) -> i32, board: &'a Board) -> Self {
+    pub fn new(write: &'a dyn Fn(&Wanted) -> i32, shared: &'a SharedState) -> Self {
         Self {
             write,
-            board,
+            shared,
             at_work: None,
             due: Vec::new(),
             next_failure: Instant::now(),
@@ -117,7 +117,7 @@ impl<'a> Reports<'a> {
     fn ended(&mut self, end: End) {
         if let End::Signal(signal) = end {
             if signal == libc::SIGKILL {
-                self.board.count_kill();
+                self.shared.count_kill();
             }
             say("a report was cut short for want of memory; the job goes on, and so does its recording");
         }

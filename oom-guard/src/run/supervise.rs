@@ -19,17 +19,17 @@ use crate::kernel::host::Host;
 use crate::kernel::poll::Sources;
 use crate::kernel::process::{self, Change};
 use crate::kernel::procfs;
-use crate::run::board::{Board, Ended};
 use crate::run::forced_exit::ForcedExit;
 use crate::run::pinned_pages;
 use crate::run::reports::{Reports, Wanted};
+use crate::run::shared_state::{Ended, SharedState};
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::verdict::evidence::Evidence;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
-use crate::watch::lookout::{Lookout, Near};
+use crate::watch::limit_poller::{LimitPoller, Near};
 use crate::watch::measurer::Measurer;
 use crate::watch::sampling::Sampling;
 
@@ -99,13 +99,13 @@ pub struct Duties<'a> {
     /// Measures what is in memory.
     pub measurer: Measurer<'a>,
     /// Watches the limits.
-    pub lookout: Lookout,
+    pub poller: LimitPoller,
     /// Keeps the timeline.
     pub sampling: Sampling,
     /// Kills the job before a limit does.
     pub forced_exit: ForcedExit<'a>,
     /// What the job's parent tells, and what we tell whoever comes after us.
-    pub board: &'a Board,
+    pub shared: &'a SharedState,
     /// `--on-oom=exit`.
     pub on_oom: OnOom,
     /// Signals that were passed on, in their order.
@@ -128,7 +128,7 @@ impl Events {
         loop {
             match self.next(job, duties) {
                 Event::Ended(ended) => {
-                    duties.lookout.wait_for_room(ended.end);
+                    duties.poller.wait_for_room(ended.end);
                     // A short child may have rung just before its parent ended.
                     self.hear_doorbell();
                     for event in self.waiting.drain(..) {
@@ -168,49 +168,49 @@ impl Events {
             Source::Kernel { listener, .. } => sources.add(listener, PollFlags::POLLIN, Ready::Signals),
             Source::Parent { .. } => {
                 sources.add(&self.children, PollFlags::POLLIN, Ready::Children);
-                sources.add(&duties.board.bell, PollFlags::POLLIN, Ready::Parent);
+                sources.add(&duties.shared.bell, PollFlags::POLLIN, Ready::Parent);
             }
         }
         if let Some(doorbell) = &self.doorbell {
             sources.add(doorbell, PollFlags::POLLIN, Ready::Doorbell);
         }
-        duties.lookout.alarms().add_to(&mut sources, Ready::Alarm);
+        duties.poller.alarms().add_to(&mut sources, Ready::Alarm);
         for ready in sources.wait(duties.pause()) {
             match ready {
-                Ready::Signals => self.hear_signals(job, duties.board),
+                Ready::Signals => self.hear_signals(job, duties.shared),
                 Ready::Children => self.hear_children(),
-                Ready::Parent => drop(duties.board.bell.read()),
+                Ready::Parent => drop(duties.shared.bell.read()),
                 Ready::Doorbell => self.hear_doorbell(),
                 Ready::Alarm(alarm) => {
-                    duties.lookout.answer(alarm);
-                    if duties.lookout.out_of_memory() {
-                        duties.board.note_alarm();
+                    duties.poller.answer(alarm);
+                    if duties.poller.out_of_memory() {
+                        duties.shared.note_alarm();
                     }
                 }
             }
         }
-        self.hear_parent(duties.board);
+        self.hear_parent(duties.shared);
         if let Source::Kernel { listener, probe, .. } = &mut self.source
             && (listener.has_heard() || probe.is_due())
         {
             listener.forget_heard();
             probe.refresh();
-            duties.board.tell_probe(probe.pid());
+            duties.shared.tell_probe(probe.pid());
         }
         self.waiting.push_back(Event::Clock);
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
     /// Takes the news of signals and of children from the kernel.
-    fn hear_signals(&mut self, job: Pid, board: &Board) {
+    fn hear_signals(&mut self, job: Pid, shared: &SharedState) {
         let Source::Kernel { listener, probe, began } = &mut self.source else {
             return;
         };
         while let Some(news) = listener.next(job, probe) {
             self.waiting.push_back(match news {
                 News::Ended(end) => {
-                    board.tell_end(end, began.elapsed());
-                    let Some(ended) = board.end() else { continue };
+                    shared.tell_end(end, began.elapsed());
+                    let Some(ended) = shared.end() else { continue };
                     Event::Ended(ended)
                 }
                 News::Stopped(signal) => Event::Stopped(signal),
@@ -232,14 +232,14 @@ impl Events {
     }
 
     /// Takes what the job's parent has told, whether or not it has just rung: a supervisor before us may have heard that, and died.
-    fn hear_parent(&mut self, board: &Board) {
+    fn hear_parent(&mut self, shared: &SharedState) {
         let Source::Parent { signals_taken } = &mut self.source else {
             return;
         };
-        while let Some((number, sender)) = board.signal(signals_taken) {
+        while let Some((number, sender)) = shared.signal(signals_taken) {
             self.waiting.push_back(Event::Seen { number, sender });
         }
-        if let Some(ended) = board.end() {
+        if let Some(ended) = shared.end() {
             self.waiting.push_back(Event::Ended(ended));
         }
     }
@@ -255,7 +255,7 @@ impl Duties<'_> {
     fn pause(&self) -> Duration {
         [
             self.reports.pause(),
-            self.lookout.pause(),
+            self.poller.pause(),
             self.sampling.pause(),
             self.forced_exit.pause(),
         ]
@@ -267,7 +267,7 @@ impl Duties<'_> {
     /// What is known of the job now that it has ended, what is recorded apart.
     pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
         let host = &Host::this();
-        self.lookout.hear_the_last();
+        self.poller.hear_the_last();
         self.sampling.close();
         let ending = match ended.end {
             End::Status(status) => Ending::Status(status),
@@ -276,12 +276,12 @@ impl Duties<'_> {
         self.reports.finish();
         self.measurer.finish();
         // Without a limit, it is nobody's business who they are.
-        let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
+        let limited = evidence.cgroup.as_ref().filter(|_| self.poller.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
             let mut starters = procfs::ancestors(host, Pid::this());
             starters.push(Pid::this());
-            starters.extend(self.board.probe());
+            starters.extend(self.shared.probe());
             procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
@@ -294,13 +294,13 @@ impl Duties<'_> {
             signals: self.signals,
             processes: Vec::new(),
             counted: evidence.after(),
-            own_kills: self.board.kills(),
-            alarmed: self.lookout.out_of_memory() || self.board.is_alarmed(),
-            rings: self.lookout.rings(),
+            own_kills: self.shared.kills(),
+            alarmed: self.poller.out_of_memory() || self.shared.is_alarmed(),
+            rings: self.poller.rings(),
             is_shared: evidence.is_shared,
             is_killed_as_group: evidence.is_killed_as_group,
-            bounds: self.lookout.bounds().to_vec(),
-            near: self.lookout.near().cloned(),
+            bounds: self.poller.bounds().to_vec(),
+            near: self.poller.near().cloned(),
             on_oom: self.on_oom,
             was_ended: self.forced_exit.is_done(),
             killers: Vec::new(),
@@ -341,7 +341,7 @@ impl Duties<'_> {
             Ring::Report => self.reports.want(Wanted::Requested),
             Ring::Failed(pid) => {
                 self.measurer.failed(pid);
-                self.lookout.note();
+                self.poller.note();
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
@@ -349,7 +349,7 @@ impl Duties<'_> {
             Ring::Mark(name) => self.sampling.mark(&name),
             Ring::Unwatched(pid, program) => self.sampling.unwatched(pid, program),
             Ring::Large(request) => {
-                if let Some(near) = self.lookout.consider(request) {
+                if let Some(near) = self.poller.consider(request) {
                     self.is_near(job, near);
                 }
             }
@@ -357,19 +357,19 @@ impl Duties<'_> {
     }
 
     fn look(&mut self, job: Pid) {
-        if self.lookout.is_killing() {
+        if self.poller.is_killing() {
             return;
         }
         if self.sampling.pause().is_zero() {
-            self.lookout.hurry();
+            self.poller.hurry();
         }
-        if let Some(near) = self.lookout.look() {
+        if let Some(near) = self.poller.look() {
             self.is_near(job, near);
-        } else if self.on_oom == OnOom::Exit && self.lookout.is_running_out() {
+        } else if self.on_oom == OnOom::Exit && self.poller.is_running_out() {
             self.end(job);
         }
         self.forced_exit.kill_late_children(job);
-        if let Some(resident) = self.sampling.take(|| self.lookout.tightest()) {
+        if let Some(resident) = self.sampling.take(|| self.poller.tightest()) {
             self.measurer.consider(resident);
         }
         self.reports.start();

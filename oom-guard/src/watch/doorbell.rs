@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use dumper::Folder;
 
-use crate::watch::lookout::Request;
+use crate::watch::limit_poller::Request;
 use recording::protocol::Message;
 use recording::protocol::files::DOORBELL;
 use recording::protocol::message::MAX_BYTES;

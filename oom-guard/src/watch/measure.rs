@@ -20,7 +20,7 @@ use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, number, text, value};
 use crate::kernel::pagemap::Pagemap;
 use crate::kernel::procfs;
-use crate::watch::lookout::deadly_bounds;
+use crate::watch::limit_poller::deadly_bounds;
 
 /// Processes that are measured, the largest first.
 const MOST: usize = 20;

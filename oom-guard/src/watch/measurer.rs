@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::kernel::end::End;
 use crate::kernel::process;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 
 /// The shortest time between two that nobody asked for.
 const SHORTEST: Duration = Duration::from_millis(300);
@@ -32,7 +32,7 @@ pub enum Why {
 /// Measures, by `measure`.
 pub struct Measurer<'a> {
     measure: &'a dyn Fn(Why) -> i32,
-    board: &'a Board,
+    shared: &'a SharedState,
     /// With what our children had cost when it began.
     at_work: Option<(Pid, Duration)>,
     failed: Option<u32>,
@@ -43,10 +43,10 @@ pub struct Measurer<'a> {
 
 impl<'a> Measurer<'a> {
     /// Nothing has been measured.
-    pub fn new(measure: &'a dyn Fn(Why) -> i32, board: &'a Board) -> Self {
+    pub fn new(measure: &'a dyn Fn(Why) -> i32, shared: &'a SharedState) -> Self {
         Self {
             measure,
-            board,
+            shared,
             at_work: None,
             failed: None,
             highest: 0,
@@ -90,7 +90,7 @@ impl<'a> Measurer<'a> {
 
     fn ended(&self, end: End) {
         if end == End::Signal(libc::SIGKILL) {
-            self.board.count_kill();
+            self.shared.count_kill();
         }
     }
 
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn growth_is_measured_once_and_a_failure_each_time() {
         let measure = |why| i32::from(why == Why::Grown);
-        let (board, _) = Board::new().unwrap();
-        let mut measurer = Measurer::new(&measure, &board);
+        let (shared, _) = SharedState::new().unwrap();
+        let mut measurer = Measurer::new(&measure, &shared);
         measurer.consider(100 << 20);
         assert!(measurer.at_work.is_none(), "too soon");
         measurer.due = Instant::now();
@@ -142,6 +142,6 @@ mod tests {
         measurer.due = Instant::now();
         measurer.highest = 100 << 20;
         measurer.finish();
-        assert_eq!(board.kills(), 0);
+        assert_eq!(shared.kills(), 0);
     }
 }

@@ -23,7 +23,7 @@ const TOKEN_BYTES: usize = 16;
 
 /// Where the recordings of a run are.
 #[derive(Clone, Debug)]
-pub struct Workplace {
+pub struct Scratch {
     /// By which they are reached.
     pub folder: Folder,
     /// What the folder and `run.json` carry, if it is not the run folder.
@@ -34,7 +34,7 @@ pub struct Workplace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub PathBuf);
 
-impl Workplace {
+impl Scratch {
     /// For a new run.
     pub fn choose(run: &RunFolder) -> Self {
         let home = Self::home(run);
@@ -110,15 +110,15 @@ impl Workplace {
             .and_then(|mut file| file.write_all(token.as_bytes()))
             .and_then(|()| folder.link(&run.path.join(RUN), RUN))
             .and_then(|()| run.folder.link(&path, RECORDINGS));
-        let workplace = Self {
+        let scratch = Self {
             folder,
             token: Some(token),
         };
         if linked.is_err() {
-            workplace.discard();
+            scratch.discard();
             return None;
         }
-        Some(workplace)
+        Some(scratch)
     }
 
     /// Whether the recordings are held in memory, as those of a run on tmpfs are.
@@ -210,13 +210,13 @@ mod tests {
     }
 
     /// As a run does that keeps its recordings in `place`.
-    fn away(run: &RunFolder, place: &Path) -> Workplace {
-        let away = Workplace::away(run, &[place.join("missing"), place.to_owned()]).unwrap();
+    fn away(run: &RunFolder, place: &Path) -> Scratch {
+        let away = Scratch::away(run, &[place.join("missing"), place.to_owned()]).unwrap();
         save(run, &away);
         away
     }
 
-    fn save(run: &RunFolder, away: &Workplace) {
+    fn save(run: &RunFolder, away: &Scratch) {
         let known = Run {
             made_in: Some(run.folder.birth().unwrap()),
             token: away.token.clone(),
@@ -240,14 +240,14 @@ mod tests {
         let away = away(&run, place.path());
         assert!(away.path().starts_with(place.path()));
         assert_eq!(fs::metadata(away.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(Workplace::of(&run).unwrap().is_at(&away.folder));
+        assert!(Scratch::of(&run).unwrap().is_at(&away.folder));
         assert_eq!(find::open(away.path()).unwrap().path, run.path);
 
         fs::write(away.path().join("7-0.recording"), "bytes").unwrap();
         fs::write(away.path().join(".7-0.measured.9.unfinished"), "half").unwrap();
         away.bring_home(&run).unwrap();
         assert!(!away.path().exists());
-        assert!(Workplace::of(&run).unwrap().is_at(&run.folder));
+        assert!(Scratch::of(&run).unwrap().is_at(&run.folder));
         let recording = run.path.join("7-0.recording");
         assert_eq!(fs::read_to_string(&recording).unwrap(), "bytes");
         assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o600);
@@ -273,13 +273,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_the_runs_token_is_nobodys_workplace() {
+    fn a_folder_without_the_runs_token_is_no_scratch_folder() {
         let output = tempfile::tempdir().unwrap();
         let place = tempfile::tempdir().unwrap();
         let run = run(output.path());
         let away = away(&run, place.path());
         let token = away.token.clone().unwrap();
-        let of_run = || Workplace::of(&run).unwrap().is_at(&away.folder);
+        let of_run = || Scratch::of(&run).unwrap().is_at(&away.folder);
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(of_run());
 
@@ -290,7 +290,7 @@ mod tests {
             fs::write(away.path().join(TOKEN), other).unwrap();
             save(
                 &run,
-                &Workplace {
+                &Scratch {
                     token: Some("f".to_owned() + other),
                     ..away.clone()
                 },
@@ -302,7 +302,7 @@ mod tests {
         for known in [Some(String::new()), None] {
             save(
                 &run,
-                &Workplace {
+                &Scratch {
                     token: known,
                     ..away.clone()
                 },
@@ -323,7 +323,7 @@ mod tests {
         // Nor that of a copy of the run folder.
         save(
             &run,
-            &Workplace {
+            &Scratch {
                 token: away.token.clone(),
                 ..away.clone()
             },
@@ -337,7 +337,7 @@ mod tests {
         assert!(!of_run());
         save(&run, &away);
         fs::remove_dir_all(away.path()).unwrap();
-        assert_eq!(Workplace::of(&run).err(), Some(Missing(away.path().to_owned())));
+        assert_eq!(Scratch::of(&run).err(), Some(Missing(away.path().to_owned())));
     }
 
     #[test]
@@ -346,7 +346,7 @@ mod tests {
         let memory = tempfile::tempdir_in("/dev/shm").unwrap();
         let disk = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
-        let away = Workplace::away(&run, &[memory.path().to_owned(), disk.path().to_owned()]).unwrap();
+        let away = Scratch::away(&run, &[memory.path().to_owned(), disk.path().to_owned()]).unwrap();
         assert!(away.path().starts_with(disk.path()) && !away.is_in_memory());
         away.discard();
         assert!(!away.path().exists());
@@ -356,7 +356,7 @@ mod tests {
     fn on_a_disk_the_recordings_are_at_home() {
         let output = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
-        let home = Workplace::choose(&run);
+        let home = Scratch::choose(&run);
         assert!(home.is_at(&run.folder));
         home.bring_home(&run).unwrap();
         assert!(home.path().exists());

@@ -24,7 +24,7 @@ const BY_SIGNAL: u64 = 1 << 32;
 
 /// Shared by the job's parent and the supervisor.
 #[derive(Debug)]
-pub struct Board {
+pub struct SharedState {
     told: &'static Told,
     /// Rings when the parent has told something.
     pub bell: EventFd,
@@ -62,7 +62,7 @@ pub struct Ended {
     pub at_ns: u64,
 }
 
-impl Board {
+impl SharedState {
     /// A new one. Whether the memory is shared with processes to come is the second value: where it is not, there can be no other
     /// process to tell anything.
     pub fn new() -> nix::Result<(Self, bool)> {
@@ -266,40 +266,40 @@ mod tests {
 
     #[test]
     fn what_a_process_tells_is_there_when_it_has_died() {
-        let (board, is_shared) = Board::new().unwrap();
-        assert!(is_shared && board.end().is_none() && board.ours().is_none());
+        let (shared, is_shared) = SharedState::new().unwrap();
+        assert!(is_shared && shared.end().is_none() && shared.ours().is_none());
         let told = process::apart(|| {
-            board.tell_end(End::Signal(9), Duration::from_millis(1500));
-            board.tell_ours(End::Status(0));
-            board.tell_signal(15, Pid::from_raw(7));
-            board.count_kill();
-            board.tell_child_ran_out();
-            assert!(!board.set_forced_exit());
+            shared.tell_end(End::Signal(9), Duration::from_millis(1500));
+            shared.tell_ours(End::Status(0));
+            shared.tell_signal(15, Pid::from_raw(7));
+            shared.count_kill();
+            shared.tell_child_ran_out();
+            assert!(!shared.set_forced_exit());
             process::die_of(libc::SIGKILL);
             0
         });
         assert_eq!(process::wait_for(told.unwrap()), Some(End::Signal(9)));
-        let ended = board.end().unwrap();
+        let ended = shared.end().unwrap();
         assert_eq!((ended.end, ended.after), (End::Signal(9), Duration::from_millis(1500)));
-        assert!(ended.at_ns > 0 && board.set_forced_exit() && board.a_child_ran_out());
-        assert_eq!((board.ours(), board.kills()), (Some(End::Status(0)), 1));
-        assert_eq!(board.bell.read(), Ok(2));
-        board.tell_job(Pid::from_raw(7));
-        assert_eq!(board.wait_for_job(), Some(Pid::from_raw(7)));
-        assert!(board.is_to_announce() && !board.is_to_announce());
+        assert!(ended.at_ns > 0 && shared.set_forced_exit() && shared.a_child_ran_out());
+        assert_eq!((shared.ours(), shared.kills()), (Some(End::Status(0)), 1));
+        assert_eq!(shared.bell.read(), Ok(2));
+        shared.tell_job(Pid::from_raw(7));
+        assert_eq!(shared.wait_for_job(), Some(Pid::from_raw(7)));
+        assert!(shared.is_to_announce() && !shared.is_to_announce());
         let mut taken = 0;
-        assert_eq!(board.signal(&mut taken), Some((15, Pid::from_raw(7))));
-        assert_eq!((board.signal(&mut taken), taken), (None, 1));
+        assert_eq!(shared.signal(&mut taken), Some((15, Pid::from_raw(7))));
+        assert_eq!((shared.signal(&mut taken), taken), (None, 1));
     }
 
     #[test]
     fn of_more_signals_than_are_kept_the_last_ones_are() {
-        let (board, _) = Board::new().unwrap();
+        let (shared, _) = SharedState::new().unwrap();
         for number in 1..=100 {
-            board.tell_signal(number, Pid::from_raw(number));
+            shared.tell_signal(number, Pid::from_raw(number));
         }
         let mut taken = 0;
-        let numbers: Vec<_> = std::iter::from_fn(|| board.signal(&mut taken))
+        let numbers: Vec<_> = std::iter::from_fn(|| shared.signal(&mut taken))
             .map(|(number, _)| number)
             .collect();
         assert_eq!(numbers, (37..=100).collect::<Vec<_>>());

@@ -15,12 +15,12 @@ pub const KILL_PAUSE: Duration = Duration::from_millis(1);
 
 /// The room that is left in a cgroup and its ancestors.
 #[derive(Debug)]
-pub struct Slack {
+pub struct Room {
     cgroup: Option<Cgroup>,
     readers: Vec<UsageReader>,
 }
 
-impl Slack {
+impl Room {
     /// In this cgroup. Its files are to be kept open by who calls this.
     pub fn of(cgroup: Option<&Cgroup>) -> Self {
         let readers = cgroup.map(|cgroup| UsageReader::all(cgroup, &cgroup.bounds(0)));
@@ -30,7 +30,7 @@ impl Slack {
         }
     }
 
-    /// Whether there is any limit that may leave no slack.
+    /// Whether there is any limit that may leave no room.
     pub fn is_limited(&self) -> bool {
         !self.readers.is_empty()
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn there_is_room_where_no_limit_is_and_up_to_the_margin_of_one() {
-        let mut nowhere = Slack::of(None);
+        let mut nowhere = Room::of(None);
         nowhere.rehearse();
         assert!(nowhere.is_there() && !nowhere.is_limited());
         assert_eq!(nowhere.left(), u64::MAX);
@@ -100,16 +100,16 @@ mod tests {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         for fixture in ["v1/before", "v2/before"] {
             let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
-            let mut slack = Slack::of(Some(&cgroup));
+            let mut room = Room::of(Some(&cgroup));
             let bounds = cgroup.bounds(0);
-            assert!(slack.is_limited() && !bounds.is_empty(), "{fixture}");
+            assert!(room.is_limited() && !bounds.is_empty(), "{fixture}");
             assert_eq!(
-                slack.is_there(),
+                room.is_there(),
                 bounds.iter().all(|bound| !bound.is_near(0)),
                 "{fixture}"
             );
             assert!(
-                slack.left() <= bounds.iter().map(Bound::left).min().unwrap(),
+                room.left() <= bounds.iter().map(Bound::left).min().unwrap(),
                 "{fixture}"
             );
         }

@@ -12,7 +12,7 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
-use crate::run::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
+use crate::run::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::start::limits::Limits;
 use crate::watch::alarms::{AlarmId, Alarms, Rings};
 use crate::watch::usage_reader::UsageReader;
@@ -39,7 +39,7 @@ const SHORTEST_KILL: Duration = Duration::from_millis(5);
 ///
 /// Most looks are at the readers alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
 /// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
-pub struct Lookout {
+pub struct LimitPoller {
     host: Host,
     job: Pid,
     limits: Limits,
@@ -58,7 +58,7 @@ pub struct Lookout {
     told: Told,
     /// Since when the kernel is at it to kill somebody.
     killing_since: Option<Instant>,
-    slack: Slack,
+    room: Room,
 }
 
 /// When memory was last seen to be short.
@@ -87,7 +87,7 @@ pub struct Request {
     pub bytes: u64,
 }
 
-impl Lookout {
+impl LimitPoller {
     /// For a job in this cgroup that is about to be started, with the limits that its user set.
     pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: Limits) -> Self {
         if let Some(cgroup) = &cgroup {
@@ -98,8 +98,8 @@ impl Lookout {
         let bounds = deadly_bounds(host, cgroup.as_ref());
         let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
-        let slack = Slack::of(cgroup.as_ref());
-        let mut lookout = Self {
+        let room = Room::of(cgroup.as_ref());
+        let mut poller = Self {
             host: host.clone(),
             job: Pid::this(),
             limits,
@@ -115,10 +115,10 @@ impl Lookout {
             short: None,
             told,
             killing_since: None,
-            slack,
+            room,
         };
-        lookout.read();
-        lookout
+        poller.read();
+        poller
     }
 
     /// The job has been started.
@@ -148,7 +148,7 @@ impl Lookout {
     /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
     pub fn is_killing(&mut self) -> bool {
         let Some(since) = self.killing_since else { return false };
-        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.slack.is_there();
+        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
         if is_over {
             self.killing_since = None;
         }
@@ -157,10 +157,10 @@ impl Lookout {
 
     /// Waits until what the job used that has ended is free.
     pub fn wait_for_room(&mut self, end: End) {
-        self.slack.wait(end);
+        self.room.wait(end);
     }
 
-    /// How long to wait at most before [`Lookout::look`] is called.
+    /// How long to wait at most before [`LimitPoller::look`] is called.
     pub fn pause(&self) -> Duration {
         if self.killing_since.is_some() {
             return KILL_PAUSE;
@@ -480,14 +480,14 @@ mod tests {
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let host = &Host::this();
-        let mut lookout = Lookout::new(host, Cgroup::of(host, this), Limits::read());
-        assert!(lookout.tightest().is_some());
+        let mut poller = LimitPoller::new(host, Cgroup::of(host, this), Limits::read());
+        assert!(poller.tightest().is_some());
         let request = Request {
             pid: 7,
             bytes: u64::MAX,
         };
-        let near = lookout.consider(request).unwrap();
+        let near = poller.consider(request).unwrap();
         assert!(near.request == Some(request) || near.bound.is_near(0));
-        assert!(lookout.pause() <= LONGEST_PAUSE);
+        assert!(poller.pause() <= LONGEST_PAUSE);
     }
 }
