@@ -7,7 +7,6 @@ pub mod meanwhile;
 pub mod parent;
 pub mod pinned_pages;
 pub mod reports;
-pub mod room;
 pub mod shared_state;
 pub mod signal_probe;
 pub mod signals;
@@ -29,25 +28,25 @@ use crate::folder::record::{Beginning, Record};
 use crate::folder::scratch::Scratch;
 use crate::kernel::elf::{self, Watch};
 use crate::kernel::end::End;
-use crate::kernel::filesystem::{Kind, kind};
+use crate::kernel::filesystem::{FileSystem, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::options::settings::Settings;
 use crate::run::parent::Parent;
-use crate::run::room::Room;
 use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::Listener;
 use crate::run::supervisor::Supervisor;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::start::target::{self, Surroundings, Target};
 use crate::terminal::say::say;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::family::Family;
 use crate::watch::limit_poller::{self, LimitPoller};
+use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 use crate::{
     finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::fallback, start::library,
@@ -98,7 +97,7 @@ struct Start<'a> {
     settings: &'a Settings,
     target: Target,
     inherited: Inherited,
-    limits: Limits,
+    limits: ResourceLimits,
 }
 
 impl<'a> Start<'a> {
@@ -107,11 +106,11 @@ impl<'a> Start<'a> {
             settings,
             target,
             inherited: Inherited::read(),
-            limits: Limits::read(),
+            limits: ResourceLimits::read(),
         }
     }
 
-    fn command(&self, limits: Limits) -> Launch {
+    fn command(&self, limits: ResourceLimits) -> Launch {
         Launch::new(&self.target, self.inherited, limits, self.limits)
     }
 
@@ -143,7 +142,7 @@ impl<'a> Start<'a> {
         let library = self.library()?;
         let granted = capacity::beside_the_job(&Host::this(), self.limits)?;
         let now = local_time::now();
-        let evidence = Evidence::before(&Host::this(), Pid::this());
+        let evidence = CountersAtStart::before(&Host::this(), Pid::this());
         let label = identity::label(&identity::read(None));
         let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())
             .map_err(|error| format!("cannot make a folder in {}: {error}", self.settings.output.display()))?;
@@ -186,7 +185,7 @@ impl<'a> Start<'a> {
         record: &Record,
         library: &Path,
         bounds: &[Bound],
-        granted: Limits,
+        granted: ResourceLimits,
     ) -> Result<(Launch, Hearing), String> {
         let folder = &record.folder;
         let scratch = &record.scratch;
@@ -209,7 +208,7 @@ impl<'a> Start<'a> {
             .identity()
             .map_err(|error| format!("cannot look at {}: {error}", scratch.path().display()))?;
         // The job may go on on other machines, each of which has its own number for the file system of a network.
-        let is_shared = kind(scratch.path()) == Kind::Network;
+        let is_shared = kind(scratch.path()) == FileSystem::Network;
         let inode = RunInode {
             device: if is_shared { 0 } else { device },
             inode,
@@ -248,8 +247,8 @@ struct Prepared {
     command: Launch,
     hearing: Hearing,
     record: Record,
-    evidence: Evidence,
-    limits: Limits,
+    evidence: CountersAtStart,
+    limits: ResourceLimits,
     library: PathBuf,
     no_children: bool,
     on_oom: OnOom,

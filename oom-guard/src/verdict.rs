@@ -27,9 +27,9 @@ use nix::libc::{
 use recording::protocol::OOM_STATUS;
 
 use crate::kernel::headroom::Bound;
-use kernel::Kernel;
+use kernel::KernelKills;
 
-use observed::{Ending, Observed, Progress};
+use observed::{Ending, Observed, ProcessState};
 use victim::Victim;
 
 /// Shells report a command's death by a signal as this and the signal's number.
@@ -84,22 +84,22 @@ fn simple(observed: &Observed, kind: Kind, sentence: String) -> Outcome {
 fn unseen(observed: &Observed) -> Outcome {
     let job = observed.latest().find(|facts| facts.name.pid == observed.job.pid);
     match job.map(|facts| facts.state) {
-        Some(Progress::Alive) => running(observed),
-        Some(Progress::Ended) => Outcome {
+        Some(ProcessState::Alive) => running(observed),
+        Some(ProcessState::Ended) => Outcome {
             certainty: Certainty::Unknown,
             ..simple(observed, Kind::Unknown, words::ended_alone(observed))
         },
-        Some(Progress::Left) => left(observed, &observed.job, Certainty::Certain),
-        Some(Progress::Cut) | None => {
-            let kernel = Kernel::of(observed);
+        Some(ProcessState::Left) => left(observed, &observed.job, Certainty::Certain),
+        Some(ProcessState::Cut) | None => {
+            let kernel = KernelKills::of(observed);
             let certainty = match kernel {
-                Kernel::KilledHere(_) => Certainty::Certain,
-                Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => Certainty::Likely,
-                Kernel::Silent if observed.near.is_some() => Certainty::Likely,
-                Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => Certainty::Unknown,
+                KernelKills::KilledHere(_) => Certainty::Certain,
+                KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => Certainty::Likely,
+                KernelKills::Silent if observed.near.is_some() => Certainty::Likely,
+                KernelKills::KilledOthers | KernelKills::Idle | KernelKills::Silent => Certainty::Unknown,
             };
             let limit = match kernel {
-                Kernel::KilledHere(_) | Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => {
+                KernelKills::KilledHere(_) | KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => {
                     kernel::culprit(observed).limit
                 }
                 _ => observed.near.as_ref().map(Bound::limit),
@@ -218,13 +218,13 @@ fn of_signal(observed: &Observed, signal: i32, victim: &Victim) -> Outcome {
         };
         return terminated(observed, signal, victim, certainty);
     }
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) => killed(observed, victim, Certainty::Certain),
-        Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
-        Kernel::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),
-        Kernel::Idle if victim.is_seen => terminated(observed, signal, victim, Certainty::Certain),
-        Kernel::Idle | Kernel::KilledOthers => terminated(observed, signal, victim, Certainty::Likely),
-        Kernel::Silent => terminated(observed, signal, victim, Certainty::Unknown),
+    match KernelKills::of(observed) {
+        KernelKills::KilledHere(_) => killed(observed, victim, Certainty::Certain),
+        KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
+        KernelKills::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),
+        KernelKills::Idle if victim.is_seen => terminated(observed, signal, victim, Certainty::Certain),
+        KernelKills::Idle | KernelKills::KilledOthers => terminated(observed, signal, victim, Certainty::Likely),
+        KernelKills::Silent => terminated(observed, signal, victim, Certainty::Unknown),
     }
 }
 

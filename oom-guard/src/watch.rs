@@ -6,6 +6,7 @@ pub mod family;
 pub mod limit_poller;
 pub mod measure;
 pub mod measurer;
+pub mod room;
 pub mod sampling;
 pub mod unrecorded;
 pub mod usage_reader;

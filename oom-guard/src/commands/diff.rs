@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernel::end::End;
 use crate::options::allowance::Allowance;
 use crate::options::settings::Settings;
-use crate::terminal::paint::{Line, Tone};
+use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::progress::Progress;
 use crate::terminal::say::{say, show};
 
@@ -44,8 +44,8 @@ pub fn compare(
     let (was, is) = diff.totals();
     for (index, line) in diff.text().into_iter().enumerate() {
         let line = match index {
-            0 => Line::toned(tone(was, is), line),
-            _ => Line::of(line),
+            0 => PaintedLine::toned(tone(was, is), line),
+            _ => PaintedLine::of(line),
         };
         show(&line);
     }

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 
 use crate::error::Error;
 use crate::folder::find;
-use crate::folder::lock::{self, Supervisor};
-use crate::terminal::paint::{Line, Tone};
+use crate::folder::lock::{self, SupervisorState};
+use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{is_shown, say, show};
 
 /// Columns where nobody says how many there are.
@@ -43,11 +43,14 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
     let mut is_empty = true;
     for run in runs.by_ref().take(most) {
         if is_empty {
-            show(&Line::toned(Tone::Strong, Row::titles().line(columns).painted(false)));
+            show(&PaintedLine::toned(
+                Tone::Strong,
+                Row::titles().line(columns).painted(false),
+            ));
             is_empty = false;
         }
         let row = match Run::load(&run.folder) {
-            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == Supervisor::Lives),
+            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == SupervisorState::Lives),
             Err(_) => Row::unreadable(&run.path),
         };
         show(&row.line(columns));
@@ -115,14 +118,14 @@ impl Row {
     }
 
     /// In so many columns. Each text is made visible before it is cut: what is escaped is longer.
-    fn line(&self, columns: usize) -> Line {
+    fn line(&self, columns: usize) -> PaintedLine {
         let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
         let command = room * 9 / 20;
         let culprit = room - command;
         let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
         let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
         // Padded before it is painted: a colour has no columns.
-        Line::of(before)
+        PaintedLine::of(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
             .and(None, after.trim_end())
     }

@@ -9,7 +9,7 @@ use dumper::run::Run;
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
-use crate::folder::lock::{self, Supervisor};
+use crate::folder::lock::{self, SupervisorState};
 use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::options::settings::Settings;
@@ -81,7 +81,7 @@ fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::
         .ok()
         .and_then(|scratch| Material::load(&scratch.folder).ok());
     let processes = material.map_or(Vec::new(), |material| material.processes);
-    let lives = lock::supervisor(&folder.folder) == Supervisor::Lives || from_disk::is_running(&processes);
+    let lives = lock::supervisor(&folder.folder) == SupervisorState::Lives || from_disk::is_running(&processes);
     if !lives {
         from_disk::judge_if_unjudged(&mut run, folder, &processes);
     }

@@ -11,7 +11,7 @@ use recording::protocol::variables::RUN;
 
 use crate::error::Error;
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish, source};
+use crate::finish::{Trigger, finish, source};
 use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::kernel::host::Host;
@@ -41,7 +41,7 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     };
     let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
     let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
-    let occasion = Occasion::ReadOnly { is_running: true };
+    let occasion = Trigger::ReadOnly { is_running: true };
     finish(occasion, &folder, &into, run, &material).map_err(cannot)?;
     Ok(())
 }

@@ -14,11 +14,11 @@ use recording::protocol::files;
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
-use crate::folder::lock::{self, Supervisor};
+use crate::folder::lock::{self, SupervisorState};
 use crate::folder::scratch::{Missing, Scratch};
 use crate::folder::{RunFolder, find};
 use crate::options::settings::Settings;
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::terminal::say::say;
 
 /// A run that can be reported on.
@@ -44,7 +44,7 @@ pub struct Subject {
     /// Whether the job has not ended.
     pub is_running: bool,
     /// What has become of the supervisor.
-    pub supervisor: Supervisor,
+    pub supervisor: SupervisorState,
 }
 
 /// What of a run was named.
@@ -62,7 +62,7 @@ impl Subject {
     /// What is at `path`, or the newest run in the folder for results.
     pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
         // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
-        Limits::read().lifted().set();
+        ResourceLimits::read().lifted().set();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
         let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
@@ -157,7 +157,7 @@ impl Subject {
             unrecorded: bundle.unrecorded,
             is_ours: false,
             is_running: false,
-            supervisor: Supervisor::Gone,
+            supervisor: SupervisorState::Gone,
         })
     }
 }
@@ -170,7 +170,7 @@ fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
     })
 }
 
-fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {
-    let runs = supervisor == Supervisor::Lives || from_disk::is_running(&material.processes);
+fn is_running(supervisor: SupervisorState, material: &Material, run: &Run) -> bool {
+    let runs = supervisor == SupervisorState::Lives || from_disk::is_running(&material.processes);
     runs && run.ending.is_none()
 }

@@ -28,7 +28,7 @@ pub fn is_running(processes: &[Process]) -> bool {
 }
 
 /// What `run.json` says at the start of a run, for a later command that has to judge without a supervisor.
-pub fn outcome_at_start(evidence: &evidence::Evidence) -> Outcome {
+pub fn outcome_at_start(evidence: &evidence::CountersAtStart) -> Outcome {
     let kills = Evidence {
         source: VMSTAT.to_owned(),
         says: "oom_kill, when the job began".to_owned(),

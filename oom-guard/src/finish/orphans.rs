@@ -9,8 +9,8 @@ use dumper::run::Run;
 
 use super::material::Material;
 use super::settle::settle;
-use super::{Occasion, finish, from_disk, source};
-use crate::folder::lock::{self, Supervisor};
+use super::{Trigger, finish, from_disk, source};
+use crate::folder::lock::{self, SupervisorState};
 use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find};
 use crate::kernel::process;
@@ -57,7 +57,7 @@ pub fn report_those_in(output: &Path) {
 fn is_orphan(run: &RunFolder) -> bool {
     lock::is_there(&run.folder)
         && run.is_ours()
-        && lock::supervisor(&run.folder) == Supervisor::Gone
+        && lock::supervisor(&run.folder) == SupervisorState::Gone
         && Run::load(&run.folder).is_ok_and(|run| !run.report_written)
 }
 
@@ -82,7 +82,7 @@ fn report(folder: &RunFolder) -> Result<(), String> {
         return Ok(());
     }
     say(format!("found a run that ended without a report: {path}"));
-    let finished = finish(Occasion::LeftBehind, folder, &folder.folder, run, &material);
+    let finished = finish(Trigger::LeftBehind, folder, &folder.folder, run, &material);
     finished
         .map(drop)
         .inspect_err(|error| say(format!("its report cannot be written: {error}")))

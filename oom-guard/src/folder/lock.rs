@@ -23,7 +23,7 @@ const LINE_BYTES: usize = 256;
 
 /// Whether somebody supervises a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supervisor {
+pub enum SupervisorState {
     /// It lives.
     Lives,
     /// It has ended, or never was.
@@ -68,22 +68,22 @@ pub fn remove(folder: &Folder) {
 }
 
 /// Whether the supervisor of a run lives.
-pub fn supervisor(folder: &Folder) -> Supervisor {
+pub fn supervisor(folder: &Folder) -> SupervisorState {
     let Ok(file) = open(folder) else {
-        return Supervisor::Gone;
+        return SupervisorState::Gone;
     };
     let holder = Holder::read(&file);
     let this = Holder::this_process();
     match (Flock::lock(file, FlockArg::LockSharedNonblock), holder) {
-        (Err((_, Errno::EWOULDBLOCK)), _) => Supervisor::Lives,
-        (_, None) => Supervisor::Gone,
-        (Ok(_), Some(holder)) if holder.is_locked => Supervisor::Gone,
+        (Err((_, Errno::EWOULDBLOCK)), _) => SupervisorState::Lives,
+        (_, None) => SupervisorState::Gone,
+        (Ok(_), Some(holder)) if holder.is_locked => SupervisorState::Gone,
         (_, Some(holder)) if holder.boot == this.boot => match started(holder.pid) {
-            Some(started) if started == holder.started => Supervisor::Lives,
-            _ => Supervisor::Gone,
+            Some(started) if started == holder.started => SupervisorState::Lives,
+            _ => SupervisorState::Gone,
         },
-        (_, Some(holder)) if holder.host == this.host => Supervisor::Gone,
-        (_, Some(_)) => Supervisor::Unknown,
+        (_, Some(holder)) if holder.host == this.host => SupervisorState::Gone,
+        (_, Some(_)) => SupervisorState::Unknown,
     }
 }
 
@@ -187,9 +187,9 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_seen_by_others_and_taken_by_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         hold(&opened(&folder)).unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Lives);
         assert!(is_of_this_boot(&opened(&folder)));
         assert!(!take_over(&opened(&folder)));
         assert!(hold(&opened(&folder)).is_err());
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn what_a_dead_supervisor_has_left_can_be_taken_over_once() {
         let folder = with(|_| ());
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         assert!(take_over(&opened(&folder)));
         assert!(!take_over(&opened(&folder)));
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Lives);
     }
 
     #[test]
@@ -215,15 +215,15 @@ mod tests {
             });
             supervisor(&opened(&folder))
         };
-        assert_eq!(seen(|_| ()), Supervisor::Lives);
-        assert_eq!(seen(|holder| holder.started += 1), Supervisor::Gone);
-        assert_eq!(seen(|holder| holder.boot.push('x')), Supervisor::Gone);
+        assert_eq!(seen(|_| ()), SupervisorState::Lives);
+        assert_eq!(seen(|holder| holder.started += 1), SupervisorState::Gone);
+        assert_eq!(seen(|holder| holder.boot.push('x')), SupervisorState::Gone);
         assert_eq!(
             seen(|holder| {
                 holder.boot.push('x');
                 holder.host.push('x');
             }),
-            Supervisor::Unknown
+            SupervisorState::Unknown
         );
     }
 
@@ -231,10 +231,10 @@ mod tests {
     fn a_torn_or_planted_lock_is_nobodys() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(path(folder.path()), "host\nboot\n").unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         remove(&opened(&folder));
         std::os::unix::fs::symlink("/etc/passwd", path(folder.path())).unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         assert!(!take_over(&opened(&folder)));
     }
 }

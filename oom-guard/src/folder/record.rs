@@ -16,10 +16,10 @@ use crate::kernel::identity::{self, OOM_GROUP};
 use crate::kernel::kernel_file::text;
 use crate::options::settings::Settings;
 use crate::run::shared_state::Ended;
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::start::target::Target;
 use crate::terminal::local_time;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::Sent;
 
 /// One run.
@@ -39,11 +39,11 @@ pub struct Beginning<'a> {
     /// What is to be run.
     pub target: &'a Target,
     /// The resource limits that the user set.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Of the cgroup and the machine.
     pub bounds: &'a [Bound],
     /// The kernel's counters.
-    pub evidence: &'a Evidence,
+    pub evidence: &'a CountersAtStart,
     /// When.
     pub now: &'a Zoned,
 }
@@ -138,7 +138,7 @@ impl Record {
     }
 }
 
-fn smallest_first(bounds: &[Bound], limits: Limits) -> Vec<Limit> {
+fn smallest_first(bounds: &[Bound], limits: ResourceLimits) -> Vec<Limit> {
     let own = limits.in_force().into_iter();
     let deadly = bounds.iter().map(|bound| Limit {
         usage: None,

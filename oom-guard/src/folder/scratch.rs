@@ -13,7 +13,7 @@ use dumper::run::Run;
 use nix::unistd::mkdtemp;
 
 use crate::folder::RunFolder;
-use crate::kernel::filesystem::{Kind, kind};
+use crate::kernel::filesystem::{FileSystem, kind};
 use crate::terminal::say::say;
 use recording::protocol::RecordingName;
 use recording::protocol::files::{DOORBELL, RECORDINGS, RUN, TOKEN};
@@ -38,7 +38,7 @@ impl Scratch {
     /// For a new run.
     pub fn choose(run: &RunFolder) -> Self {
         let home = Self::home(run);
-        if kind(&run.path) != Kind::Network {
+        if kind(&run.path) != FileSystem::Network {
             return home;
         }
         let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
@@ -101,7 +101,7 @@ impl Scratch {
     fn away(run: &RunFolder, places: &[PathBuf]) -> Option<Self> {
         let token = random_token().ok()?;
         let in_kind = |wanted| places.iter().filter(move |place| kind(place) == wanted);
-        let mut candidates = in_kind(Kind::Local).chain(in_kind(Kind::Memory));
+        let mut candidates = in_kind(FileSystem::Local).chain(in_kind(FileSystem::Memory));
         // Nobody but us can enter it, and it did not exist before.
         let path = candidates.find_map(|place| mkdtemp(&place.join("fil-profile-XXXXXX")).ok())?;
         let folder = Folder::open(&path).ok()?;
@@ -123,7 +123,7 @@ impl Scratch {
 
     /// Whether the recordings are held in memory, as those of a run on tmpfs are.
     pub fn is_in_memory(&self) -> bool {
-        kind(self.path()) == Kind::Memory
+        kind(self.path()) == FileSystem::Memory
     }
 
     /// Moves the recordings into the run folder. Where that fails, they stay and the link goes on to lead to them.

@@ -62,7 +62,7 @@ pub struct Level {
 /// What a cgroup allows, in bytes; `None` for no limit. `memory.high` is not among them: there the kernel makes the job wait,
 /// and kills nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct CgroupLimits {
     /// `memory.limit_in_bytes` or `memory.max`.
     pub memory: Option<u64>,
     /// `memory.memsw.limit_in_bytes`: memory and swap together, in version 1 only.
@@ -153,7 +153,7 @@ impl Cgroup {
 
 impl Level {
     /// Reads what is allowed now. A file that is missing or forbidden counts as no limit.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> CgroupLimits {
         match self.version {
             Version::V1 => v1::limits(&self.folder),
             Version::V2 => v2::limits(&self.folder),

@@ -43,7 +43,7 @@ pub fn beside(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
 
 /// News of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChildEvent {
     /// It has ended.
     Ended(End),
     /// It has been stopped, and waits to be continued.
@@ -51,11 +51,11 @@ pub enum Change {
 }
 
 /// The next child of which there is news, ours or, as process 1 of a container, anybody's.
-pub fn next_change() -> Option<(Pid, Change)> {
+pub fn next_child_event() -> Option<(Pid, ChildEvent)> {
     loop {
         let (pid, status) = wait(Pid::from_raw(-1), libc::WNOHANG | libc::WUNTRACED)?;
-        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(Change::Stopped);
-        let change = End::from_wait_status(status).map(Change::Ended);
+        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(ChildEvent::Stopped);
+        let change = End::from_wait_status(status).map(ChildEvent::Ended);
         if let Some(change) = change.or_else(|| stopped().filter(|_| libc::WIFSTOPPED(status))) {
             return Some((pid, change));
         }

@@ -165,7 +165,7 @@ pub enum Command {
         path: Option<PathBuf>,
         /// Write this alone, instead of the files of the run folder
         #[arg(short, long)]
-        format: Option<Format>,
+        format: Option<ReportFormat>,
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
         text: bool,
@@ -227,7 +227,7 @@ pub enum Command {
 
 /// What `report` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ReportFormat {
     /// For `pprof` and what reads its profiles.
     Pprof,
     /// For speedscope.

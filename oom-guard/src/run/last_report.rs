@@ -6,20 +6,20 @@ use nix::sys::signal::Signal;
 
 use crate::commands::browser;
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish};
+use crate::finish::{Trigger, finish};
 use crate::folder::record::Record;
 use crate::folder::tidy;
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
-use crate::run::room::Room;
 use crate::run::shared_state::SharedState;
 use crate::start::sanitizer;
 use crate::terminal::say::say;
 use crate::verdict::consequences::a_child_ran_out;
 use crate::verdict::observed::Observed;
 use crate::verdict::{facts, judge};
+use crate::watch::room::Room;
 
 /// How often the last report is tried, if the kernel kills each for want of memory.
 const MOST_TRIES: usize = 4;
@@ -93,7 +93,7 @@ impl LastReport<'_> {
             outcome: Some(outcome),
             ..record.run.clone()
         };
-        let finished = finish(Occasion::JobEnded, &record.folder, folders[0], run, &material)?;
+        let finished = finish(Trigger::JobEnded, &record.folder, folders[0], run, &material)?;
         match finished.page {
             Some(page) if finished.failed.is_empty() && self.opens_browser && browser::has_audience() => {
                 browser::open(&page);

@@ -6,7 +6,7 @@ use dumper::run::Run;
 use dumper::units::Bytes;
 
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish};
+use crate::finish::{Trigger, finish};
 use crate::folder::record::Record;
 use crate::folder::termination;
 use crate::kernel::host::Host;
@@ -31,11 +31,11 @@ pub fn report(record: &Record, wanted: &Wanted) -> i32 {
 
 fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
     let (occasion, measured) = match wanted {
-        Wanted::Near(_) => (Occasion::NearLimit, Some("close to the limit")),
-        Wanted::Requested => (Occasion::Requested, Some("when a report was asked for")),
-        Wanted::Terminating(_) => (Occasion::Terminating, Some("when a report was asked for")),
+        Wanted::Near(_) => (Trigger::NearLimit, Some("close to the limit")),
+        Wanted::Requested => (Trigger::Requested, Some("when a report was asked for")),
+        Wanted::Terminating(_) => (Trigger::Terminating, Some("when a report was asked for")),
         // It is measured already: the process waits for that.
-        Wanted::Failed => (Occasion::AllocationFailed, None),
+        Wanted::Failed => (Trigger::AllocationFailed, None),
     };
     let recordings = &record.scratch.folder;
     measured.inspect(|why| measure::all(&Host::this(), recordings, why, None));

@@ -16,11 +16,11 @@ use crate::kernel::end::End;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::process;
 use crate::run::pinned_pages;
-use crate::run::room::{LONGEST_KILL, Room};
 use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::{self, SignalProbe};
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::supervise::Source;
+use crate::watch::room::{LONGEST_KILL, Room};
 
 /// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
 /// kill the next one too.
@@ -43,11 +43,11 @@ pub struct Parent<'a> {
     probe: SignalProbe,
     shared: &'a SharedState,
     began: Instant,
-    supervisor: Supervisor,
+    supervisor: SupervisorProcess,
 }
 
 /// How it went with the supervisors.
-enum Supervisor {
+enum SupervisorProcess {
     Runs(Pid),
     /// One is to be started.
     Wanted,
@@ -55,7 +55,7 @@ enum Supervisor {
     Done,
 }
 
-impl Supervisor {
+impl SupervisorProcess {
     /// Who stops everybody and has us go on may not know of the supervisor, which nobody else would have go on.
     fn go_on(&self) {
         if let Self::Runs(pid) = self {
@@ -73,7 +73,7 @@ impl<'a> Parent<'a> {
             probe,
             shared,
             began,
-            supervisor: Supervisor::Wanted,
+            supervisor: SupervisorProcess::Wanted,
         }
     }
 
@@ -81,7 +81,7 @@ impl<'a> Parent<'a> {
     /// such a process.
     pub fn begin(&mut self, room: &mut Room, work: impl FnOnce() -> i32) -> bool {
         let Ok(pid) = process::beside(work) else { return false };
-        self.supervisor = Supervisor::Runs(pid);
+        self.supervisor = SupervisorProcess::Runs(pid);
         if room.is_limited() {
             pinned_pages::pin();
             room.rehearse();
@@ -92,7 +92,7 @@ impl<'a> Parent<'a> {
 
     /// There is no job.
     pub fn dismiss(&mut self) {
-        if let Supervisor::Runs(pid) = self.supervisor {
+        if let SupervisorProcess::Runs(pid) = self.supervisor {
             process::send(pid, SIGKILL);
             process::wait_for(pid);
         }
@@ -117,8 +117,8 @@ impl<'a> Parent<'a> {
         let mut ended: Option<Instant> = None;
         loop {
             let pause = match (&self.supervisor, ended) {
-                (Supervisor::Wanted, Some(_)) => SHORT_PAUSE,
-                (Supervisor::Wanted, None) => PAUSE,
+                (SupervisorProcess::Wanted, Some(_)) => SHORT_PAUSE,
+                (SupervisorProcess::Wanted, None) => PAUSE,
                 _ => PROBE_PAUSE,
             };
             let mut sources = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
@@ -130,9 +130,9 @@ impl<'a> Parent<'a> {
                 match news {
                     News::Ended(end) => {
                         ended = Some(Instant::now());
-                        if let Supervisor::Done = self.supervisor {
+                        if let SupervisorProcess::Done = self.supervisor {
                             // The last report is worth some more tries.
-                            self.supervisor = Supervisor::Wanted;
+                            self.supervisor = SupervisorProcess::Wanted;
                             deaths = deaths.min(MOST_DEATHS - 2);
                         }
                         self.shared.tell_end(end, self.began.elapsed());
@@ -140,9 +140,9 @@ impl<'a> Parent<'a> {
                     }
                     News::Stopped(signal) => stop_as_the_job(signal),
                     News::Reaped(pid, end) => {
-                        if matches!(self.supervisor, Supervisor::Runs(running) if running == pid) {
+                        if matches!(self.supervisor, SupervisorProcess::Runs(running) if running == pid) {
                             self.supervisor = match end {
-                                End::Status(_) => Supervisor::Done,
+                                End::Status(_) => SupervisorProcess::Done,
                                 End::Signal(signal) => {
                                     deaths += 1;
                                     last_death = Some(signal);
@@ -150,9 +150,9 @@ impl<'a> Parent<'a> {
                                         self.shared.count_kill();
                                     }
                                     if deaths < MOST_DEATHS {
-                                        Supervisor::Wanted
+                                        SupervisorProcess::Wanted
                                     } else {
-                                        Supervisor::Done
+                                        SupervisorProcess::Done
                                     }
                                 }
                             };
@@ -168,15 +168,15 @@ impl<'a> Parent<'a> {
                     News::Seen { number, sender } => self.shared.tell_signal(number, sender),
                 }
             }
-            if let (Supervisor::Done, Some(_)) = (&self.supervisor, ended) {
+            if let (SupervisorProcess::Done, Some(_)) = (&self.supervisor, ended) {
                 return last_death;
             }
             let is_late = ended.is_some_and(|since| since.elapsed() >= LONGEST_KILL);
             match self.supervisor {
-                Supervisor::Wanted if is_late || room.is_there() => {
+                SupervisorProcess::Wanted if is_late || room.is_there() => {
                     // Where there can be none, there may be one later.
                     if let Ok(pid) = process::beside(&mut work) {
-                        self.supervisor = Supervisor::Runs(pid);
+                        self.supervisor = SupervisorProcess::Runs(pid);
                     }
                 }
                 _ => self.refresh_probe(room),

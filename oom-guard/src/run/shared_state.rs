@@ -25,13 +25,13 @@ const BY_SIGNAL: u64 = 1 << 32;
 /// Shared by the job's parent and the supervisor.
 #[derive(Debug)]
 pub struct SharedState {
-    told: &'static Told,
+    cells: &'static Cells,
     /// Rings when the parent has told something.
     pub bell: EventFd,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Cells {
     /// Its process id.
     job: AtomicU64,
     end: AtomicU64,
@@ -70,20 +70,20 @@ impl SharedState {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         // SAFETY: a new mapping wherever the kernel has room for it takes the place of nothing.
-        let mapped = unsafe { libc::mmap(ptr::null_mut(), size_of::<Told>(), access, flags, -1, 0) };
-        let told = (mapped != libc::MAP_FAILED).then(|| {
-            // SAFETY: the mapping has the size of a `Told` and begins at a page, it is never unmapped, it is full of zeros, which is a
-            // valid `Told`, and all access to it, from whichever process, is by atomic operations.
-            unsafe { &*mapped.cast::<Told>().cast_const() }
+        let mapped = unsafe { libc::mmap(ptr::null_mut(), size_of::<Cells>(), access, flags, -1, 0) };
+        let cells = (mapped != libc::MAP_FAILED).then(|| {
+            // SAFETY: the mapping has the size of a `Cells` and begins at a page, it is never unmapped, it is full of zeros, which is a
+            // valid `Cells`, and all access to it, from whichever process, is by atomic operations.
+            unsafe { &*mapped.cast::<Cells>().cast_const() }
         });
-        let is_shared = told.is_some();
-        let told = told.unwrap_or_else(|| Box::leak(Box::new(Told::new())));
-        Ok((Self { told, bell }, is_shared))
+        let is_shared = cells.is_some();
+        let cells = cells.unwrap_or_else(|| Box::leak(Box::new(Cells::new())));
+        Ok((Self { cells, bell }, is_shared))
     }
 
     /// The parent tells that the job has begun.
     pub fn tell_job(&self, pid: Pid) {
-        self.told
+        self.cells
             .job
             .store(u64::from(pid.as_raw().unsigned_abs()), Ordering::Release);
         self.ring();
@@ -92,7 +92,7 @@ impl SharedState {
     /// Waits until there is a job; none if nobody is left who could tell.
     pub fn wait_for_job(&self) -> Option<Pid> {
         loop {
-            let pid = i32::try_from(self.told.job.load(Ordering::Acquire)).ok()?;
+            let pid = i32::try_from(self.cells.job.load(Ordering::Acquire)).ok()?;
             if pid > 0 {
                 return Some(Pid::from_raw(pid));
             }
@@ -107,110 +107,110 @@ impl SharedState {
 
     /// Whether this is asked for the first time, by whichever supervisor: what is told to the user at the start is told once.
     pub fn is_to_announce(&self) -> bool {
-        !self.told.is_announced.swap(true, Ordering::Relaxed)
+        !self.cells.is_announced.swap(true, Ordering::Relaxed)
     }
 
     /// The parent tells that the job has ended, so long after its start.
     pub fn tell_end(&self, end: End, after: Duration) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.told.ended_after.store(nanoseconds(after), Ordering::Relaxed);
-        self.told.ended_at.store(nanoseconds(since), Ordering::Relaxed);
-        self.told.end.store(code(end), Ordering::Release);
+        self.cells.ended_after.store(nanoseconds(after), Ordering::Relaxed);
+        self.cells.ended_at.store(nanoseconds(since), Ordering::Relaxed);
+        self.cells.end.store(code(end), Ordering::Release);
         self.ring();
     }
 
     /// How the job has ended, if it has.
     pub fn end(&self) -> Option<Ended> {
-        let end = decode(self.told.end.load(Ordering::Acquire))?;
+        let end = decode(self.cells.end.load(Ordering::Acquire))?;
         Some(Ended {
             end,
-            after: Duration::from_nanos(self.told.ended_after.load(Ordering::Relaxed)),
-            at_ns: self.told.ended_at.load(Ordering::Relaxed),
+            after: Duration::from_nanos(self.cells.ended_after.load(Ordering::Relaxed)),
+            at_ns: self.cells.ended_at.load(Ordering::Relaxed),
         })
     }
 
     /// The parent tells of a signal that has come, and who sent it.
     pub fn tell_signal(&self, number: i32, sender: Pid) {
-        let count = self.told.signal_count.load(Ordering::Relaxed);
+        let count = self.cells.signal_count.load(Ordering::Relaxed);
         let value = u64::from(number.unsigned_abs()) << 32 | u64::from(sender.as_raw().cast_unsigned());
-        let slot = &self.told.signals[count as usize % MOST_SIGNALS];
+        let slot = &self.cells.signals[count as usize % MOST_SIGNALS];
         slot.store(value, Ordering::Relaxed);
-        self.told.signal_count.store(count + 1, Ordering::Release);
+        self.cells.signal_count.store(count + 1, Ordering::Release);
         self.ring();
     }
 
     /// The next signal after `taken` others, which is counted up; those that were too many are passed over.
     pub fn signal(&self, taken: &mut u64) -> Option<(i32, Pid)> {
-        let count = self.told.signal_count.load(Ordering::Acquire);
+        let count = self.cells.signal_count.load(Ordering::Acquire);
         *taken = (*taken).max(count.saturating_sub(MOST_SIGNALS as u64));
         if *taken >= count {
             return None;
         }
-        let value = self.told.signals[*taken as usize % MOST_SIGNALS].load(Ordering::Relaxed);
+        let value = self.cells.signals[*taken as usize % MOST_SIGNALS].load(Ordering::Relaxed);
         *taken += 1;
         Some(((value >> 32) as i32, Pid::from_raw((value as u32).cast_signed())))
     }
 
     /// The supervisor tells how `fil-profile` shall end, now that all is done.
     pub fn tell_ours(&self, end: End) {
-        self.told.ours.store(code(end), Ordering::Release);
+        self.cells.ours.store(code(end), Ordering::Release);
     }
 
     /// How `fil-profile` shall end, if a supervisor has come so far as to say so.
     pub fn ours(&self) -> Option<End> {
-        decode(self.told.ours.load(Ordering::Acquire))
+        decode(self.cells.ours.load(Ordering::Acquire))
     }
 
     /// A process of ours was killed by SIGKILL, for memory as it must be.
     pub fn count_kill(&self) {
-        self.told.kills.fetch_add(1, Ordering::Relaxed);
+        self.cells.kills.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many of our own processes were killed.
     pub fn kills(&self) -> u64 {
-        self.told.kills.load(Ordering::Relaxed)
+        self.cells.kills.load(Ordering::Relaxed)
     }
 
     /// The parent tells who its probe is.
     pub fn tell_probe(&self, pid: Option<Pid>) {
         let pid = pid.map_or(0, |pid| u64::from(pid.as_raw().unsigned_abs()));
-        self.told.probe.store(pid, Ordering::Relaxed);
+        self.cells.probe.store(pid, Ordering::Relaxed);
     }
 
     /// The parent's probe.
     pub fn probe(&self) -> Option<Pid> {
-        let pid = i32::try_from(self.told.probe.load(Ordering::Relaxed)).ok()?;
+        let pid = i32::try_from(self.cells.probe.load(Ordering::Relaxed)).ok()?;
         (pid > 0).then(|| Pid::from_raw(pid))
     }
 
     /// The cgroup has told that its limit could not be kept.
     pub fn note_alarm(&self) {
-        self.told.is_alarmed.store(true, Ordering::Relaxed);
+        self.cells.is_alarmed.store(true, Ordering::Relaxed);
     }
 
     /// Whether it has.
     pub fn is_alarmed(&self) -> bool {
-        self.told.is_alarmed.load(Ordering::Relaxed)
+        self.cells.is_alarmed.load(Ordering::Relaxed)
     }
 
     /// The verdict says that the job ended well although a child of it ran out of memory.
     pub fn tell_child_ran_out(&self) {
-        self.told.a_child_ran_out.store(true, Ordering::Relaxed);
+        self.cells.a_child_ran_out.store(true, Ordering::Relaxed);
     }
 
     /// Whether the verdict says so.
     pub fn a_child_ran_out(&self) -> bool {
-        self.told.a_child_ran_out.load(Ordering::Relaxed)
+        self.cells.a_child_ran_out.load(Ordering::Relaxed)
     }
 
     /// The job is killed (`--on-oom=exit`). Returns whether it had been already.
     pub fn set_forced_exit(&self) -> bool {
-        self.told.has_forced_exit.swap(true, Ordering::Relaxed)
+        self.cells.has_forced_exit.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the job was killed so.
     pub fn has_forced_exit(&self) -> bool {
-        self.told.has_forced_exit.load(Ordering::Relaxed)
+        self.cells.has_forced_exit.load(Ordering::Relaxed)
     }
 
     fn ring(&self) {
@@ -219,7 +219,7 @@ impl SharedState {
     }
 }
 
-impl Told {
+impl Cells {
     const fn new() -> Self {
         Self {
             job: AtomicU64::new(0),
@@ -268,7 +268,7 @@ mod tests {
     fn what_a_process_tells_is_there_when_it_has_died() {
         let (shared, is_shared) = SharedState::new().unwrap();
         assert!(is_shared && shared.end().is_none() && shared.ours().is_none());
-        let told = process::apart(|| {
+        let pid = process::apart(|| {
             shared.tell_end(End::Signal(9), Duration::from_millis(1500));
             shared.tell_ours(End::Status(0));
             shared.tell_signal(15, Pid::from_raw(7));
@@ -278,7 +278,7 @@ mod tests {
             process::die_of(libc::SIGKILL);
             0
         });
-        assert_eq!(process::wait_for(told.unwrap()), Some(End::Signal(9)));
+        assert_eq!(process::wait_for(pid.unwrap()), Some(End::Signal(9)));
         let ended = shared.end().unwrap();
         assert_eq!((ended.end, ended.after), (End::Signal(9), Duration::from_millis(1500)));
         assert!(ended.at_ns > 0 && shared.set_forced_exit() && shared.a_child_ran_out());

@@ -10,7 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::kernel::end::End;
-use crate::kernel::process::{self, Change};
+use crate::kernel::process::{self, ChildEvent};
 use crate::run::signal_probe::{self, SignalProbe};
 
 /// How long we sleep between two looks when signals cannot be read.
@@ -56,11 +56,11 @@ impl Listener {
     pub fn next(&mut self, job: Pid, probe: &SignalProbe) -> Option<News> {
         loop {
             if self.has_child_news {
-                match process::next_change() {
-                    Some((pid, Change::Ended(end))) if pid == job => return Some(News::Ended(end)),
-                    Some((pid, Change::Ended(end))) => return Some(News::Reaped(pid, end)),
-                    Some((pid, Change::Stopped(signal))) if pid == job => return Some(News::Stopped(signal)),
-                    Some((_, Change::Stopped(_))) => continue,
+                match process::next_child_event() {
+                    Some((pid, ChildEvent::Ended(end))) if pid == job => return Some(News::Ended(end)),
+                    Some((pid, ChildEvent::Ended(end))) => return Some(News::Reaped(pid, end)),
+                    Some((pid, ChildEvent::Stopped(signal))) if pid == job => return Some(News::Stopped(signal)),
+                    Some((_, ChildEvent::Stopped(_))) => continue,
                     None => self.has_child_news = false,
                 }
             }

@@ -17,7 +17,7 @@ use recording::protocol::OnOom;
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::poll::Sources;
-use crate::kernel::process::{self, Change};
+use crate::kernel::process::{self, ChildEvent};
 use crate::kernel::procfs;
 use crate::run::forced_exit::ForcedExit;
 use crate::run::pinned_pages;
@@ -25,7 +25,7 @@ use crate::run::reports::{Reports, Wanted};
 use crate::run::shared_state::{Ended, SharedState};
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
@@ -224,8 +224,8 @@ impl Events {
     /// Waits for our own children that have ended.
     fn hear_children(&mut self) {
         while let Ok(Some(_)) = self.children.read_signal() {}
-        while let Some((pid, change)) = process::next_change() {
-            if let Change::Ended(end) = change {
+        while let Some((pid, change)) = process::next_child_event() {
+            if let ChildEvent::Ended(end) = change {
                 self.waiting.push_back(Event::Reaped(pid, end));
             }
         }
@@ -265,7 +265,7 @@ impl Duties<'_> {
     }
 
     /// What is known of the job now that it has ended, what is recorded apart.
-    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
+    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &CountersAtStart) -> Observed {
         let host = &Host::this();
         self.poller.hear_the_last();
         self.sampling.close();

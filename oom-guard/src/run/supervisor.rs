@@ -13,14 +13,14 @@ use crate::run::killed_first;
 use crate::run::last_report::{self, LastReport};
 use crate::run::meanwhile;
 use crate::run::reports::{Reports, Wanted};
-use crate::run::room::Room;
 use crate::run::shared_state::{Ended, SharedState};
 use crate::run::supervise::{Duties, Events, Source};
 use crate::terminal::say::say;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::limit_poller::LimitPoller;
 use crate::watch::measurer::Measurer;
+use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 
 /// What a supervisor works with.
@@ -38,7 +38,7 @@ pub struct Supervisor {
     /// Why the program itself will leave no recording; the processes that it starts may leave some.
     pub unwatched: Option<&'static str>,
     /// The kernel's counters before the job.
-    pub evidence: Evidence,
+    pub evidence: CountersAtStart,
     /// `--on-oom=exit`.
     pub on_oom: OnOom,
 }

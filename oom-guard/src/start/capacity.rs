@@ -9,7 +9,7 @@ use nix::unistd::{Pid, getuid};
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, text, value};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 #[cfg(test)]
 use crate::start::limits::STANDING_PROCESSES;
 
@@ -29,7 +29,7 @@ const UNBOUND: u64 = 1 << 21 | 1 << 24;
 
 /// The limits for the job, with room for the processes that we add where the user's limit leaves little; `Err` says why the job has to
 /// run alone. `root` is `/`, or a folder that has the same files.
-pub fn beside_the_job(host: &Host, limits: Limits) -> Result<Limits, String> {
+pub fn beside_the_job(host: &Host, limits: ResourceLimits) -> Result<ResourceLimits, String> {
     if free_files(MOST_FILES) < MOST_FILES {
         return Err("the limit on open files (ulimit -n) leaves no room for it".to_owned());
     }
@@ -65,7 +65,7 @@ fn free_in_cgroup(host: &Host) -> Option<u64> {
 }
 
 /// How many more processes and threads the user may have; `None` for any number, as far as that matters.
-fn free_of_the_user(host: &Host, limits: Limits) -> Option<u64> {
+fn free_of_the_user(host: &Host, limits: ResourceLimits) -> Option<u64> {
     let most = limits.processes.bytes()?;
     // What the kernel gives to every user is half of that (fork(2)); nobody has set such a limit.
     let usual = number(&host.file("/proc/sys/kernel/threads-max")).map_or(u64::MAX, |threads| threads / 2);
@@ -133,8 +133,8 @@ mod tests {
         root
     }
 
-    fn limits(soft: u64, hard: u64) -> Limits {
-        Limits::read().with_processes(soft, hard)
+    fn limits(soft: u64, hard: u64) -> ResourceLimits {
+        ResourceLimits::read().with_processes(soft, hard)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::kernel::process;
 use crate::start::inherited::{self, Inherited};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::start::target::Target;
 
 /// For the child between clone and exec, which makes a few system calls.
@@ -33,9 +33,9 @@ pub struct Launch {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     inherited: Inherited,
-    limits: Limits,
+    limits: ResourceLimits,
     /// What is set where `limits` cannot be.
-    own_limits: Limits,
+    own_limits: ResourceLimits,
 }
 
 /// Why a job was not started.
@@ -75,7 +75,7 @@ impl Unspawned {
 
 impl Launch {
     /// Of `target` with these limits, and otherwise as we were started ourselves, with `own_limits`.
-    pub fn new(target: &Target, inherited: Inherited, limits: Limits, own_limits: Limits) -> Self {
+    pub fn new(target: &Target, inherited: Inherited, limits: ResourceLimits, own_limits: ResourceLimits) -> Self {
         let words = std::iter::once(&target.name).chain(&target.args);
         Self {
             program: c_string(target.program.as_os_str()),

@@ -53,7 +53,7 @@ impl Limit {
 
 /// The limits that count what we use too, as the user has set them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// `RLIMIT_AS`.
     pub address_space: Limit,
     /// `RLIMIT_DATA`.
@@ -66,7 +66,7 @@ pub struct Limits {
     pub processes: Limit,
 }
 
-impl Limits {
+impl ResourceLimits {
     /// The limits of this process.
     pub fn read() -> Self {
         let read = |resource| {
@@ -193,7 +193,7 @@ impl Limits {
         }
     }
 
-    /// As [`Limits::set`]; one that cannot be set becomes that of `others`. Safe between fork and exec.
+    /// As [`ResourceLimits::set`]; one that cannot be set becomes that of `others`. Safe between fork and exec.
     pub fn set_or(self, others: Self) {
         for ((resource, limit), (_, other)) in self.all().into_iter().zip(others.all()) {
             if setrlimit(resource, limit.soft, limit.hard).is_err() {
@@ -223,7 +223,7 @@ mod tests {
         hard: RLIM_INFINITY,
     };
 
-    const UNLIMITED: Limits = Limits {
+    const UNLIMITED: ResourceLimits = ResourceLimits {
         address_space: NONE,
         data: NONE,
         file_size: NONE,
@@ -231,8 +231,8 @@ mod tests {
         processes: NONE,
     };
 
-    fn address_space(soft: u64, hard: u64) -> Limits {
-        Limits {
+    fn address_space(soft: u64, hard: u64) -> ResourceLimits {
+        ResourceLimits {
             address_space: Limit { soft, hard },
             ..UNLIMITED
         }

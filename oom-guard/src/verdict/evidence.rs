@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::kernel::cgroup::{Cgroup, Counters, Level, Limits, Version};
+use crate::kernel::cgroup::{Cgroup, CgroupLimits, Counters, Level, Version};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::number;
 use crate::kernel::procfs;
@@ -12,7 +12,7 @@ use crate::kernel::procfs;
 /// The counters at the start of a job. The files are opened anew each time: a cgroup may go with its job, and an open
 /// file would tell no more of it than a missing one.
 #[derive(Clone, Debug)]
-pub struct Evidence {
+pub struct CountersAtStart {
     host: Host,
     /// The job's cgroup, where it has one.
     pub cgroup: Option<Cgroup>,
@@ -20,7 +20,7 @@ pub struct Evidence {
     pub is_shared: bool,
     /// Whether `memory.oom.group` is set somewhere: the kernel then kills everybody in a cgroup at once.
     pub is_killed_as_group: bool,
-    levels: Vec<(Limits, Option<Counters>)>,
+    levels: Vec<(CgroupLimits, Option<Counters>)>,
     /// `oom_kill` of /proc/vmstat.
     pub machine_kills: Option<u64>,
 }
@@ -60,7 +60,7 @@ pub struct Counted {
     pub machine_kills: Change,
 }
 
-impl Evidence {
+impl CountersAtStart {
     /// Of a job that has just started. `root` is `/`, or a folder that has the same files.
     pub fn before(host: &Host, pid: Pid) -> Self {
         let cgroup = Cgroup::of(host, pid);
@@ -80,7 +80,7 @@ impl Evidence {
     /// Of a job that has ended.
     pub fn after(&self) -> Counted {
         let levels = self.cgroup.iter().flat_map(|cgroup| &cgroup.levels);
-        let moved = |(level, (limits, before)): (&Level, &(Limits, Option<Counters>))| {
+        let moved = |(level, (limits, before)): (&Level, &(CgroupLimits, Option<Counters>))| {
             let after = level.counters();
             let now = if after.is_some() { level.limits() } else { *limits };
             Moved {

@@ -10,22 +10,22 @@ use dumper::units::Bytes;
 use recording::protocol::RecordingName;
 
 use crate::kernel::host::Host;
-use crate::verdict::observed::{Facts, Failure, Progress};
+use crate::verdict::observed::{FailedAllocation, ProcessFacts, ProcessState};
 
 /// The facts of the processes of a job, whose first process is `job`. Paths are shown relative to `directory`. Of programs
 /// that have made way for another in the same process, as shells do, there are only those that failed to allocate.
-pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<Facts> {
-    let facts = |process: &Process| Facts {
+pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<ProcessFacts> {
+    let facts = |process: &Process| ProcessFacts {
         name: ProcessName {
             pid: process.facts.pid,
             command: process.facts.command.join(" "),
             is_child: process.facts.pid != job,
         },
         state: match process.facts.state {
-            State::Ended => Progress::Ended,
-            State::Left => Progress::Left,
-            State::Running if is_in_use(&process.path) => Progress::Alive,
-            State::Running => Progress::Cut,
+            State::Ended => ProcessState::Ended,
+            State::Left => ProcessState::Left,
+            State::Running if is_in_use(&process.path) => ProcessState::Alive,
+            State::Running => ProcessState::Cut,
         },
         failures: process.facts.failures,
         last_failure: failure(process, directory),
@@ -51,7 +51,7 @@ pub fn is_in_use(recording: &Path) -> bool {
     })
 }
 
-fn failure(process: &Process, directory: &Path) -> Option<Failure> {
+fn failure(process: &Process, directory: &Path) -> Option<FailedAllocation> {
     let failure = process.facts.failure.as_ref()?;
     let mut request = Bytes(failure.request_bytes).to_string();
     if let Some(function) = failure.function {
@@ -60,7 +60,7 @@ fn failure(process: &Process, directory: &Path) -> Option<Failure> {
     if let Some(place) = place(process, directory) {
         request.push_str(&format!(" at {place}"));
     }
-    Some(Failure {
+    Some(FailedAllocation {
         time_ns: failure.time_ns,
         request,
     })

@@ -11,7 +11,7 @@ use crate::verdict::evidence::Moved;
 
 /// What the counters say about kills, from which those of our own processes have been taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
+pub enum KernelKills {
     /// So many processes in the job's own cgroup.
     KilledHere(u64),
     /// So many in cgroups below the job's own.
@@ -26,7 +26,7 @@ pub enum Kernel {
     Silent,
 }
 
-impl Kernel {
+impl KernelKills {
     pub fn of(observed: &Observed) -> Self {
         let counted = &observed.counted;
         let grown = |counter: fn(&Counters) -> Option<u64>| counted.levels.first()?.change(counter).grown();
@@ -56,19 +56,19 @@ pub fn is_full(observed: &Observed) -> bool {
 pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Option<i32>) -> bool {
     let is_told = told == Some(SIGKILL);
     let can_be_ours = is_told || child.process.is_some() || !observed.is_shared;
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) => can_be_ours,
-        Kernel::KilledBelow(_) => can_be_ours && status != 0,
-        Kernel::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
-        Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => false,
+    match KernelKills::of(observed) {
+        KernelKills::KilledHere(_) => can_be_ours,
+        KernelKills::KilledBelow(_) => can_be_ours && status != 0,
+        KernelKills::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
+        KernelKills::KilledOthers | KernelKills::Idle | KernelKills::Silent => false,
     }
 }
 
 /// How sure that is.
 pub fn certainty_for_child(observed: &Observed, child: &Victim, told: Option<i32>) -> Certainty {
     let is_ours = told == Some(SIGKILL) || !observed.is_shared;
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
+    match KernelKills::of(observed) {
+        KernelKills::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
         _ => Certainty::Likely,
     }
 }

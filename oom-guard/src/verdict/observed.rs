@@ -23,7 +23,7 @@ pub struct Observed {
     /// Signals that were sent to the supervisor for the job, in their order.
     pub signals: Vec<Sent>,
     /// What the recordings say, in the order of their beginning; a process that replaces itself has several.
-    pub processes: Vec<Facts>,
+    pub processes: Vec<ProcessFacts>,
     /// What the kernel's counters did.
     pub counted: Counted,
     /// Processes of our own that the kernel has killed for memory: the supervisor, and those that write reports and measure.
@@ -63,8 +63,8 @@ impl Observed {
     }
 
     /// What is known of each process last.
-    pub(super) fn latest(&self) -> impl Iterator<Item = &Facts> {
-        let is_last = |(index, facts): &(usize, &Facts)| {
+    pub(super) fn latest(&self) -> impl Iterator<Item = &ProcessFacts> {
+        let is_last = |(index, facts): &(usize, &ProcessFacts)| {
             let later = &self.processes[index + 1..];
             later.iter().all(|other| other.name.pid != facts.name.pid)
         };
@@ -111,22 +111,22 @@ pub struct Sent {
 
 /// What a recording says of its process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ProcessFacts {
     /// Which.
     pub name: ProcessName,
     /// How far it got.
-    pub state: Progress,
+    pub state: ProcessState,
     /// Failed allocations.
     pub failures: u64,
     /// The last of them.
-    pub last_failure: Option<Failure>,
+    pub last_failure: Option<FailedAllocation>,
     /// Bytes live at last.
     pub live_bytes: u64,
 }
 
 /// How far a process got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProcessState {
     /// It is known to run still.
     Alive,
     /// It has ended without going through its exit handlers: it was killed, or ended by a system call of its own.
@@ -140,7 +140,7 @@ pub enum Progress {
 
 /// A failed allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedAllocation {
     /// Nanoseconds since the Unix epoch.
     pub time_ns: u64,
     /// For people: `1.2 GiB by malloc at load.py:31`.

@@ -3,7 +3,7 @@
 use dumper::outcome::Evidence;
 use dumper::units::Bytes;
 
-use super::observed::{Ending, Observed, Progress};
+use super::observed::{Ending, Observed, ProcessState};
 use super::words;
 use crate::kernel::cgroup::{Counters, Version};
 use crate::verdict::evidence::{Change, Moved};
@@ -56,7 +56,7 @@ pub fn list(observed: &Observed) -> Vec<Evidence> {
                 format!("an allocation failed: {}{times}", failure.request),
             ));
         }
-        if facts.name.pid != observed.job.pid && facts.state == Progress::Cut {
+        if facts.name.pid != observed.job.pid && facts.state == ProcessState::Cut {
             let live = Bytes(facts.live_bytes);
             list.push(recording(
                 facts.name.pid,

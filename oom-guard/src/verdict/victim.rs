@@ -2,7 +2,7 @@
 
 use dumper::outcome::ProcessName;
 
-use super::observed::{Observed, Progress};
+use super::observed::{Observed, ProcessState};
 
 /// Who died, and how we know that.
 pub struct Victim {
@@ -22,7 +22,7 @@ impl Victim {
     /// The largest process beside the first that was cut off.
     pub fn child(observed: &Observed) -> Self {
         let others = observed.latest().filter(|facts| facts.name.pid != observed.job.pid);
-        let cut = others.filter(|facts| facts.state == Progress::Cut);
+        let cut = others.filter(|facts| facts.state == ProcessState::Cut);
         let largest = cut.max_by_key(|facts| facts.live_bytes);
         Self {
             process: largest.map(|facts| ProcessName {

@@ -48,7 +48,7 @@ struct Member {
 
 /// What all hold, in bytes, and the largest.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct MemoryInUse {
     /// By the recordings.
     pub tracked_bytes: u64,
     /// Resident.
@@ -93,15 +93,15 @@ impl Family {
     }
 
     /// Looks at all of them.
-    pub fn look(&mut self) -> Held {
+    pub fn look(&mut self) -> MemoryInUse {
         let members = procfs::tree(&self.host, self.job);
         if self.known.len() < MOST_KNOWN {
             self.known.extend(members.iter().map(|pid| pid.as_raw()));
         }
         let files = Files::of(&self.recordings);
-        let mut held = Held {
+        let mut held = MemoryInUse {
             is_crowded: files.all.len() > MOST_ENDED / 2,
-            ..Held::default()
+            ..MemoryInUse::default()
         };
         let mut is_news = false;
         let mut now = HashMap::new();

@@ -12,9 +12,9 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
-use crate::run::room::{KILL_PAUSE, LONGEST_KILL, Room};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::watch::alarms::{AlarmId, Alarms, Rings};
+use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::usage_reader::UsageReader;
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -42,7 +42,7 @@ const SHORTEST_KILL: Duration = Duration::from_millis(5);
 pub struct LimitPoller {
     host: Host,
     job: Pid,
-    limits: Limits,
+    limits: ResourceLimits,
     cgroup: Option<Cgroup>,
     alarms: Alarms,
     readers: Vec<UsageReader>,
@@ -55,7 +55,7 @@ pub struct LimitPoller {
     outstanding: Option<Request>,
     now: Vec<Bound>,
     short: Option<Short>,
-    told: Told,
+    reported: Reported,
     /// Since when the kernel is at it to kill somebody.
     killing_since: Option<Instant>,
     room: Room,
@@ -89,7 +89,7 @@ pub struct Request {
 
 impl LimitPoller {
     /// For a job in this cgroup that is about to be started, with the limits that its user set.
-    pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+    pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: ResourceLimits) -> Self {
         if let Some(cgroup) = &cgroup {
             // So that to look charges nothing where memory is short.
             cgroup.levels.iter().for_each(Level::keep_open);
@@ -97,7 +97,7 @@ impl LimitPoller {
         }
         let bounds = deadly_bounds(host, cgroup.as_ref());
         let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
-        let told = Told::at_the_start(&bounds);
+        let reported = Reported::at_the_start(&bounds);
         let room = Room::of(cgroup.as_ref());
         let mut poller = Self {
             host: host.clone(),
@@ -113,7 +113,7 @@ impl LimitPoller {
             outstanding: None,
             now: Vec::new(),
             short: None,
-            told,
+            reported,
             killing_since: None,
             room,
         };
@@ -291,7 +291,7 @@ impl LimitPoller {
             // To see it grow, the readers must be followed from here on.
             self.look_again = Instant::now();
         }
-        self.told.is_news(&bound, asked).then(|| Near {
+        self.reported.is_news(&bound, asked).then(|| Near {
             request: request.filter(|_| !bound.is_near(0)),
             bound,
         })
@@ -327,7 +327,7 @@ impl LimitPoller {
         }
     }
 
-    /// Limits may be changed while the job runs.
+    /// ResourceLimits may be changed while the job runs.
     fn follow_limits(&mut self) {
         let Some(cgroup) = &self.cgroup else { return };
         let of_cgroup = || self.now.iter().filter(|bound| !bound.path.is_empty());
@@ -363,7 +363,7 @@ impl LimitPoller {
         self.now.iter().any(|bound| !bound.path.is_empty())
     }
 
-    /// Whether the cgroup has told of a limit that could not be kept.
+    /// Whether the cgroup has reported that a limit could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.alarms.out_of_memory()
     }
@@ -402,11 +402,11 @@ pub fn kills(bound: &Bound) -> bool {
     !matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data)
 }
 
-/// What has been told of each limit, so that it is told again only when memory has grown by another margin.
+/// What has been reported of each limit, so that it is reported again only when memory has grown by another margin.
 #[derive(Debug, Default)]
-struct Told(Vec<(Bound, u64)>);
+struct Reported(Vec<(Bound, u64)>);
 
-impl Told {
+impl Reported {
     /// A limit that was near before the job began is no news until the job has come nearer.
     fn at_the_start(bounds: &[Bound]) -> Self {
         let near = bounds.iter().filter(|bound| bound.is_near(0));
@@ -452,35 +452,35 @@ mod tests {
 
     #[test]
     fn a_near_limit_is_told_again_only_after_another_step() {
-        let mut told = Told::default();
-        let told: Vec<_> = [960, 961, 940, 970, 1009, 1010, 1011, 1060]
-            .map(|used| told.is_news(&bound(used), 0))
+        let mut reported = Reported::default();
+        let reported: Vec<_> = [960, 961, 940, 970, 1009, 1010, 1011, 1060]
+            .map(|used| reported.is_news(&bound(used), 0))
             .into();
-        assert_eq!(told, [true, false, false, false, false, true, false, true]);
+        assert_eq!(reported, [true, false, false, false, false, true, false, true]);
     }
 
     #[test]
     fn a_limit_that_was_near_before_the_job_began_is_no_news_until_the_job_has_come_nearer() {
-        let mut told = Told::at_the_start(&[bound(960)]);
-        assert!(!told.is_news(&bound(970), 0));
-        assert!(told.is_news(&bound(1010), 0));
+        let mut reported = Reported::at_the_start(&[bound(960)]);
+        assert!(!reported.is_news(&bound(970), 0));
+        assert!(reported.is_news(&bound(1010), 0));
     }
 
     #[test]
     fn a_large_request_is_told_once_and_the_margin_still_after_it() {
-        let mut told = Told::at_the_start(&[bound(500)]);
-        assert!(told.is_news(&bound(500), 600 * MIB));
-        assert!(!told.is_news(&bound(500), 600 * MIB));
-        assert!(told.is_news(&bound(500), 700 * MIB));
-        assert!(told.is_news(&bound(960), 0));
-        assert!(!told.is_news(&bound(960), 600 * MIB));
+        let mut reported = Reported::at_the_start(&[bound(500)]);
+        assert!(reported.is_news(&bound(500), 600 * MIB));
+        assert!(!reported.is_news(&bound(500), 600 * MIB));
+        assert!(reported.is_news(&bound(500), 700 * MIB));
+        assert!(reported.is_news(&bound(960), 0));
+        assert!(!reported.is_news(&bound(960), 600 * MIB));
     }
 
     #[test]
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let host = &Host::this();
-        let mut poller = LimitPoller::new(host, Cgroup::of(host, this), Limits::read());
+        let mut poller = LimitPoller::new(host, Cgroup::of(host, this), ResourceLimits::read());
         assert!(poller.tightest().is_some());
         let request = Request {
             pid: 7,

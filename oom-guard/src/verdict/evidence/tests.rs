@@ -25,8 +25,8 @@ impl Machine {
         copy(&from, self.0.path());
     }
 
-    fn evidence(&self) -> Evidence {
-        Evidence::before(&Host::at(self.0.path()), Pid::from_raw(7))
+    fn evidence(&self) -> CountersAtStart {
+        CountersAtStart::before(&Host::at(self.0.path()), Pid::from_raw(7))
     }
 }
 
