@@ -53,16 +53,16 @@ use crate::{
     start::sanitizer, terminal::local_time,
 };
 
-/// The supervisor wants to hear of a block that takes at least this part of the smallest limit.
+/// The library tells the supervisor of each block that is at least this part of the smallest limit,
 const LARGE_SHARE: u64 = 8;
-/// But not of one below this.
+/// and at least this large.
 const LEAST_LARGE: u64 = 1 << 20;
 
 /// Runs the job that `words` name, and returns how it ended.
 pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let surroundings = Surroundings::of_this_process(settings.python.clone());
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
-    // Where that fails, a report may want for room, which it will say.
+    // Best effort: without it, reporting may hit our own RLIMIT_AS.
     start.limits.lifted().set();
     fallback::prepare(start.command(start.limits).lasting());
     orphans::report_those_in(&settings.output);
@@ -114,7 +114,7 @@ impl<'a> Start<'a> {
         Launch::new(&self.target, self.inherited, limits, self.limits)
     }
 
-    /// The library, if the program can bear it.
+    /// The library, if the program works with it.
     fn library(&self) -> Result<PathBuf, String> {
         match elf::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
@@ -189,7 +189,7 @@ impl<'a> Start<'a> {
     ) -> Result<(Launch, Hearing), String> {
         let folder = &record.folder;
         let scratch = &record.scratch;
-        // Before there is a run.json: from then on, a run without a holder of its lock has ended.
+        // Before there is a run.json: a run with one whose lock nobody holds counts as ended.
         lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
@@ -202,12 +202,12 @@ impl<'a> Start<'a> {
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
         command.env(variables::RUN.name(), scratch.path());
-        // Whoever can exchange the folder must not get a recording into another one.
+        // Somebody who exchanges the folder must not get a recording written into another one.
         let (device, inode) = scratch
             .folder
             .identity()
             .map_err(|error| format!("cannot look at {}: {error}", scratch.path().display()))?;
-        // The job may go on on other machines, each of which has its own number for the file system of a network.
+        // The job may start processes on other machines, where a network's file system has another device number.
         let is_shared = kind(scratch.path()) == FileSystem::Network;
         let inode = RunInode {
             device: if is_shared { 0 } else { device },
@@ -256,22 +256,22 @@ struct Prepared {
     unwatched: Option<&'static str>,
 }
 
-/// What will tell of the job.
+/// The sources of news about the job.
 struct Hearing {
     listener: Listener,
     /// For a supervisor that is not the job's parent.
     children: SignalFd,
     doorbell: Option<Doorbell>,
     shared: SharedState,
-    /// Whether the shared can be read by another process.
+    /// Whether `shared` is visible to other processes.
     is_shared: bool,
 }
 
 impl Prepared {
-    /// Starts the job, waits until it has ended and all is done that there is to do then, and returns how we shall end.
+    /// Starts the job, waits for its end and for the last report, and returns how `fil-profile` must end.
     fn run(self, settings: &Settings) -> Result<End, Unspawned> {
         let began = Instant::now();
-        // No sooner: what the terminal sends from here on is taken to have reached the job too.
+        // No sooner: from here on a signal of the terminal counts as received by the job too.
         if let Err(error) = process::hold_signals() {
             self.record.discard();
             return Err(Unspawned::NoRoom(error.into()));
@@ -284,9 +284,9 @@ impl Prepared {
             shared,
             is_shared,
         } = self.hearing;
-        // Before the job, so that what has reached the job has reached it too.
+        // Before the job, so that every signal that reaches the job reaches the probe too.
         let probe = SignalProbe::start();
-        // All that a supervisor needs is made before there is one: the next one needs it too.
+        // All that a supervisor needs is made before the fork, so that the next supervisor has it too.
         let cgroup = self.evidence.cgroup.clone();
         let mut room = Room::of(cgroup.as_ref());
         let poller = LimitPoller::new(&Host::this(), cgroup, self.limits);
@@ -303,7 +303,7 @@ impl Prepared {
             unwatched: self.unwatched,
         });
         let mut parent = Parent::new(listener, probe, &shared, began);
-        // And the supervisor before the job too, which may need all memory at once.
+        // The supervisor starts before the job too: the job may use up all memory at once.
         let is_apart =
             is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
         let job = match self.command.spawn() {

@@ -8,7 +8,7 @@ use nix::unistd::{Pid, dup2_stderr};
 use crate::kernel::host::Host;
 use crate::kernel::procfs::Usage;
 
-/// What the kernel adds to the size of this process when it looks for the largest.
+/// The kernel adds this to the size of a process when it looks for the largest.
 const SCORE: &str = "/proc/self/oom_score_adj";
 
 /// Makes the OOM killer kill this process first, before the job. To raise one's own score needs no privilege.
@@ -43,7 +43,7 @@ const MOST_SECONDS: u64 = 2;
 /// Ends this process after [`MOST_SECONDS`] of processor time. In a full cgroup each process that reads a page of a file takes it from
 /// another one, which reads it again. As long as that goes on, the kernel kills nobody and no process makes progress.
 pub fn limit_processor_time() {
-    // No signal of the kernel's that means want of memory, and no core file.
+    // SIGXCPU is not mistaken for a lack of memory. It leaves no core file.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = setrlimit(Resource::RLIMIT_CPU, MOST_SECONDS, RLIM_INFINITY);
 }

@@ -1,9 +1,9 @@
-//! The process that the user has started, while the job runs: the job's parent. It waits for the job, passes signals on, and starts
-//! the supervisor, and another one if that is killed.
+//! The job's parent, which is the process that the user has started. It waits for the job, passes signals on, and starts the supervisor,
+//! and another one if that is killed.
 //!
-//! In a cgroup that is full, the kernel kills who asks for memory. So this process asks for none, from when the job has started until
-//! what the job used is free: it opens nothing, starts a process only where there is room, and does nothing for the first time then:
-//! what it has done once it can do again with the memory that it has. What it hears it tells the supervisor on the [`SharedState`].
+//! In a full cgroup the kernel kills a process that asks for memory. So this process asks for none, from the start of the job until the
+//! job's memory is free. It opens no file, starts a process only if there is room, and does nothing for the first time: what it has done
+//! once, it can repeat with the memory that it has. It tells the supervisor all news through [`SharedState`].
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -22,19 +22,18 @@ use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::supervise::Source;
 use crate::watch::room::{LONGEST_KILL, Room};
 
-/// Supervisors that may die while the job runs, and after its end. It is the kernel that kills them, or a fault of ours, which would
-/// kill the next one too.
+/// How many supervisors may die. The kernel kills them, or a bug of ours, which would kill the next one too.
 const MOST_DEATHS: u32 = 5;
 
-/// Between two looks whether there is room, while the job runs and when it has ended.
+/// The time between two checks whether there is room for a supervisor, while the job runs.
 const PAUSE: Duration = Duration::from_millis(100);
-/// See [`PAUSE`].
+/// The same when the job has ended.
 const SHORT_PAUSE: Duration = Duration::from_millis(2);
 
-/// More than another probe takes.
+/// More than a new probe takes.
 const ROOM_FOR_PROBE: u64 = 1 << 20;
 
-/// A probe is looked at so often.
+/// How often the probe is checked.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The job's parent.
@@ -46,17 +45,17 @@ pub struct Parent<'a> {
     supervisor: SupervisorProcess,
 }
 
-/// How it went with the supervisors.
+/// The state of the supervisor.
 enum SupervisorProcess {
     Runs(Pid),
-    /// One is to be started.
+    /// A supervisor is to be started.
     Wanted,
-    /// The last one has done all that there was to do, or no other would.
+    /// The last one has done everything, or too many have died.
     Done,
 }
 
 impl SupervisorProcess {
-    /// Who stops everybody and has us go on may not know of the supervisor, which nobody else would have go on.
+    /// Continues the supervisor: somebody who stops and continues all processes may not know of it.
     fn go_on(&self) {
         if let Self::Runs(pid) = self {
             process::send(*pid, SIGCONT);
@@ -65,7 +64,7 @@ impl SupervisorProcess {
 }
 
 impl<'a> Parent<'a> {
-    /// Of a job that is to begin now.
+    /// Of a job that will be started now.
     pub fn new(listener: Listener, probe: SignalProbe, shared: &'a SharedState, began: Instant) -> Self {
         shared.tell_probe(probe.pid());
         Self {
@@ -77,8 +76,8 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// Starts the first supervisor, which does `work`, and makes this process ready to ask for no memory. Returns whether there can be
-    /// such a process.
+    /// Starts the first supervisor, which does `work`, and prepares this process to ask for no more memory. Returns whether a process
+    /// could be started.
     pub fn begin(&mut self, room: &mut Room, work: impl FnOnce() -> i32) -> bool {
         let Ok(pid) = process::beside(work) else { return false };
         self.supervisor = SupervisorProcess::Runs(pid);
@@ -90,7 +89,7 @@ impl<'a> Parent<'a> {
         true
     }
 
-    /// There is no job.
+    /// Ends the supervisor, because the job could not be started.
     pub fn dismiss(&mut self) {
         if let SupervisorProcess::Runs(pid) = self.supervisor {
             process::send(pid, SIGKILL);
@@ -98,7 +97,7 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// What a supervisor hears that is the job's parent itself.
+    /// The source of events for a supervisor that is the job's parent itself.
     pub fn into_source(self) -> Source {
         Source::Kernel {
             listener: self.listener,
@@ -107,10 +106,10 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// Waits until the job has ended and a supervisor has done all that is to be done then. Another one does `work`, if there is `room`
-    /// to start it. Returns by which signal the last supervisor died that did.
+    /// Waits until the job has ended and a supervisor has finished the run. If a supervisor dies, another one does `work` as soon as there
+    /// is `room` for it. Returns the signal that killed the last supervisor that was killed.
     pub fn wait(&mut self, job: Pid, room: &mut Room, mut work: impl FnMut() -> i32) -> Option<i32> {
-        // Whether it handles SIGUSR2 is asked when memory may be short.
+        // Memory may be short when we ask whether the job handles SIGUSR2.
         keep_open(&signal_probe::status(job));
         let mut deaths = 0;
         let mut last_death = None;
@@ -122,16 +121,16 @@ impl<'a> Parent<'a> {
                 _ => PROBE_PAUSE,
             };
             let mut sources = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
+            // An interrupted poll, after a stop and a continue, returns nothing; neither does any other failure.
             let _ = poll(&mut sources, PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO));
-            // Whether or not a signal has told of it: one that got lost must not be waited for.
+            // Also without a SIGCHLD: a lost signal must not make us wait for ever.
             self.listener.look_for_children();
             while let Some(news) = self.listener.next(job, &self.probe) {
                 match news {
                     News::Ended(end) => {
                         ended = Some(Instant::now());
                         if let SupervisorProcess::Done = self.supervisor {
-                            // The last report is worth some more tries.
+                            // The last report is worth a few more tries.
                             self.supervisor = SupervisorProcess::Wanted;
                             deaths = deaths.min(MOST_DEATHS - 2);
                         }
@@ -174,7 +173,7 @@ impl<'a> Parent<'a> {
             let is_late = ended.is_some_and(|since| since.elapsed() >= LONGEST_KILL);
             match self.supervisor {
                 SupervisorProcess::Wanted if is_late || room.is_there() => {
-                    // Where there can be none, there may be one later.
+                    // If no process can be started now, it is tried again later.
                     if let Ok(pid) = process::beside(&mut work) {
                         self.supervisor = SupervisorProcess::Runs(pid);
                     }
@@ -184,7 +183,7 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// To call another takes memory.
+    /// Replaces the probe if that is due and there is room for it.
     fn refresh_probe(&mut self, room: &mut Room) {
         let is_due = self.listener.has_heard() || self.probe.is_due();
         if is_due && room.left() >= ROOM_FOR_PROBE {

@@ -18,11 +18,11 @@ const PAGE: usize = 4096;
 /// `RLIMIT_MEMLOCK` allows. Processes that are forked later do not inherit the locks.
 pub fn pin() {
     let Ok(maps) = fs::read("/proc/self/maps") else { return };
-    // The constants of a program lie before its code in its file, and in memory.
+    // In a program's file and in memory, its constants come before its code.
     let (code, constants): (Vec<_>, Vec<_>) = areas::unwritable(&*maps).into_iter().partition(|part| part.is_code);
     for part in code.iter().chain(&constants) {
         let (start, length) = (part.start as *mut libc::c_void, (part.end - part.start) as usize);
-        // What lies before the code has never been written to. What lies behind it may have been, before it was protected.
+        // Nothing before the code has ever been written to. The part behind it may have been, before it was made read-only.
         if part.is_code || code.iter().any(|code| code.start == part.end) {
             // SAFETY: nobody has written to these pages or can, so the kernel reads the same bytes from the file again.
             unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_is_used_from_then_on_is_kept_and_it_is_little() {
         let may = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
-        // As much as Linux grants by itself since 5.16; before, 64 KiB.
+        // The default limit of Linux since 5.16; before, it was 64 KiB.
         let least = if may >= 8 << 20 { 64 } else { 0 };
         let pid = process::apart(|| {
             pin();

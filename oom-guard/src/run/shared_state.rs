@@ -1,5 +1,5 @@
-//! What the job's parent and the supervisor tell each other: a few numbers in memory that both have mapped, so that telling charges
-//! nothing to a cgroup that is full, and what the one that is killed has told is still there.
+//! What the job's parent and the supervisor tell each other: a few numbers in shared memory. Writing them charges nothing to a full
+//! cgroup, and they are still there when the process that wrote them has been killed.
 
 #![expect(unsafe_code, reason = "memory that outlives a fork has no safe form")]
 
@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 
 use crate::kernel::end::End;
 
-/// Signals that are kept until the supervisor has taken them.
+/// How many signals are kept until the supervisor has read them.
 const MOST_SIGNALS: usize = 64;
 
-/// Set in every [`End`] that is told, so that zero means that there is none.
+/// Set in every stored [`End`]: zero means that there is none.
 const TOLD: u64 = 1 << 63;
 /// Set in the [`End`] of a process that a signal has killed.
 const BY_SIGNAL: u64 = 1 << 32;
@@ -26,22 +26,22 @@ const BY_SIGNAL: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct SharedState {
     cells: &'static Cells,
-    /// Rings when the parent has told something.
+    /// Readable when the parent has written something.
     pub bell: EventFd,
 }
 
 #[derive(Debug)]
 struct Cells {
-    /// Its process id.
+    /// Its process id; 0 before it has started.
     job: AtomicU64,
     end: AtomicU64,
     /// From the start of the job, and from the Unix epoch, in nanoseconds.
     ended_after: AtomicU64,
     ended_at: AtomicU64,
     signals: [AtomicU64; MOST_SIGNALS],
-    /// All that ever came.
+    /// The number of all signals so far.
     signal_count: AtomicU64,
-    /// How `fil-profile` shall end.
+    /// How `fil-profile` must end.
     ours: AtomicU64,
     kills: AtomicU64,
     probe: AtomicU64,
@@ -63,13 +63,12 @@ pub struct Ended {
 }
 
 impl SharedState {
-    /// A new one. Whether the memory is shared with processes to come is the second value: where it is not, there can be no other
-    /// process to tell anything.
+    /// A new one, and whether its memory is shared with processes that are forked later. If it is not, no other process may be used.
     pub fn new() -> nix::Result<(Self, bool)> {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-        // SAFETY: a new mapping wherever the kernel has room for it takes the place of nothing.
+        // SAFETY: without MAP_FIXED, the kernel puts a new mapping where nothing else is mapped.
         let mapped = unsafe { libc::mmap(ptr::null_mut(), size_of::<Cells>(), access, flags, -1, 0) };
         let cells = (mapped != libc::MAP_FAILED).then(|| {
             // SAFETY: the mapping has the size of a `Cells` and begins at a page, it is never unmapped, it is full of zeros, which is a
@@ -89,14 +88,14 @@ impl SharedState {
         self.ring();
     }
 
-    /// Waits until there is a job; none if nobody is left who could tell.
+    /// Waits until the job has started, and returns its process id; none if that is out of range.
     pub fn wait_for_job(&self) -> Option<Pid> {
         loop {
             let pid = i32::try_from(self.cells.job.load(Ordering::Acquire)).ok()?;
             if pid > 0 {
                 return Some(Pid::from_raw(pid));
             }
-            // Interrupted or not, what is told is read anew.
+            // If this is interrupted, the job is checked again.
             let _ = poll(
                 &mut [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)],
                 PollTimeout::NONE,
@@ -105,7 +104,7 @@ impl SharedState {
         }
     }
 
-    /// Whether this is asked for the first time, by whichever supervisor: what is told to the user at the start is told once.
+    /// Returns true once, even if there are several supervisors: the lines for the user at the start are printed once.
     pub fn is_to_announce(&self) -> bool {
         !self.cells.is_announced.swap(true, Ordering::Relaxed)
     }
@@ -129,7 +128,7 @@ impl SharedState {
         })
     }
 
-    /// The parent tells of a signal that has come, and who sent it.
+    /// The parent tells of a signal and its sender.
     pub fn tell_signal(&self, number: i32, sender: Pid) {
         let count = self.cells.signal_count.load(Ordering::Relaxed);
         let value = u64::from(number.unsigned_abs()) << 32 | u64::from(sender.as_raw().cast_unsigned());
@@ -139,7 +138,7 @@ impl SharedState {
         self.ring();
     }
 
-    /// The next signal after `taken` others, which is counted up; those that were too many are passed over.
+    /// The next signal after the first `taken`, which is incremented. If there were too many, the oldest are skipped.
     pub fn signal(&self, taken: &mut u64) -> Option<(i32, Pid)> {
         let count = self.cells.signal_count.load(Ordering::Acquire);
         *taken = (*taken).max(count.saturating_sub(MOST_SIGNALS as u64));
@@ -151,17 +150,17 @@ impl SharedState {
         Some(((value >> 32) as i32, Pid::from_raw((value as u32).cast_signed())))
     }
 
-    /// The supervisor tells how `fil-profile` shall end, now that all is done.
+    /// The supervisor tells how `fil-profile` must end; it has finished.
     pub fn tell_ours(&self, end: End) {
         self.cells.ours.store(code(end), Ordering::Release);
     }
 
-    /// How `fil-profile` shall end, if a supervisor has come so far as to say so.
+    /// How `fil-profile` must end, if a supervisor has finished.
     pub fn ours(&self) -> Option<End> {
         decode(self.cells.ours.load(Ordering::Acquire))
     }
 
-    /// A process of ours was killed by SIGKILL, for memory as it must be.
+    /// Counts a process of ours that SIGKILL has ended: it must have been the OOM killer.
     pub fn count_kill(&self) {
         self.cells.kills.fetch_add(1, Ordering::Relaxed);
     }
@@ -171,7 +170,7 @@ impl SharedState {
         self.cells.kills.load(Ordering::Relaxed)
     }
 
-    /// The parent tells who its probe is.
+    /// The parent tells the process id of its probe.
     pub fn tell_probe(&self, pid: Option<Pid>) {
         let pid = pid.map_or(0, |pid| u64::from(pid.as_raw().unsigned_abs()));
         self.cells.probe.store(pid, Ordering::Relaxed);
@@ -183,12 +182,12 @@ impl SharedState {
         (pid > 0).then(|| Pid::from_raw(pid))
     }
 
-    /// The cgroup has told that its limit could not be kept.
+    /// The cgroup has reported that its limit could not be kept.
     pub fn note_alarm(&self) {
         self.cells.is_alarmed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has.
+    /// Whether the cgroup has reported that.
     pub fn is_alarmed(&self) -> bool {
         self.cells.is_alarmed.load(Ordering::Relaxed)
     }
@@ -203,18 +202,18 @@ impl SharedState {
         self.cells.a_child_ran_out.load(Ordering::Relaxed)
     }
 
-    /// The job is killed (`--on-oom=exit`). Returns whether it had been already.
+    /// The job is being killed (`--on-oom=exit`). Returns whether that was so already.
     pub fn set_forced_exit(&self) -> bool {
         self.cells.has_forced_exit.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the job was killed so.
+    /// Whether the job was killed for `--on-oom=exit`.
     pub fn has_forced_exit(&self) -> bool {
         self.cells.has_forced_exit.load(Ordering::Relaxed)
     }
 
     fn ring(&self) {
-        // It has rung before, and was not answered yet, if this fails.
+        // This fails only if the counter is full, and then the bell has rung already.
         let _ = self.bell.write(1);
     }
 }

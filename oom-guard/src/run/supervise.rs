@@ -1,7 +1,7 @@
-//! Watching over the job until it has ended: what its parent tells, the doorbell, the kernel's alarms and the clock in one loop.
+//! The loop of the supervisor: events of the job's parent, the doorbell, the kernel's alarms and timers, until the job has ended.
 //!
-//! Neither the supervisor nor the job's parent is a subreaper: who outlives a parent finds the new one that it would find without
-//! us, as programs that look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
+//! Neither the supervisor nor the job's parent is a subreaper: an orphaned process gets the same new parent as without us, because some
+//! programs check whether that is process 1. So the end and the memory of a daemon are seen only in its recording.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -33,28 +33,28 @@ use crate::watch::limit_poller::{LimitPoller, Near};
 use crate::watch::measurer::Measurer;
 use crate::watch::sampling::Sampling;
 
-/// Signals that are remembered for the verdict: the last ones say the most.
+/// How many signals are kept for the verdict: the last ones.
 const MOST_SIGNALS: usize = 16;
 
-/// So long at most the preload waits to be measured.
+/// The longest time that the preload waits for a measurement.
 const LONGEST_MEASUREMENT: Duration = Duration::from_secs(1);
 
-/// What the supervisor wakes for.
+/// What the supervisor reacts to.
 #[derive(Debug)]
 enum Event {
     /// The job has ended.
     Ended(Ended),
     /// The job has been stopped, and waits to be continued.
     Stopped(Signal),
-    /// A child that is not the job has ended: a report's process, or as process 1 of a container, anybody's.
+    /// A child that is not the job has ended: a report's process or, if we are process 1 of a container, any orphan.
     Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
     ForTheJob { number: i32, sender: Pid },
-    /// A signal has reached the job, or one has reached us that is not for the job.
+    /// A signal has reached the job, or we have received one that is not for the job.
     Seen { number: i32, sender: Pid },
-    /// A report is wanted, or something has happened in the job.
+    /// A message has come on the doorbell.
     Rung(Ring),
-    /// Something may be due.
+    /// Timers may be due.
     Clock,
 }
 
@@ -64,9 +64,9 @@ enum Ready {
     Signals,
     /// One of our own children has ended.
     Children,
-    /// The job's parent has told something.
+    /// The job's parent has written to the shared state.
     Parent,
-    /// A process of the job has rung.
+    /// A process of the job has written to the doorbell.
     Doorbell,
     /// A limit is near, or processes wait for memory.
     Alarm(AlarmId),
@@ -80,7 +80,7 @@ pub struct Events {
     waiting: VecDeque<Event>,
 }
 
-/// Where we hear from of signals and of the job's end.
+/// Where signals and the job's end come from.
 pub enum Source {
     /// The kernel: there is no other process that waits for the job.
     Kernel {
@@ -88,11 +88,11 @@ pub enum Source {
         probe: SignalProbe,
         began: Instant,
     },
-    /// The job's parent. Of our own children, which write reports and measure, the kernel tells us.
+    /// The job's parent. The ends of our own children, which write reports and measure, come from the kernel.
     Parent { signals_taken: u64 },
 }
 
-/// What a supervisor does meanwhile.
+/// What a supervisor does while the job runs.
 pub struct Duties<'a> {
     /// Writes reports.
     pub reports: Reports<'a>,
@@ -104,7 +104,7 @@ pub struct Duties<'a> {
     pub sampling: Sampling,
     /// Kills the job before a limit does.
     pub forced_exit: ForcedExit<'a>,
-    /// What the job's parent tells, and what we tell whoever comes after us.
+    /// Shared with the job's parent and with a supervisor after us.
     pub shared: &'a SharedState,
     /// `--on-oom=exit`.
     pub on_oom: OnOom,
@@ -123,7 +123,7 @@ impl Events {
         }
     }
 
-    /// Waits for the job to end, and meanwhile does what is asked of a supervisor.
+    /// Handles events until the job has ended.
     pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> Ended {
         loop {
             match self.next(job, duties) {
@@ -201,7 +201,7 @@ impl Events {
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
-    /// Takes the news of signals and of children from the kernel.
+    /// Reads signals and the ends of children.
     fn hear_signals(&mut self, job: Pid, shared: &SharedState) {
         let Source::Kernel { listener, probe, began } = &mut self.source else {
             return;
@@ -231,7 +231,7 @@ impl Events {
         }
     }
 
-    /// Takes what the job's parent has told, whether or not it has just rung: a supervisor before us may have heard that, and died.
+    /// Reads what the job's parent has told. Does so even if the bell has not rung: an earlier supervisor may have read it before it died.
     fn hear_parent(&mut self, shared: &SharedState) {
         let Source::Parent { signals_taken } = &mut self.source else {
             return;
@@ -244,7 +244,7 @@ impl Events {
         }
     }
 
-    /// Takes what processes of the job have told.
+    /// Reads the messages of the job's processes.
     fn hear_doorbell(&mut self) {
         let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
         self.waiting.extend(rings.into_iter().map(Event::Rung));
@@ -264,7 +264,7 @@ impl Duties<'_> {
         .unwrap_or(Duration::ZERO)
     }
 
-    /// What is known of the job now that it has ended, what is recorded apart.
+    /// What is known of the job that has ended, without the recordings.
     pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &CountersAtStart) -> Observed {
         let host = &Host::this();
         self.poller.hear_the_last();
@@ -275,7 +275,7 @@ impl Duties<'_> {
         };
         self.reports.finish();
         self.measurer.finish();
-        // Without a limit, it is nobody's business who they are.
+        // Other processes matter only if a limit is shared with them.
         let limited = evidence.cgroup.as_ref().filter(|_| self.poller.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
@@ -285,7 +285,7 @@ impl Duties<'_> {
             procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
-        // The job's own, which nobody has waited for yet.
+        // Without those that use nothing: ended processes of the job that are not waited for yet.
         others.retain(|other| other.resident_bytes > 0);
         Observed {
             ending,
@@ -375,7 +375,7 @@ impl Duties<'_> {
         self.reports.start();
     }
 
-    /// A request alone ends no job: what is never touched fills no memory.
+    /// A large request alone is no reason to kill the job: memory that is never touched is not used.
     fn is_near(&mut self, job: Pid, near: Near) {
         if self.on_oom == OnOom::Exit && near.request.is_none() {
             self.end(job);
@@ -388,7 +388,7 @@ impl Duties<'_> {
             };
             self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
-            // Who ends the job soon has no time to read its own program again.
+            // If the job is to be killed, there must be no delay for reading our own program again.
             if self.on_oom == OnOom::Report {
                 pinned_pages::pin();
             }

@@ -1,5 +1,4 @@
-//! What a supervisor does from its beginning to its end. All of it is made by the job's parent, and each supervisor that is forked has
-//! it anew.
+//! What a supervisor does from its beginning to its end. The job's parent makes all of it, and each supervisor that it forks gets a copy.
 
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
@@ -23,15 +22,15 @@ use crate::watch::measurer::Measurer;
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 
-/// What a supervisor works with.
+/// What a supervisor needs.
 pub struct Supervisor {
     /// Watches the limits.
     pub poller: LimitPoller,
     /// Keeps the timeline.
     pub sampling: Sampling,
-    /// Tells of its own children, where it is not the job's parent.
+    /// The ends of its own children, if it is not the job's parent.
     pub children: SignalFd,
-    /// By which the preload tells of what has happened.
+    /// The messages of the preload.
     pub doorbell: Option<Doorbell>,
     /// The run.
     pub record: Record,
@@ -43,7 +42,7 @@ pub struct Supervisor {
     pub on_oom: OnOom,
 }
 
-/// Does the work in a process that has just been forked, and returns its exit status. What is taken is taken there alone.
+/// Does the work in a process that has just been forked, and returns its exit status. `supervisor` is taken in that process only.
 pub fn work_apart(supervisor: &mut Option<Supervisor>, shared: &SharedState, settings: &Settings) -> i32 {
     let Some(supervisor) = supervisor.take() else { return 1 };
     let of_cgroups = supervisor.record.limits().iter().filter(|limit| !limit.path.is_empty());
@@ -55,7 +54,7 @@ pub fn work_apart(supervisor: &mut Option<Supervisor>, shared: &SharedState, set
     0
 }
 
-/// What is left to do when no supervisor has come to its end, the last one for this signal; returns how `fil-profile` shall end.
+/// Ends a run that no supervisor has finished; `signal` has killed the last one. Returns how `fil-profile` must end.
 pub fn give_up(supervisor: Option<Supervisor>, shared: &SharedState, signal: Option<i32>) -> End {
     let Some(ended) = shared.end() else {
         return End::Status(1);
@@ -69,8 +68,8 @@ pub fn give_up(supervisor: Option<Supervisor>, shared: &SharedState, signal: Opt
 }
 
 impl Supervisor {
-    /// Watches over the job until it has ended, writes the last report, and returns how `fil-profile` shall end, whatever becomes of
-    /// the report.
+    /// Watches the job until it has ended, writes the last report, and returns how `fil-profile` must end. That does not depend on whether
+    /// the report succeeds.
     pub fn work(mut self, source: Source, job: Pid, shared: &SharedState, settings: &Settings) -> End {
         if shared.is_to_announce() {
             self.announce();
@@ -129,7 +128,7 @@ impl Supervisor {
                 "{place} is in memory (tmpfs): the recordings there count as the job's, and are gone with the machine"
             ));
         }
-        // A link less is no reason to tell anybody.
+        // Best effort: a missing link does no harm.
         let _ = record.folder.link_latest();
     }
 }

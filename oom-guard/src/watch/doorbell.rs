@@ -19,7 +19,7 @@ pub struct Doorbell {
     unread: Vec<u8>,
 }
 
-/// What the preload rings for.
+/// A message of the preload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ring {
     /// An allocation failed, in this process.
@@ -30,7 +30,7 @@ pub enum Ring {
     Large(Request),
     /// The job has named the phase that it begins.
     Mark(String),
-    /// A process has left us behind, since it has the runtime of a sanitizer: which, and its program.
+    /// A process goes on without the library, because its program has the runtime of a sanitizer: its id and its program.
     Unwatched(u32, String),
 }
 
@@ -46,7 +46,7 @@ impl Doorbell {
         })
     }
 
-    /// What has been rung since the last time. What is no message is passed over.
+    /// The messages that have come since the last call. Lines that are no message are ignored.
     pub fn answer(&mut self) -> Vec<Ring> {
         let mut bytes = [0; 4096];
         if let Ok(count) = self.pipe.read(&mut bytes) {

@@ -1,4 +1,4 @@
-//! Keeping an eye on the limits while the job runs: how near it is to the nearest, and when that is news.
+//! Polls the limits while the job runs: how close the job is to each, and whether that is new.
 
 use std::time::{Duration, Instant};
 
@@ -17,28 +17,29 @@ use crate::watch::alarms::{AlarmId, Alarms, Rings};
 use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::usage_reader::UsageReader;
 
-/// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
+/// If memory was short this long before the job's end, it was short at the end: the next poll can be this much later.
 const RECENT: Duration = LONGEST_PAUSE;
 
-/// So long a look holds for requests that have room enough.
+/// After a poll, requests that have enough room are passed over for this long.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// The time from one whole look to the next is at least so many times what one costs the processor, as long as memory does not grow.
+/// While memory does not grow, the time from one full poll to the next is at least this many times the processor time of a poll.
 const COST: u32 = 100;
 
 /// Growth that matters, in bytes within [`REACTION`].
 const LEAST_GROWTH: u64 = 1 << 20;
 
-/// From seeing that memory runs out until the job has been stopped from using more: a few scheduler ticks on a busy machine.
+/// The time from noticing that memory runs out until the job is dead: a few scheduler ticks on a busy machine.
 const REACTION: Duration = Duration::from_millis(20);
 
-/// Before this the kernel has hardly begun to free what a process had.
+/// Earlier than this the kernel has hardly begun to free the memory of a process that it has killed.
 const SHORTEST_KILL: Duration = Duration::from_millis(5);
 
 /// Watches the limits of one job.
 ///
-/// Most looks are at the readers alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
-/// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
+/// Most polls read one number per cgroup ([`UsageReader`]): while the charge, page cache included, stays below the margin, no limit of a
+/// cgroup is near. A full poll reads everything. It follows when a charge is above the margin, when the machine's memory is due, and now
+/// and then.
 pub struct LimitPoller {
     host: Host,
     job: Pid,
@@ -47,16 +48,16 @@ pub struct LimitPoller {
     alarms: Alarms,
     readers: Vec<UsageReader>,
     is_ringing: bool,
-    /// The last whole look, and when one is due whatever the readers say.
+    /// When the last full poll was, and when the next one is due whatever the readers say.
     looked: Instant,
     whole_look_due: Instant,
     look_again: Instant,
-    /// The last block that was larger than what was left, and who has it.
+    /// The last block that was larger than what was left, and its process.
     outstanding: Option<Request>,
     now: Vec<Bound>,
     short: Option<Short>,
     reported: Reported,
-    /// Since when the kernel is at it to kill somebody.
+    /// Since when the kernel has been killing a process.
     killing_since: Option<Instant>,
     room: Room,
 }
@@ -74,7 +75,7 @@ struct Short {
 pub struct Near {
     /// Which.
     pub bound: Bound,
-    /// The request that exceeds what is left, in bytes, and who made it; none if the margin has been passed.
+    /// The request that exceeds what is left; none if the usage itself is within the margin.
     pub request: Option<Request>,
 }
 
@@ -88,10 +89,10 @@ pub struct Request {
 }
 
 impl LimitPoller {
-    /// For a job in this cgroup that is about to be started, with the limits that its user set.
+    /// For a job that will be started in this cgroup, with the limits that its user set.
     pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: ResourceLimits) -> Self {
         if let Some(cgroup) = &cgroup {
-            // So that to look charges nothing where memory is short.
+            // So that a poll charges no memory to a full cgroup.
             cgroup.levels.iter().for_each(Level::keep_open);
             keep_open(&host.file("/proc/meminfo"));
         }
@@ -145,7 +146,7 @@ impl LimitPoller {
         }
     }
 
-    /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
+    /// Whether the kernel is killing a process to make room. Until there is room, any process that asks for memory may be killed too.
     pub fn is_killing(&mut self) -> bool {
         let Some(since) = self.killing_since else { return false };
         let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
@@ -155,7 +156,7 @@ impl LimitPoller {
         !is_over
     }
 
-    /// Waits until what the job used that has ended is free.
+    /// Waits until the memory of the job, which has ended, is free.
     pub fn wait_for_room(&mut self, end: End) {
         self.room.wait(end);
     }
@@ -172,12 +173,12 @@ impl LimitPoller {
         due.min(self.alarms.pause(&[]))
     }
 
-    /// Makes a look due: somebody wants to know how things are now.
+    /// Makes a poll due now.
     pub fn hurry(&mut self) {
         self.is_ringing = true;
     }
 
-    /// Looks, if that is due, and tells of a limit that has come near.
+    /// Polls if that is due, and returns a limit that has come near.
     pub fn look(&mut self) -> Option<Near> {
         self.alarms.complete();
         if self.pause() > Duration::ZERO {
@@ -204,7 +205,7 @@ impl LimitPoller {
             let cost = processor_time().saturating_sub(began).saturating_mul(COST);
             let rest = cost.min(LONGEST_PAUSE);
             self.look_again = self.look_again.max(self.looked + rest);
-            // At its limit, a job is short of pages for its own code, and each look takes some of them away.
+            // At its limit, a job lacks pages for its own code, and each poll takes some of them away.
             if self.now.iter().any(|bound| kills(bound) && bound.is_near(0)) {
                 self.alarms.rest(rest);
             }
@@ -212,26 +213,26 @@ impl LimitPoller {
         near
     }
 
-    /// The least that is left above the margin of any cgroup, if there can be said to be any without a whole look.
+    /// The least room above the margin in any cgroup; none if only a full poll can tell whether there is any.
     fn room_by_readers(&mut self) -> Option<u64> {
         let rooms = self.readers.iter_mut().map(|reader| {
             let used = reader.read()?;
             reader.room(used)
         });
-        // Each must be read, to know the pace.
+        // Each must be read, so that it knows the pace.
         let rooms: Vec<_> = rooms.collect();
         rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
-    /// Whether the kernel will wake us in time. An alarm is worth nothing against a block that is just being filled: by its pace
-    /// alone it can be stopped in time.
+    /// Whether the kernel will wake us in time. While a large block is being filled, an alarm comes too late: only the pace tells when to
+    /// stop the job.
     fn is_alarmed(&self) -> bool {
         let mut of_cgroup = self.now.iter().filter(|bound| !bound.path.is_empty());
         self.outstanding.is_none() && of_cgroup.all(|bound| self.alarms.will_ring(bound))
     }
 
-    /// Whether a block that is larger than what was left is being filled so fast that the kernel will have killed before the
-    /// margin can be seen to be passed.
+    /// Whether a block that is larger than what was left is being filled so fast that the kernel would kill the job before a poll could
+    /// notice that the margin is passed.
     pub fn is_running_out(&mut self) -> bool {
         let Some(request) = self.outstanding else { return false };
         let will_be_met = |reader: &&UsageReader| reader.will_be_met(REACTION);
@@ -245,7 +246,7 @@ impl LimitPoller {
             return false;
         }
         self.read();
-        // Without what the kernel can take back it may be another matter.
+        // There may be more room, because the kernel can reclaim a part of the charge.
         let is_it = |bound: &&Bound| bound.path == limit.path && bound.bytes == limit.bytes && bound.left() < growth;
         let Some(nearest) = self.now.iter().find(is_it).cloned() else {
             return false;
@@ -258,15 +259,15 @@ impl LimitPoller {
         true
     }
 
-    /// Whether that process still has as much data as it once asked for at one go.
+    /// Whether that process still has at least as much data as that one request.
     fn is_held(&self, request: Request) -> bool {
-        // In a container's own namespace of processes, ours is the job's.
+        // In a container with its own PID namespace, ours is the job's.
         let pid = Pid::from_raw(request.pid.cast_signed());
         Usage::of(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
     }
 
-    /// Looks because of a large block. A job may allocate and free thousands of them in a second: one that had more than
-    /// twice the room a moment ago is passed over.
+    /// Polls because of a large block. A job may allocate and free thousands of them per second, so a block is passed over if there was
+    /// room for two of it a moment ago.
     pub fn consider(&mut self, request: Request) -> Option<Near> {
         let has_room = |bound: &Bound| !kills(bound) || bound.left() / 2 > request.bytes;
         let is_fresh = self.looked.elapsed() < FRESH;
@@ -276,7 +277,7 @@ impl LimitPoller {
         self.look_at_once(Some(request))
     }
 
-    /// Notes how things are now, since an allocation has failed.
+    /// Reads all limits now, because an allocation has failed.
     pub fn note(&mut self) {
         self.read();
     }
@@ -288,7 +289,7 @@ impl LimitPoller {
         let bound = tightest(near.cloned())?;
         if request.is_some() && !bound.is_near(0) {
             self.outstanding = request;
-            // To see it grow, the readers must be followed from here on.
+            // From here on the readers must be read often, to see the block being filled.
             self.look_again = Instant::now();
         }
         self.reported.is_news(&bound, asked).then(|| Near {
@@ -307,7 +308,7 @@ impl LimitPoller {
         let machine = of_machine.map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
         self.whole_look_due = self.looked + machine;
         let own = procfs::bounds(&self.host, self.job);
-        // A process that has ended uses nothing; what it used when it was seen last says more.
+        // A process that has ended uses nothing, so its last known usage is kept.
         let is_alive = own.iter().any(|bound| bound.used > 0);
         let own: Vec<_> = match is_alive {
             true => own.into_iter().map(|bound| self.limits.of_the_user(bound)).collect(),
@@ -327,7 +328,7 @@ impl LimitPoller {
         }
     }
 
-    /// ResourceLimits may be changed while the job runs.
+    /// Limits may be changed while the job runs.
     fn follow_limits(&mut self) {
         let Some(cgroup) = &self.cgroup else { return };
         let of_cgroup = || self.now.iter().filter(|bound| !bound.path.is_empty());
@@ -337,23 +338,23 @@ impl LimitPoller {
             return;
         }
         self.readers = UsageReader::all(cgroup, &self.now);
-        // One that cannot be read, such as that of a cgroup out of sight, leaves only whole looks.
+        // If one cannot be read, such as that of a cgroup that this container does not see, all polls are full ones.
         if !of_cgroup().all(|bound| self.readers.iter().any(|reader| reader.is_of(bound))) {
             self.readers.clear();
         }
     }
 
-    /// All limits when they were last looked at, or when memory was short, if that is not long ago.
+    /// All limits at the last poll, or when memory was short, if that was not long ago.
     pub fn bounds(&self) -> &[Bound] {
         self.recent().map_or(&self.now, |short| &short.bounds)
     }
 
-    /// The limit that was near then, if one was.
+    /// The limit that was near at that time, if any.
     pub fn near(&self) -> Option<&Bound> {
         self.recent().map(|short| &short.nearest)
     }
 
-    /// The limit that will be felt first of those that kill.
+    /// Of the limits that kill, the one that will be met first.
     pub fn tightest(&self) -> Option<Bound> {
         tightest(self.now.iter().filter(|bound| kills(bound)).cloned())
     }
@@ -368,7 +369,7 @@ impl LimitPoller {
         self.alarms.out_of_memory()
     }
 
-    /// To be called when the job has ended.
+    /// Call this when the job has ended: takes the alarms that have not been heard yet.
     pub fn hear_the_last(&mut self) {
         self.alarms.hear_the_last();
     }
@@ -383,7 +384,7 @@ impl LimitPoller {
     }
 }
 
-/// What this thread has cost the processor so far.
+/// The processor time of this thread so far.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
@@ -397,7 +398,7 @@ pub fn deadly_bounds(host: &Host, cgroup: Option<&Cgroup>) -> Vec<Bound> {
     bounds
 }
 
-/// Resource limits fail allocations, which the preload sees as they happen.
+/// Whether the kernel kills at this limit. At a resource limit it lets allocations fail instead, which the preload sees.
 pub fn kills(bound: &Bound) -> bool {
     !matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data)
 }
@@ -407,7 +408,7 @@ pub fn kills(bound: &Bound) -> bool {
 struct Reported(Vec<(Bound, u64)>);
 
 impl Reported {
-    /// A limit that was near before the job began is no news until the job has come nearer.
+    /// A limit that was near before the job began is not reported until the job has come closer.
     fn at_the_start(bounds: &[Bound]) -> Self {
         let near = bounds.iter().filter(|bound| bound.is_near(0));
         Self(near.map(|bound| (bound.clone(), 0)).collect())

@@ -1,5 +1,5 @@
-//! When memory is measured while the job runs, each time by a process of its own: at a failed allocation at once, else when the job
-//! has grown, and never for more than a fiftieth of a processor's time.
+//! Decides when memory is measured while the job runs: at once after a failed allocation, else when the job has grown, and never for more
+//! than a fiftieth of one processor. Each measurement is a process of its own.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::kernel::end::End;
 use crate::kernel::process;
 use crate::run::shared_state::SharedState;
 
-/// The shortest time between two that nobody asked for.
+/// The shortest time between two measurements because of growth.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// And so many times what the last one cost the processor, which is not what it took where others use it.
+/// It is also at least this many times the processor time of the last measurement.
 const COST: u32 = 50;
-/// Growth that is worth another look: this part, and at least so much.
+/// Growth that is worth another measurement: this part of the last one, and at least [`LEAST`].
 const PART: u64 = 20;
 /// See [`PART`].
 const LEAST: u64 = 8 << 20;
@@ -29,11 +29,11 @@ pub enum Why {
     Grown,
 }
 
-/// Measures, by `measure`.
+/// Starts measurements.
 pub struct Measurer<'a> {
     measure: &'a dyn Fn(Why) -> i32,
     shared: &'a SharedState,
-    /// With what our children had cost when it began.
+    /// The process that measures now, and the processor time of our children when it began.
     at_work: Option<(Pid, Duration)>,
     failed: Option<u32>,
     /// What was resident when it was measured last.
@@ -60,7 +60,7 @@ impl<'a> Measurer<'a> {
         self.start();
     }
 
-    /// So much is resident now.
+    /// Starts a measurement if the job, of which so much is resident, has grown enough.
     pub fn consider(&mut self, resident: u64) {
         let step = (self.highest / PART).max(LEAST);
         if self.at_work.is_none() && resident >= self.highest.saturating_add(step) && Instant::now() >= self.due {
@@ -81,7 +81,7 @@ impl<'a> Measurer<'a> {
         true
     }
 
-    /// Waits for the last one.
+    /// Waits for the measurement that still runs.
     pub fn finish(mut self) {
         if let Some(end) = self.at_work.take().and_then(|(pid, _)| process::wait_for(pid)) {
             self.ended(end);
@@ -104,12 +104,12 @@ impl<'a> Measurer<'a> {
 
     fn begin(&mut self, why: Why) {
         let began = children_time();
-        // Where no process can be had, there is one measurement less.
+        // If no process can be started, this measurement is left out.
         self.at_work = process::beside(|| (self.measure)(why)).ok().map(|pid| (pid, began));
     }
 }
 
-/// What the children that have ended have cost the processor.
+/// The processor time of our children that have ended.
 fn children_time() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return Duration::ZERO;

@@ -1,4 +1,4 @@
-//! Whether there is room in the cgroups that limit a job, seen by files that are open: to look charges nothing.
+//! How much room the cgroups of a job have left. It is read from open files, which charges no memory.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
 use crate::watch::usage_reader::UsageReader;
 
-/// A process that the kernel has killed takes so long at most to be gone, on a machine that has other things to do too.
+/// The longest time until a process that the kernel has killed is gone, on a busy machine.
 pub const LONGEST_KILL: Duration = Duration::from_secs(2);
-/// Between two looks whether it is gone.
+/// The time between two checks whether it is gone.
 pub const KILL_PAUSE: Duration = Duration::from_millis(1);
 
 /// The room that is left in a cgroup and its ancestors.
@@ -21,7 +21,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// In this cgroup. Its files are to be kept open by who calls this.
+    /// In this cgroup. The caller keeps its files open.
     pub fn of(cgroup: Option<&Cgroup>) -> Self {
         let readers = cgroup.map(|cgroup| UsageReader::all(cgroup, &cgroup.bounds(0)));
         Self {
@@ -30,7 +30,7 @@ impl Room {
         }
     }
 
-    /// Whether there is any limit that may leave no room.
+    /// Whether there is any limit at all.
     pub fn is_limited(&self) -> bool {
         !self.readers.is_empty()
     }
@@ -47,15 +47,15 @@ impl Room {
             .unwrap_or(u64::MAX)
     }
 
-    /// Does all that the others do, for what is done for the first time takes memory: pages of the program, and after a fork those
-    /// that are written to.
+    /// Does once what the other functions do. Only the first time takes memory: pages of the program, and pages that are shared after a
+    /// fork and written to.
     pub fn rehearse(&mut self) {
         self.left();
         self.bounds();
         thread::sleep(Duration::from_nanos(1));
     }
 
-    /// Waits until what a job used that has ended is free. One that ended well was in nobody's way.
+    /// Waits until the memory of a job that has ended is free. There is no need to wait for a job that ended well.
     pub fn wait(&mut self, end: End) {
         let since = Instant::now();
         while end != End::Status(0) && since.elapsed() < LONGEST_KILL && !self.is_there() {
@@ -63,7 +63,7 @@ impl Room {
         }
     }
 
-    /// The least that is left above the margin, page cache and all; none if that is nothing, or no reader can be read.
+    /// The least room above the margin, counting page cache as used; none if there is none, or if a file cannot be read.
     fn by_readers(&mut self) -> Option<u64> {
         let mut least = None;
         for reader in &mut self.readers {
@@ -74,7 +74,7 @@ impl Room {
         least
     }
 
-    /// Without swap: who counts on that has room only until it is full.
+    /// Without swap, which is room only until it is full.
     fn bounds(&self) -> Vec<Bound> {
         self.cgroup.as_ref().map_or(Vec::new(), |cgroup| cgroup.bounds(0))
     }

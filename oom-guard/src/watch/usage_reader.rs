@@ -1,5 +1,5 @@
-//! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a reader
-//! can tell that a limit is not near, and how fast memory fills; whether a limit is near takes a whole look.
+//! Reads the charge of a cgroup at almost no cost: one number from an open file, page cache included. So it can tell that a limit is not
+//! near, and how fast memory fills. That a limit is near, only a full poll can tell.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use crate::kernel::cgroup::{Cgroup, Level, Version};
 use crate::kernel::headroom::Bound;
 use crate::kernel::kernel_file::number;
 
-/// Growth over less time than this is as good as noise.
+/// Growth within less time than this is noise.
 const LEAST_TIME: Duration = Duration::from_micros(500);
 
-/// Of one limit.
+/// The usage that one limit counts.
 #[derive(Debug)]
 pub struct UsageReader {
     limit: Bound,
@@ -21,7 +21,7 @@ pub struct UsageReader {
     pace: u64,
 }
 
-/// Where limits and what they count are, for both versions.
+/// The files of limits and of what they count, for both versions.
 pub const FILES: [(Version, &str, &str); 3] = [
     (Version::V1, "memory.limit_in_bytes", "memory.usage_in_bytes"),
     (
@@ -33,7 +33,7 @@ pub const FILES: [(Version, &str, &str); 3] = [
 ];
 
 impl UsageReader {
-    /// Those of a cgroup and its ancestors. `bounds` are the limits that have been read there.
+    /// The readers of a cgroup and its ancestors. `bounds` are the limits that have been read there.
     pub fn all(cgroup: &Cgroup, bounds: &[Bound]) -> Vec<Self> {
         let levels = cgroup.levels.iter();
         levels.flat_map(|level| Self::of_level(level, bounds)).collect()
@@ -55,7 +55,7 @@ impl UsageReader {
         })
     }
 
-    /// Whether this is one of that limit, with the bytes that it has now.
+    /// Whether this reader is for that limit, with its current value.
     pub fn is_of(&self, bound: &Bound) -> bool {
         self.limit.path == bound.path && self.limit.bytes == bound.bytes
     }
@@ -80,18 +80,18 @@ impl UsageReader {
         }
     }
 
-    /// What is left above the margin when so much is charged, as if nothing of it could be taken back; none if nothing is.
+    /// The room above the margin at this charge if nothing of it can be reclaimed; none if there is none.
     pub fn room(&self, used: u64) -> Option<u64> {
         let most = self.limit.bytes.saturating_sub(self.limit.margin());
         most.checked_sub(used).filter(|room| *room > 0)
     }
 
-    /// By how much the charge would grow in `time`, at the pace that was seen last, in bytes.
+    /// By how many bytes the charge would grow in `time`, at the last known pace.
     pub fn growth(&self, time: Duration) -> u64 {
         (self.pace as f64 * time.as_secs_f64()) as u64
     }
 
-    /// Whether at that pace the limit will be met within `time`, as if nothing of what is charged could be taken back.
+    /// Whether at that pace the limit is met within `time`, if nothing of the charge can be reclaimed.
     pub fn will_be_met(&self, time: Duration) -> bool {
         let used = self.last.map_or(0, |(_, used)| used);
         self.pace > 0 && used.saturating_add(self.growth(time)) >= self.limit.bytes
