@@ -26,13 +26,13 @@ use crate::verdict::observed::Sent;
 pub struct Record {
     /// Where.
     pub folder: RunFolder,
-    /// Where its recordings are meanwhile.
+    /// Where its recordings are while it lasts.
     pub scratch: Scratch,
     /// What `run.json` says, or will say.
     pub run: Run,
 }
 
-/// What a run is about to start with.
+/// What is known when a run starts.
 pub struct Beginning<'a> {
     /// What was asked for.
     pub settings: &'a Settings,
@@ -40,7 +40,7 @@ pub struct Beginning<'a> {
     pub target: &'a Target,
     /// The resource limits that the user set.
     pub limits: ResourceLimits,
-    /// Of the cgroup and the machine.
+    /// The limits of the cgroup and of the machine.
     pub bounds: &'a [Bound],
     /// The kernel's counters.
     pub evidence: &'a CountersAtStart,
@@ -49,7 +49,7 @@ pub struct Beginning<'a> {
 }
 
 impl Record {
-    /// A run that is about to start.
+    /// For a run that will start now.
     pub fn new(folder: RunFolder, scratch: Scratch, beginning: &Beginning) -> Self {
         let Beginning {
             settings,
@@ -146,7 +146,7 @@ fn smallest_first(bounds: &[Bound], limits: ResourceLimits) -> Vec<Limit> {
     });
     let mut limits: Vec<_> = own.chain(deadly).collect();
     limits.sort_by_key(|limit| limit.bytes);
-    // Memory, and memory and swap together, may have the same limit.
+    // The limits of memory, and of memory and swap together, may be the same number.
     limits.dedup();
     limits
 }

@@ -1,8 +1,8 @@
-//! Where the recordings of a run are while it lasts: in the run folder, unless that is on a network's file system; then in a
-//! folder of this machine, to which a link in the run folder leads, and from which they are brought home at the end.
+//! Where the recordings of a run are while it lasts: in the run folder or, if that is on a network's file system, in a scratch folder on
+//! this machine. A link in the run folder leads to the scratch folder. At the end the recordings are moved into the run folder.
 //!
-//! Hazard: a run folder may have been made by somebody else, and its link may lead to any folder of the user's. So the folder at the
-//! end of the link counts only if it carries the token that `run.json` has too, and nothing is removed there but files that a run makes.
+//! Hazard: somebody else may have made the run folder, and its link may lead to any folder of the user. So the link is followed only if
+//! the scratch folder has the same token as `run.json`, and only files that a run makes are removed there.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -24,13 +24,13 @@ const TOKEN_BYTES: usize = 16;
 /// Where the recordings of a run are.
 #[derive(Clone, Debug)]
 pub struct Scratch {
-    /// By which they are reached.
+    /// The folder, open.
     pub folder: Folder,
-    /// What the folder and `run.json` carry, if it is not the run folder.
+    /// The token that a scratch folder and `run.json` have; none if the recordings are in the run folder.
     pub token: Option<String>,
 }
 
-/// A folder elsewhere that is gone or on another machine.
+/// A scratch folder that is gone or on another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub PathBuf);
 
@@ -45,7 +45,7 @@ impl Scratch {
         Self::away(run, &places).unwrap_or(home)
     }
 
-    /// That of an existing run. A link to a folder that was not made for this run is not followed.
+    /// For an existing run. A link to a folder that was not made for this run is not followed, which is said.
     pub fn of(run: &RunFolder) -> Result<Self, Missing> {
         let Ok(path) = run.folder.link_target(RECORDINGS) else {
             return Ok(Self::home(run));
@@ -68,7 +68,7 @@ impl Scratch {
         }
     }
 
-    /// The same without a word, and only where it is not the run folder.
+    /// The same without printing anything, and only if it is not the run folder.
     pub fn of_quietly(run: &RunFolder) -> Option<Self> {
         let token = Run::load(&run.folder).ok()?.token.filter(|_| run.is_ours())?;
         let folder = open(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
@@ -97,12 +97,12 @@ impl Scratch {
         }
     }
 
-    /// In the first of `places` on a disk of this machine, or else in memory.
+    /// Makes a scratch folder in the first of `places` that is on a disk of this machine, or else in memory.
     fn away(run: &RunFolder, places: &[PathBuf]) -> Option<Self> {
         let token = random_token().ok()?;
         let in_kind = |wanted| places.iter().filter(move |place| kind(place) == wanted);
         let mut candidates = in_kind(FileSystem::Local).chain(in_kind(FileSystem::Memory));
-        // Nobody but us can enter it, and it did not exist before.
+        // mkdtemp(3) makes a new folder that nobody else can enter.
         let path = candidates.find_map(|place| mkdtemp(&place.join("fil-profile-XXXXXX")).ok())?;
         let folder = Folder::open(&path).ok()?;
         let linked = folder
@@ -126,7 +126,7 @@ impl Scratch {
         kind(self.path()) == FileSystem::Memory
     }
 
-    /// Moves the recordings into the run folder. Where that fails, they stay and the link goes on to lead to them.
+    /// Moves the recordings into the run folder. If that fails, they stay, and so does the link to them.
     pub fn bring_home(&self, run: &RunFolder) -> io::Result<()> {
         if self.token.is_none() {
             return Ok(());
@@ -142,14 +142,14 @@ impl Scratch {
         self.remove()
     }
 
-    /// Removes the folder of a run that has not come about.
+    /// Removes the scratch folder of a run that did not start.
     pub fn discard(&self) {
         if self.token.is_some() {
             let _ = self.remove();
         }
     }
 
-    /// Removes the files that a run makes, and the folder unless there are others.
+    /// Removes the files that a run makes, and then the folder if it is empty.
     fn remove(&self) -> io::Result<()> {
         for entry in self.folder.entries()? {
             if entry.name.to_str().is_some_and(is_made_by_a_run) {
@@ -160,7 +160,7 @@ impl Scratch {
     }
 }
 
-/// A folder elsewhere that was made for the run with this token.
+/// Opens a scratch folder that was made for the run with this token.
 fn open(path: &Path, token: &str) -> io::Result<Folder> {
     let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -171,7 +171,7 @@ fn open(path: &Path, token: &str) -> io::Result<Folder> {
     }
     let folder = Folder::open(parent)?.folder(name)?;
     let text = folder.read(TOKEN, 2 * TOKEN_BYTES as u64);
-    // A folder without a token is there, but not the one that is looked for.
+    // A folder with no token, or another one, is not the right one.
     let is_right = text.is_ok_and(|text| text == token.as_bytes()) && token.len() == 2 * TOKEN_BYTES;
     match is_right && folder.is_own() {
         true => Ok(folder),

@@ -22,7 +22,7 @@ static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
 /// The program to execute; null for none.
 static IMAGE: AtomicPtr<Image<'static>> = AtomicPtr::new(null_mut());
 
-/// From here on this process becomes the job if it fails.
+/// From here on this process executes the job's program if it fails.
 pub fn prepare(image: &'static Image<'static>) {
     std::panic::set_hook(Box::new(|what| say(format!("fil-profile itself has failed: {what}"))));
     IMAGE.store(ptr::from_ref(image).cast_mut(), Relaxed);
@@ -61,7 +61,7 @@ extern "C" fn on_abort(number: c_int, info: *mut libc::siginfo_t, _: *mut libc::
     exit(libc::WEXITSTATUS(status));
 }
 
-/// Waits for it, and passes on what others send.
+/// Waits for the job's end, and passes on signals of other processes.
 fn end_of_the_job(job: c_int) -> c_int {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset makes a set of what is none yet.
