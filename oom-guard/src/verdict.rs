@@ -1,8 +1,8 @@
 //! Why the job ended: a pure function from what was observed to a verdict and the evidence for it.
 //!
-//! The kernel counts a kill by its OOM killer at the cgroup that the victim was in, whichever limit was to blame, and before it
-//! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
-//! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
+//! The OOM killer increments a counter of the victim's cgroup before it sends SIGKILL, whichever limit was full. So if the counter of the
+//! job's own cgroup has changed, that proves a kill; if it has not, that proves there was none. The counter of an ancestor or of the
+//! machine says only that some process was killed somewhere.
 
 pub mod consequences;
 pub mod evidence;
@@ -32,18 +32,17 @@ use kernel::KernelKills;
 use observed::{Ending, Observed, ProcessState};
 use victim::Victim;
 
-/// Shells report a command's death by a signal as this and the signal's number.
+/// A shell reports a command that a signal has killed by this status plus the signal's number.
 const SHELL_SIGNAL: i32 = 128;
 
-/// The signals that such a status stands for. SIGHUP is not among them: some programs complain about their arguments by
-/// a status of 129.
+/// The signals for which such a status counts. SIGHUP does not: some programs exit with 129 for wrong arguments.
 const TOLD: [i32; 12] = [
     SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ,
 ];
 
 /// Why the job ended.
 pub fn judge(observed: &Observed) -> Outcome {
-    // The kills of our own processes are none of the job's.
+    // Without the kills of our own processes.
     let observed = &observed.without_own_kills();
     let mut outcome = match observed.ending {
         Ending::Running => running(observed),
@@ -131,7 +130,7 @@ fn of_status(observed: &Observed, status: i32) -> Outcome {
         return killed(observed, &child, kernel::certainty_for_child(observed, &child, told));
     }
     if let Some(signal) = told {
-        // What was passed on to the job, it has most likely died of itself.
+        // If this signal was passed on to the job, most likely the job itself died of it.
         let was_sent = observed.sent(signal).is_some();
         let job = Victim {
             is_seen: false,
@@ -177,7 +176,7 @@ fn failed(observed: &Observed) -> Option<Outcome> {
     })
 }
 
-/// A process that was to leave at the first sign of memory running out.
+/// A process that `--on-oom=exit` has ended.
 fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Outcome {
     let failure = failure::of(observed, process);
     let limit = failure.and_then(|_| failure::limit(observed));

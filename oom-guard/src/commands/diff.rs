@@ -1,4 +1,4 @@
-//! `fil-profile diff`: what grew and what shrank from one run to another, with a status for whoever must not let it grow.
+//! `fil-profile diff`: what grew and what shrank from one run to another, with an exit status for automated checks.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::progress::Progress;
 use crate::terminal::say::{say, show};
 
-/// The status that says that memory grew by more than was allowed.
+/// The exit status if memory grew by more than is allowed.
 const GREW: i32 = 3;
 
 /// Compares two runs: in words on stdout, and as a flame graph in `file`.

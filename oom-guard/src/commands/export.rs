@@ -33,7 +33,7 @@ pub fn export(
     }
     let mut out = say::document();
     match write(&mut out, format, &subject).and_then(|()| out.flush()) {
-        // Whoever reads it has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => {
             written.map_err(|error| Error::Report(format!("cannot report on {}: {error}", subject.path.display())))

@@ -1,4 +1,4 @@
-//! `fil-profile ls`: the runs in a folder, a line for each. Of each no more is read than its `run.json`.
+//! `fil-profile ls`: the runs in a folder, one line each. Only `run.json` is read of each run.
 
 use std::path::Path;
 
@@ -14,16 +14,16 @@ use crate::folder::lock::{self, SupervisorState};
 use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{is_shown, say, show};
 
-/// Columns where nobody says how many there are.
+/// The width if there is no terminal.
 const COLUMNS: usize = 80;
-/// Columns of `2026-01-31 14:05:09`, of how a run ended, and of its peak.
+/// The widths of the time, `2026-01-31 14:05:09`, of the outcome, and of the peak.
 const TIME: usize = 19;
 const OUTCOME: usize = 11;
 const PEAK: usize = 10;
-/// Columns between columns.
+/// The blanks between columns.
 const GAP: usize = 2;
 
-/// What is said of one run.
+/// The texts of one line.
 #[derive(Debug, PartialEq)]
 struct Row {
     time: String,
@@ -117,14 +117,14 @@ impl Row {
         }
     }
 
-    /// In so many columns. Each text is made visible before it is cut: what is escaped is longer.
+    /// The line for this width. Texts are escaped before they are cut, because that makes them longer.
     fn line(&self, columns: usize) -> PaintedLine {
         let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
         let command = room * 9 / 20;
         let culprit = room - command;
         let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
         let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
-        // Padded before it is painted: a colour has no columns.
+        // Padded before it is coloured: colour codes have no width.
         PaintedLine::of(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
             .and(None, after.trim_end())
@@ -135,7 +135,7 @@ fn padded(text: &str, columns: usize) -> String {
     format!("{:columns$}", cut(&printable(text), columns))
 }
 
-/// The text, of which the middle is left out if it is too long: the share stands before it, the line number at its end.
+/// The text, without its middle if it is too long: the share is at its beginning, the line number at its end.
 fn cut_before(text: &str, columns: usize) -> String {
     let text = &*printable(text);
     let length = text.chars().count();
@@ -148,7 +148,7 @@ fn cut_before(text: &str, columns: usize) -> String {
     format!("{share} % …{}", place.chars().skip(skipped).collect::<String>())
 }
 
-/// `features.py:42` of `features.py:42 (build)`: there is no room for more.
+/// `features.py:42` of `features.py:42 (build)`: there is no room for the function.
 fn place(culprit: &str) -> String {
     let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
     place.map_or(culprit, |(place, _)| place).to_owned()

@@ -76,7 +76,7 @@ fn runs_in(path: &Path) -> Vec<RunFolder> {
 fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::Process>), String> {
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), source);
-    // Recordings on another machine's disk are missed; the verdict and the timeline are here.
+    // Recordings on another machine's disk are missing; the verdict and the timeline are here.
     let material = Scratch::of(folder)
         .ok()
         .and_then(|scratch| Material::load(&scratch.folder).ok());

@@ -1,22 +1,25 @@
-//! Can the dynamic linker put our library into this program? A statically linked one has no dynamic linker to ask, and
-//! musl's gives up when a library needs glibc.
+//! Reads ELF files: can the dynamic linker load our library into this program? A statically linked program has no dynamic linker, and that
+//! of musl fails if a library needs glibc.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{getegid, getuid};
+use object::elf::{ELFCLASS64, EM_X86_64, FileHeader64, PT_LOAD, SHT_STRTAB};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{LittleEndian, ReadCache, ReadRef};
 
 use crate::start::sanitizer;
 
 /// What `LD_PRELOAD` does to a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// It is watched, as far as can be seen from its file.
+    /// The program loads it, as far as its file tells.
     Possible,
-    /// The program ignores the library, for this reason; what it starts may be watched.
+    /// The program ignores the library, for this reason. Programs that it starts may load it.
     Ignored(&'static str),
     /// The program fails or complains because of the library, for this reason.
     Harmful(&'static str),
@@ -25,9 +28,9 @@ pub enum Watch {
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 
-const PROGRAM_HEADER_BYTES: u64 = 56;
-const PT_INTERP: u32 = 3;
-const X86_64: u16 = 62;
+const NOT_X86_64: &str = "it is not an x86-64 program";
+
+type Header = FileHeader64<LittleEndian>;
 
 /// Looks at the program that the kernel will start for `path`: for a script, its interpreter.
 pub fn watch(path: &Path) -> Watch {
@@ -53,7 +56,7 @@ fn watch_elf(file: &File) -> Watch {
         about.mode() & SETUID != 0 && about.uid() != getuid().as_raw()
             || about.mode() & SETGID != 0 && about.gid() != getegid().as_raw()
     });
-    let verdict = linker(&|offset, bytes| file.read_exact_at(bytes, offset).ok()).unwrap_or(Watch::Possible);
+    let verdict = linker(&ReadCache::new(file)).unwrap_or(Watch::Possible);
     match verdict {
         Watch::Possible if changes_identity => Watch::Ignored("it is setuid or setgid"),
         Watch::Possible if sanitizer::is_in(file) => Watch::Harmful(sanitizer::WHY),
@@ -70,84 +73,70 @@ fn interpreter_of_script(line: &[u8]) -> Option<std::path::PathBuf> {
 }
 
 /// Judges an ELF file by its header and its PT_INTERP; `None` where it is no ELF file or is cut short.
-fn linker(read: &dyn Fn(u64, &mut [u8]) -> Option<()>) -> Option<Watch> {
-    let mut header = [0; 64];
-    read(0, &mut header)?;
-    if !header.starts_with(b"\x7fELF") {
+fn linker<'a>(file: impl ReadRef<'a>) -> Option<Watch> {
+    let ident = file.read_bytes_at(0, 16).ok()?;
+    if !ident.starts_with(b"\x7fELF") {
         return None;
     }
-    if header[4] != 2 || u16::from_le_bytes([header[18], header[19]]) != X86_64 {
-        return Some(Watch::Harmful("it is not an x86-64 program"));
+    if ident[4] != ELFCLASS64.0 {
+        return Some(Watch::Harmful(NOT_X86_64));
     }
-    let table = u64_at(&header, 32)?;
-    let entry_bytes = u64::from(u16::from_le_bytes([header[54], header[55]]));
-    let entries = u64::from(u16::from_le_bytes([header[56], header[57]]));
-    if entry_bytes < PROGRAM_HEADER_BYTES {
-        return None;
+    let header = Header::parse(file).ok()?;
+    if header.e_machine(LittleEndian) != EM_X86_64 {
+        return Some(Watch::Harmful(NOT_X86_64));
     }
-    for index in 0..entries {
-        let mut entry = [0; PROGRAM_HEADER_BYTES as usize];
-        read(table.checked_add(index * entry_bytes)?, &mut entry)?;
-        if u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) == PT_INTERP {
-            let mut path = vec![0; u64_at(&entry, 32)?.min(4096) as usize];
-            read(u64_at(&entry, 8)?, &mut path)?;
+    for segment in header.program_headers(LittleEndian, file).ok()? {
+        if let Some(path) = segment.interpreter(LittleEndian, file).ok()? {
             let is_musl = path.windows(8).any(|part| part == b"/ld-musl");
-            return Some(if is_musl {
-                Watch::Harmful("it is linked to musl, not glibc")
-            } else {
-                Watch::Possible
+            return Some(match is_musl {
+                true => Watch::Harmful("it is linked to musl, not glibc"),
+                false => Watch::Possible,
             });
         }
     }
     Some(Watch::Ignored("it is statically linked"))
 }
 
-/// Where the variables of a loaded file end, from the file's beginning in memory: what its file has no bytes for comes last.
+/// Where the variables of a loaded file end, counted from where the file begins in memory. Those that the file has no bytes for come
+/// last.
 pub fn end_in_memory(path: &Path) -> Option<u64> {
-    const PT_LOAD: u32 = 1;
-    let file = File::open(path).ok()?;
-    let mut header = [0; 64];
-    file.read_exact_at(&mut header, 0).ok()?;
-    if !header.starts_with(b"\x7fELF\x02") {
-        return None;
-    }
-    let (table, count) = (u64_at(&header, 32)?, u16::from_le_bytes([header[56], header[57]]));
-    let mut table_bytes = vec![0; usize::from(count) * PROGRAM_HEADER_BYTES as usize];
-    file.read_exact_at(&mut table_bytes, table).ok()?;
-    let loads = table_bytes.chunks_exact(PROGRAM_HEADER_BYTES as usize);
-    let loads = loads.filter(|load| load.starts_with(&PT_LOAD.to_le_bytes()));
-    let ranges = loads.map(|load| Some((u64_at(load, 16)?, u64_at(load, 16)?.checked_add(u64_at(load, 40)?)?)));
+    let file = ReadCache::new(File::open(path).ok()?);
+    let header = Header::parse(&file).ok()?;
+    let loads = header.program_headers(LittleEndian, &file).ok()?.iter();
+    let loads = loads.filter(|segment| segment.p_type(LittleEndian) == PT_LOAD);
+    let ranges = loads.map(|segment| {
+        let start = segment.p_vaddr(LittleEndian);
+        Some((start, start.checked_add(segment.p_memsz(LittleEndian))?))
+    });
     let ranges: Vec<_> = ranges.collect::<Option<_>>()?;
     let first = ranges.iter().map(|(start, _)| start & !4095).min()?;
     let end = ranges.iter().map(|(_, end)| *end).max()?;
     Some(end.checked_next_multiple_of(4096)? - first)
 }
 
-fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?))
+/// Where the tables of names are in an ELF file: offset and size of each, in bytes.
+pub fn string_tables(file: &File) -> Option<Vec<(u64, u64)>> {
+    let file = ReadCache::new(file);
+    let header = Header::parse(&file).ok()?;
+    let sections = header.section_headers(LittleEndian, &file).ok()?.iter();
+    let tables = sections.filter(|section| section.sh_type(LittleEndian) == SHT_STRTAB);
+    Some(tables.filter_map(|table| table.file_range(LittleEndian)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn judge(image: &[u8]) -> Option<Watch> {
-        linker(&|offset, bytes| {
-            let from = usize::try_from(offset).ok()?;
-            bytes.copy_from_slice(image.get(from..from.checked_add(bytes.len())?)?);
-            Some(())
-        })
-    }
+    use object::elf::{PT_INTERP, ProgramType};
 
     /// An x86-64 ELF file with one program header of type `kind` that points at `interpreter`.
-    fn image(kind: u32, interpreter: &[u8]) -> Vec<u8> {
+    fn image(kind: ProgramType, interpreter: &[u8]) -> Vec<u8> {
         let mut image = vec![0; 64 + 56];
-        image[..5].copy_from_slice(b"\x7fELF\x02");
+        image[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         image[18] = 62;
         image[32] = 64;
         image[54] = 56;
         image[56] = 1;
-        image[64..68].copy_from_slice(&kind.to_le_bytes());
+        image[64..68].copy_from_slice(&kind.0.to_le_bytes());
         image[72] = 120;
         image[96] = interpreter.len() as u8;
         image.extend_from_slice(interpreter);
@@ -157,7 +146,7 @@ mod tests {
     #[test]
     fn a_program_of_glibc_can_be_watched() {
         assert_eq!(
-            judge(&image(PT_INTERP, b"/lib64/ld-linux-x86-64.so.2\0")),
+            linker(&*image(PT_INTERP, b"/lib64/ld-linux-x86-64.so.2\0")),
             Some(Watch::Possible)
         );
         assert_eq!(watch(Path::new("/bin/sh")), Watch::Possible);
@@ -173,25 +162,25 @@ mod tests {
 
     #[test]
     fn a_program_without_a_dynamic_linker_ignores_the_library() {
-        assert!(matches!(judge(&image(1, b"")), Some(Watch::Ignored(_))));
+        assert!(matches!(linker(&*image(PT_LOAD, b"")), Some(Watch::Ignored(_))));
     }
 
     #[test]
     fn musl_and_other_machines_must_not_get_the_library() {
         assert!(matches!(
-            judge(&image(PT_INTERP, b"/lib/ld-musl-x86_64.so.1\0")),
+            linker(&*image(PT_INTERP, b"/lib/ld-musl-x86_64.so.1\0")),
             Some(Watch::Harmful(_))
         ));
         let mut other = image(PT_INTERP, b"/lib/ld-linux.so.2\0");
         other[4] = 1;
-        assert!(matches!(judge(&other), Some(Watch::Harmful(_))));
+        assert!(matches!(linker(&*other), Some(Watch::Harmful(_))));
     }
 
     #[test]
     fn a_torn_file_is_no_program_of_ours_to_judge() {
         let whole = image(PT_INTERP, b"/lib64/ld-linux-x86-64.so.2\0");
         for length in 0..whole.len() {
-            assert_eq!(judge(&whole[..length]), None, "{length}");
+            assert_eq!(linker(&whole[..length]), None, "{length}");
         }
     }
 

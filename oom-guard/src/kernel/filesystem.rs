@@ -1,5 +1,5 @@
-//! What kind of file system a folder is on: a mapped file on a network's is slow at best, and one in memory counts as the
-//! job's own and is gone with the machine.
+//! Tells the kind of file system of a folder. A mapped file on a network's file system is slow. One in memory counts towards the job's
+//! limit and is lost when the machine stops.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -12,11 +12,11 @@ use nix::sys::statfs::{FsType, statfs};
 /// Kinds of file system, as far as a recording has to do with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
-    /// On a disk of this machine, for all that can be told.
+    /// On a disk of this machine, as far as is known.
     Local,
     /// In memory.
     Memory,
-    /// On another machine, or by way of a process of its own.
+    /// On another machine, or served by a process (FUSE).
     Network,
 }
 

@@ -1,11 +1,12 @@
-//! Who the job is to those who run the machines. Of the environment, where secrets live, only these variables are ever kept.
+//! The job's identity for administrators: its ids in Slurm, Kubernetes and others. The environment may hold secrets, so only the variables
+//! in this list are ever kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::kernel::cgroup::Cgroup;
 
-/// What schedulers and Kubernetes manifests tell a job of itself. Names, not prefixes: `SLURM_JWT` is a password.
+/// The variables by which schedulers and Kubernetes manifests identify a job. Whole names and no prefixes: `SLURM_JWT` is a password.
 const VARIABLES: [&str; 38] = [
     "SLURM_JOB_ID",
     "SLURM_JOB_NAME",

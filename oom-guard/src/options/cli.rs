@@ -1,4 +1,4 @@
-//! The command line as it is typed, and the help that teaches it.
+//! The command line and its help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -258,7 +258,7 @@ fn rank() -> impl TypedValueParser<Value = Rank> {
     PossibleValuesParser::new(Rank::ALL.map(Rank::name)).map(|name| Rank::from_name(&name).unwrap_or_default())
 }
 
-/// A switch, as an environment variable has it.
+/// The value of a switch in an environment variable.
 fn switch(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
@@ -267,7 +267,7 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// What was typed: a text to show, or work to do.
+/// What the command line asks for: a text to show, or work to do.
 pub enum Typed {
     /// For stdout, with status 0.
     Text(String),
@@ -301,7 +301,7 @@ fn asks_for_help(args: &[OsString]) -> bool {
     words.next().is_some() && words.next().is_some_and(|word| word == "-h" || word == "--help")
 }
 
-/// clap's error without its paragraphs: what is wrong with which word, and where to look.
+/// clap's error in one line: what is wrong with which word, and where to find help.
 fn one_line(error: &clap::Error, args: &[OsString]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),

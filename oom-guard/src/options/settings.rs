@@ -1,5 +1,4 @@
-//! What the command line means: settings with every default filled in, and the environment that carries them to the
-//! preload.
+//! The settings that a command line means, with all defaults, and the environment variables that tell them to the preload.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,7 +22,7 @@ pub struct Settings {
     pub python: Option<PathBuf>,
     /// What happens when an allocation fails.
     pub on_oom: OnOom,
-    /// Bytes set aside for the last words; 0 for none.
+    /// Bytes of the stash; 0 for none.
     pub stash: u64,
     /// Every allocation is recorded.
     pub exact: bool,
@@ -41,11 +40,11 @@ pub struct Settings {
     pub fail_on_child_oom: bool,
     /// What each line of the user's own files held is printed at the end.
     pub text: bool,
-    /// A run folder that is reported on counts as the user's own, wherever it comes from.
+    /// The run folder counts as the user's own, wherever it comes from.
     pub trust: bool,
-    /// The run folder that is reported on has just been made by this user, but not by this program.
+    /// The run folder has just been made by this user, but not by this program.
     pub made_here: bool,
-    /// Where lines of source files are looked for, in place of where the job ran from.
+    /// The folder in which source files are looked for, instead of where the job ran.
     pub source: Option<PathBuf>,
 }
 
@@ -72,7 +71,7 @@ pub enum Task {
     Snapshot(OsString),
 }
 
-/// Separates what is to be done from how.
+/// Separates the task from its settings.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let mut text = cli.text;
     let made_here = matches!(cli.command, Some(Command::Report { made_here: true, .. }));
@@ -81,7 +80,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let task = match cli.command {
         _ if cli.license => Task::License,
         Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
-            // As those write it who know it from other profilers.
+            // Other profilers have the option in this place.
             text = true;
             job.remove(0);
             Task::Run(job)
@@ -130,7 +129,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
-    // A variable of the environment that this command does not heed must not keep it from being done.
+    // An environment variable that this command ignores must not make it fail.
     let is_heeded = matches!(
         task,
         Task::Report(_) | Task::Export(..) | Task::Diff(..) | Task::Merge(_)
@@ -164,7 +163,7 @@ fn usage(text: &str) -> Error {
 }
 
 impl Settings {
-    /// The variables for the preload, with the stash that there is room for; `None` is one that must not be set.
+    /// The variables for the preload, with the stash that fits; `None` is a variable that must not be set.
     pub fn environment(&self, stash: u64) -> Vec<(Variable, Option<OsString>)> {
         let at_most = (stash < self.stash).then(|| stash.to_string().into());
         let interval = self.sample_interval.map(|bytes| bytes.to_string().into());

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
+use crate::kernel::elf;
+
 /// Why such a program is not recorded.
 pub const WHY: &str = "it has the runtime of a sanitizer, which must come before any other library";
 
@@ -30,8 +32,6 @@ const FUNCTIONS: [&str; 5] = [
     "__hwasan_init",
 ];
 
-const SECTION_HEADER_BYTES: usize = 64;
-const SHT_STRTAB: u32 = 3;
 /// At most this much of a table of names is read.
 const MOST_BYTES: u64 = 64 << 20;
 /// How much is read at a time. The supervisor does this too, and its heap counts towards the limit of the job's cgroup.
@@ -39,35 +39,10 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether a symbol or a library of this program belongs to such a runtime. A runtime that only another library needs is not found.
 pub fn is_in(program: &File) -> bool {
-    tables_of_names(program)
+    elf::string_tables(program)
         .unwrap_or_default()
         .into_iter()
         .any(|(offset, bytes)| tells(program, offset, bytes.min(MOST_BYTES)))
-}
-
-/// Where the tables of names are in an x86-64 ELF file.
-fn tables_of_names(program: &File) -> Option<Vec<(u64, u64)>> {
-    let mut header = [0; 64];
-    program.read_exact_at(&mut header, 0).ok()?;
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
-    };
-    if !header.starts_with(b"\x7fELF\x02") || number(&header[58..60]) != SECTION_HEADER_BYTES as u64 {
-        return None;
-    }
-    let (offset, count) = (number(&header[40..48]), number(&header[60..62]) as usize);
-    let mut sections = vec![0; count * SECTION_HEADER_BYTES];
-    program.read_exact_at(&mut sections, offset).ok()?;
-    let sections = sections.chunks_exact(SECTION_HEADER_BYTES);
-    let tables = sections.filter(|section| number(&section[4..8]) == u64::from(SHT_STRTAB));
-    Some(
-        tables
-            .map(|table| (number(&table[24..32]), number(&table[32..40])))
-            .collect(),
-    )
 }
 
 /// Whether a name in this part of the file is one of those above. Names end with a zero byte.

@@ -1,11 +1,11 @@
-//! Lines for a terminal: text that cannot command it, and tones that can.
+//! Lines for a terminal: escaped text, with colours of our own.
 
 use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
 use dumper::label::printable;
 
-/// What a piece of text is.
+/// The role of a piece of text, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// What matters most.
@@ -29,8 +29,8 @@ impl Tone {
     }
 }
 
-/// A line for a terminal. Its text is never taken for a command: every piece is made visible, and what commands the terminal are tones,
-/// which only [`painted`](PaintedLine::painted) has a way to write.
+/// A line for a terminal. All control characters in its text are escaped; only [`painted`](PaintedLine::painted) writes control sequences,
+/// for colours.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PaintedLine {
     pieces: Vec<(Option<Tone>, String)>,

@@ -1,4 +1,4 @@
-//! What the recordings say of each process, as the verdict has it.
+//! The facts about each process that the verdict needs, from the recordings.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use recording::protocol::RecordingName;
 use crate::kernel::host::Host;
 use crate::verdict::observed::{FailedAllocation, ProcessFacts, ProcessState};
 
-/// The facts of the processes of a job, whose first process is `job`. Paths are shown relative to `directory`. Of programs
-/// that have made way for another in the same process, as shells do, there are only those that failed to allocate.
+/// The facts about the processes of a job, whose first process is `job`. Paths are relative to `directory`. If a process has executed
+/// another program, as shells do, the earlier program is listed only if an allocation failed in it.
 pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<ProcessFacts> {
     let facts = |process: &Process| ProcessFacts {
         name: ProcessName {
@@ -35,7 +35,7 @@ pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<ProcessF
     processes.iter().filter(has_a_word).map(facts).collect()
 }
 
-/// Whether the process has gone on as another program.
+/// Whether the process has executed another program since.
 pub fn is_replaced(process: &Process, processes: &[Process]) -> bool {
     let (pid, started) = (process.facts.pid, process.facts.started_ns);
     let is_later = |other: &Process| other.facts.pid == pid && other.facts.started_ns > started;
@@ -66,7 +66,7 @@ fn failure(process: &Process, directory: &Path) -> Option<FailedAllocation> {
     })
 }
 
-/// The line of the user's own code that asked, or where there is none, the innermost.
+/// The innermost line of the user's own code that asked or, if there is none, of any code.
 fn place(process: &Process, directory: &Path) -> Option<String> {
     let (recording, _) = process.read().ok()?;
     let own = recording.failed_stack().find(|call| !call.is_library());

@@ -8,7 +8,7 @@ use recording::protocol::OnOom;
 use super::observed::{FailedAllocation, Observed, ProcessFacts, ProcessState};
 use crate::kernel::headroom::Bound;
 
-/// A program that ends of a failed allocation does so within this time, its cleaning up included.
+/// A program that ends because of a failed allocation ends within this time, including its cleanup.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The last in any process.
@@ -28,7 +28,7 @@ pub fn of<'a>(observed: &'a Observed, process: &ProcessName) -> Option<&'a Faile
         .max_by_key(|failure| failure.time_ns)
 }
 
-/// The one that the job ended of, if it ended badly: the first process's own, or one of a child that ended of it.
+/// The failed allocation that ended the job, if it ended badly: of the first process or, if it has none, of a child.
 pub fn fatal(observed: &Observed) -> Option<(&ProcessName, &FailedAllocation)> {
     let is_recent = |failure: &FailedAllocation| {
         let since = Duration::from_nanos(observed.ended_ns.saturating_sub(failure.time_ns));
@@ -43,8 +43,8 @@ pub fn fatal(observed: &Observed) -> Option<(&ProcessName, &FailedAllocation)> {
     recent.max_by_key(|(process, failure)| (process.pid == observed.job.pid, failure.time_ns))
 }
 
-/// The process that left under `--on-oom=exit`: at a failed allocation, the first before its children; where all had to,
-/// the one that held the most.
+/// The process that ended first under `--on-oom=exit`: at a failed allocation, the job's first process before its children. If the
+/// supervisor killed all, the one that held the most.
 pub fn left(observed: &Observed) -> Option<&ProcessName> {
     let has_left = |facts: &&ProcessFacts| match facts.state {
         ProcessState::Left => observed.on_oom == OnOom::Exit,
@@ -60,11 +60,11 @@ pub fn left(observed: &Observed) -> Option<&ProcessName> {
     process.or(observed.was_ended.then_some(&observed.job))
 }
 
-/// The limit that refused it. Cgroups refuse no allocation: they kill when memory is touched.
+/// The limit that made the allocation fail. Cgroups do not: they kill when memory is touched.
 pub fn limit(observed: &Observed) -> Option<Limit> {
     let refuses = |bound: &&Bound| matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data);
     let refusing = observed.bounds.iter().filter(refuses);
-    // What the bound says to be in use is of some time later, when the program may have unwound.
+    // The usage was read later, when the program may have freed memory.
     let limit = refusing.min_by_key(|bound| bound.left()).map(Bound::limit);
     limit.map(|limit| Limit { usage: None, ..limit })
 }

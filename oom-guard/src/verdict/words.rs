@@ -12,7 +12,7 @@ use crate::kernel::headroom::Bound;
 use crate::kernel::procfs;
 use crate::verdict::evidence::Moved;
 
-/// More of a command line does not help to tell processes apart.
+/// At most this much of a command line is shown.
 const COMMAND_CHARS: usize = 60;
 
 /// The name of a signal.
@@ -65,7 +65,7 @@ fn of_limit(limit: &Limit) -> String {
     }
 }
 
-/// How the whole job ended, where somebody else in it died.
+/// How the whole job ended, if another of its processes died.
 fn and_the_job(observed: &Observed, process: Option<&ProcessName>) -> String {
     match observed.ending {
         Ending::Status(status) if process.is_none_or(|process| process.is_child) => {
@@ -268,7 +268,7 @@ pub fn terminated(observed: &Observed, number: i32, process: Option<&ProcessName
         (SIGXFSZ, _) => "; the kernel sends it when the limit on file size is reached",
         _ => "",
     };
-    // Only where memory was short are they worth a word.
+    // They are named only if memory was short.
     let killers = observed
         .killers
         .iter()

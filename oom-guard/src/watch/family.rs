@@ -1,5 +1,5 @@
-//! The processes of a job as the supervisor sees them while it lasts: who holds how much, who runs without the library, and whose
-//! recording is not worth keeping.
+//! The processes of a job while it runs: how much memory each has, which run without the library, and whose recordings are not worth
+//! keeping.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,24 +16,24 @@ use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
 use crate::{folder::tidy, start::sanitizer, watch::unrecorded};
 
-/// Recordings of processes that have ended that are kept while the job runs.
+/// How many recordings of ended processes are kept while the job runs.
 const MOST_ENDED: usize = 60;
-/// Process ids that are remembered: more than most machines have.
+/// How many process ids are remembered: more than most machines have.
 const MOST_KNOWN: usize = 1 << 17;
 
-/// The job's first process and its descendants. Who has left the family, as a daemon does, is not seen.
+/// The job's first process and its descendants. Processes that are no descendants any more, such as daemons, are not seen.
 pub struct Family {
     host: Host,
     folder: Folder,
     recordings: Folder,
     job: Pid,
-    /// The file name of the library, where it is to be looked for at all.
+    /// The file name of the library; none if processes are not checked for it.
     library: Option<String>,
-    /// Who was there at the last look, and which program it was.
+    /// The processes at the last sample, and their programs.
     last: HashMap<i32, Member>,
-    /// Who has ever been there.
+    /// All processes so far.
     known: HashSet<i32>,
-    /// Headers of recordings whose processes have ended, which change no more.
+    /// Headers of recordings whose processes have ended: they do not change any more.
     ended: HashMap<Place, Process>,
     unrecorded: Unrecorded,
 }
@@ -46,22 +46,22 @@ struct Member {
     is_unseen: bool,
 }
 
-/// What all hold, in bytes, and the largest.
+/// The memory of all processes in bytes, and the largest processes.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryInUse {
     /// By the recordings.
     pub tracked_bytes: u64,
     /// Resident.
     pub resident_bytes: u64,
-    /// Whether there are so many recordings that they should be looked at again soon.
+    /// Whether there are so many recordings that they should be checked again soon.
     pub is_crowded: bool,
-    /// Where there are several, those that have the most resident.
+    /// If there are several processes, those with the most resident memory.
     pub shares: Vec<Share>,
 }
 
 impl Family {
-    /// Of a job that is about to be started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
-    /// library is at `library`; with `no_children`, only the first process has it at work.
+    /// For a job that will be started soon. `unrecorded.json` goes to `folder`; the recordings are in `recordings`, the library is at
+    /// `library`. With `no_children`, only the first process is recorded.
     pub fn new(folder: &Folder, recordings: &Folder, library: &Path, no_children: bool) -> Self {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
@@ -142,7 +142,7 @@ impl Family {
         }
     }
 
-    /// A process has said that it goes on without us, for the runtime of a sanitizer that it has.
+    /// A process has told that it goes on without the library, because it has the runtime of a sanitizer.
     pub fn unwatched(&mut self, pid: u32, program: String) {
         if self.library.is_none() || self.unrecorded.unseen.iter().any(|unseen| unseen.pid == pid) {
             return;
@@ -156,7 +156,8 @@ impl Family {
         self.save();
     }
 
-    /// A process is judged when it is met a second time as the same program: between a fork and its exec it is nobody yet.
+    /// A process is checked when it is found a second time with the same program: between fork and exec it has not loaded its own program
+    /// yet.
     fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
         let program = procfs::program(&self.host, pid);
         let before = self.last.get(&pid.as_raw()).filter(|before| before.program == program);
@@ -213,13 +214,13 @@ impl Family {
         !gone.is_empty()
     }
 
-    /// The header of a recording whose process has ended. That a number is nobody's here says nothing of a process in a
-    /// namespace of its own: it must have been one of us, or the child of one.
+    /// The header of a recording, if its process has ended. A missing process id is no proof for a process in another PID namespace: the
+    /// process or its parent must have been seen here.
     fn has_ended(&self, path: &Place, files: &Files) -> Option<Process> {
         let (pid, number) = parse_recording(path)?;
         let process = process::read(path).ok()?;
         let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
-        // The job itself is worth its recording, however small it is.
+        // The recording of the job's first process is always kept.
         if pid == self.job.as_raw() && number == newest {
             return None;
         }
@@ -233,7 +234,7 @@ impl Family {
     }
 
     fn save(&self) {
-        // A word less is no trouble.
+        // A failure does no harm.
         let _ = self.unrecorded.save(&self.folder);
     }
 }

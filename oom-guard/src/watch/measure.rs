@@ -1,5 +1,5 @@
-//! Measuring what is really in memory: of each process of the job that runs, by area and for each large block, into a file beside
-//! its recording.
+//! Measures how much memory is resident: for each running process of the job, by area and for each large block, into a file beside its
+//! recording.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::FileExt;
@@ -26,17 +26,17 @@ use crate::watch::limit_poller::deadly_bounds;
 const MOST: usize = 20;
 /// More than status, limits and memory.stat have.
 const TEXT_BYTES: usize = 16 << 10;
-/// A process is looked at so often at most, for a look during which little changes.
+/// A process is measured at most this often, until little changes during a measurement.
 const LOOKS: usize = 3;
-/// No more than this part of what it has.
+/// Little is at most this part of its memory.
 const LITTLE: u64 = 50;
 /// A thread's stack where the limit does not say (pthread_create(3)).
 const USUAL_STACK: u64 = 2 << 20;
 /// The size of an anonymous page.
 const PAGE: u64 = 4096;
 
-/// Measures the processes that a folder has recordings of. `occasion` says what for; a failed allocation of the process `failed`
-/// waits for its answer.
+/// Measures the processes that have recordings in a folder. `occasion` says why. The process `failed`, in which an allocation has failed,
+/// waits for the end of this.
 pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
     let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
     for entry in recordings.entries().unwrap_or_default() {
@@ -59,7 +59,7 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
     for (pid, recorded, path) in found.into_iter().take(MOST) {
         let epoch = recorded.0.kinds.oom_epoch;
         let pid = Pid::from_raw(pid);
-        // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
+        // A process whose allocation has failed waits, so nothing changes. Close to a limit, each measurement takes pages from the job.
         let measured = match failed.is_some() || is_short(host, pid) {
             true => look(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
             false => steadiest(host, pid, recorded, &path, occasion),
@@ -67,7 +67,7 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
             known.add(measured, failed.is_some());
-            // A measurement less is no trouble.
+            // A missing measurement does no harm.
             let _ = known.save(&path);
         }
         if failed.is_some() {
@@ -82,7 +82,7 @@ fn is_short(host: &Host, pid: Pid) -> bool {
     bounds.iter().any(|bound| bound.is_near(0))
 }
 
-/// Lets the process that waits go on.
+/// Ends the wait of the process whose allocation has failed.
 fn answer(recording: &Place, epoch: u32) {
     let file = recording
         .reach()
@@ -91,8 +91,8 @@ fn answer(recording: &Place, epoch: u32) {
     let _ = file.and_then(|file| file.write_all_at(&bytes, at));
 }
 
-/// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
-/// measurements, the one during which the least has changed.
+/// A process runs while it is measured, so its recording and its resident pages are of different times. Of a few measurements this returns
+/// the one during which the least has changed.
 fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
@@ -116,8 +116,8 @@ fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
     best.map(|(_, measured)| measured)
 }
 
-/// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
-/// one that it has killed for memory apart while that is still there to be seen.
+/// One measurement, with the resident bytes before and after it. None if the process has ended or is about to: the kernel frees the memory
+/// of a killed process while the process still exists.
 fn look(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
     let resident = || procfs::Usage::of(host, pid).map(|usage| usage.resident);
     let before = resident()?;
@@ -172,12 +172,12 @@ fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     };
     let mut sites: BTreeMap<u32, Pages> = BTreeMap::new();
     for block in blocks {
-        // One that is gone by now has no pages.
+        // A block that has been freed by now has no pages.
         let known = areas.pages(block.address, block.bytes);
         let Some(mut pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
             continue;
         };
-        // What an allocator has mapped is claimed by its blocks.
+        // The memory that an allocator has mapped belongs to its blocks.
         if block.kind.is_counted() {
             pages.resident = areas.claim(block.address, block.bytes, pages.resident);
         }
@@ -206,7 +206,7 @@ fn add(sum: &mut Pages, pages: &Pages) {
     sum.error = ((sum.error as f64).powi(2) + (pages.error as f64).powi(2)).sqrt() as u64;
 }
 
-/// Stacks and variables that share a mapping with other anonymous memory have been counted as that.
+/// Moves stacks and variables to their own areas if they share a mapping with anonymous memory, as which they have been counted.
 fn move_pieces(areas: &mut Areas, pagemap: &mut Pagemap) {
     for (area, start, bytes) in std::mem::take(&mut areas.pieces) {
         let Ok(pages) = pagemap.measure(start, bytes) else {

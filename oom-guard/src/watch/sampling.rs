@@ -1,7 +1,6 @@
 //! Samples the job's memory over time into `timeline.csv`: often at first, then ever less often, and never for more than a hundredth of
 //! one processor.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dumper::Folder;
@@ -113,6 +112,8 @@ impl Sampling {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -4,6 +4,8 @@ use std::fs;
 
 use dumper::outcome::{Certainty, Kind};
 
+use std::path::Path;
+
 use super::*;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
