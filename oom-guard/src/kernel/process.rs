@@ -11,7 +11,7 @@ use libc::c_int;
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
-use recording::PASSED_ON;
+use recording::protocol::PASSED_ON;
 
 use crate::kernel::end::End;
 use crate::start::inherited;

@@ -11,6 +11,7 @@ use dumper::measured::{Area, Charged, Measured, Measurements, Pages, SitePages};
 use dumper::recording::blocks::{self, Block};
 use dumper::recording::{Facts, State};
 use nix::unistd::Pid;
+use recording::protocol;
 
 use crate::folder::names::parse_recording;
 use crate::kernel::areas::Areas;
@@ -86,7 +87,8 @@ fn answer(recording: &Place, epoch: u32) {
     let file = recording
         .reach()
         .and_then(|folder| folder.file_to_change(recording.name(), u64::MAX));
-    let _ = file.and_then(|file| file.write_all_at(&epoch.to_le_bytes(), blocks::ANSWER_AT));
+    let (at, bytes) = protocol::measured(epoch);
+    let _ = file.and_then(|file| file.write_all_at(&bytes, at));
 }
 
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
