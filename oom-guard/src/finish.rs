@@ -250,7 +250,7 @@ fn notify(run: &Run, material: &Material) {
 }
 
 fn write(trigger: Trigger, into: &Folder, run: &Run, material: &Material) -> Result<Written, String> {
-    let _progress = Progress::of("writing the report");
+    let _progress = Progress::show("writing the report");
     if !trigger.is_running() {
         tidy::remove_unfinished(into);
     }

@@ -26,7 +26,6 @@ use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::folder::record::{Beginning, Record};
 use crate::folder::scratch::Scratch;
-use crate::kernel::elf::{self, Watch};
 use crate::kernel::end::End;
 use crate::kernel::filesystem::{FileSystem, kind};
 use crate::kernel::headroom::Bound;
@@ -40,6 +39,7 @@ use crate::run::supervisor::Supervisor;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
 use crate::start::limits::ResourceLimits;
+use crate::start::preloadable::{self, Watch};
 use crate::start::target::{self, Surroundings, Target};
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
@@ -116,7 +116,7 @@ impl<'a> Start<'a> {
 
     /// The library, if the program works with it.
     fn library(&self) -> Result<PathBuf, String> {
-        match elf::watch(&self.target.program) {
+        match preloadable::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
             Watch::Possible if std::env::var_os("LD_PRELOAD").is_some_and(|names| sanitizer::is_preloaded(&names)) => {
                 Err(format!("LD_PRELOAD: {}", sanitizer::WHY))
@@ -167,7 +167,7 @@ impl<'a> Start<'a> {
                 library,
                 no_children: self.settings.no_children,
                 on_oom: self.settings.on_oom,
-                unwatched: match elf::watch(&self.target.program) {
+                unwatched: match preloadable::watch(&self.target.program) {
                     Watch::Ignored(why) => Some(why),
                     Watch::Possible | Watch::Harmful(_) => None,
                 },
@@ -288,7 +288,7 @@ impl Prepared {
         let probe = SignalProbe::start();
         // All that a supervisor needs is made before the fork, so that the next supervisor has it too.
         let cgroup = self.evidence.cgroup.clone();
-        let mut room = Room::of(cgroup.as_ref());
+        let mut room = Room::in_cgroup(cgroup.as_ref());
         let poller = LimitPoller::new(&Host::this(), cgroup, self.limits);
         let (folder, recordings) = (&self.record.folder.folder, &self.record.scratch.folder);
         let family = Family::new(folder, recordings, &self.library, self.no_children);

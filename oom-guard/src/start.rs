@@ -6,5 +6,6 @@ pub mod inherited;
 pub mod launch;
 pub mod library;
 pub mod limits;
+pub mod preloadable;
 pub mod sanitizer;
 pub mod target;

@@ -90,7 +90,7 @@ fn unseen(observed: &Observed) -> Outcome {
         },
         Some(ProcessState::Left) => left(observed, &observed.job, Certainty::Certain),
         Some(ProcessState::Cut) | None => {
-            let kernel = KernelKills::of(observed);
+            let kernel = KernelKills::find(observed);
             let certainty = match kernel {
                 KernelKills::KilledHere(_) => Certainty::Certain,
                 KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => Certainty::Likely,
@@ -178,7 +178,7 @@ fn failed(observed: &Observed) -> Option<Outcome> {
 
 /// A process that `--on-oom=exit` has ended.
 fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Outcome {
-    let failure = failure::of(observed, process);
+    let failure = failure::last_of(observed, process);
     let limit = failure.and_then(|_| failure::limit(observed));
     let limit = limit.or_else(|| observed.near.as_ref().map(Bound::limit));
     Outcome {
@@ -217,7 +217,7 @@ fn of_signal(observed: &Observed, signal: i32, victim: &Victim) -> Outcome {
         };
         return terminated(observed, signal, victim, certainty);
     }
-    match KernelKills::of(observed) {
+    match KernelKills::find(observed) {
         KernelKills::KilledHere(_) => killed(observed, victim, Certainty::Certain),
         KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
         KernelKills::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),

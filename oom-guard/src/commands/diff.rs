@@ -45,7 +45,7 @@ pub fn compare(
     for (index, line) in diff.text().into_iter().enumerate() {
         let line = match index {
             0 => PaintedLine::toned(tone(was, is), line),
-            _ => PaintedLine::of(line),
+            _ => PaintedLine::plain(line),
         };
         show(&line);
     }

@@ -50,7 +50,7 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
             is_empty = false;
         }
         let row = match Run::load(&run.folder) {
-            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == SupervisorState::Lives),
+            Ok(about) => Row::describe(&about, lock::supervisor(&run.folder) == SupervisorState::Lives),
             Err(_) => Row::unreadable(&run.path),
         };
         show(&row.line(columns));
@@ -84,7 +84,7 @@ impl Row {
         }
     }
 
-    fn of(run: &Run, is_supervised: bool) -> Self {
+    fn describe(run: &Run, is_supervised: bool) -> Self {
         let (outcome, tone) = outcome(run, is_supervised);
         let headline = run.headline.as_ref();
         let culprit = headline.and_then(|headline| {
@@ -125,7 +125,7 @@ impl Row {
         let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
         let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
         // Padded before it is coloured: colour codes have no width.
-        PaintedLine::of(before)
+        PaintedLine::plain(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
             .and(None, after.trim_end())
     }
@@ -208,13 +208,13 @@ mod tests {
 
     #[test]
     fn a_run_is_a_line_of_80_columns() {
-        let line = Row::of(&run(), false).line(80).painted(false);
+        let line = Row::describe(&run(), false).line(80).painted(false);
         assert_eq!(
             line,
             "2026-01-31 14:05:09  features.py -…  OOM cgroup      4.0 GiB   78 % …tures.py:42"
         );
         assert_eq!(line.chars().count(), 80);
-        let wide = Row::of(&run(), false).line(140).painted(false);
+        let wide = Row::describe(&run(), false).line(140).painted(false);
         assert!(wide.contains("features.py --rows=1000000") && wide.ends_with(" 78 % a/very/long/path/features.py:42"));
         let titles = Row::titles().line(80).painted(false);
         assert_eq!(titles.find("OUTCOME"), line.find("OOM").map(|at| at - "…".len() + 1));
@@ -222,8 +222,8 @@ mod tests {
 
     #[test]
     fn colours_take_no_columns() {
-        let plain = Row::of(&run(), false).line(80).painted(false);
-        let painted = Row::of(&run(), false).line(80).painted(true);
+        let plain = Row::describe(&run(), false).line(80).painted(false);
+        let painted = Row::describe(&run(), false).line(80).painted(true);
         assert_ne!(plain, painted);
         assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
     }
@@ -236,7 +236,7 @@ mod tests {
         run.command = vec![hostile.to_owned()];
         run.headline.as_mut().unwrap().culprit = Some(hostile.to_owned());
         for columns in [80, 300] {
-            let line = Row::of(&run, false).line(columns).painted(false);
+            let line = Row::describe(&run, false).line(columns).painted(false);
             assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
             assert!(line.chars().count() <= columns, "{line}");
         }
@@ -244,11 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
-        let row = Row::of(&Run::default(), false);
+        let row = Row::describe(&Run::default(), false);
         assert_eq!(
             (&*row.command, &*row.outcome, &*row.peak, &*row.culprit),
             ("-", "no report", "-", "-")
         );
-        assert_eq!(Row::of(&Run::default(), true).outcome, "running");
+        assert_eq!(Row::describe(&Run::default(), true).outcome, "running");
     }
 }

@@ -77,7 +77,7 @@ fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), source);
     // Recordings on another machine's disk are missing; the verdict and the timeline are here.
-    let material = Scratch::of(folder)
+    let material = Scratch::open(folder)
         .ok()
         .and_then(|scratch| Material::load(&scratch.folder).ok());
     let processes = material.map_or(Vec::new(), |material| material.processes);

@@ -24,10 +24,10 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
     let folder = find(job).map_err(cannot)?;
     let is_ours = folder.is_ours();
-    let scratch = Scratch::of(&folder);
+    let scratch = Scratch::open(&folder);
     let recordings = scratch.as_ref().map_or(&folder.folder, |scratch| &scratch.folder);
     if is_ours {
-        measure::all(&Host::this(), recordings, "for this snapshot", None);
+        measure::measure_processes(&Host::this(), recordings, "for this snapshot", None);
     }
     let material = Material::load(recordings).map_err(cannot)?;
     if material.is_empty() {

@@ -85,7 +85,7 @@ impl Subject {
     }
 
     fn of_run(path: PathBuf, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
-        let scratch = match Scratch::of(&folder) {
+        let scratch = match Scratch::open(&folder) {
             Ok(scratch) => scratch,
             Err(Missing(place)) => {
                 let host = Run::load(&folder.folder).unwrap_or_default().host;

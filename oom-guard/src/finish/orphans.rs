@@ -69,7 +69,7 @@ fn report(folder: &RunFolder) -> Result<(), String> {
     }
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), None);
-    let Ok(scratch) = Scratch::of(folder) else {
+    let Ok(scratch) = Scratch::open(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {path}"
         ));

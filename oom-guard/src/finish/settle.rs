@@ -22,7 +22,7 @@ pub fn settle(mut run: Run, home: &RunFolder) {
         say(error);
     }
     // If the folder of the recordings is gone, there is nothing to move.
-    if let Ok(scratch) = Scratch::of(home) {
+    if let Ok(scratch) = Scratch::open(home) {
         let _ = scratch.folder.remove(DOORBELL);
         if let Err(error) = scratch.bring_home(home) {
             say(format!("cannot bring the recordings home: {error}"));

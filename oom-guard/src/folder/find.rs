@@ -19,7 +19,7 @@ pub fn open(path: &Path) -> io::Result<RunFolder> {
     // In a folder of recordings, `run.json` is a link to that of the run folder.
     let home = named.folder.link_target(RUN).ok();
     let home = home.and_then(|run| RunFolder::at(&fs::canonicalize(run.parent()?).ok()?).ok());
-    let home = home.filter(|home| Scratch::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
+    let home = home.filter(|home| Scratch::open_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
     Ok(home.unwrap_or(named))
 }
 

@@ -46,13 +46,13 @@ impl Scratch {
     }
 
     /// For an existing run. A link to a folder that was not made for this run is not followed, which is said.
-    pub fn of(run: &RunFolder) -> Result<Self, Missing> {
+    pub fn open(run: &RunFolder) -> Result<Self, Missing> {
         let Ok(path) = run.folder.link_target(RECORDINGS) else {
             return Ok(Self::home(run));
         };
         let token = Run::load(&run.folder).ok().and_then(|run| run.token);
         let token = token.filter(|_| run.is_ours());
-        match token.map(|token| (open(&path, &token), token)) {
+        match token.map(|token| (open_by_token(&path, &token), token)) {
             Some((Ok(folder), token)) => Ok(Self {
                 folder,
                 token: Some(token),
@@ -69,9 +69,9 @@ impl Scratch {
     }
 
     /// The same without printing anything, and only if it is not the run folder.
-    pub fn of_quietly(run: &RunFolder) -> Option<Self> {
+    pub fn open_quietly(run: &RunFolder) -> Option<Self> {
         let token = Run::load(&run.folder).ok()?.token.filter(|_| run.is_ours())?;
-        let folder = open(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
+        let folder = open_by_token(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
         Some(Self {
             folder,
             token: Some(token),
@@ -161,7 +161,7 @@ impl Scratch {
 }
 
 /// Opens a scratch folder that was made for the run with this token.
-fn open(path: &Path, token: &str) -> io::Result<Folder> {
+fn open_by_token(path: &Path, token: &str) -> io::Result<Folder> {
     let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused());
@@ -240,14 +240,14 @@ mod tests {
         let away = away(&run, place.path());
         assert!(away.path().starts_with(place.path()));
         assert_eq!(fs::metadata(away.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(Scratch::of(&run).unwrap().is_at(&away.folder));
+        assert!(Scratch::open(&run).unwrap().is_at(&away.folder));
         assert_eq!(find::open(away.path()).unwrap().path, run.path);
 
         fs::write(away.path().join("7-0.recording"), "bytes").unwrap();
         fs::write(away.path().join(".7-0.measured.9.unfinished"), "half").unwrap();
         away.bring_home(&run).unwrap();
         assert!(!away.path().exists());
-        assert!(Scratch::of(&run).unwrap().is_at(&run.folder));
+        assert!(Scratch::open(&run).unwrap().is_at(&run.folder));
         let recording = run.path.join("7-0.recording");
         assert_eq!(fs::read_to_string(&recording).unwrap(), "bytes");
         assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o600);
@@ -279,7 +279,7 @@ mod tests {
         let run = run(output.path());
         let away = away(&run, place.path());
         let token = away.token.clone().unwrap();
-        let of_run = || Scratch::of(&run).unwrap().is_at(&away.folder);
+        let of_run = || Scratch::open(&run).unwrap().is_at(&away.folder);
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(of_run());
 
@@ -337,7 +337,7 @@ mod tests {
         assert!(!of_run());
         save(&run, &away);
         fs::remove_dir_all(away.path()).unwrap();
-        assert_eq!(Scratch::of(&run).err(), Some(Missing(away.path().to_owned())));
+        assert_eq!(Scratch::open(&run).err(), Some(Missing(away.path().to_owned())));
     }
 
     #[test]

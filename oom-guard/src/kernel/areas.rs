@@ -52,7 +52,7 @@ pub struct Areas {
 impl Areas {
     /// Reads the areas of a process with this many threads, whose stacks usually have the size `stack`. `None` if the process has ended or
     /// belongs to another user. Pages of hugetlbfs count as resident only if the limit counts them.
-    pub fn of(host: &Host, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
+    pub fn read(host: &Host, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
         let file = File::open(host.of_process(pid, "smaps")).ok()?;
         let mut parts = parse(BufReader::with_capacity(256 << 10, file));
         if !counts_hugetlb {
@@ -437,9 +437,9 @@ mod tests {
 
     #[test]
     fn this_process_adds_up() {
-        let areas = Areas::of(&Host::this(), Pid::this(), 2, 8 * MIB, true).unwrap();
+        let areas = Areas::read(&Host::this(), Pid::this(), 2, 8 * MIB, true).unwrap();
         let resident: u64 = areas.extents.values().map(|extent| extent.resident).sum();
-        let usage = crate::kernel::procfs::Usage::of(&Host::this(), Pid::this()).unwrap();
+        let usage = crate::kernel::procfs::Usage::read(&Host::this(), Pid::this()).unwrap();
         assert!(resident.abs_diff(usage.resident) < 2 * MIB, "{resident} {usage:?}");
     }
 }

@@ -86,7 +86,7 @@ pub struct Charge {
 
 impl Cgroup {
     /// Finds the cgroup of a process; none if the kernel has no memory controller or does not show it.
-    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+    pub fn find(host: &Host, pid: Pid) -> Option<Self> {
         place::find(host, pid)
     }
 

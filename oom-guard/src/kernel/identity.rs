@@ -59,10 +59,10 @@ pub type Identity = BTreeMap<String, String>;
 
 /// That of a job in this process's environment and a cgroup.
 pub fn read(cgroup: Option<&Cgroup>) -> Identity {
-    of(|name| std::env::var(name).ok(), cgroup)
+    collect(|name| std::env::var(name).ok(), cgroup)
 }
 
-fn of(variable: impl Fn(&str) -> Option<String>, cgroup: Option<&Cgroup>) -> Identity {
+fn collect(variable: impl Fn(&str) -> Option<String>, cgroup: Option<&Cgroup>) -> Identity {
     let variables = VARIABLES.iter().filter_map(|name| {
         let value = variable(name).filter(|value| !value.is_empty())?;
         Some(((*name).to_owned(), value.chars().take(MOST_CHARS).collect()))
@@ -103,7 +103,7 @@ mod tests {
 
     fn with(variables: &[(&str, &str)]) -> Identity {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        of(|name| find(name).map(|(_, value)| (*value).to_owned()), None)
+        collect(|name| find(name).map(|(_, value)| (*value).to_owned()), None)
     }
 
     #[test]

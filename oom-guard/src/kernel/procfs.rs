@@ -81,7 +81,7 @@ pub struct Usage {
 
 impl Usage {
     /// Of a process; `None` if it has ended.
-    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+    pub fn read(host: &Host, pid: Pid) -> Option<Self> {
         let text = text(&host.of_process(pid, "status"), PAGE_OF_TEXT)?;
         Some(Self {
             address_space: kibibytes(&text, "VmSize:")?,
@@ -103,7 +103,7 @@ pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     if address_space.is_none() && data.is_none() {
         return Vec::new();
     }
-    let usage = Usage::of(host, pid).unwrap_or_default();
+    let usage = Usage::read(host, pid).unwrap_or_default();
     let bound = |kind, bytes, used| Bound {
         kind,
         path: String::new(),
@@ -353,12 +353,12 @@ mod tests {
         );
         let bound = machine.bound();
         assert_eq!(bound.left(), machine.available + machine.swap_free);
-        let usage = Usage::of(host, Pid::this()).unwrap();
+        let usage = Usage::read(host, Pid::this()).unwrap();
         assert!(
             usage.address_space >= usage.resident && usage.resident > 1 << 20,
             "{usage:?}"
         );
-        assert_eq!(Usage::of(host, Pid::from_raw(i32::MAX)), None);
+        assert_eq!(Usage::read(host, Pid::from_raw(i32::MAX)), None);
     }
 
     #[test]

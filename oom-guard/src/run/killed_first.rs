@@ -51,7 +51,7 @@ pub fn limit_processor_time() {
 /// Makes this process fail, silently, at an allocation that would let it grow by more than `room` bytes. Where the kernel kills all
 /// processes of a cgroup at once, a report must not be the cause.
 pub fn limit_memory(room: u64) {
-    let used = Usage::of(&Host::this(), Pid::this()).map_or(0, |usage| usage.data);
+    let used = Usage::read(&Host::this(), Pid::this()).map_or(0, |usage| usage.data);
     let most = used.saturating_add(room);
     let hard = getrlimit(Resource::RLIMIT_DATA).map_or(RLIM_INFINITY, |(_, hard)| hard);
     let _ = setrlimit(Resource::RLIMIT_DATA, most.min(hard), hard);

@@ -38,7 +38,7 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
         Wanted::Failed => (Trigger::AllocationFailed, None),
     };
     let recordings = &record.scratch.folder;
-    measured.inspect(|why| measure::all(&Host::this(), recordings, why, None));
+    measured.inspect(|why| measure::measure_processes(&Host::this(), recordings, why, None));
     let material = Material::load(recordings)?;
     match wanted {
         Wanted::Near(near) => tell_near(record, near, &material),
@@ -58,7 +58,7 @@ pub fn measure(record: &Record, why: Why) -> i32 {
         Why::Failed(pid) => ("when an allocation failed", Some(pid)),
         Why::Grown => ("in passing", None),
     };
-    measure::all(&Host::this(), &record.scratch.folder, occasion, failed);
+    measure::measure_processes(&Host::this(), &record.scratch.folder, occasion, failed);
     0
 }
 

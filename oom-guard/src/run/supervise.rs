@@ -154,7 +154,7 @@ impl Events {
                 }
                 Event::Seen { number, sender } => duties.hear_signal(job, number, sender),
                 Event::Rung(ring) => duties.answer(job, ring),
-                Event::Clock => duties.look(job),
+                Event::Clock => duties.on_timer(job),
             }
         }
     }
@@ -341,7 +341,7 @@ impl Duties<'_> {
             Ring::Report => self.reports.want(Wanted::Requested),
             Ring::Failed(pid) => {
                 self.measurer.failed(pid);
-                self.poller.note();
+                self.poller.read_now();
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
@@ -356,14 +356,14 @@ impl Duties<'_> {
         }
     }
 
-    fn look(&mut self, job: Pid) {
+    fn on_timer(&mut self, job: Pid) {
         if self.poller.is_killing() {
             return;
         }
         if self.sampling.pause().is_zero() {
-            self.poller.hurry();
+            self.poller.make_due();
         }
-        if let Some(near) = self.poller.look() {
+        if let Some(near) = self.poller.poll() {
             self.is_near(job, near);
         } else if self.on_oom == OnOom::Exit && self.poller.is_running_out() {
             self.end(job);

@@ -94,7 +94,7 @@ impl Supervisor {
             (ended, duties.observed(ended, record.job(job), &self.evidence))
         };
         record.ended(ended);
-        let mut room = Room::of(self.evidence.cgroup.as_ref());
+        let mut room = Room::in_cgroup(self.evidence.cgroup.as_ref());
         let report = LastReport {
             record: &record,
             observed: &observed,

@@ -102,7 +102,7 @@ pub fn resolve(words: &[OsString], around: &Surroundings) -> Result<Target, Erro
         return around.python(words.to_vec());
     }
     let path = Path::new(word);
-    let found = look_at(path);
+    let found = classify(path);
     if found == Found::ForPython {
         return around.python(words.to_vec());
     }
@@ -152,7 +152,7 @@ enum Found {
     Nothing,
 }
 
-fn look_at(path: &Path) -> Found {
+fn classify(path: &Path) -> Found {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
         // Reading or executing it will fail with the right error message.

@@ -38,7 +38,7 @@ pub struct PaintedLine {
 
 impl PaintedLine {
     /// This text, without a tone.
-    pub fn of(text: impl Display) -> Self {
+    pub fn plain(text: impl Display) -> Self {
         Self::default().and(None, text)
     }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn without_colours_the_text_is_plain() {
-        let line = PaintedLine::of("some ").and(Some(Tone::Bad), "text");
+        let line = PaintedLine::plain("some ").and(Some(Tone::Bad), "text");
         assert_eq!(line.painted(false), "some text");
         let bad = line.painted(true);
         assert!(
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn no_text_can_end_the_line_or_command_the_terminal() {
-        let line = PaintedLine::of("a\nb\x1b[2Jü").and(Some(Tone::Good), "\u{202e}\u{9b}x");
+        let line = PaintedLine::plain("a\nb\x1b[2Jü").and(Some(Tone::Good), "\u{202e}\u{9b}x");
         assert_eq!(line.painted(false), "a\\nb\\u{1b}[2Jü\\u{202e}\\u{9b}x");
     }
 }

@@ -23,7 +23,7 @@ pub struct Progress {
 
 impl Progress {
     /// Shows it on a terminal or in a log.
-    pub fn of(what: &'static str) -> Self {
+    pub fn show(what: &'static str) -> Self {
         Self::told(what, is_seen())
     }
 

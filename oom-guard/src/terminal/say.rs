@@ -28,7 +28,7 @@ pub fn say_in(tone: Tone, line: &str) {
 
 /// Writes one line.
 pub fn say(line: impl Display) {
-    write(&PaintedLine::of(line));
+    write(&PaintedLine::plain(line));
 }
 
 fn write(line: &PaintedLine) {
@@ -75,7 +75,7 @@ pub fn show(line: &PaintedLine) {
 pub fn show_all(text: &str) {
     let text: String = text
         .lines()
-        .map(|line| PaintedLine::of(line).painted(false) + "\n")
+        .map(|line| PaintedLine::plain(line).painted(false) + "\n")
         .collect();
     let _ = stdout().write_all(text.as_bytes());
 }

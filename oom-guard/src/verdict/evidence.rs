@@ -61,7 +61,7 @@ pub struct Counted {
 impl CountersAtStart {
     /// Reads them for a job that will start now.
     pub fn before(host: &Host, pid: Pid) -> Self {
-        let cgroup = Cgroup::of(host, pid);
+        let cgroup = Cgroup::find(host, pid);
         let levels = cgroup.iter().flat_map(|cgroup| &cgroup.levels);
         Self {
             host: host.clone(),

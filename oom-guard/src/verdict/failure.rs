@@ -21,7 +21,7 @@ pub fn last(observed: &Observed) -> Option<(&ProcessName, &FailedAllocation)> {
 }
 
 /// The last of one process.
-pub fn of<'a>(observed: &'a Observed, process: &ProcessName) -> Option<&'a FailedAllocation> {
+pub fn last_of<'a>(observed: &'a Observed, process: &ProcessName) -> Option<&'a FailedAllocation> {
     let of_process = observed.processes.iter().filter(|facts| facts.name.pid == process.pid);
     of_process
         .filter_map(|facts| facts.last_failure.as_ref())

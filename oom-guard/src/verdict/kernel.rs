@@ -27,7 +27,7 @@ pub enum KernelKills {
 }
 
 impl KernelKills {
-    pub fn of(observed: &Observed) -> Self {
+    pub fn find(observed: &Observed) -> Self {
         let counted = &observed.counted;
         let grown = |counter: fn(&Counters) -> Option<u64>| counted.levels.first()?.change(counter).grown();
         let here = grown(|counters| counters.kills);
@@ -55,7 +55,7 @@ pub fn is_full(observed: &Observed) -> bool {
 pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Option<i32>) -> bool {
     let is_told = told == Some(SIGKILL);
     let can_be_ours = is_told || child.process.is_some() || !observed.is_shared;
-    match KernelKills::of(observed) {
+    match KernelKills::find(observed) {
         KernelKills::KilledHere(_) => can_be_ours,
         KernelKills::KilledBelow(_) => can_be_ours && status != 0,
         KernelKills::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
@@ -66,7 +66,7 @@ pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Op
 /// How sure that is.
 pub fn certainty_for_child(observed: &Observed, child: &Victim, told: Option<i32>) -> Certainty {
     let is_ours = told == Some(SIGKILL) || !observed.is_shared;
-    match KernelKills::of(observed) {
+    match KernelKills::find(observed) {
         KernelKills::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
         _ => Certainty::Likely,
     }

@@ -257,7 +257,7 @@ pub fn terminated(observed: &Observed, number: i32, process: Option<&ProcessName
         Some(sent) => Some(format!(" from {}", sender(sent))),
         None => observed.asked().map(after),
     };
-    let kernel = match (number, KernelKills::of(observed)) {
+    let kernel = match (number, KernelKills::find(observed)) {
         (SIGKILL, KernelKills::Idle) => "; no OOM counter moved: by someone, not by the kernel for memory",
         (SIGKILL, KernelKills::KilledOthers) => {
             "; the OOM killer was at work on this machine but not in the job's cgroup: by someone, most likely not for memory"

@@ -93,12 +93,12 @@ impl Family {
     }
 
     /// Looks at all of them.
-    pub fn look(&mut self) -> MemoryInUse {
+    pub fn sample(&mut self) -> MemoryInUse {
         let members = procfs::tree(&self.host, self.job);
         if self.known.len() < MOST_KNOWN {
             self.known.extend(members.iter().map(|pid| pid.as_raw()));
         }
-        let files = Files::of(&self.recordings);
+        let files = Files::list(&self.recordings);
         let mut held = MemoryInUse {
             is_crowded: files.all.len() > MOST_ENDED / 2,
             ..MemoryInUse::default()
@@ -106,7 +106,7 @@ impl Family {
         let mut is_news = false;
         let mut now = HashMap::new();
         for pid in members {
-            let Some(usage) = Usage::of(&self.host, pid) else {
+            let Some(usage) = Usage::read(&self.host, pid) else {
                 continue;
             };
             let tracked_bytes = files.newest.get(&pid.as_raw()).and_then(|(_, path)| live_bytes(path));
@@ -136,7 +136,7 @@ impl Family {
 
     /// The job has ended, and with it most of its processes.
     pub fn close(&mut self) {
-        let files = Files::of(&self.recordings);
+        let files = Files::list(&self.recordings);
         if self.fold(&files) {
             self.save();
         }
@@ -252,7 +252,7 @@ struct Files {
 }
 
 impl Files {
-    fn of(folder: &Folder) -> Self {
+    fn list(folder: &Folder) -> Self {
         let mut files = Self {
             all: HashSet::new(),
             newest: HashMap::new(),
@@ -290,7 +290,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let opened = Folder::open(folder.path()).unwrap();
-        let files = Files::of(&opened);
+        let files = Files::list(&opened);
         assert_eq!((files.all.len(), files.newest.len()), (4, 2));
         assert_eq!(files.newest[&7].1, Place::within(&opened, "7-10.recording"));
     }
@@ -301,9 +301,9 @@ mod tests {
         let folder = &Folder::open(temporary.path()).unwrap();
         let look = |library: &str| {
             let mut family = Family::new(folder, folder, Path::new(library), false);
-            let held = family.look();
+            let held = family.sample();
             assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
-            family.look();
+            family.sample();
             family.unrecorded.unseen
         };
         let unseen = look("/nowhere/libpreload.so");

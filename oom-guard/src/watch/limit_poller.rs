@@ -99,7 +99,7 @@ impl LimitPoller {
         let bounds = deadly_bounds(host, cgroup.as_ref());
         let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
         let reported = Reported::at_the_start(&bounds);
-        let room = Room::of(cgroup.as_ref());
+        let room = Room::in_cgroup(cgroup.as_ref());
         let mut poller = Self {
             host: host.clone(),
             job: Pid::this(),
@@ -174,12 +174,12 @@ impl LimitPoller {
     }
 
     /// Makes a poll due now.
-    pub fn hurry(&mut self) {
+    pub fn make_due(&mut self) {
         self.is_ringing = true;
     }
 
     /// Polls if that is due, and returns a limit that has come near.
-    pub fn look(&mut self) -> Option<Near> {
+    pub fn poll(&mut self) -> Option<Near> {
         self.alarms.complete();
         if self.pause() > Duration::ZERO {
             return None;
@@ -200,7 +200,7 @@ impl LimitPoller {
             .iter()
             .any(|reader| reader.growth(REACTION) >= LEAST_GROWTH);
         let began = processor_time();
-        let near = self.look_at_once(None);
+        let near = self.poll_fully(None);
         if room.is_none() && !is_growing {
             let cost = processor_time().saturating_sub(began).saturating_mul(COST);
             let rest = cost.min(LONGEST_PAUSE);
@@ -263,7 +263,7 @@ impl LimitPoller {
     fn is_held(&self, request: Request) -> bool {
         // In a container with its own PID namespace, ours is the job's.
         let pid = Pid::from_raw(request.pid.cast_signed());
-        Usage::of(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
+        Usage::read(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
     }
 
     /// Polls because of a large block. A job may allocate and free thousands of them per second, so a block is passed over if there was
@@ -274,15 +274,15 @@ impl LimitPoller {
         if is_fresh && self.now.iter().all(has_room) {
             return None;
         }
-        self.look_at_once(Some(request))
+        self.poll_fully(Some(request))
     }
 
     /// Reads all limits now, because an allocation has failed.
-    pub fn note(&mut self) {
+    pub fn read_now(&mut self) {
         self.read();
     }
 
-    fn look_at_once(&mut self, request: Option<Request>) -> Option<Near> {
+    fn poll_fully(&mut self, request: Option<Request>) -> Option<Near> {
         self.read();
         let asked = request.map_or(0, |request| request.bytes);
         let near = self.now.iter().filter(|bound| kills(bound) && bound.is_near(asked));
@@ -481,7 +481,7 @@ mod tests {
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let host = &Host::this();
-        let mut poller = LimitPoller::new(host, Cgroup::of(host, this), ResourceLimits::read());
+        let mut poller = LimitPoller::new(host, Cgroup::find(host, this), ResourceLimits::read());
         assert!(poller.tightest().is_some());
         let request = Request {
             pid: 7,

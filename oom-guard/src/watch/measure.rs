@@ -37,7 +37,7 @@ const PAGE: u64 = 4096;
 
 /// Measures the processes that have recordings in a folder. `occasion` says why. The process `failed`, in which an allocation has failed,
 /// waits for the end of this.
-pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
+pub fn measure_processes(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
     let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
     for entry in recordings.entries().unwrap_or_default() {
         let path = Place::within(recordings, entry.name);
@@ -61,7 +61,7 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
         let pid = Pid::from_raw(pid);
         // A process whose allocation has failed waits, so nothing changes. Close to a limit, each measurement takes pages from the job.
         let measured = match failed.is_some() || is_short(host, pid) {
-            true => look(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
+            true => measure_with_change(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
             false => steadiest(host, pid, recorded, &path, occasion),
         };
         if let Some(measured) = measured {
@@ -78,7 +78,7 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
 
 /// Whether a limit that kills is close.
 fn is_short(host: &Host, pid: Pid) -> bool {
-    let bounds = deadly_bounds(host, Cgroup::of(host, pid).as_ref());
+    let bounds = deadly_bounds(host, Cgroup::find(host, pid).as_ref());
     bounds.iter().any(|bound| bound.is_near(0))
 }
 
@@ -97,7 +97,7 @@ fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
     for _ in 0..LOOKS {
-        let Some((measured, [there, later])) = look(host, pid, &before.0, &before.1, occasion) else {
+        let Some((measured, [there, later])) = measure_with_change(host, pid, &before.0, &before.1, occasion) else {
             break;
         };
         let Ok(after) = blocks::of(path) else {
@@ -118,10 +118,16 @@ fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
 
 /// One measurement, with the resident bytes before and after it. None if the process has ended or is about to: the kernel frees the memory
 /// of a killed process while the process still exists.
-fn look(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
-    let resident = || procfs::Usage::of(host, pid).map(|usage| usage.resident);
+fn measure_with_change(
+    host: &Host,
+    pid: Pid,
+    facts: &Facts,
+    blocks: &[Block],
+    occasion: &str,
+) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::read(host, pid).map(|usage| usage.resident);
     let before = resident()?;
-    let measured = of(host, pid, facts, blocks, occasion)?;
+    let measured = measure_process(host, pid, facts, blocks, occasion)?;
     let after = resident()?;
     (after >= before / 2).then_some((measured, [before, after]))
 }
@@ -138,7 +144,7 @@ fn apart(before: &[Block], after: &[Block]) -> u64 {
     only(before, after) + only(after, before)
 }
 
-fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
+fn measure_process(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
     let began = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let read = |name: &str| text(&host.of_process(pid, name), TEXT_BYTES);
@@ -147,9 +153,9 @@ fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let stack = read("limits")
         .and_then(|limits| stack_bytes(&limits))
         .unwrap_or(USUAL_STACK);
-    let level = Cgroup::of(host, pid).and_then(limited);
+    let level = Cgroup::find(host, pid).and_then(limited);
     let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(host));
-    let mut areas = Areas::of(host, pid, threads, stack, counts_hugetlb)?;
+    let mut areas = Areas::read(host, pid, threads, stack, counts_hugetlb)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
     let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();

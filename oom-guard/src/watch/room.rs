@@ -22,7 +22,7 @@ pub struct Room {
 
 impl Room {
     /// In this cgroup. The caller keeps its files open.
-    pub fn of(cgroup: Option<&Cgroup>) -> Self {
+    pub fn in_cgroup(cgroup: Option<&Cgroup>) -> Self {
         let readers = cgroup.map(|cgroup| UsageReader::all(cgroup, &cgroup.bounds(0)));
         Self {
             cgroup: cgroup.cloned(),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn there_is_room_where_no_limit_is_and_up_to_the_margin_of_one() {
-        let mut nowhere = Room::of(None);
+        let mut nowhere = Room::in_cgroup(None);
         nowhere.rehearse();
         assert!(nowhere.is_there() && !nowhere.is_limited());
         assert_eq!(nowhere.left(), u64::MAX);
@@ -99,8 +99,8 @@ mod tests {
 
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         for fixture in ["v1/before", "v2/before"] {
-            let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
-            let mut room = Room::of(Some(&cgroup));
+            let cgroup = Cgroup::find(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
+            let mut room = Room::in_cgroup(Some(&cgroup));
             let bounds = cgroup.bounds(0);
             assert!(room.is_limited() && !bounds.is_empty(), "{fixture}");
             assert_eq!(

@@ -87,7 +87,7 @@ impl Sampling {
         let timeline = self.timeline.as_mut()?;
         let start = Instant::now();
         let bound = tightest();
-        let held = self.family.look();
+        let held = self.family.sample();
         let resident = held.resident_bytes;
         let longest = if held.is_crowded { LONGEST_OF_MANY } else { LONGEST };
         let sample = Sample {

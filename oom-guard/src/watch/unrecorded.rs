@@ -6,8 +6,8 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::kernel::elf::{self, Watch};
 use crate::kernel::host::Host;
+use crate::start::preloadable::{self, Watch};
 
 /// Why the library with this file name is not loaded in a process: `Some(None)` if it is loaded, `None` if that cannot be known yet, or
 /// no longer.
@@ -24,7 +24,7 @@ pub fn find_reason(host: &Host, pid: Pid, library: &str) -> Option<Option<&'stat
     let mut lines = maps.split(b'\n').map_while(Result::ok).peekable();
     lines.peek()?;
     let is_loaded = lines.any(|line| contains(&line, library));
-    let why = match elf::watch(&folder.join("exe")) {
+    let why = match preloadable::watch(&folder.join("exe")) {
         Watch::Ignored(_) | Watch::Possible if is_loaded => return Some(None),
         Watch::Ignored(why) | Watch::Harmful(why) => why,
         Watch::Possible if !is_asked_for(&folder, library) => {

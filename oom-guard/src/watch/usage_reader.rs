@@ -114,7 +114,7 @@ mod tests {
 
     fn readers(fixture: &str) -> Vec<UsageReader> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
+        let cgroup = Cgroup::find(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
         UsageReader::all(&cgroup, &cgroup.bounds(0))
     }
 
