@@ -175,7 +175,11 @@ impl Events {
             sources.add(doorbell, PollFlags::POLLIN, Ready::Doorbell);
         }
         duties.poller.alarms().add_to(&mut sources, Ready::Alarm);
-        for ready in sources.wait(duties.pause()) {
+        let ready = sources.wait(duties.pause()).unwrap_or_else(|_| {
+            // If it is poll itself that fails, the job's end must not be missed.
+            vec![Ready::Signals, Ready::Children, Ready::Doorbell]
+        });
+        for ready in ready {
             match ready {
                 Ready::Signals => self.hear_signals(job, duties.shared),
                 Ready::Children => self.hear_children(),
@@ -223,6 +227,7 @@ impl Events {
 
     /// Waits for our own children that have ended.
     fn hear_children(&mut self) {
+        let Source::Parent { .. } = self.source else { return };
         while let Ok(Some(_)) = self.children.read_signal() {}
         while let Some((pid, change)) = process::next_child_event() {
             if let ChildEvent::Ended(end) = change {

@@ -212,7 +212,7 @@ impl Alarms {
         self.resting_until = None;
         let mut sources = Sources::new();
         self.add_to(&mut sources, |alarm| alarm);
-        for alarm in sources.wait(Duration::ZERO) {
+        for alarm in sources.wait(Duration::ZERO).unwrap_or_default() {
             self.answer(alarm);
         }
     }

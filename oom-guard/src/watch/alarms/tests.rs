@@ -78,7 +78,7 @@ fn wait_until(alarms: &mut Alarms, mut holds: impl FnMut(&Alarms, bool) -> bool)
     while Instant::now() < deadline {
         let mut sources = Sources::new();
         alarms.add_to(&mut sources, |alarm| alarm);
-        let rung = sources.wait(Duration::from_millis(10));
+        let rung = sources.wait(Duration::from_millis(10)).unwrap();
         rung.iter().for_each(|alarm| alarms.answer(*alarm));
         if holds(alarms, !rung.is_empty()) {
             return true;
