@@ -263,8 +263,6 @@ struct Hearing {
     children: SignalFd,
     doorbell: Option<Doorbell>,
     shared: SharedState,
-    /// Whether `shared` is visible to other processes.
-    is_shared: bool,
 }
 
 impl Prepared {
@@ -282,7 +280,6 @@ impl Prepared {
             children,
             doorbell,
             shared,
-            is_shared,
         } = self.hearing;
         // Before the job, so that every signal that reaches the job reaches the probe too.
         let probe = SignalProbe::start();
@@ -305,7 +302,7 @@ impl Prepared {
         let mut parent = Parent::new(listener, probe, &shared, began);
         // The supervisor starts before the job too: the job may use up all memory at once.
         let is_apart =
-            is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
+            shared.is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
         let job = match self.command.spawn() {
             Ok(job) => job,
             Err(unspawned) => {
@@ -329,13 +326,11 @@ impl Prepared {
 
 impl Hearing {
     fn with(doorbell: Option<Doorbell>) -> nix::Result<Self> {
-        let (shared, is_shared) = SharedState::new()?;
         Ok(Self {
             listener: Listener::new()?,
             children: signals::waiting_for(&SigSet::from(Signal::SIGCHLD))?,
             doorbell,
-            shared,
-            is_shared,
+            shared: SharedState::new()?,
         })
     }
 }

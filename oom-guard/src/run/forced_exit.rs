@@ -104,7 +104,7 @@ mod tests {
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let sleeper: i32 = lines.next().unwrap().unwrap().parse().unwrap();
         let job = Pid::from_raw(child.id() as i32);
-        let (shared, _) = SharedState::new().unwrap();
+        let shared = SharedState::new().unwrap();
         let mut forced_exit = ForcedExit::new(&shared);
         forced_exit.kill_job(job);
         forced_exit.kill_job(job);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn without_a_forced_exit_the_end_is_reported_as_it_is() {
-        let (shared, _) = SharedState::new().unwrap();
+        let shared = SharedState::new().unwrap();
         let forced_exit = ForcedExit::new(&shared);
         assert_eq!(
             forced_exit.reported_end(End::Signal(libc::SIGKILL)),

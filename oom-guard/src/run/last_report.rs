@@ -54,8 +54,11 @@ impl LastReport<'_> {
         }
     }
 
-    /// In a process that Ctrl-C may interrupt; `None` if there can be none.
+    /// In a process that Ctrl-C may interrupt; `None` if there can be none that could tell the verdict.
     fn try_apart(&self) -> Option<End> {
+        if !self.shared.is_shared {
+            return None;
+        }
         let pid = process::beside(|| {
             process::let_through(&[Signal::SIGINT, Signal::SIGQUIT]);
             self.write_here()

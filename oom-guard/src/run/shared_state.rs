@@ -28,6 +28,8 @@ pub struct SharedState {
     cells: &'static Cells,
     /// Readable when the parent has written something.
     pub bell: EventFd,
+    /// Whether the memory is shared with processes that are forked later. If not, no other process can tell anything.
+    pub is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -63,8 +65,8 @@ pub struct Ended {
 }
 
 impl SharedState {
-    /// A new one, and whether its memory is shared with processes that are forked later. If it is not, no other process may be used.
-    pub fn new() -> nix::Result<(Self, bool)> {
+    /// A new one.
+    pub fn new() -> nix::Result<Self> {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
@@ -77,7 +79,7 @@ impl SharedState {
         });
         let is_shared = cells.is_some();
         let cells = cells.unwrap_or_else(|| Box::leak(Box::new(Cells::new())));
-        Ok((Self { cells, bell }, is_shared))
+        Ok(Self { cells, bell, is_shared })
     }
 
     /// The parent tells that the job has begun.
@@ -265,8 +267,8 @@ mod tests {
 
     #[test]
     fn what_a_process_tells_is_there_when_it_has_died() {
-        let (shared, is_shared) = SharedState::new().unwrap();
-        assert!(is_shared && shared.end().is_none() && shared.ours().is_none());
+        let shared = SharedState::new().unwrap();
+        assert!(shared.is_shared && shared.end().is_none() && shared.ours().is_none());
         let pid = process::apart(|| {
             shared.tell_end(End::Signal(9), Duration::from_millis(1500));
             shared.tell_ours(End::Status(0));
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn of_more_signals_than_are_kept_the_last_ones_are() {
-        let (shared, _) = SharedState::new().unwrap();
+        let shared = SharedState::new().unwrap();
         for number in 1..=100 {
             shared.tell_signal(number, Pid::from_raw(number));
         }

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_has_what_it_was_sent_until_another_is_called() {
+    fn a_probe_has_what_it_was_sent_until_another_is_started() {
         held(|| {
             let job = Pid::this();
             let mut probe = SignalProbe::start();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_stays_while_a_signal_that_it_has_still_waits_for_us() {
+    fn a_probe_stays_while_a_signal_that_it_has_still_waits_for_us() {
         held(|| {
             let job = Pid::this();
             let mut probe = SignalProbe::start();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_has_no_command_line_and_no_files_and_goes_with_us() {
+    fn a_probe_has_no_command_line_and_no_files_and_goes_with_us() {
         held(|| {
             let probe = SignalProbe::start();
             let pid = probe.pid().unwrap();

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn growth_is_measured_once_and_a_failure_each_time() {
         let measure = |why| i32::from(why == Why::Grown);
-        let (shared, _) = SharedState::new().unwrap();
+        let shared = SharedState::new().unwrap();
         let mut measurer = Measurer::new(&measure, &shared);
         measurer.consider(100 << 20);
         assert!(measurer.at_work.is_none(), "too soon");

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_of_a_cgroup_has_a_gauge_that_reads_what_the_kernel_says() {
+    fn every_limit_of_a_cgroup_has_a_reader_that_reads_what_the_kernel_says() {
         for (fixture, file) in [
             ("v1/before", "sys/fs/cgroup/memory/batch/memory.usage_in_bytes"),
             ("v2/before", "sys/fs/cgroup/job/memory.current"),

@@ -171,7 +171,7 @@ fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
 }
 
 #[test]
-fn breaking_the_glass_is_certain() {
+fn a_forced_exit_is_certain() {
     let mut observed = Observed {
         on_oom: OnOom::Exit,
         processes: vec![refused(10, ProcessState::Left, 0)],
