@@ -31,6 +31,7 @@ use crate::kernel::filesystem::{FileSystem, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::options::settings::Settings;
+use crate::run::killed_first::AfterTheJob;
 use crate::run::parent::Parent;
 use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::SignalProbe;
@@ -303,6 +304,7 @@ impl Prepared {
         // The supervisor starts before the job too: the job may use up all memory at once.
         let is_apart =
             shared.is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
+        let score = AfterTheJob::prepare();
         let job = match self.command.spawn() {
             Ok(job) => job,
             Err(unspawned) => {
@@ -314,6 +316,7 @@ impl Prepared {
         process::set_job(job);
         shared.tell_job(job);
         if is_apart {
+            score.apply();
             let work = || supervisor::work_apart(&mut supervisor, &shared, settings);
             let last_death = parent.wait(job, &mut room, work);
             let ours = shared.ours();
