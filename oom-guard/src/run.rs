@@ -45,6 +45,7 @@ use crate::start::target::{self, Surroundings, Target};
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
+use crate::watch::entered::Entered;
 use crate::watch::family::Family;
 use crate::watch::limit_poller::{self, LimitPoller};
 use crate::watch::room::Room;
@@ -293,6 +294,7 @@ impl Prepared {
         let mut supervisor = Some(Supervisor {
             poller,
             sampling: Sampling::new(folder, family),
+            entered: Entered::new(&Host::this(), &self.evidence),
             children,
             doorbell,
             record: self.record,
