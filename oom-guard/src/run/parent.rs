@@ -189,6 +189,7 @@ impl<'a> Parent<'a> {
                 }
                 _ => self.refresh_probe(room),
             }
+            self.page_by_page = None;
         }
     }
 

@@ -17,16 +17,12 @@ const PAGE: usize = 4096;
 /// Drops the pages of this process's code and constants, and locks each of them when it is used again: some hundred KiB, or as much as
 /// `RLIMIT_MEMLOCK` allows. Processes that are forked later do not inherit the locks.
 pub fn pin() {
-    for part in drop_pages() {
-        // SAFETY: mlock2 changes no byte of memory.
-        unsafe { libc::mlock2(part.address(), part.length(), libc::MLOCK_ONFAULT) };
-    }
+    pin_parts(&parts());
 }
 
 /// As [`pin`], and until the result is dropped, only the pages that are used become resident. Otherwise the kernel maps up to 16 pages
 /// around each of them.
 pub fn pin_page_by_page() -> PageByPage {
-    pin();
     let parts = parts();
     for part in &parts {
         // The kernel maps no page beyond the mapping. Advice that differs from that of the next page makes each page a mapping.
@@ -35,7 +31,17 @@ pub fn pin_page_by_page() -> PageByPage {
             unsafe { libc::madvise(page as *mut libc::c_void, PAGE, libc::MADV_RANDOM) };
         }
     }
+    // No sooner: all code that runs until here would be resident again.
+    pin_parts(&parts);
     PageByPage(parts)
+}
+
+fn pin_parts(parts: &[Unwritable]) {
+    for part in parts {
+        part.drop_pages();
+        // SAFETY: mlock2 changes no byte of memory.
+        unsafe { libc::mlock2(part.address(), part.length(), libc::MLOCK_ONFAULT) };
+    }
 }
 
 /// See [`pin_page_by_page`].
@@ -50,15 +56,9 @@ impl Drop for PageByPage {
     }
 }
 
-/// Drops the pages of this process's code and constants; each is read again when it is used. Returns all parts, also those that stay.
-pub fn drop_pages() -> Vec<Unwritable> {
-    let parts = parts();
-    // A part that was written to before it was made read-only has pages that are not in the file.
-    for part in parts.iter().filter(|part| !part.was_written) {
-        // SAFETY: nobody has written to these pages or can, so the kernel reads the same bytes from the file again.
-        unsafe { libc::madvise(part.address(), part.length(), libc::MADV_DONTNEED) };
-    }
-    parts
+/// Drops the pages of this process's code and constants; each is read again when it is used.
+pub fn drop_pages() {
+    parts().iter().for_each(Unwritable::drop_pages);
 }
 
 fn parts() -> Vec<Unwritable> {
@@ -67,6 +67,14 @@ fn parts() -> Vec<Unwritable> {
 }
 
 impl Unwritable {
+    /// A part that was written to before it was made read-only has pages that are not in the file: they stay.
+    fn drop_pages(&self) {
+        if !self.was_written {
+            // SAFETY: nobody has written to these pages or can, so the kernel reads the same bytes from the file again.
+            unsafe { libc::madvise(self.address(), self.length(), libc::MADV_DONTNEED) };
+        }
+    }
+
     fn address(&self) -> *mut libc::c_void {
         self.start as *mut libc::c_void
     }
