@@ -66,7 +66,7 @@ fn a_job_finds_the_pipe_as_it_would_without_us() {
 
 #[test]
 fn a_line_that_the_job_has_begun_in_a_file_stays_its_own() {
-    let words = ["sh", "-c", "printf 'progress 50%' >&2; kill -9 $$"];
+    let words = ["sh", "-c", "printf %s 'progress 50%' >&2; kill -9 $$"];
     for file in ["> file", ">> file"] {
         let script = format!("exec 2{file}; exec \"$@\"");
         let outcome = Job::words(words).launched_by(["sh", "-c", &script, "sh"]).run();
