@@ -84,9 +84,12 @@ pub struct Run {
 pub struct Headline {
     /// Bytes at the highest total of any process: what of it was in memory, if that ranks its call sites.
     pub peak_bytes: u64,
-    /// The line that held the most, for a reader: the user's own if there is one.
+    /// The call site that held the most, for a reader.
     pub culprit: Option<String>,
-    /// What it held of the memory of its process, as a fraction.
+    /// If that is a library's line, the line of the user's own code that it held the most for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What the call site held of the memory of its process, as a fraction.
     pub share: f64,
 }
 

@@ -255,17 +255,10 @@ fn write(occasion: Occasion, into: &Folder, run: &Run, material: &Material) -> R
     }
     let reason = occasion.in_the_report();
     let written = report::write(into, run, &material.processes, &material.unreadable, reason);
-    match written {
-        Ok(written) if occasion.is_running() && !written.failed.is_empty() => Err(written.failed.join("; ")),
-        Ok(written) => Ok(written),
-        Err(error) => {
-            if !occasion.is_running() {
-                // The log may have room where the disk has none.
-                let message = report::termination_message(run, &material.processes);
-                message.lines().for_each(say);
-            }
-            Err(error.to_string())
-        }
+    // While the job runs, the next report may be whole.
+    match occasion.is_running() && !written.failed.is_empty() {
+        true => Err(written.failed.join("; ")),
+        false => Ok(written),
     }
 }
 
@@ -282,7 +275,14 @@ fn write_bundle(home: &RunFolder, run: &Run, material: &Material, removes: bool,
     let timeline = timeline::load(&home.folder).unwrap_or_default();
     let unrecorded = Unrecorded::load(&home.folder).unwrap_or_default();
     let processes = &material.processes;
-    match bundle::write(&home.folder, &run, processes, &timeline, &unrecorded, Some(report)) {
+    match bundle::write(
+        &home.folder,
+        &run,
+        processes,
+        &timeline,
+        &unrecorded,
+        Some(report.sources),
+    ) {
         Ok(written) if removes => {
             // Where memory was short, the machine may be the next to go.
             if is_about_memory(&run) {

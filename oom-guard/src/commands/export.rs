@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use dumper::bundle;
 use dumper::report::{self, Occasion};
 
 use crate::commands::subject::Subject;
@@ -15,10 +14,11 @@ use crate::terminal::say;
 
 /// Writes the document.
 pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
-    if file.is_none() && is_binary(format) && say::is_shown() {
-        return Err(Error::Usage(
-            "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
-        ));
+    if file.is_none() && format.is_binary() && say::is_shown() {
+        return Err(Error::Usage(format!(
+            "this format is not for a terminal: name a file, as in: -o report{}",
+            format.ending()
+        )));
     }
     let _progress = Progress::on_terminal("writing the report");
     let subject = Subject::find(path, settings)?;
@@ -36,33 +36,8 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
 }
 
-fn is_binary(format: Format) -> bool {
-    matches!(format, Format::Pprof | Format::Fil)
-}
-
 fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
     let material = &subject.material;
-    let format = match format {
-        Format::Fil => {
-            return bundle::to(
-                out,
-                &subject.run,
-                &material.processes,
-                &subject.timeline,
-                &subject.unrecorded,
-            )
-            .map(drop);
-        }
-        Format::Pprof => report::Format::Pprof,
-        Format::Speedscope => report::Format::Speedscope,
-        Format::Csv => report::Format::Csv,
-        Format::Folded => report::Format::Folded,
-        Format::Json => report::Format::Json,
-        Format::Html => report::Format::Html,
-        Format::Text => report::Format::Text,
-        Format::Svg => report::Format::Svg,
-        Format::SvgReversed => report::Format::SvgReversed,
-    };
     let subject = report::Subject {
         run: &subject.run,
         processes: &material.processes,

@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use dumper::report;
 
 use crate::error::Error;
 use crate::options::allowance::Allowance;
@@ -160,7 +163,7 @@ pub enum Command {
         #[arg(value_name = "WHAT")]
         path: Option<PathBuf>,
         /// Write this alone, instead of the files of the run folder
-        #[arg(short, long)]
+        #[arg(short, long, value_parser = formats())]
         format: Option<Format>,
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
@@ -221,29 +224,13 @@ pub enum Command {
     },
 }
 
-/// What `report` writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For `pprof` and what reads its profiles.
-    Pprof,
-    /// For speedscope.
-    Speedscope,
-    /// Call sites as a table.
-    Csv,
-    /// Callstacks, a line each, for what draws flame graphs.
-    Folded,
-    /// The report for programs.
-    Json,
-    /// The page.
-    Html,
-    /// The lines for a terminal.
-    Text,
-    /// The flame graph.
-    Svg,
-    /// The flame graph from the allocating lines outwards.
-    SvgReversed,
-    /// The bundle.
-    Fil,
+/// A format of what `report` writes.
+pub type Format = &'static dyn report::Format;
+
+/// The dumper's formats, by their names.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = report::FORMATS.map(|format| PossibleValue::new(format.name()).help(format.about()));
+    PossibleValuesParser::new(names).try_map(|name| report::format(&name).ok_or("no such format"))
 }
 
 /// What happens when memory runs out.

@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use dumper::report;
+
 use crate::error::Error;
 use crate::options::allowance::Allowance;
 use crate::options::cli::{Cli, Command, Format, OnOom, RankBy};
@@ -98,7 +100,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             ..
         }) => {
             source = named.or(source);
-            match format.or(text.then_some(Format::Text)) {
+            match format.or_else(|| report::format("text").filter(|_| text)) {
                 Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
                 None if file.is_some() => {
                     return Err(usage(
