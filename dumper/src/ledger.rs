@@ -6,9 +6,9 @@ mod process;
 use serde::Serialize;
 
 use crate::allocator::{self, Allocator};
-use crate::call_tree::Moment;
-use crate::measured::{Area, Extent, Measured};
-use crate::recording::Facts;
+use crate::profile::Facts;
+use crate::profile::Moment;
+use crate::profile::measured::{Area, Extent, Measured};
 use crate::units;
 
 /// What the limits count.
@@ -46,9 +46,9 @@ pub enum Group {
     Own,
 }
 
-/// One line.
+/// One entry: who has how much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct Entry {
     /// For programs; stays what it is.
     pub name: &'static str,
     /// For people.
@@ -80,7 +80,7 @@ pub struct Ledger {
     /// All of it; none if it was not measured.
     pub total: Option<u64>,
     /// Who has it, the largest first.
-    pub lines: Vec<Line>,
+    pub lines: Vec<Entry>,
     /// The total without the lines; below zero where they are estimates, and come to more.
     pub unexplained: i64,
     /// What cuts across the lines, or is beside them.
@@ -97,14 +97,14 @@ pub struct Ledger {
 
 impl Ledger {
     /// Of a process, and of its cgroup where that has a limit and counts what is resident.
-    pub fn of(measured: &Measured, counts: Counts) -> Ledger {
+    pub fn measured(measured: &Measured, counts: Counts) -> Ledger {
         let mut ledger = Ledger {
             counts,
             total: Some(0),
             time_ns: Some(measured.time_ns),
             occasion: Some(measured.occasion.clone()),
             took_ns: Some(measured.took_ns),
-            allocators: allocator::of(measured),
+            allocators: allocator::find(measured),
             ..Ledger::default()
         };
         match counts {
@@ -148,16 +148,16 @@ impl Ledger {
     }
 
     /// The largest part that no call site holds, if it is at least a fifth of the total.
-    pub fn culprit(&self) -> Option<&Line> {
+    pub fn largest_unheld(&self) -> Option<&Entry> {
         let total = self.total?;
-        let is_slack = |line: &&Line| !matches!(line.group, Group::Held | Group::Reserved);
+        let is_slack = |line: &&Entry| !matches!(line.group, Group::Held | Group::Reserved);
         let largest = self.lines.iter().filter(is_slack).max_by_key(|line| line.bytes)?;
         (largest.bytes >= total / 5).then_some(largest)
     }
 
     fn line(&mut self, name: &'static str, what: &'static str, group: Group, bytes: u64) {
         if bytes > 0 {
-            self.lines.push(Line {
+            self.lines.push(Entry {
                 name,
                 what,
                 group,

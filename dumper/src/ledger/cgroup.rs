@@ -1,7 +1,7 @@
 //! What a cgroup counts beside one process: other processes, the kernel's memory, and page cache.
 
 use super::{Group, Ledger};
-use crate::measured::{Area, Extent, Measured};
+use crate::profile::measured::{Area, Extent, Measured};
 use crate::units;
 
 /// Adds to a process's lines what else its cgroup is charged for, and makes the cgroup's charge the total.

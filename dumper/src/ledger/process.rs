@@ -3,8 +3,8 @@
 use recording::Kind;
 
 use super::{Group, Ledger};
-use crate::measured::{Area, Measured};
-use crate::recording::ByKind;
+use crate::profile::ByKind;
+use crate::profile::measured::{Area, Measured};
 use crate::units;
 
 /// What the call sites hold, by kind, without what is `absent` of each.

@@ -3,8 +3,8 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::call_tree::CallTree;
-use crate::recording::Tally;
+use crate::profile::prune::{self, Limits};
+use crate::profile::{CallTree, Tally};
 
 /// What is below one part in this many of the total is folded.
 const SMALL: u64 = 1000;
@@ -63,7 +63,7 @@ impl Drawing {
             frame_of[id] = if is_folded {
                 parent
             } else {
-                sketch.hang_on(parent, what, node.total, drawn[id])
+                sketch.hang_on(parent, what, tree.total(id), drawn[id])
             };
         }
         sketch.finish()
@@ -80,8 +80,8 @@ impl Drawing {
             0 => None,
             parent => Some((parent, *held)),
         };
-        let allocating = tree.nodes().iter().enumerate().filter(|(_, node)| node.own.bytes > 0);
-        let mut shares: Vec<(u32, Tally)> = allocating.map(|(id, node)| (id as u32, node.own)).collect();
+        let own = (0..tree.nodes().len() as u32).map(|id| (id, tree.own(id as usize)));
+        let mut shares: Vec<(u32, Tally)> = own.filter(|(_, own)| own.bytes > 0).collect();
         // What each line holds on a frame that has been drawn, the largest first, and its nodes up to which that is so.
         let mut unfinished = BinaryHeap::new();
         let mut parent = 0;
@@ -153,17 +153,12 @@ fn drawn(tree: &CallTree, smallest: u64) -> Vec<bool> {
     let mut large = Vec::new();
     for (id, node) in nodes.iter().enumerate().skip(1) {
         depths[id] = DEEPEST.min(depths[node.parent as usize] + 1);
-        if depths[id] < DEEPEST && node.total.bytes >= smallest {
-            large.push(id);
+        if depths[id] < DEEPEST && tree.total(id).bytes >= smallest {
+            large.push(id as u32);
         }
     }
-    if large.len() > MOST {
-        large.select_nth_unstable_by_key(MOST, |id| (Reverse(nodes[*id].total.bytes), *id));
-        large.truncate(MOST);
-    }
-    let mut drawn = vec![false; nodes.len()];
-    large.into_iter().for_each(|id| drawn[id] = true);
-    drawn
+    let size = |id: &u32| (Reverse(tree.total(*id as usize).bytes), *id);
+    prune::flags(nodes.len(), prune::keep(large, Limits::count(MOST), size, |_| 0))
 }
 
 /// A drawing in the order in which its frames were found.
@@ -178,7 +173,7 @@ struct Sketch {
 
 impl Sketch {
     fn new(tree: &CallTree) -> Sketch {
-        let total = tree.total();
+        let total = tree.all();
         let root = Frame {
             parent: 0,
             depth: 0,

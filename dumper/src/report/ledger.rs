@@ -2,9 +2,8 @@
 
 use super::account::Shown;
 use crate::allocator::Allocator;
-use crate::call_tree::Moment;
-use crate::ledger::{Counts, Group, Ledger, Line};
-use crate::recording::Recording;
+use crate::ledger::{Counts, Entry, Group, Ledger};
+use crate::profile::{Moment, Profile};
 use crate::units::{self, Bytes, Share};
 
 /// Lines that are named, beside what the call sites hold.
@@ -25,7 +24,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
     let held = ledger.held();
     let mut text = format!("{counted}: {} = {} held by call sites", Bytes(total), Bytes(held));
     let others = ledger.lines.iter().filter(|line| line.group != Group::Held);
-    let named: Vec<&Line> = others
+    let named: Vec<&Entry> = others
         .clone()
         .filter(|line| line.bytes >= total / SMALL)
         .take(NAMED)
@@ -46,7 +45,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         text += &format!(" ({when})");
     }
     let mut sentences = vec![text];
-    if let Some(line) = ledger.culprit() {
+    if let Some(line) = ledger.largest_unheld() {
         let share = Share::of(line.bytes, total);
         let hint = match line.group {
             Group::Slack => ". It is no object's, but between objects that are",
@@ -80,8 +79,8 @@ pub(super) fn when(shown: &Shown) -> Option<String> {
     Some(match (shown.moment, shown.ended_ns) {
         (Moment::OutOfMemory, _) => format!("measured {occasion}"),
         (Moment::Live, Some(ended)) => format!("measured {occasion}, {} the end", age(ended)),
-        (Moment::Peak, _) if measured < shown.facts.peak_time_ns => {
-            format!("measured {occasion}, {} the peak", age(shown.facts.peak_time_ns))
+        (Moment::Peak, _) if measured < shown.facts().peak_time_ns => {
+            format!("measured {occasion}, {} the peak", age(shown.facts().peak_time_ns))
         }
         _ => format!("measured {occasion}"),
     })
@@ -120,13 +119,13 @@ pub(super) fn nanoseconds(time: &str) -> Option<u64> {
 }
 
 /// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none.
-pub(super) fn of(recording: &Recording, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
-    let known = &recording.measurements;
+pub(super) fn choose(profile: &Profile, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
+    let known = profile.measurements();
     let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
     let any = known.highest.as_ref().or(known.latest.as_ref());
-    match now.or(recording.measured(moment)).or(any) {
-        Some(measured) => Ledger::of(measured, counts),
-        None => Ledger::unmeasured(&recording.facts, moment),
+    match now.or(profile.at(moment).measured()).or(any) {
+        Some(measured) => Ledger::measured(measured, counts),
+        None => Ledger::unmeasured(&profile.facts, moment),
     }
 }
 

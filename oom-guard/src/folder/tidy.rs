@@ -9,7 +9,7 @@ use std::path::Path;
 use dumper::folder::Place;
 use dumper::measured;
 use dumper::process::Process;
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::{Folder, Unrecorded};
 
 use crate::folder::names::parse_recording;
@@ -107,7 +107,7 @@ fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dumper::recording::Facts;
+    use dumper::profile::Facts;
     use std::fs;
     use std::time::{Duration, SystemTime};
 

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dumper::rank::Rank;
+use dumper::Rank;
+use dumper::report;
 use recording::protocol::OnOom;
 use recording::protocol::variables::{self, Variable};
 
 use crate::error::Error;
 use crate::options::allowance::Allowance;
-use crate::options::cli::{Cli, Command, ReportFormat};
+use crate::options::cli::{Cli, Command, Format};
 
 /// How a job is to be run and reported on.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub enum Task {
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
     /// Write one document about it, to a file or stdout.
-    Export(Option<PathBuf>, ReportFormat, Option<PathBuf>),
+    Export(Option<PathBuf>, Format, Option<PathBuf>),
     /// List this many runs in a folder; 0 for all.
     List(Option<PathBuf>, usize),
     /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.
@@ -101,7 +102,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             ..
         }) => {
             source = named.or(source);
-            match format.or(text.then_some(ReportFormat::Text)) {
+            match format.or_else(|| report::format("text").filter(|_| text)) {
                 Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
                 None if file.is_some() => {
                     return Err(usage(

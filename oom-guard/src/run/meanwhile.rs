@@ -1,7 +1,7 @@
 //! What is written while the job runs, each time by a process of its own: a report, or a measurement of what is in memory.
 
 use dumper::outcome::Outcome;
-use dumper::report::near_limit;
+use dumper::report::{Line, near_limit, text};
 use dumper::run::Run;
 use dumper::units::Bytes;
 
@@ -77,13 +77,15 @@ fn tell_near(record: &Record, near: &Near, material: &Material) {
     let mut lines = near_limit(&run, &material.processes);
     if let Some(request) = near.request {
         let (asked, left, limit) = (Bytes(request.bytes), Bytes(near.bound.left()), Bytes(near.bound.bytes));
-        let holders = lines.iter().position(|line| line.starts_with("Process "));
         let asks = format!(
             "Process {} asked for {asked}, and only {left} of {limit} are left",
             request.pid
         );
-        lines.splice(holders.unwrap_or(lines.len()).., [asks]);
+        // It says more than that a limit is close.
+        lines.retain(|line| !matches!(line, Line::Verdict(_)));
+        lines.insert(0, Line::Row(asks));
     }
+    let lines = text(&lines);
     lines.iter().for_each(say);
     // Without such a file there is nobody to read it.
     let _ = termination::set(&termination::file(), &lines);

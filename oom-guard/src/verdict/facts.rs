@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dumper::outcome::ProcessName;
 use dumper::process::Process;
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::units::Bytes;
 use recording::protocol::RecordingName;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dumper::folder::Place;
 use dumper::process::{self, Process};
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::timeline::{MOST_PROCESSES, Share};
 use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;

@@ -42,7 +42,7 @@ impl Texts {
 
 /// A line of a function of one run.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(super) struct CodeLine {
     /// How its tree numbers the function, and the number of the line.
     pub(super) id: (u32, u32),
     /// The [number](Texts::number) of the file's path, as far as that is the same on every machine.
@@ -56,8 +56,8 @@ pub(super) struct Line {
 /// A line of one run and its like of the other, or one that has none.
 #[derive(Debug, Default)]
 pub(super) struct Pair {
-    pub(super) old: Option<Line>,
-    pub(super) new: Option<Line>,
+    pub(super) old: Option<CodeLine>,
+    pub(super) new: Option<CodeLine>,
 }
 
 /// All lines of both runs.
@@ -71,7 +71,7 @@ pub(super) struct Pairs {
 
 impl Pair {
     /// The newer one, if there is one.
-    pub(super) fn shown(&self) -> &Line {
+    pub(super) fn shown(&self) -> &CodeLine {
         let line = self.new.as_ref().or(self.old.as_ref());
         line.expect("a pair has at least one line")
     }
@@ -84,9 +84,9 @@ impl Pair {
 }
 
 impl Pairs {
-    pub(super) fn of(old: Vec<Line>, new: Vec<Line>, texts: Texts) -> Pairs {
-        let mut functions: HashMap<(u32, u32), (Vec<Line>, Vec<Line>)> = HashMap::new();
-        let place = |line: &Line| (line.file, line.function);
+    pub(super) fn match_lines(old: Vec<CodeLine>, new: Vec<CodeLine>, texts: Texts) -> Pairs {
+        let mut functions: HashMap<(u32, u32), (Vec<CodeLine>, Vec<CodeLine>)> = HashMap::new();
+        let place = |line: &CodeLine| (line.file, line.function);
         for line in old {
             functions.entry(place(&line)).or_default().0.push(line);
         }
@@ -100,11 +100,11 @@ impl Pairs {
         // For the same report from the same files: a map has no order.
         let places = texts.places();
         pairs.sort_by_key(|pair| {
-            let Line { id, file, function, .. } = pair.shown();
+            let CodeLine { id, file, function, .. } = pair.shown();
             let [file, function] = [file, function].map(|text| places[*text as usize]);
             (file, id.1, function, pair.new.is_none())
         });
-        let keys = |side: fn(&Pair) -> Option<&Line>| {
+        let keys = |side: fn(&Pair) -> Option<&CodeLine>| {
             let lines = pairs
                 .iter()
                 .zip(0..)
@@ -156,17 +156,17 @@ impl Pairs {
 
 /// Matches the lines of one function: first those that say the same at the same place, then those that say the same in the
 /// order in which they stand, then by number where one of them does not say what it says. What is left has no like.
-fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
-    let number = |line: &Line| line.id.1;
+fn match_within(mut old: Vec<CodeLine>, mut new: Vec<CodeLine>, pairs: &mut Vec<Pair>) {
+    let number = |line: &CodeLine| line.id.1;
     old.sort_by_key(number);
     new.sort_by_key(number);
     let mut unmatched = Unmatched { old, new };
-    let says = |line: &Line| line.code.clone();
-    let says_there = |line: &Line| Some((says(line)?, number(line)));
+    let says = |line: &CodeLine| line.code.clone();
+    let says_there = |line: &CodeLine| Some((says(line)?, number(line)));
     unmatched.pair(says_there, says_there, pairs);
     unmatched.pair(says, says, pairs);
-    let unknown = |line: &Line| line.code.is_none().then_some(number(line));
-    let any = |line: &Line| Some(number(line));
+    let unknown = |line: &CodeLine| line.code.is_none().then_some(number(line));
+    let any = |line: &CodeLine| Some(number(line));
     unmatched.pair(unknown, any, pairs);
     unmatched.pair(any, unknown, pairs);
     pairs.extend(unmatched.old.into_iter().map(|line| Pair {
@@ -181,16 +181,16 @@ fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
 
 /// Lines that have no like yet.
 struct Unmatched {
-    old: Vec<Line>,
-    new: Vec<Line>,
+    old: Vec<CodeLine>,
+    new: Vec<CodeLine>,
 }
 
 impl Unmatched {
     /// Pairs lines of equal keys, the first with the first. Those without a key are left.
     fn pair<K: Hash + Eq>(
         &mut self,
-        key_of_old: impl Fn(&Line) -> Option<K>,
-        key_of_new: impl Fn(&Line) -> Option<K>,
+        key_of_old: impl Fn(&CodeLine) -> Option<K>,
+        key_of_new: impl Fn(&CodeLine) -> Option<K>,
         pairs: &mut Vec<Pair>,
     ) {
         if self.old.is_empty() || self.new.is_empty() {
@@ -203,7 +203,7 @@ impl Unmatched {
                 by_key.entry(key).or_default().push_back(index);
             }
         }
-        let mut new: Vec<Option<Line>> = self.new.drain(..).map(Some).collect();
+        let mut new: Vec<Option<CodeLine>> = self.new.drain(..).map(Some).collect();
         self.old.retain(|line| {
             let like = key_of_old(line).and_then(|key| by_key.get_mut(&key)?.pop_front());
             let like = like.and_then(|index| new[index].take());
@@ -224,8 +224,8 @@ impl Unmatched {
 mod tests {
     use super::*;
 
-    fn line(number: u32, code: &str) -> Line {
-        Line {
+    fn line(number: u32, code: &str) -> CodeLine {
+        CodeLine {
             id: (1, number),
             file: 0,
             function: 0,
@@ -237,8 +237,8 @@ mod tests {
         let lines = |lines: &[(u32, &str)]| lines.iter().map(|(number, code)| line(*number, code)).collect();
         let mut texts = Texts::default();
         texts.number("a.py");
-        let pairs = Pairs::of(lines(old), lines(new), texts);
-        let number = |line: &Option<Line>| line.as_ref().map(|line| line.id.1);
+        let pairs = Pairs::match_lines(lines(old), lines(new), texts);
+        let number = |line: &Option<CodeLine>| line.as_ref().map(|line| line.id.1);
         let numbers = pairs.pairs.iter().map(|pair| (number(&pair.old), number(&pair.new)));
         let mut numbers: Vec<_> = numbers.collect();
         numbers.sort_unstable();
@@ -282,7 +282,7 @@ mod tests {
         let lines = |first: u32| (first..first + 100_000).map(|number| line(number, "")).collect();
         let mut texts = Texts::default();
         texts.number("a.py");
-        let pairs = Pairs::of(lines(1), lines(50_001), texts);
+        let pairs = Pairs::match_lines(lines(1), lines(50_001), texts);
         let both = pairs
             .pairs
             .iter()

@@ -52,7 +52,8 @@ pub(super) fn began(account: &Account) -> Option<u64> {
 
 impl Chart {
     /// None where there are not two samples to draw a line between.
-    pub(super) fn of(account: &Account, timeline: &[Sample]) -> Option<Chart> {
+    pub(super) fn of(account: &Account) -> Option<Chart> {
+        let timeline = account.timeline;
         let alive = timeline.iter().rposition(|sample| sample.resident_bytes > 0)?;
         // When the last sample was taken, the job may have been gone.
         let timeline = &timeline[..=alive];
@@ -178,8 +179,8 @@ fn marks(account: &Account, timeline: &[Sample]) -> Vec<Mark> {
         let since = |time_ns: u64| time_ns.saturating_sub(begin) as f64 / 1e9;
         if let Some(peak) = &account.peak {
             marks.push(Mark {
-                seconds: since(peak.facts.peak_time_ns),
-                what: format!("peak of process {}: {}", peak.facts.pid, peak.held()),
+                seconds: since(peak.facts().peak_time_ns),
+                what: format!("peak of process {}: {}", peak.facts().pid, peak.held()),
             });
         }
         let events = account

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::Facts;
+use super::kinds::ByKind;
+use super::moment::Moment;
 use crate::bounded::{self, LISTED, SITES};
-use crate::call_tree::Moment;
 use crate::error::Error;
 use crate::folder::Place;
 use crate::outcome::Other;
-use crate::recording::{ByKind, Facts};
 use crate::save::save;
 use crate::units;
 

@@ -1,0 +1,51 @@
+//! The names in a profile, each once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounded::{self, NAMES};
+
+/// Bytes of a name.
+const LONGEST: usize = 4 * recording::MAX_STRING_BYTES;
+
+/// Names by a number of their own; 0 is the empty name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Strings {
+    text: String,
+    /// Where each name ends, and the next one begins.
+    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
+    ends: Vec<usize>,
+}
+
+impl Strings {
+    /// The name with this number.
+    pub(crate) fn get(&self, number: u32) -> &str {
+        let number = number as usize;
+        let begin = number.checked_sub(1).and_then(|before| self.ends.get(before).copied());
+        let end = self.ends.get(number).copied();
+        end.and_then(|end| self.text.get(begin.unwrap_or(0)..end)).unwrap_or("")
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether each begins where the one before it ends, and none is longer than what a recording's longest can become where its bytes
+    /// are not UTF-8.
+    pub(crate) fn are_sound(&self) -> bool {
+        let mut begin = 0;
+        self.ends.iter().all(|end| {
+            let length = end.checked_sub(begin);
+            begin = *end;
+            length.is_some_and(|length| length <= LONGEST)
+        })
+    }
+
+    /// Adds a name, and returns its number.
+    pub(crate) fn add(&mut self, name: &str) -> u32 {
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        self.ends.len() as u32 - 1
+    }
+}
