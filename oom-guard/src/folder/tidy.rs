@@ -13,9 +13,9 @@ use dumper::profile::State;
 use dumper::{Folder, Unrecorded};
 
 use crate::folder::names::parse_recording;
+use crate::folder::recordings::{is_in_use, is_replaced};
 use crate::kernel::host::Host;
 use crate::kernel::procfs;
-use crate::verdict::facts::{is_in_use, is_replaced};
 
 /// A recording with a smaller peak is removed, unless no other has a larger one.
 const SMALL_BYTES: u64 = 1 << 20;

@@ -7,18 +7,18 @@ use dumper::units::Bytes;
 
 use crate::finish::material::Material;
 use crate::finish::{Trigger, finish};
-use crate::folder::record::Record;
 use crate::folder::termination;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
 use crate::run::killed_first;
+use crate::run::measurer::Why;
+use crate::run::record::Record;
 use crate::run::reports::Wanted;
 use crate::terminal::say::say;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
 use crate::watch::limit_poller::Near;
 use crate::watch::measure;
-use crate::watch::measurer::Why;
 
 /// Writes a report while the job runs, and returns an exit status.
 pub fn report(record: &Record, wanted: &Wanted) -> i32 {

@@ -12,9 +12,11 @@ use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;
 
 use crate::folder::names::parse_recording;
+use crate::folder::tidy;
 use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
-use crate::{folder::tidy, start::sanitizer, watch::unrecorded};
+use crate::start::sanitizer;
+use crate::watch::unrecorded;
 
 /// How many recordings of ended processes are kept while the job runs.
 const MOST_ENDED: usize = 60;
