@@ -30,7 +30,7 @@ pub fn report(record: &Record, wanted: &Wanted) -> i32 {
 }
 
 fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
-    let (occasion, measured) = match wanted {
+    let (trigger, measured) = match wanted {
         Wanted::Near(_) => (Trigger::NearLimit, Some("close to the limit")),
         Wanted::Requested => (Trigger::Requested, Some("when a report was asked for")),
         Wanted::Terminating(_) => (Trigger::Terminating, Some("when a report was asked for")),
@@ -47,7 +47,7 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
         Wanted::Requested | Wanted::Failed => {}
     }
     let folder = &record.folder;
-    finish(occasion, folder, &folder.folder, record.run.clone(), &material).map(drop)
+    finish(trigger, folder, &folder.folder, record.run.clone(), &material).map(drop)
 }
 
 /// Measures what is in memory, and returns an exit status.
