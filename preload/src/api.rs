@@ -67,7 +67,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
         let Some(_inside) = Inside::enter() else {
             return -libc::EDEADLK;
         };
-        start::wake(folder.to_bytes());
+        start::record_into(folder.to_bytes());
         SLEEPS.store(true, Relaxed);
     }
     match with_state(|state, header| windows::open(header, state.total(header))) {

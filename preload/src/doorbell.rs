@@ -11,6 +11,7 @@ use recording::protocol::files::C_DOORBELL;
 use recording::protocol::message::{self, Message};
 
 use crate::errno;
+use crate::lock::Lock;
 use crate::run_folder;
 use crate::settings::Path;
 use crate::sys;
@@ -80,15 +81,9 @@ pub fn send(message: Message<'_>) -> bool {
 
 /// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us.
 #[cold]
-pub fn tell_unwatched(run: &[u8], program: &[u8]) {
-    let mut path = Path::new();
-    path.push(run);
-    path.push(b"\0");
-    let program = core::str::from_utf8(program).unwrap_or("a program");
-    if let Some(path) = path.as_c_str() {
-        let pid = sys::pid();
-        send_to(path, Message::Unwatched { pid, program });
-    }
+pub fn tell_unwatched(run: &CStr, program: &CStr) {
+    let (pid, program) = (sys::pid(), program.to_str().unwrap_or("a program"));
+    send_to(run, Message::Unwatched { pid, program });
 }
 
 fn send_to(run: &CStr, message: Message<'_>) -> bool {
@@ -110,7 +105,10 @@ pub fn start_dumper() -> Option<i32> {
     let places = places()?;
     let (program, run) = (places.program.as_c_str()?, places.run.as_c_str()?);
     let arguments = [program.as_ptr(), c"report".as_ptr(), run.as_ptr(), null()];
-    let mut variables = [null::<c_char>(); 512];
+    // Not on the stack of the thread, which may be as small as 16 KiB. Addresses of strings, since pointers may not be shared.
+    static VARIABLES: Lock<[usize; 512]> = Lock::new([0; 512]);
+    let mut variables = VARIABLES.try_for_a_while()?;
+    variables.fill(0);
     let mut count = 0;
     // SAFETY: an array of strings that ends in null; a job that writes its environment while it runs out of memory loses.
     let mut next = unsafe { environ };
@@ -121,7 +119,7 @@ pub fn start_dumper() -> Option<i32> {
         if !text.starts_with(b"LD_PRELOAD=")
             && let Some(place) = variables.get_mut(count).filter(|_| count < 511)
         {
-            (*place, count) = (*variable, count + 1);
+            (*place, count) = (*variable as usize, count + 1);
         }
         // SAFETY: not yet at the final null.
         next = unsafe { next.add(1) };

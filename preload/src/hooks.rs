@@ -252,7 +252,7 @@ pub fn arena_failed(bytes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Path, Settings};
+    use crate::settings::Settings;
 
     fn heap(_: Pointer) -> Kind {
         Kind::Heap
@@ -270,13 +270,12 @@ mod tests {
     fn eight_threads_add_up_to_the_byte() {
         let _one = crate::live::tests::ONE_AT_A_TIME.lock();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut run = Path::new();
-        run.push(folder.path().as_os_str().as_encoded_bytes());
         STATE.lock().settings = Settings {
-            run: Some(run),
             exact: true,
             ..Settings::off()
         };
+        let run = folder.path().as_os_str().as_encoded_bytes();
+        STATE.lock().settings.run.push(run);
         STATE.lock().expect_every_block();
         EXACT.store(true, Relaxed);
         RECORDING.store(true, Relaxed);

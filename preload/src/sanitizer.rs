@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use recording::protocol::variables::{self, RunInode, Variable};
 
+use crate::lock::Lock;
 use crate::settings::Path;
 use crate::{doorbell, real, run_folder, sys};
 
@@ -88,7 +89,8 @@ fn start_anew() {
     let count = unsafe { start.read() };
     let arguments = start.wrapping_add(1).cast::<*const c_char>();
     let variables = arguments.wrapping_add(count + 1);
-    let mut preload = Path::new();
+    static PRELOAD: Lock<Path> = Lock::new(Path::new());
+    let mut preload = PRELOAD.lock();
     let Some((variables, run)) = without_us(variables, &mut preload) else {
         return;
     };
@@ -99,7 +101,7 @@ fn start_anew() {
         // SAFETY: the kernel's own string, which ends in a zero byte.
         let name = unsafe { CStr::from_ptr(name) };
         if let Some(run) = run {
-            doorbell::tell_unwatched(run, name.to_bytes());
+            doorbell::tell_unwatched(run, name);
         }
         // Of a script it is the script, and in a folder that the process has left it is another file or none.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
@@ -110,11 +112,13 @@ fn start_anew() {
 }
 
 /// An environment, and the run folder that it names.
-type Environment = (*const *const c_char, Option<&'static [u8]>);
+type Environment = (*const *const c_char, Option<&'static CStr>);
 
 /// The value in a line of the environment, `NAME=value`, if it is this variable's.
-fn value_in(line: &[u8], variable: Variable) -> Option<&[u8]> {
-    line.strip_prefix(variable.name().as_bytes())?.strip_prefix(b"=")
+fn value_in(line: &CStr, variable: Variable) -> Option<&CStr> {
+    let bytes = line.to_bytes_with_nul();
+    let value = bytes.strip_prefix(variable.name().as_bytes())?.strip_prefix(b"=")?;
+    CStr::from_bytes_with_nul(value).ok()
 }
 
 /// The environment with what is in `LD_PRELOAD` beside us; `None` if we are not there, or there is no memory for it.
@@ -132,15 +136,12 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
     let (mut kept, mut found, mut run) = (0, false, None);
     for variable in (0..count).filter_map(variable) {
         let mut text = variable.as_ptr();
-        let bytes = variable.to_bytes();
-        if let Some(folder) = value_in(bytes, variables::RUN) {
-            run = Some(folder);
-        }
-        if let Some(inode) = value_in(bytes, variables::RUN_INODE) {
-            let inode = core::str::from_utf8(inode).ok().and_then(RunInode::parse);
+        run = run.or(value_in(variable, variables::RUN));
+        if let Some(inode) = value_in(variable, variables::RUN_INODE) {
+            let inode = inode.to_str().ok().and_then(RunInode::parse);
             inode.into_iter().for_each(run_folder::expect);
         }
-        if let Some(names) = bytes.strip_prefix(b"LD_PRELOAD=") {
+        if let Some(names) = variable.to_bytes().strip_prefix(b"LD_PRELOAD=") {
             preload.push(b"LD_PRELOAD=");
             let others = names.split(|byte| b": ".contains(byte)).filter(|name| !name.is_empty());
             let mut any = false;

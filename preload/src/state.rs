@@ -62,6 +62,8 @@ pub struct State {
     inherited_bytes: u64,
     /// First of the chain of free slots in the table of large blocks, plus one.
     free_slot: u32,
+    /// Room for the command line, which is more than a small thread's stack has.
+    command: Text<{ recording::MAX_STRING_BYTES }>,
     /// The recording could not be created: don't try at every sample.
     gave_up: bool,
 }
@@ -85,6 +87,7 @@ impl State {
             forked_bytes: 0,
             inherited_bytes: 0,
             free_slot: 0,
+            command: Text::new(),
             gave_up: false,
         }
     }
@@ -103,7 +106,7 @@ impl State {
         self.inherited_bytes = self.forked_bytes;
         if self.settings.first_only {
             RECORDING.store(false, Relaxed);
-            self.settings.run = None;
+            self.settings.run.clear();
         }
     }
 
@@ -112,7 +115,7 @@ impl State {
         if self.header.is_some() || self.gave_up {
             return self.header;
         }
-        let folder = self.settings.run.as_ref()?.bytes();
+        let folder = self.settings.run()?;
         match self.tree.file.begin(folder) {
             Ok(header) => {
                 self.header = Some(header);
@@ -148,8 +151,7 @@ impl State {
         self.header = None;
         file::disown();
         RECORDING.store(false, Relaxed);
-        let folder = self.settings.run.as_ref().map_or(&[][..], |run| run.bytes());
-        let folder = core::str::from_utf8(folder).unwrap_or("the run folder");
+        let folder = core::str::from_utf8(self.settings.run.bytes()).unwrap_or("the run folder");
         let pid = sys::pid();
         if number == libc::ENOSPC {
             say::line(format_args!(
@@ -186,19 +188,12 @@ impl State {
         self.estimate = Estimate::NONE;
         self.callstacks.start_over();
         self.tree.start_over(header);
-        let mut command = Text::<{ recording::MAX_STRING_BYTES }>::new();
+        self.command.clear();
         if let Ok(file) = sys::File::open(c"/proc/self/cmdline", libc::O_RDONLY) {
-            let mut buffer = [0; recording::MAX_STRING_BYTES];
-            let length = file.read(&mut buffer);
-            command.push(
-                buffer
-                    .get(..length)
-                    .unwrap_or_default()
-                    .strip_suffix(&[0])
-                    .unwrap_or(&buffer),
-            );
+            self.command.fill(|buffer| file.read(buffer));
         }
-        let command = self.tree.string(header, command.bytes());
+        let command = self.command.bytes();
+        let command = self.tree.string(header, command.strip_suffix(&[0]).unwrap_or(command));
         header.command.store(command, Relaxed);
         header.exact.store(EXACT.load(Relaxed) as u32, Relaxed);
         header.sample_interval.store(1 << INTERVAL_LOG2.load(Relaxed), Relaxed);

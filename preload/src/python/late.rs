@@ -6,6 +6,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::allocator::ARENA_BYTES;
+use crate::lock::Lock;
 use crate::real;
 use crate::settings::Path;
 use crate::state::RECORDING;
@@ -35,10 +36,13 @@ pub fn consider(bytes: usize) {
 #[cold]
 fn look() {
     LOOKED.fetch_add(1, Relaxed);
+    // Not on the stack of the thread, which may be as small as 16 KiB.
+    static FOUND: Lock<Path> = Lock::new(Path::new());
     let Some(_inside) = Inside::enter() else { return };
-    let mut path = Path::new();
-    // SAFETY: the callback gets a pointer to `path`, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut path).cast()) };
+    let mut path = FOUND.lock();
+    path.clear();
+    // SAFETY: `is_python` wants a pointer to a `Path` that nobody else uses: that of the lock's guard, which lives through the call.
+    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut *path).cast()) };
     let Some(path) = path.as_c_str().filter(|path| !path.is_empty()) else {
         return;
     };
@@ -63,7 +67,7 @@ unsafe extern "C" fn is_python(info: *mut libc::dl_phdr_info, _: usize, found: *
     if !file.starts_with(b"libpython3.") || file.starts_with(b"libpython3.so") {
         return 0;
     }
-    // SAFETY: what `look` gave.
+    // SAFETY: `look` passes a pointer to a `Path` that nobody else uses.
     unsafe { &mut *found.cast::<Path>() }.push(name.to_bytes_with_nul());
     1
 }
