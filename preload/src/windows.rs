@@ -11,7 +11,7 @@ use crate::lock::Lock;
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::sys;
-use crate::tally::Change;
+use crate::tally::Direction;
 
 /// Windows that can be open at the same time.
 pub const MOST: usize = 16;
@@ -158,10 +158,10 @@ pub fn before(site: &Site) {
 }
 
 /// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
-pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     each_open(|window| {
         window.highest.follow(weight, direction, born, total);
-        if direction == Change::Add && window.highest.rises(total) {
+        if direction == Direction::Add && window.highest.rises(total) {
             window.peak_time_ns = sys::now_ns(true);
             window.epoch += 1;
         }
@@ -240,7 +240,7 @@ mod tests {
     use crate::tally::Estimate;
     use crate::tally::tests::Heap;
 
-    fn change(header: &Header, site: &Site, weight: Weight, direction: Change) {
+    fn change(header: &Header, site: &Site, weight: Weight, direction: Direction) {
         let mut estimate = Estimate::NONE;
         crate::tally::change(header, &mut estimate, site, weight, direction, 0);
     }
@@ -271,15 +271,15 @@ mod tests {
             site.node.store(number as u32 * 100 + 1, Relaxed);
         }
         let [old, new, untouched] = &sites;
-        change(header, old, of(1000), Change::Add);
-        change(header, untouched, of(70), Change::Add);
+        change(header, old, of(1000), Direction::Add);
+        change(header, untouched, of(70), Direction::Add);
         let outer = open(header, Estimate::NONE.total(header)).expect("there is room");
-        change(header, old, of(500), Change::Add);
+        change(header, old, of(500), Direction::Add);
         let inner = open(header, Estimate::NONE.total(header)).expect("there is room");
-        change(header, new, of(300), Change::Add);
-        change(header, old, of(1000), Change::Remove);
-        change(header, new, of(300), Change::Remove);
-        change(header, new, of(20), Change::Add);
+        change(header, new, of(300), Direction::Add);
+        change(header, old, of(1000), Direction::Remove);
+        change(header, new, of(300), Direction::Remove);
+        change(header, new, of(20), Direction::Add);
         assert_eq!(growth(outer, header, old), [0, 500]);
         assert_eq!(growth(outer, header, new), [20, 300]);
         assert_eq!(growth(outer, header, untouched), [0, 0]);
