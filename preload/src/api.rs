@@ -123,7 +123,7 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
             NOW => copy::write(header, file, &Shown::Now, path),
             window => {
                 let window = usize::try_from(window).map_err(|_| Errno(libc::EINVAL))?;
-                let write = |view: &windows::View| copy::write(header, file, &Shown::Window(view), path);
+                let write = |view: &windows::WindowView| copy::write(header, file, &Shown::Window(view), path);
                 windows::look(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
             }
         }

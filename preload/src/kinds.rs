@@ -1,10 +1,11 @@
 //! How much there is of each kind of memory, with the snapshots that the sites have.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use recording::{BLOCK_UNIT, Header, Kind};
 
 use crate::sampler::Weight;
+use crate::snapshot::at_first_change;
 use crate::tally::{Direction, shift};
 
 /// Counts a block of `bytes` for its kind; the caller holds the lock. A new highest total saves the kinds as they are then, so
@@ -26,17 +27,14 @@ fn count(header: &Header, kind: Kind, bytes: u64, occupied: u64, direction: Dire
     let Some(sum) = header.kinds.get(kind as usize) else {
         return;
     };
-    let (peak, oom) = (header.peak_epoch.load(Relaxed), header.oom_epoch.load(Relaxed));
-    if sum.peak_epoch.load(Relaxed) != peak {
+    at_first_change(&sum.peak_epoch, header.peak_epoch.load(Relaxed), || {
         sum.peak_bytes.store(sum.bytes.load(Relaxed), Relaxed);
         sum.peak_occupied.store(sum.occupied.load(Relaxed), Relaxed);
-        sum.peak_epoch.store(peak, Release);
-    }
-    if sum.oom_epoch.load(Relaxed) != oom {
+    });
+    at_first_change(&sum.oom_epoch, header.oom_epoch.load(Relaxed), || {
         sum.oom_bytes.store(sum.bytes.load(Relaxed), Relaxed);
         sum.oom_occupied.store(sum.occupied.load(Relaxed), Relaxed);
-        sum.oom_epoch.store(oom, Release);
-    }
+    });
     shift(&sum.bytes, bytes, direction);
     shift(&sum.occupied, occupied, direction);
 }

@@ -84,7 +84,7 @@ fn begin() {
 fn record() {
     RECORDING.store(true, Relaxed);
     // This thread has allocated uncounted until now: the sampler looks at its next allocation.
-    thread::words().arm(0, 0);
+    thread::state().arm(0, 0);
 }
 
 /// Hooks and reads the interpreter, if there is one now. `false` if there is none.
@@ -152,7 +152,7 @@ extern "C" fn after_fork_in_child() {
     if lost::forget() {
         RECORDING.store(true, Relaxed);
     }
-    thread::words().spare(GRACE_BYTES);
+    thread::state().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
         STATE.after_fork(|state| {
             api::after_fork();

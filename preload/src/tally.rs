@@ -7,7 +7,7 @@ use recording::{Header, Site, Snapshot};
 
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
-use crate::{earlier, phases, sys, windows};
+use crate::{earlier, phases, snapshot, sys, windows};
 
 /// The direction of a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,14 +124,11 @@ fn take_peak(header: &Header, read_clock: bool) {
 
 #[inline(always)]
 fn keep(snapshot: &Snapshot, epoch: u32, site: &Site) {
-    if snapshot.epoch.load(Relaxed) != epoch {
+    snapshot::at_first_change(&snapshot.epoch, epoch, || {
         let earlier = site.earlier_epoch.load(Relaxed);
         snapshot.earlier_epoch.store(earlier, Relaxed);
-        snapshot.saved.bytes.store(site.live.bytes.load(Relaxed), Relaxed);
-        snapshot.saved.blocks.store(site.live.blocks.load(Relaxed), Relaxed);
-        snapshot.saved.variance.store(site.live.variance.load(Relaxed), Relaxed);
-        snapshot.epoch.store(epoch, Release);
-    }
+        snapshot::set(&snapshot.saved, snapshot::held(&site.live));
+    });
 }
 
 /// One writer at a time, so a load and a store will do where an atomic addition would lock the bus.

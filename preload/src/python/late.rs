@@ -27,7 +27,7 @@ pub fn consider(bytes: usize) {
     if ARENA_BYTES.contains(&bytes)
         && LOOKED.load(Relaxed) < LOOKS
         && RECORDING.load(Relaxed)
-        && !thread::words().is_inside()
+        && !thread::state().is_inside()
     {
         look();
     }
