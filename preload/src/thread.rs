@@ -44,12 +44,14 @@ const _: () = assert!(size_of::<ThreadState>() == 40);
 #[inline(always)]
 pub fn state() -> &'static ThreadState {
     let address: *const ThreadState;
-    // SAFETY: the x86-64 ABI: fs:0 holds the thread pointer, and the GOT entry the symbol's offset from it.
+    // SAFETY: the instructions read only: by the x86-64 ABI, fs:0 has the thread pointer and the GOT entry the symbol's offset
+    // from it.
     unsafe {
         asm!("mov {a}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "add {a}, qword ptr fs:[0]", a = out(reg) address,
              options(nostack, pure, readonly));
     }
-    // SAFETY: the storage is zeroed, aligned, of this size, and lives as long as the thread; the reference does not leave it.
+    // SAFETY: a reference wants an aligned value that stays: the storage is zeroed, of this size, and lives as long as the
+    // thread, which no reference leaves.
     unsafe { &*address }
 }
 
@@ -71,7 +73,8 @@ pub fn state() -> &'static ThreadState {
 #[cfg(not(test))]
 #[inline(always)]
 pub fn spend(bytes: usize) -> bool {
-    // SAFETY: as in `state`; one subtraction in the thread's own storage. An unsigned borrow means that the countdown was less.
+    // SAFETY: the instructions write the countdown alone, which is this thread's own; its address is as in `state`. A borrow
+    // means that the countdown was less.
     unsafe {
         asm!("mov {t}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "sub qword ptr fs:[{t}], {n}", "jb {look}",
              t = out(reg) _, n = in(reg) bytes, look = label { return true }, options(nostack));

@@ -46,7 +46,8 @@ fn look() {
     let Some(path) = path.as_c_str().filter(|path| !path.is_empty()) else {
         return;
     };
-    // SAFETY: with RTLD_NOLOAD only a handle to what is loaded already; kept for ever, as the hooks are.
+    // SAFETY: dlopen wants a path that ends in a zero byte, as a `CStr` does. RTLD_NOLOAD runs no code of a library: it gives a
+    // handle to one that is loaded, which is kept for ever, as the hooks are.
     let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY) };
     if !library.is_null() {
         real::look_in(library);
@@ -55,19 +56,19 @@ fn look() {
 }
 
 unsafe extern "C" fn is_python(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: the loader's promise of dl_iterate_phdr(3).
+    // SAFETY: a read wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
     let name = unsafe { (*info).dlpi_name };
     if name.is_null() {
         return 0;
     }
-    // SAFETY: the loader's own string.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
     let name = unsafe { CStr::from_ptr(name) };
     let file = name.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     // Not libpython3.so, the stub of the stable ABI.
     if !file.starts_with(b"libpython3.") || file.starts_with(b"libpython3.so") {
         return 0;
     }
-    // SAFETY: `look` passes a pointer to a `Path` that nobody else uses.
+    // SAFETY: a mutable reference wants to be the only one to a `Path`: `look` passes that of its lock.
     unsafe { &mut *found.cast::<Path>() }.push(name.to_bytes_with_nul());
     1
 }
