@@ -62,12 +62,12 @@ pub extern "C" fn fil_profile_reset_peak() {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
     if !RECORDING.load(Relaxed) {
-        // SAFETY: the caller's promise.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
         let folder = unsafe { CStr::from_ptr(folder) };
         let Some(_inside) = Inside::enter() else {
             return -libc::EDEADLK;
         };
-        start::wake(folder.to_bytes());
+        start::record_into(folder.to_bytes());
         SLEEPS.store(true, Relaxed);
     }
     match with_state(|state, header| windows::open(header, state.total(header))) {
@@ -113,7 +113,7 @@ pub extern "C" fn fil_profile_close(window: c_int) {
 /// `path` ends in a zero byte.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> c_int {
-    // SAFETY: the caller's promise.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) };
     let written = with_state(|state, header| {
         let (_, tree) = state.tables().ok_or(Errno(libc::EBADF))?;
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
             NOW => copy::write(header, file, &Shown::Now, path),
             window => {
                 let window = usize::try_from(window).map_err(|_| Errno(libc::EINVAL))?;
-                let write = |view: &windows::View| copy::write(header, file, &Shown::Window(view), path);
+                let write = |view: &windows::WindowView| copy::write(header, file, &Shown::Window(view), path);
                 windows::look(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
             }
         }
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
 /// `name` ends in a zero byte.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
-    // SAFETY: the caller's promise.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     match with_state(|state, _| phases::begin(state, name)) {
         Ok(true) => {

@@ -23,7 +23,7 @@ pub fn meet_allocator() {
         behind: behind as usize,
         first: real::find(c"malloc") as usize,
     };
-    // SAFETY: the callback gets a pointer to `sought`, which lives through the call.
+    // SAFETY: `look_at` wants a pointer to a `Sought`: it gets that of `sought`, which lives through the call.
     unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut sought).cast()) };
 }
 
@@ -38,12 +38,12 @@ struct Sought {
 
 /// Called for each object of the process.
 unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *mut c_void) -> c_int {
-    // SAFETY: what `meet_allocator` gave.
+    // SAFETY: a reference wants a `Sought`: meet_allocator passes a pointer to its own.
     let sought = unsafe { &*sought.cast::<Sought>() };
-    // SAFETY: the loader's promise of dl_iterate_phdr(3).
+    // SAFETY: a reference wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
     let info = unsafe { &*info };
     if !info.dlpi_name.is_null() {
-        // SAFETY: the loader's own string, which ends in a zero byte.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
         if is_valgrinds(name.to_bytes()) {
             IS_FOREIGN.store(true, Relaxed);
@@ -52,7 +52,7 @@ unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *m
     if info.dlpi_phdr.is_null() {
         return 0;
     }
-    // SAFETY: as above: so many headers are there.
+    // SAFETY: a slice wants so many headers at this address: dl_iterate_phdr(3) says that there are.
     let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
     let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
     let ranges = loaded.map(|header| {
@@ -99,8 +99,9 @@ pub fn kind_of(block: Pointer) -> Kind {
         return Kind::Foreign;
     }
     let before = block.cast::<usize>().wrapping_sub(1);
-    // SAFETY: glibc keeps a chunk's size and flags in the word before each block that it has given out (malloc.c, "Chunks of
-    // memory are maintained using a boundary tag method"), and this is one, not yet given to the program.
+    // SAFETY: a read wants a readable word. glibc has a chunk's size and flags in the word before each block that it has given
+    // out (malloc.c, "Chunks of memory are maintained using a boundary tag method"), and this is a block of glibc's that the
+    // program does not know yet.
     let size = unsafe { before.read() };
     if size & IS_MMAPPED != 0 {
         Kind::Mapped

@@ -8,8 +8,9 @@ use recording::{CHUNK_BYTES, HEADER_BYTES, Header, KINDS, KindSum, Site, Snapsho
 
 use crate::array::Array;
 use crate::file::{Recording, allowed};
+use crate::snapshot::held;
 use crate::sys::{self, Errno, File};
-use crate::windows::{Held, View};
+use crate::windows::WindowView;
 
 /// What the copy is to show.
 pub enum Shown<'a> {
@@ -18,7 +19,7 @@ pub enum Shown<'a> {
     /// What is held now, as if that were the peak.
     Now,
     /// What has grown while a window was open.
-    Window(&'a View<'a>),
+    Window(&'a WindowView<'a>),
 }
 
 /// Bytes of a word.
@@ -64,8 +65,7 @@ fn adjust(words: &mut [u64], header: &Header, site: &Site, shown: &Shown, sums: 
     let held = match shown {
         Shown::All => return,
         Shown::Now => {
-            let live = &site.live;
-            let now: Held = [&live.bytes, &live.blocks, &live.variance].map(|counter| counter.load(Relaxed));
+            let now = held(&site.live);
             [now, now, [0; 3]]
         }
         Shown::Window(view) => view.growth(header, site),

@@ -161,7 +161,7 @@ fn break_the_glass() -> ! {
     }
     // With other threads around, one of them may hold a stream's lock for ever.
     if THREADS_STARTED.load(Relaxed) == 0 {
-        // SAFETY: null means every stream.
+        // SAFETY: fflush wants null, for every stream, or a stream.
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
     let epoch = moment();
@@ -196,7 +196,8 @@ fn give_back(block: &Block) {
     let first = start.next_multiple_of(PAGE);
     let end = start.saturating_add(block.bytes.load(Relaxed)) & !(PAGE - 1);
     if start != 0 && first < end {
-        // SAFETY: whole pages of a live block of a process that is about to end; its contents are given up on purpose.
+        // SAFETY: `advise` wants that the contents may go: these are whole pages of a live block, given up on purpose since the
+        // process is about to end.
         let _ = unsafe { sys::advise(first as usize, (end - first) as usize, libc::MADV_DONTNEED) };
     }
 }
@@ -215,7 +216,7 @@ pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
     let bytes = stack_bytes(attributes);
     let no_room = || match sys::map_anonymous(bytes) {
         Ok(probe) => {
-            // SAFETY: just mapped, and not used.
+            // SAFETY: `unmap` wants memory that nobody uses: it was mapped just now.
             unsafe { sys::unmap(probe, bytes) };
             false
         }
@@ -233,7 +234,8 @@ fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: a writable rlimit. A new thread's stack is as large as RLIMIT_STACK says (pthread_create(3)), 2 MiB if unlimited.
+        // SAFETY: getrlimit wants a writable rlimit, as `default` is. A new thread's stack is as large as RLIMIT_STACK says
+        // (pthread_create(3)), 2 MiB if unlimited.
         unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut default) };
         bytes = if default.rlim_cur == libc::RLIM_INFINITY {
             2 << 20
@@ -241,7 +243,7 @@ fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
             default.rlim_cur as usize
         };
     } else {
-        // SAFETY: initialized attributes, as the caller gave them to pthread_create.
+        // SAFETY: the function wants initialized attributes: the job has passed them to pthread_create, which wants the same.
         unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
     }
     bytes

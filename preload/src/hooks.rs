@@ -11,64 +11,64 @@ use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
-use crate::thread::{self, Inside, Words};
+use crate::thread::{self, Inside, ThreadState};
 use crate::{doorbell, errno, file, live, stash, sys};
 
 /// How often a thread looks whether recording has begun, in bytes.
 const LOOK_AGAIN: u64 = 64 << 10;
 
 /// Decides about an allocation for which [`thread::spend`] said to look: how it is recorded, if at all.
-fn decide(words: &Words, bytes: usize) -> Option<Chance> {
+fn decide(thread: &ThreadState, bytes: usize) -> Option<Chance> {
     if !RECORDING.load(Relaxed) {
-        words.arm(LOOK_AGAIN, LOOK_AGAIN);
+        thread.arm(LOOK_AGAIN, LOOK_AGAIN);
         return None;
     }
     if EXACT.load(Relaxed) {
-        words.arm(0, 0);
+        thread.arm(0, 0);
         return Some(Chance::Certain);
     }
     let (size, large) = (bytes as u64, LARGE_BYTES.load(Relaxed));
-    if words.random.get() == 0 {
-        words
+    if thread.random.get() == 0 {
+        thread
             .random
             .set(sys::now_ns(false) ^ (sys::thread_id() as u64) << 40 | 1);
-        words.arm(draw(words), large - 1);
-        return decide_armed(words, size, large);
+        thread.arm(draw(thread), large - 1);
+        return decide_armed(thread, size, large);
     }
-    words.arm(words.before(bytes), large - 1);
-    decide_armed(words, size, large)
+    thread.arm(thread.before(bytes), large - 1);
+    decide_armed(thread, size, large)
 }
 
-fn decide_armed(words: &Words, bytes: u64, large: u64) -> Option<Chance> {
+fn decide_armed(thread: &ThreadState, bytes: u64, large: u64) -> Option<Chance> {
     if bytes >= large {
         return Some(Chance::Certain);
     }
-    let left = words.distance();
+    let left = thread.distance();
     if left >= bytes {
-        words.arm(left - bytes, large - 1);
+        thread.arm(left - bytes, large - 1);
         return None;
     }
-    let drawn_with = words.interval_log2.get();
-    words.arm(draw(words), large - 1);
+    let drawn_with = thread.interval_log2.get();
+    thread.arm(draw(thread), large - 1);
     Some(Chance::Interval(drawn_with))
 }
 
-fn draw(words: &Words) -> u64 {
+fn draw(thread: &ThreadState) -> u64 {
     let log2 = INTERVAL_LOG2.load(Relaxed);
-    words.interval_log2.set(log2);
-    let mut random = words.random.get();
+    thread.interval_log2.set(log2);
+    let mut random = thread.random.get();
     let distance = sampler::draw(&mut random, log2);
-    words.random.set(random);
+    thread.random.set(random);
     distance
 }
 
 /// An allocation below a hook that counts by itself, or of our own, ran the countdown out: what is left after it is as good as
 /// newly drawn.
-fn skip(words: &Words) {
-    if RECORDING.load(Relaxed) && !EXACT.load(Relaxed) && words.random.get() != 0 {
-        words.arm(draw(words), LARGE_BYTES.load(Relaxed) - 1);
+fn skip(thread: &ThreadState) {
+    if RECORDING.load(Relaxed) && !EXACT.load(Relaxed) && thread.random.get() != 0 {
+        thread.arm(draw(thread), LARGE_BYTES.load(Relaxed) - 1);
     } else {
-        words.arm(0, 0);
+        thread.arm(0, 0);
     }
 }
 
@@ -79,12 +79,12 @@ pub type KindOf = fn(Pointer) -> Kind;
 #[cold]
 #[inline(never)]
 pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
-    let words = thread::words();
+    let thread = thread::state();
     let Some(_inside) = Inside::enter() else {
-        skip(words);
+        skip(thread);
         return call();
     };
-    let chance = decide(words, bytes);
+    let chance = decide(thread, bytes);
     let block = call();
     if let (Some(chance), false) = (chance, block.is_null()) {
         record(block, bytes, chance, kind);
@@ -94,10 +94,10 @@ pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Point
 
 /// Resizes by `call`; `look` says that the countdown ran out. Whatever lies below does not count.
 pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: impl FnOnce() -> Pointer) -> Pointer {
-    let words = thread::words();
+    let thread = thread::state();
     let Some(_inside) = Inside::enter() else {
         if look {
-            skip(words);
+            skip(thread);
         }
         return call();
     };
@@ -105,7 +105,7 @@ pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: im
     let removed = live::may_be_recorded(old as u64)
         .then(|| STATE.lock().remove(old as u64))
         .flatten();
-    let chance = if look { decide(words, bytes) } else { None };
+    let chance = if look { decide(thread, bytes) } else { None };
     let block = call();
     if block.is_null() {
         if let (Some(entry), true) = (removed, bytes > 0) {
@@ -227,7 +227,7 @@ pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
 #[cold]
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
-    if RECORDING.load(Relaxed) && bytes > 0 && !thread::words().is_inside() {
+    if RECORDING.load(Relaxed) && bytes > 0 && !thread::state().is_inside() {
         emergency::failed(Failure {
             function,
             bytes: bytes as u64,
@@ -252,7 +252,7 @@ pub fn arena_failed(bytes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Path, Settings};
+    use crate::settings::Settings;
 
     fn heap(_: Pointer) -> Kind {
         Kind::Heap
@@ -270,13 +270,12 @@ mod tests {
     fn eight_threads_add_up_to_the_byte() {
         let _one = crate::live::tests::ONE_AT_A_TIME.lock();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut run = Path::new();
-        run.push(folder.path().as_os_str().as_encoded_bytes());
         STATE.lock().settings = Settings {
-            run: Some(run),
             exact: true,
             ..Settings::off()
         };
+        let run = folder.path().as_os_str().as_encoded_bytes();
+        STATE.lock().settings.run.push(run);
         STATE.lock().expect_every_block();
         EXACT.store(true, Relaxed);
         RECORDING.store(true, Relaxed);

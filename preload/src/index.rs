@@ -10,7 +10,7 @@ struct Place {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for Place {}
 
 const FIRST_PLACES: usize = 1024;

@@ -34,7 +34,7 @@ unsafe extern "C" fn mmap_called(
     from: i64,
     caller: usize,
 ) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
         hooks::came_back_empty(AllocFunction::Mmap, bytes);
@@ -65,14 +65,14 @@ unsafe extern "C" fn mmap_called(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn munmap(at: Pointer, bytes: usize) -> c_int {
     hooks::unmapped(at, bytes as u64);
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::munmap(at, bytes) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer {
     let before = hooks::unmapped(at, old as u64);
-    // SAFETY: the caller's arguments, handed on; without MREMAP_FIXED the kernel does not look at the last.
+    // SAFETY: as for `munmap`. The kernel looks at the last argument with MREMAP_FIXED alone.
     let start = unsafe { real::mremap(at, old, new, flags, to) };
     if start == libc::MAP_FAILED {
         if let Some(before) = before {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c_int {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::mprotect(at, bytes, access) };
     if status == 0 && access & libc::PROT_WRITE != 0 {
         hooks::made_writable(at, bytes as u64);
@@ -108,7 +108,8 @@ macro_rules! set_limits {
     ($($set:ident $of:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $set(which: c_int, limit: Pointer) -> c_int {
-            // SAFETY: the caller's arguments, handed on.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             let status = unsafe { real::setrlimit(which, limit) };
             stash::limit_was_set();
             status
@@ -116,7 +117,8 @@ macro_rules! set_limits {
 
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $of(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int {
-            // SAFETY: the caller's arguments, handed on.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             let status = unsafe { real::prlimit(process, which, new, old) };
             if !new.is_null() {
                 stash::limit_was_set();
@@ -130,7 +132,7 @@ set_limits! { setrlimit prlimit setrlimit64 prlimit64 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let start = unsafe { real::shmat(segment, at, flags) };
     if start != libc::MAP_FAILED {
         hooks::mapped(
@@ -146,7 +148,7 @@ pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Poi
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmdt(at: Pointer) -> c_int {
     let before = hooks::unmapped_all(at);
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::shmdt(at) };
     if let (Some(before), true) = (before, status != 0) {
         hooks::still_mapped(at, before.end - before.start, before);

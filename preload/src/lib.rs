@@ -57,6 +57,7 @@ mod sanitizer;
 mod say;
 mod settings;
 mod shadow;
+mod snapshot;
 mod start;
 mod stash;
 mod state;

@@ -28,7 +28,8 @@ pub struct Lock<T> {
     guarded: UnsafeCell<T>,
 }
 
-// SAFETY: `guarded` is reached only through a guard, of which there is one at a time.
+// SAFETY: `Sync` wants that threads may share it: `guarded` is reached through a guard alone, of which `word` lets one exist at a
+// time.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 /// The right to use what the lock guards, which may be a recording that is lost meanwhile.
@@ -110,14 +111,14 @@ impl<T> Lock<T> {
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: the guard is the only one there is.
+        // SAFETY: a shared reference wants that nobody writes meanwhile: this guard is the only one there is, and it is borrowed.
         unsafe { &*self.0.guarded.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard is the only one there is, and borrowed mutably.
+        // SAFETY: a mutable reference wants to be the only one: this guard is the only one there is, and it is borrowed mutably.
         unsafe { &mut *self.0.guarded.get() }
     }
 }

@@ -56,22 +56,22 @@ pub fn of(access: c_int, flags: c_int, file: c_int) -> Option<Memory> {
 /// 0 for the file of zeros, an id for one in memory that is shared, with the size of its pages; `None` for what is on a disk.
 fn of_file(file: c_int, is_shared: bool) -> Option<(u64, u64)> {
     let mut about = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: writable; a bad descriptor gives an error.
+    // SAFETY: the call wants a writable struct, which `MaybeUninit` gives. A bad descriptor is an error and no more.
     if unsafe { libc::fstat(file, about.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: zeros are a value of it, and fstat has filled it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let about = unsafe { about.assume_init() };
     let device = (libc::major(about.st_rdev), libc::minor(about.st_rdev));
     if about.st_mode & libc::S_IFMT == libc::S_IFCHR && device == ZERO {
         return Some((0, PAGE));
     }
     let mut system = MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: writable; a bad descriptor gives an error.
+    // SAFETY: the call wants a writable struct, which `MaybeUninit` gives. A bad descriptor is an error and no more.
     if !is_shared || unsafe { libc::fstatfs(file, system.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: zeros are a value of it, and fstatfs has filled it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let system = unsafe { system.assume_init() };
     let id = (about.st_dev.rotate_left(40) ^ about.st_ino) | 1 << 62;
     match system.f_type as u64 & 0xffff_ffff {
@@ -95,10 +95,10 @@ fn page(flags: c_int) -> u64 {
 pub fn segment_bytes(segment: c_int) -> u64 {
     let errno = errno::get();
     let mut about = MaybeUninit::<libc::shmid_ds>::zeroed();
-    // SAFETY: writable; a bad segment gives an error.
+    // SAFETY: shmctl wants a writable shmid_ds, which `MaybeUninit` gives. A bad segment is an error and no more.
     let asked = unsafe { libc::shmctl(segment, libc::IPC_STAT, about.as_mut_ptr()) };
     errno::set(errno);
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let about = unsafe { about.assume_init() };
     if asked == 0 { about.shm_segsz as u64 } else { 0 }
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::VARIANCE_UNIT;
 
 use crate::sampler::Weight;
-use crate::tally::Change;
+use crate::tally::Direction;
 
 /// Goes up at each peak of anybody's.
 static MOMENT: AtomicU32 = AtomicU32::new(0);
@@ -59,7 +59,7 @@ impl Peak {
 
     /// A block has come or gone that was `born` at this moment, and now this is the total.
     #[inline]
-    pub fn follow(&mut self, weight: Weight, direction: Change, born: u32, total: Total) {
+    pub fn follow(&mut self, weight: Weight, direction: Direction, born: u32, total: Total) {
         let was_in_it = (born.wrapping_sub(self.moment) as i32) < 0;
         if self.doubt.follow(weight.variance, direction, was_in_it, total.variance) {
             let at_peak = Total {
@@ -128,13 +128,13 @@ impl Doubt {
 
     /// A block has come, or one has gone that was alive at the peak or was not. Whether all that is `alive` has been replaced again.
     #[inline]
-    fn follow(&mut self, variance: u64, direction: Change, was_in_peak: bool, alive: u64) -> bool {
+    fn follow(&mut self, variance: u64, direction: Direction, was_in_peak: bool, alive: u64) -> bool {
         match (direction, was_in_peak) {
-            (Change::Add, _) => self.come = self.come.saturating_add(variance),
-            (Change::Remove, true) => self.gone = self.gone.saturating_add(variance),
-            (Change::Remove, false) => self.come = self.come.saturating_sub(variance),
+            (Direction::Add, _) => self.come = self.come.saturating_add(variance),
+            (Direction::Remove, true) => self.gone = self.gone.saturating_add(variance),
+            (Direction::Remove, false) => self.come = self.come.saturating_sub(variance),
         }
-        if direction == Change::Remove {
+        if direction == Direction::Remove {
             self.turned = self.turned.saturating_add(variance);
         }
         // Where all that is alive is known for certain, there is nothing to be averaged.

@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::state::State;
-use crate::tally::Change;
+use crate::tally::Direction;
 use crate::{doorbell, events, file, sys};
 
 /// Phases with different names: what the ring has room for beside what else happens.
@@ -76,7 +76,7 @@ pub fn are_any() -> bool {
 }
 
 /// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
-pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     let mut phases = PHASES.lock();
     for phase in phases.begun() {
         phase.highest.follow(weight, direction, born, total);
@@ -84,7 +84,7 @@ pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
     if let Some(highest) = &mut phases.since_reset {
         highest.follow(weight, direction, born, total);
     }
-    if direction == Change::Add {
+    if direction == Direction::Add {
         phases.look(total);
     }
 }

@@ -75,7 +75,8 @@ enum Finalizing {
     Unknown,
 }
 
-// SAFETY: the pointers are to code and static data of the interpreter.
+// SAFETY: `Send` wants that another thread may use it: the pointers lead to code and static data of the interpreter, which is
+// never unloaded.
 unsafe impl Send for Python {}
 
 /// What was found in the process.
@@ -95,11 +96,11 @@ pub fn find() -> Found {
         let is_pypy = !real::find(c"PyPy_GetVersion").is_null();
         return if is_pypy { Found::Unknown((0, 0)) } else { Found::None };
     }
-    // SAFETY: `const char *Py_GetVersion(void)` in every version; it formats into static storage.
+    // SAFETY: transmute wants a function of this type: `const char *Py_GetVersion(void)` in every version.
     let version = unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(version) };
-    // SAFETY: needs no initialized interpreter.
+    // SAFETY: the function wants nothing, no initialized interpreter either: it formats into static storage.
     let text = unsafe { version() };
-    // SAFETY: a static string that ends in a zero byte.
+    // SAFETY: from_ptr wants a string that ends in a zero byte and stays: it is static.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let number = parse_version(text);
     match known(number, text) {
@@ -117,7 +118,7 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
     let found = |symbol: &CStr| Some(real::find(symbol)).filter(|address| !address.is_null());
     let thread_state = found(c"PyGILState_GetThisThreadState")?;
     let function = found(c"Py_IsFinalizing").or_else(|| found(c"_Py_IsFinalizing"));
-    // SAFETY: `int (void)` under both names.
+    // SAFETY: transmute wants a function of this type: `int (void)` under both names.
     let as_function = |found| unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(found) };
     let is_finalizing = match (function, found(c"_Py_Finalizing")) {
         (Some(function), _) => Finalizing::Function(as_function(function)),
@@ -133,7 +134,7 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
         code_type: found(c"PyCode_Type")? as u64,
         str_type: found(c"PyUnicode_Type")? as u64,
         bytes_type: found(c"PyBytes_Type")? as u64,
-        // SAFETY: `PyThreadState *PyGILState_GetThisThreadState(void)` in every version.
+        // SAFETY: transmute wants a function of this type: `PyThreadState *PyGILState_GetThisThreadState(void)` in every version.
         thread_state: unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *mut c_void>(thread_state) },
         is_finalizing,
     })
@@ -219,16 +220,16 @@ impl Python {
     /// None while the interpreter shuts down, when thread states go away under their threads; 0 for a thread without one.
     fn current_thread_state(&self) -> Option<u64> {
         let finalizing = match self.is_finalizing {
-            // SAFETY: reads a variable of the runtime.
+            // SAFETY: the function wants nothing: it reads a variable of the runtime.
             Finalizing::Function(function) => unsafe { function() != 0 },
-            // SAFETY: a static pointer of the interpreter.
+            // SAFETY: a read wants a readable pointer: it is a static one of the interpreter.
             Finalizing::Variable(variable) => unsafe { variable.read_volatile() != 0 },
             Finalizing::Unknown => false,
         };
         if finalizing {
             return None;
         }
-        // SAFETY: looks up a thread-specific value; neither takes the GIL nor needs it.
+        // SAFETY: the function wants nothing: it looks up a thread-specific value, without the GIL.
         Some(unsafe { (self.thread_state)() as u64 })
     }
 

@@ -18,14 +18,14 @@ fn handler() -> usize {
 
 /// Handles SIGUSR2, unless somebody has other plans for it.
 pub fn listen() {
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut action: sigaction = unsafe { zeroed() };
-    // SAFETY: asks only.
+    // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `action`.
     let asked = unsafe { real::sigaction(SIGUSR2, null_mut(), (&raw mut action).cast()) };
     if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
         action.sa_sigaction = handler();
         action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
-        // SAFETY: a complete action; the handler does nothing but system calls and atomic stores.
+        // SAFETY: sigaction wants a complete action: `action` is one, whose handler makes system calls and atomic stores alone.
         unsafe { real::sigaction(SIGUSR2, (&raw mut action).cast(), null_mut()) };
     }
 }
@@ -35,11 +35,12 @@ pub fn listen() {
 /// # Safety
 /// As for the C function.
 pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::sigaction(SIGUSR2, new.cast_mut().cast(), old.cast()) };
-    // SAFETY: null, or writable by the caller's promise and filled by the C function.
+    // SAFETY: as_mut wants null or a writable action: the caller keeps the contract of sigaction(2).
     if let Some(old) = unsafe { old.as_mut() }.filter(|old| status == 0 && old.sa_sigaction == handler()) {
-        // SAFETY: zeros are a value of it, the default action.
+        // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null. They
+        // are the default action.
         *old = unsafe { zeroed() };
     }
     status
@@ -53,14 +54,14 @@ pub fn seen(found: usize) -> usize {
 /// # Safety
 /// Called by the kernel as a handler with `SA_SIGINFO`.
 unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel's promise.
+    // SAFETY: a reference wants a siginfo_t: the kernel passes one to a handler with SA_SIGINFO.
     let about = unsafe { &*info };
-    // SAFETY: the field is there for what a process or a thread has sent, which is all that has such a code.
+    // SAFETY: si_pid wants a siginfo_t that has the field: one with such a code was sent by a process or a thread, and has it.
     if about.si_code > 0 || unsafe { about.si_pid() } == sys::pid() as i32 {
         // From the job to itself: it knows what it wants.
         return bus::as_plain(signal, info);
     }
-    // SAFETY: as above; what has no value of this kind has another number or zero here.
+    // SAFETY: as for si_pid; one without a value has another number or zero in its place.
     let is_passed_on = about.si_code == libc::SI_QUEUE && unsafe { about.si_value() }.sival_ptr.addr() == PASSED_ON;
     // What `fil-profile` passes on has made it write a report already, and is for a handler of the job's, which there is not.
     if !is_passed_on {
@@ -69,7 +70,7 @@ unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *m
         }
         doorbell::send(Message::Report { pid: sys::pid() });
     }
-    // SAFETY: the kernel's promise.
+    // SAFETY: a mutable reference wants a ucontext_t that nobody else uses: the kernel passes one to a handler with SA_SIGINFO.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
     let registers = &mut context.uc_mcontext.gregs;
     if registers[REG_RAX as usize] == -i64::from(libc::EINTR)

@@ -54,7 +54,7 @@ impl Word {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: an integer.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it is an integer.
 unsafe impl crate::array::Plain for Word {}
 
 /// A region and the number of its words' first, divided by [`WORDS`]; region 0, where nothing is, in a free place.
@@ -65,7 +65,7 @@ struct Place {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl crate::array::Plain for Place {}
 
 /// See the module's page.

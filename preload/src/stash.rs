@@ -46,7 +46,7 @@ fn is_limited_by_job() -> bool {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: a writable rlimit.
+        // SAFETY: getrlimit wants a writable rlimit, as `limit` is.
         let asked = unsafe { libc::getrlimit(which, &mut limit) };
         asked == 0 && limit.rlim_cur < granted.load(Relaxed)
     })
@@ -98,7 +98,8 @@ pub fn release() {
     };
     let bytes = BYTES.load(Relaxed);
     RELEASED_NS.store(sys::now_ns(true), Relaxed);
-    // SAFETY: the swap made this thread the only one that knows the mapping, and nothing is kept in it.
+    // SAFETY: `unmap` wants memory that nobody uses: the swap made this thread the only one that knows the mapping, and nothing
+    // is kept in it.
     unsafe { sys::unmap(start, bytes) };
     if let Some(header) = file::header() {
         header.stash_bytes.store(0, Relaxed);

@@ -16,7 +16,7 @@ struct Packed {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for Packed {}
 
 /// Bits of an address, and of a block's size: user space has 47, unless a program asks for addresses above by name, which `malloc` doesn't.
