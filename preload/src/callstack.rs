@@ -168,7 +168,7 @@ impl Callstacks {
             (self.python, trouble) = (None, Some(Trouble::PythonSelfCheck));
         }
         if node == 0 {
-            let node = self.of_waiting(header, tree, live);
+            let node = self.node_of_waiting(header, tree, live);
             return (node.unwrap_or_else(|| self.no_python(header, tree)), trouble);
         }
         if let Some(python) = &self.python {
@@ -179,7 +179,7 @@ impl Callstacks {
 
     /// For a thread without Python: the node of the thread that waits for its work.
     #[cold]
-    fn of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
+    fn node_of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
         let python = self.python.filter(Python::is_without)?;
         let now = sys::monotonic_ns();
         if let Some(node) = self.waiting.recent(now) {
@@ -187,7 +187,7 @@ impl Callstacks {
         }
         let place = self.waiting.choose(|state| python.top(state))?;
         if let Some(node) = self.waiting.known(place) {
-            self.waiting.holds(now);
+            self.waiting.confirm(now);
             return Some(node);
         }
         let (links, mut length, mut deeper) = (&mut self.links, 0, false);
@@ -210,7 +210,7 @@ impl Callstacks {
         let node = self.node(header, tree, live, length, deeper);
         careful(self, false);
         self.waiting.remember(place, node);
-        self.waiting.holds(now);
+        self.waiting.confirm(now);
         (node != 0).then_some(node)
     }
 
