@@ -179,7 +179,11 @@ fn a_job_with_the_smallest_stacks_there_are() {
     let alone = job.clone().unwatched().run();
     assert_eq!((alone.status, alone.text().as_str()), (Some(0), "done\n"), "{alone}");
     let outcome = job.run();
-    assert_eq!((outcome.status, outcome.text().as_str()), (Some(0), "done\n"), "{outcome}");
+    assert_eq!(
+        (outcome.status, outcome.text().as_str()),
+        (Some(0), "done\n"),
+        "{outcome}"
+    );
     // Of two failures at once, which the program copes with, the report is about the first or the second.
     assert!(outcome.peak().total() >= 40 * MIB, "{outcome}");
 }
