@@ -13,10 +13,10 @@ use crate::sys::Errno;
 use crate::thread::Inside;
 use crate::{file, phases, start, windows};
 
-/// Goes up when a function changes its meaning; the package refuses what it does not know.
+/// Goes up when the meaning of a function changes; the package refuses a version that it does not know.
 const VERSION: c_int = 1;
 
-/// What [`fil_profile_write`] shows where it is no window.
+/// Instead of a window, for [`fil_profile_write`]: all that is recorded, and what is held now.
 const ALL: c_int = -1;
 /// See [`ALL`].
 const NOW: c_int = -2;
@@ -48,7 +48,7 @@ pub extern "C" fn fil_profile_peak_bytes() -> u64 {
     with_state(|_, header| phases::highest(header)).unwrap_or(0)
 }
 
-/// Begins anew to look for the peak; that of the run's report stays as it is.
+/// Starts to look for a new peak; that of the run's report does not change.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_reset_peak() {
     let _ = with_state(|state, header| phases::reset(state.total(header)));
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
 pub extern "C" fn fil_profile_window_peak(window: c_int) -> i64 {
     let peak = with_state(|state, header| {
         let (_, tree) = state.tables()?;
-        windows::look(usize::try_from(window).ok()?, header, |view| {
+        windows::with(usize::try_from(window).ok()?, header, |view| {
             let count = tree.file.count(header, Table::Sites).load(Relaxed);
             let sites = (0..count).filter_map(|index| tree.file.record::<Site>(index));
             let peaks = sites.map(|site| {
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
             window => {
                 let window = usize::try_from(window).map_err(|_| Errno(libc::EINVAL))?;
                 let write = |view: &windows::WindowView| copy::write(header, file, &Shown::Window(view), path);
-                windows::look(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
+                windows::with(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
             }
         }
     });
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
     }
 }
 
-/// What a forked child has of its parent's calls is nothing.
+/// In a forked child: the windows and phases were those of the parent.
 pub fn after_fork() {
     windows::close_all();
     phases::forget();

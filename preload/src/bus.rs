@@ -1,6 +1,5 @@
-//! SIGBUS without the job seeing that we handle it: the kernel knows our handler, the job the action that it has set itself. A
-//! SIGBUS that is none of ours does what it would do without us.
-//! See sigaction(2) and signal(7).
+//! Handles SIGBUS without the job seeing it: the kernel has our handler, and the job sees the action that it has set itself. A
+//! SIGBUS that is not at a recording has the effect that it would have without us. See sigaction(2) and signal(7).
 #![expect(unsafe_code, reason = "a signal handler, and calls of the job's own")]
 
 use core::ffi::{c_int, c_void};
@@ -12,13 +11,13 @@ use libc::{SIG_DFL, SIGBUS, sigaction, siginfo_t};
 
 use crate::{lost, real, sys};
 
-/// The process whose action we keep; 0 before there is a recording to guard.
+/// The process whose action is kept here; 0 before there is a recording in a file.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The job's own action.
 static HANDLER: AtomicUsize = AtomicUsize::new(SIG_DFL);
 static FLAGS: AtomicI32 = AtomicI32::new(0);
 static MASK: AtomicU64 = AtomicU64::new(0);
-/// May any thread have SIGBUS blocked?
+/// Whether any thread may have SIGBUS blocked.
 static ANY_BLOCKED: AtomicBool = AtomicBool::new(false);
 
 const BIT: u64 = 1 << (SIGBUS - 1);
@@ -171,7 +170,7 @@ pub unsafe fn set_handler(handler: libc::sighandler_t) -> libc::sighandler_t {
     old.sa_sigaction
 }
 
-/// What the job shall see instead of a handler of ours that the C library has returned.
+/// What the job sees instead of our handler, which the C library has returned.
 pub fn seen(found: usize) -> usize {
     if found == handler() {
         HANDLER.load(Relaxed)
@@ -180,7 +179,7 @@ pub fn seen(found: usize) -> usize {
     }
 }
 
-/// In a forked child: the same goes for it.
+/// In a forked child: the handler is its own too.
 pub fn after_fork() {
     if PROCESS.load(Relaxed) != 0 {
         PROCESS.store(sys::pid(), Relaxed);
@@ -220,7 +219,7 @@ pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
     sys::signal_this_thread(signal, info.cast_const());
 }
 
-/// While it lives, a SIGBUS on this thread reaches us: where one is blocked, the kernel would end the process.
+/// While it lives, a SIGBUS on this thread reaches our handler: the kernel ends a process in which it is blocked.
 pub struct Reachable {
     was_blocked: bool,
 }

@@ -1,4 +1,5 @@
-//! What a block of malloc's is made of: of a heap of the C library's, of a mapping of its own, or another allocator's.
+//! Which kind of memory a block of malloc's is: a piece of a heap of the C library's, a mapping of its own, or a block of another
+//! allocator.
 #![expect(unsafe_code, reason = "reads the word before a block, which is glibc's")]
 
 use core::ffi::{CStr, c_int, c_void};
@@ -8,15 +9,15 @@ use recording::Kind;
 
 use crate::real::{self, Pointer};
 
-/// Where the library of that allocator lies.
+/// Address range of the library that provides `malloc`.
 static ALLOCATOR: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
-/// Blocks may be another allocator's than the C library's: what stands before them means nothing, or cannot be read.
+/// Blocks may be of another allocator than the C library's: the word before them has no meaning, or cannot be read.
 static IS_FOREIGN: AtomicBool = AtomicBool::new(false);
 /// `IS_MMAPPED` of glibc's malloc.c: the chunk was mapped by itself.
 const IS_MMAPPED: usize = 2;
 
-/// Finds out whose blocks malloc gives out. To be called once, when the functions behind ours have been looked up, and before the
-/// first block is recorded.
+/// Finds out which allocator malloc's blocks are from. To be called once, after the functions behind ours have been looked up,
+/// and before the first block is recorded.
 pub fn meet_allocator() {
     let Some(behind) = real::malloc_behind() else { return };
     let mut sought = Sought {
@@ -27,12 +28,12 @@ pub fn meet_allocator() {
     unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut sought).cast()) };
 }
 
-/// Addresses of which `look_at` finds the objects.
+/// Addresses; `look_at` finds the objects that they are in.
 struct Sought {
     /// The malloc behind ours.
     behind: usize,
-    /// The malloc that the program calls: ours, or one of the program itself or of a library before us. Then those of our functions
-    /// that it has not replaced, such as `reallocarray`, get its blocks from glibc.
+    /// The malloc that the program calls: ours, or one of the program itself or of a library before us. In the second case, those
+    /// of our functions that it has not replaced, such as `reallocarray`, get its blocks from glibc.
     first: usize,
 }
 
@@ -63,14 +64,15 @@ unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *m
         (start.min(range.0), end.max(range.1))
     });
     let object = start..end;
-    // Addresses of allocators tell nothing: tcmalloc has `__libc_malloc`, too. And what musl does not have, it would not load us for.
+    // The C library is the object that has errno. An allocator's functions do not tell it: tcmalloc has `__libc_malloc`, too. And
+    // musl refuses to load us if we import glibc-only symbols.
     let is_c_library = object.contains(&(libc::__errno_location as *const () as usize));
     let is_ours = object.contains(&((&raw const IS_FOREIGN) as usize));
     if is_c_library || is_ours {
         return 0;
     }
     if object.contains(&sought.first) {
-        // What it maps is counted as mappings: its blocks do not pass through us.
+        // What it maps is counted as mappings, since its blocks do not pass through us.
         IS_FOREIGN.store(true, Relaxed);
     }
     if object.contains(&sought.behind) {
@@ -81,14 +83,14 @@ unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *m
     0
 }
 
-/// Whether an object by this name is the part of a tool of valgrind's that replaces malloc. It changes the code of every malloc, so
-/// that symbols show nothing of that. `vgpreload_core` belongs to all tools, and replaces nothing.
+/// Whether an object of this name is the part of a valgrind tool that replaces malloc. It patches the code of every malloc, which
+/// symbols do not show. `vgpreload_core` belongs to all tools, and replaces nothing.
 fn is_valgrinds(path: &[u8]) -> bool {
     let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     file.starts_with(b"vgpreload_") && !file.starts_with(b"vgpreload_core")
 }
 
-/// Is this code of the allocator that somebody has put in place of the C library's?
+/// Whether this address is code of the library that provides `malloc` in place of the C library.
 pub fn is_allocator(caller: usize) -> bool {
     (ALLOCATOR[0].load(Relaxed)..ALLOCATOR[1].load(Relaxed)).contains(&caller)
 }

@@ -1,4 +1,4 @@
-//! A copy of the recording as a file of its own, for a report of less than all: of the moment, or of what one window saw.
+//! A copy of the recording in another file, for a report of a part: of what is held now, or of one window.
 
 use core::ffi::CStr;
 use core::mem::offset_of;
@@ -109,7 +109,7 @@ fn summarize(words: &mut [u64], header: &Header, shown: &Shown, [now, peak, fail
         _ => 0,
     };
     put(words, offset_of!(Header, failures), failures);
-    // Of what has grown in a window, or is held now, the kinds are not known: as in a file that has none.
+    // The kinds of what has grown in a window, or is held now, are not known: zeros, as in a file without kinds.
     let kinds = offset_of!(Header, kinds);
     for offset in (kinds..kinds + size_of::<[KindSum; KINDS]>()).step_by(WORD) {
         put(words, offset, 0);

@@ -1,4 +1,4 @@
-//! Waking the supervisor, and where there is none, starting the dumper in its place.
+//! Messages to the supervisor; if there is none, the dumper is started in its place.
 #![expect(unsafe_code, reason = "starts a process; reads the C environment")]
 
 use core::ffi::{CStr, c_char, c_void};
@@ -21,28 +21,28 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Where the run folder is and what to start without it; each ends in a zero byte. Written once, by [`prepare`].
-struct Places {
+/// The paths of the run folder and of the dumper; each ends in a zero byte. Written once, by [`prepare`].
+struct Paths {
     run: Path,
     program: Path,
 }
 
-static PLACES: AtomicPtr<Places> = AtomicPtr::new(null_mut());
+static PATHS: AtomicPtr<Paths> = AtomicPtr::new(null_mut());
 
-fn places() -> Option<&'static Places> {
-    // SAFETY: as_ref wants null or a `Places` that nobody changes: it is the static in `prepare`, which is stored here when it is
+fn paths() -> Option<&'static Paths> {
+    // SAFETY: as_ref wants null or a `Paths` that nobody changes: it is the static in `prepare`, which is stored here when it is
     // complete.
-    unsafe { PLACES.load(Relaxed).as_ref() }
+    unsafe { PATHS.load(Relaxed).as_ref() }
 }
 
 /// Works out the paths while there is time.
 pub fn prepare(run: &[u8]) {
-    static mut STORE: Places = Places {
+    static mut STORE: Paths = Paths {
         run: Path::new(),
         program: Path::new(),
     };
-    let store: *mut Places = &raw mut STORE;
-    // SAFETY: a mutable reference wants to be the only one: the constructor calls this once, before PLACES gives a reference to
+    let store: *mut Paths = &raw mut STORE;
+    // SAFETY: a mutable reference wants to be the only one: the constructor calls this once, before PATHS gives a reference to
     // anybody.
     let store = unsafe { &mut *store };
     store.run.push(run);
@@ -51,7 +51,7 @@ pub fn prepare(run: &[u8]) {
         store.program.push(folder);
         store.program.push(b"/fil-profile\0");
     }
-    PLACES.store(store, Relaxed);
+    PATHS.store(store, Relaxed);
 }
 
 /// The path that this library was loaded by.
@@ -78,7 +78,7 @@ fn library_folder() -> Option<&'static [u8]> {
 
 /// Sends a message to the supervisor. `false` if nobody listens.
 pub fn send(message: Message<'_>) -> bool {
-    let run = places().and_then(|places| places.run.as_c_str());
+    let run = paths().and_then(|paths| paths.run.as_c_str());
     run.is_some_and(|run| send_to(run, message))
 }
 
@@ -105,8 +105,8 @@ pub fn start_dumper() -> Option<i32> {
     if sys::is_locked_in() {
         return None;
     }
-    let places = places()?;
-    let (program, run) = (places.program.as_c_str()?, places.run.as_c_str()?);
+    let paths = paths()?;
+    let (program, run) = (paths.program.as_c_str()?, paths.run.as_c_str()?);
     let arguments = [program.as_ptr(), c"report".as_ptr(), run.as_ptr(), null()];
     // Not on the stack of the thread, which may be as small as 16 KiB. Addresses of strings, since pointers may not be shared.
     static VARIABLES: Lock<[usize; 512]> = Lock::new([0; 512]);

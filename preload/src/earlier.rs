@@ -1,5 +1,5 @@
-//! What the sites held a while ago, to tell what has grown since: the recording's page says when that was. Kept at a site's next
-//! change, so that a moment costs nothing by itself.
+//! What the sites held at earlier moments, to tell what has grown since; the recording's page says when these are. It is saved at
+//! a site's next change, so that a moment itself costs nothing.
 
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -18,14 +18,14 @@ use crate::{bus, lost};
 /// The header of this process's recording; null before the first sample and after a fork.
 static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
 
-/// The header, for whoever cannot wait for the lock.
+/// The header, for callers that cannot wait for the lock.
 pub fn header() -> Option<&'static Header> {
     // SAFETY: a reference for ever wants memory that stays a header: `publish` stores nothing else, a header is never unmapped,
     // and all its fields are atomic.
     NonNull::new(HEADER.load(Acquire)).map(|header| unsafe { header.as_ref() })
 }
 
-/// In a forked child: what is mapped is the parent's.
+/// In a forked child: the mapped recording is the parent's.
 pub fn disown() {
     HEADER.store(null_mut(), Release);
 }
@@ -55,7 +55,7 @@ const NO_CHUNKS: Chunks = Chunks {
 
 /// The file of this process.
 pub struct Recording {
-    /// Where a file of it would be; ends in a zero byte.
+    /// The folder for its file; ends in a zero byte.
     folder: Path,
     /// The name of its file, once there is one; ends in a zero byte.
     name: Text<64>,
@@ -63,7 +63,7 @@ pub struct Recording {
     /// Which file that is.
     identity: Option<(u64, u64)>,
     tables: [Chunks; Table::ALL.len()],
-    /// Set when it cannot grow any more.
+    /// Why it cannot grow any more.
     stuck: Option<(Trouble, u64)>,
 }
 
@@ -117,7 +117,7 @@ impl Recording {
         }
     }
 
-    /// Begins one in private memory, to be kept in this folder once it is worth a file.
+    /// Begins a recording in private memory. Its file will be in this folder.
     pub fn begin(&mut self, folder: &[u8]) -> Result<&'static Header, Errno> {
         let start = sys::map_anonymous(FIRST_BYTES)?;
         // SAFETY: a reference for ever wants an aligned header that stays: the mapping is page-aligned, longer than a header and
@@ -152,8 +152,8 @@ impl Recording {
         self.is_kept
     }
 
-    /// Puts what has begun in private memory into the file `<folder>/<pid>-<n>.recording`, with the first free `n`, and maps that
-    /// in the memory's place: every reference stays good. What another thread notes without the lock just now may be lost.
+    /// Writes the private memory into the file `<folder>/<pid>-<n>.recording`, with the first free `n`, and maps the file in its
+    /// place: every reference stays valid. What another thread notes without the lock at this moment may be lost.
     pub fn keep(&mut self, header: &'static Header) -> Result<(), Errno> {
         if self.is_kept {
             return Ok(());
@@ -208,7 +208,7 @@ impl Recording {
         unsafe { sys::map_file_over(start, file, FIRST_BYTES) }
     }
 
-    /// Makes what has begun a recording, and this process's own.
+    /// Makes it a complete recording, and that of this process.
     pub fn publish(&self, header: &'static Header) {
         header.magic.store(u64::from_le_bytes(recording::MAGIC), Release);
         HEADER.store((header as *const Header).cast_mut(), Release);

@@ -1,5 +1,5 @@
-//! What the interposed functions call when a block needs more than a glance: which are recorded, and the bookkeeping around the
-//! call. Safe, so that tests call it from many threads without a preload.
+//! What the interposed functions call for a block that may be recorded: the decision, and the bookkeeping around the call. Safe,
+//! so that tests call it from many threads without a preload.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -14,10 +14,10 @@ use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, ST
 use crate::thread::{self, Inside, ThreadState};
 use crate::{doorbell, errno, file, live, stash, sys};
 
-/// How often a thread looks whether recording has begun, in bytes.
+/// A thread checks after so many bytes whether recording has begun.
 const LOOK_AGAIN: u64 = 64 << 10;
 
-/// Decides about an allocation for which [`thread::spend`] said to look: how it is recorded, if at all.
+/// Decides how an allocation is recorded for which [`thread::spend`] returned `true`; `None`: not at all.
 fn decide(thread: &ThreadState, bytes: usize) -> Option<Chance> {
     if !RECORDING.load(Relaxed) {
         thread.arm(LOOK_AGAIN, LOOK_AGAIN);
@@ -62,8 +62,8 @@ fn draw(thread: &ThreadState) -> u64 {
     distance
 }
 
-/// An allocation below a hook that counts by itself, or of our own, ran the countdown out: what is left after it is as good as
-/// newly drawn.
+/// An uncounted allocation, of our own or below a hook that counts by itself, used up the sampling countdown. Draws anew: the
+/// distribution is memoryless, so this adds no bias.
 fn skip(thread: &ThreadState) {
     if RECORDING.load(Relaxed) && !EXACT.load(Relaxed) && thread.random.get() != 0 {
         thread.arm(draw(thread), LARGE_BYTES.load(Relaxed) - 1);
@@ -75,7 +75,7 @@ fn skip(thread: &ThreadState) {
 /// Says what kind of memory a new block is.
 pub type KindOf = fn(Pointer) -> Kind;
 
-/// Allocates by `call` where the countdown ran out.
+/// Allocates by `call` after the countdown was used up.
 #[cold]
 #[inline(never)]
 pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
@@ -92,7 +92,7 @@ pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Point
     block
 }
 
-/// Resizes by `call`; `look` says that the countdown ran out. Whatever lies below does not count.
+/// Resizes by `call`; `look` says that the countdown was used up. What `call` allocates itself is not counted.
 pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: impl FnOnce() -> Pointer) -> Pointer {
     let thread = thread::state();
     let Some(_inside) = Inside::enter() else {
@@ -101,7 +101,7 @@ pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: im
         }
         return call();
     };
-    // Out before the call: once it has returned, another thread may own the address.
+    // Removed before the call: once it has returned, another thread may own the address.
     let removed = live::may_be_recorded(old as u64)
         .then(|| STATE.lock().remove(old as u64))
         .flatten();
@@ -161,7 +161,7 @@ pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
     }
 }
 
-/// The program may write to a range from now on.
+/// The program has made a range writable.
 pub fn made_writable(start: Pointer, bytes: u64) {
     if ANY_MAPPING.load(Relaxed)
         && let Some(_inside) = Inside::enter()
@@ -170,7 +170,7 @@ pub fn made_writable(start: Pointer, bytes: u64) {
     }
 }
 
-/// The program is about to unmap a range, or has mapped over it. What it had there first, if anything that is known.
+/// The program is about to unmap a range, or has mapped over it. Returns the first mapping in it that is known.
 pub fn unmapped(start: Pointer, bytes: u64) -> Option<Mapping> {
     if !ANY_MAPPING.load(Relaxed) {
         return None;
@@ -188,7 +188,7 @@ pub fn unmapped_all(start: Pointer) -> Option<Mapping> {
     STATE.lock().unmap_all(start as u64)
 }
 
-/// What [`unmapped`] was told did not come to pass, or what was there is elsewhere now.
+/// Re-inserts a mapping whose munmap failed or which mremap moved.
 pub fn still_mapped(start: Pointer, bytes: u64, what: Mapping) {
     if let Some(_inside) = Inside::enter() {
         let start = start as u64;
@@ -211,8 +211,8 @@ pub fn arena_changed(bytes: i64) {
     }
 }
 
-/// An allocator came back without memory: is that why, or were the arguments wrong? Comes back without memory itself, so that the
-/// caller may leave by calling it.
+/// An allocator returned null: notes the failure if `errno` says that there was no memory, and not that the arguments were wrong.
+/// Returns null, so that the caller can end with this call.
 #[cold]
 #[inline(never)]
 pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
@@ -222,8 +222,8 @@ pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
     core::ptr::null_mut()
 }
 
-/// An allocation failed. Does not return if that ends the process. Below a hook or another allocator of ours it is not yet told:
-/// the call above may cope, and until it is back a block that was to be resized is not in the recording.
+/// An allocation failed. Does not return if that ends the process. It is not noted below a hook or another interposed function:
+/// the outer call may still succeed, and until it returns a block that is being resized is not in the recording.
 #[cold]
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
@@ -236,7 +236,7 @@ pub fn failed(function: AllocFunction, bytes: usize) {
     }
 }
 
-/// pymalloc got no arena. It goes on with malloc, which may still have a little.
+/// pymalloc got no arena. It continues with malloc, which may still have some memory.
 #[cold]
 #[inline(never)]
 pub fn arena_failed(bytes: usize) {
@@ -265,7 +265,7 @@ mod tests {
         address as Pointer
     }
 
-    /// One test, since there is one state in a process.
+    /// One test, since a process has one state.
     #[test]
     fn eight_threads_add_up_to_the_byte() {
         let _one = crate::live::tests::ONE_AT_A_TIME.lock();

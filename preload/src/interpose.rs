@@ -9,7 +9,7 @@ use recording::AllocFunction;
 use crate::real::{self, Pointer};
 use crate::{chunk, emergency, hooks, live, sanitizer, start, sys, thread};
 
-/// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
+/// Asks the sampler and calls `call`. The rare case is a tail call, so that the common one saves no registers.
 #[inline(always)]
 fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let block = if thread::spend(bytes) {

@@ -10,14 +10,13 @@ use crate::python::late;
 use crate::real::{self, Pointer};
 use crate::{chunk, hooks, memory_file, stash};
 
-/// Hands on who called, as a seventh argument: an allocator's own mappings are not the program's.
+/// Passes on the return address as a seventh argument: mappings of an allocator are not the program's own.
 macro_rules! with_caller {
     ($($name:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, from: i64) -> Pointer {
-            // The return address stands where the x86-64 ABI has the first argument that finds no register; that aligns the
-            // stack, too.
+            // The push puts the return address where the x86-64 ABI has the seventh argument, and aligns the stack.
             naked_asm!("push qword ptr [rsp]", "call {called}", "add rsp, 8", "ret", called = sym mmap_called)
         }
     )*};
@@ -40,7 +39,7 @@ unsafe extern "C" fn mmap_called(
         hooks::came_back_empty(AllocFunction::Mmap, bytes);
         return start;
     }
-    match memory_file::of(access, flags, file) {
+    match memory_file::classify(access, flags, file) {
         _ if flags & libc::MAP_ANONYMOUS != 0 && chunk::is_allocator(caller) => {
             hooks::mapped(start, bytes as u64, Kind::Pool, 0);
         }
@@ -81,7 +80,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
         hooks::came_back_empty(AllocFunction::Mremap, new);
     } else if let Some(before) = before {
         match Kind::from_code(before.kind) {
-            // Who makes it larger holds it.
+            // The callstack that makes it larger holds it.
             kind @ (Kind::Mapping | Kind::Shared) if new > old => hooks::mapped(start, new as u64, kind, before.file),
             _ => hooks::still_mapped(start, new as u64, before),
         }

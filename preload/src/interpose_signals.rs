@@ -1,5 +1,5 @@
-//! The C functions by which the job handles signals. No logic: what they say of the two signals that we handle, too, is what they
-//! would say without us.
+//! The C functions by which the job handles signals. No logic: they return for the two signals that we handle as well what they
+//! would return without us.
 #![expect(unsafe_code, reason = "exported C functions")]
 
 use core::ffi::c_int;
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut 
     }
 }
 
-/// What the C library says is the handler until now, as the job shall see it.
+/// The handler until now as the job sees it, instead of the one that the C library has returned.
 fn seen(signal: c_int, found: Handler) -> Handler {
     match signal {
         SIGBUS => bus::seen(found),

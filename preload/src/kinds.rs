@@ -1,4 +1,4 @@
-//! How much there is of each kind of memory, with the snapshots that the sites have.
+//! How much is held of each kind of memory, with the same snapshots as of the sites.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -8,10 +8,10 @@ use crate::sampler::Weight;
 use crate::snapshot::at_first_change;
 use crate::tally::{Direction, shift};
 
-/// Counts a block of `bytes` for its kind; the caller holds the lock. A new highest total saves the kinds as they are then, so
-/// that a block is to be counted here before it is for its site.
+/// Counts a block of `bytes` for its kind; the caller holds the lock. To be called before the block is counted for its site,
+/// which may begin a new peak: the peak's kinds include the block.
 pub fn change(header: &Header, kind: Kind, bytes: u64, weight: Weight, direction: Direction) {
-    // The same number for the same block, so that what is added can be taken away again.
+    // The same block gives the same number again, so that its free takes away what was added.
     let occupied = kind.occupied(bytes).saturating_mul(weight.blocks) / BLOCK_UNIT;
     count(header, kind, weight.bytes, occupied, direction);
 }

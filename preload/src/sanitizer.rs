@@ -1,5 +1,5 @@
-//! A program with the shared runtime of a sanitizer: it has a malloc of its own that must come before anybody else's, and
-//! AddressSanitizer's ends a program where it does not come first. There we leave: the program starts anew without us.
+//! A program with the shared runtime of a sanitizer. The runtime has a malloc that must come before all others, and
+//! AddressSanitizer ends a program in which it does not. In such a program we start the program anew without the library.
 #![expect(unsafe_code, reason = "executes the program anew")]
 
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -25,7 +25,7 @@ const RUNTIMES: [&[u8]; 9] = [
     b"libclang_rt.hwasan",
 ];
 
-/// Has it been looked for?
+/// Whether a runtime has been looked for.
 static WAS_LOOKED_FOR: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
@@ -36,8 +36,8 @@ unsafe extern "C" {
 // Weak, so that a program of another C library starts all the same.
 core::arch::global_asm!(".weak __libc_stack_end");
 
-/// Leaves a program that has one. To be called before anything of the job's can have begun: by our constructor, and when a runtime
-/// looks at what is loaded, as AddressSanitizer's does before that.
+/// Starts a program anew that has a runtime. To be called before any code of the job runs: by our constructor, and when a runtime
+/// goes through the loaded libraries, as AddressSanitizer's does before that.
 #[inline]
 pub fn leave_if_any() {
     if !WAS_LOOKED_FOR.load(Relaxed) {
@@ -76,7 +76,7 @@ unsafe extern "C" fn is_runtime(info: *mut libc::dl_phdr_info, _: usize, found: 
     1
 }
 
-/// Executes this program again, with its arguments and its environment but for us. Comes back if that cannot be done.
+/// Executes this program again, with the same arguments and environment except for us. Returns if that is not possible.
 fn start_anew() {
     // SAFETY: as_ref wants null or a readable variable: it is the dynamic linker's, and the address of a weak symbol that is
     // absent is null.
@@ -105,7 +105,7 @@ fn start_anew() {
         if let Some(run) = run {
             doorbell::tell_unwatched(run, name);
         }
-        // Of a script it is the script, and in a folder that the process has left it is another file or none.
+        // The name may be a script's, or a relative one that is another file or none since the process has changed its folder.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
             sys::execute(name, arguments, variables);
         }
@@ -123,7 +123,7 @@ fn value_in(line: &CStr, variable: Variable) -> Option<&CStr> {
     CStr::from_bytes_with_nul(value).ok()
 }
 
-/// The environment with what is in `LD_PRELOAD` beside us; `None` if we are not there, or there is no memory for it.
+/// The environment without us in `LD_PRELOAD`; `None` if we are not there, or there is no memory for the copy.
 fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Environment> {
     let variable = |at: usize| {
         // SAFETY: a read wants a readable pointer: `variables` is an array that ends in null, and nobody asks for what is behind

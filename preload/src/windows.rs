@@ -1,5 +1,5 @@
-//! What the job held more of between two moments of its own choice: at the highest total in between, and at the end of it. Beside
-//! the recording, whose peak is that of the whole run.
+//! Windows: what the job held more between two moments that it chooses, at the highest total in between and at the end. They are
+//! kept beside the recording, whose peak is that of the whole run.
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -20,7 +20,7 @@ pub const MOST: usize = 16;
 /// A bit for each open window, so that a process without any pays one load.
 static OPEN: AtomicU32 = AtomicU32::new(0);
 
-/// Taken by nobody but the holder of the state's lock.
+/// Only the holder of the state's lock takes this lock.
 static WINDOWS: Lock<[Window; MOST]> = Lock::new([const { Window::closed() }; MOST]);
 
 /// What a window knows of a site, beside the recording; zeros if the site has not changed since the window was opened.
@@ -51,11 +51,11 @@ pub struct Window {
     oom_epoch: u32,
     failures: u64,
     began_ns: u64,
-    /// There was no memory for what a site held.
+    /// There was no memory to save what a site held.
     is_blind: bool,
 }
 
-/// A window as the one who writes it down needs it.
+/// What is needed to write a report of a window.
 pub struct WindowView<'a> {
     window: &'a Window,
     /// When it was opened.
@@ -127,7 +127,7 @@ impl WindowView<'_> {
     }
 }
 
-/// Is there one?
+/// Whether any window is open.
 #[inline]
 pub fn are_any() -> bool {
     OPEN.load(Relaxed) != 0
@@ -141,7 +141,8 @@ pub fn before(site: &Site) {
     }
 }
 
-/// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
+/// A block that was `born` at this moment has been allocated or freed, and `total` is the total now; the caller holds the state's
+/// lock.
 pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     each_open(|window| {
         window.highest.follow(weight, direction, born, total);
@@ -163,7 +164,7 @@ fn each_open(mut look: impl FnMut(&mut Window)) {
     }
 }
 
-/// Opens a window; its number, or none if too many are open. The caller holds the state's lock, as for all that follows.
+/// Opens a window; its number, or `None` if too many are open. The caller holds the state's lock, as for the functions below.
 pub fn open(header: &Header, total: Total) -> Option<usize> {
     let number = (!OPEN.load(Relaxed)).trailing_zeros() as usize;
     let mut windows = WINDOWS.lock();
@@ -181,13 +182,13 @@ pub fn open(header: &Header, total: Total) -> Option<usize> {
     Some(number)
 }
 
-/// Looks through an open window; `None` if it is not open, or there was no memory for what it should know.
-pub fn look<T>(number: usize, header: &Header, look: impl FnOnce(&WindowView) -> T) -> Option<T> {
+/// Calls with an open window; `None` if it is not open, or there was no memory to save what a site held.
+pub fn with<T>(number: usize, header: &Header, call: impl FnOnce(&WindowView) -> T) -> Option<T> {
     let windows = WINDOWS.lock();
     let window = windows
         .get(number)
         .filter(|window| is_open(number) && !window.is_blind)?;
-    Some(look(&WindowView {
+    Some(call(&WindowView {
         window,
         began_ns: window.began_ns,
         peak_time_ns: window.peak_time_ns,
@@ -196,7 +197,7 @@ pub fn look<T>(number: usize, header: &Header, look: impl FnOnce(&WindowView) ->
     }))
 }
 
-/// Closes a window. Whether any is still open.
+/// Closes a window. Returns whether any is still open.
 pub fn close(number: usize) -> bool {
     if is_open(number) {
         OPEN.fetch_and(!(1 << number), Relaxed);
@@ -207,7 +208,7 @@ pub fn close(number: usize) -> bool {
     OPEN.load(Relaxed) != 0
 }
 
-/// In a forked child: what was open was the parent's.
+/// In a forked child: the windows were those of the parent.
 pub fn close_all() {
     (0..MOST).for_each(|number| {
         close(number);
@@ -238,7 +239,7 @@ mod tests {
     }
 
     fn growth(number: usize, header: &Header, site: &Site) -> [u64; 2] {
-        look(number, header, |view| {
+        with(number, header, |view| {
             let [now, peak, _] = view.growth(header, site);
             [now[0], peak[0]]
         })
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(growth(inner, header, new), [20, 300]);
         assert!(close(outer));
         assert!(!close(inner));
-        assert!(look(inner, header, |_| ()).is_none());
+        assert!(with(inner, header, |_| ()).is_none());
     }
 
     #[test]

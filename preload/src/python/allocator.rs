@@ -1,5 +1,5 @@
 //! Hooks around CPython's small-object allocator. pymalloc stays underneath: the hooks count what fits into its size classes and
-//! hand everything on; what is larger goes on to malloc, which counts it.
+//! pass everything on. Larger requests go on to malloc, which counts them.
 #![expect(unsafe_code, reason = "C function tables of the interpreter")]
 
 use core::cell::UnsafeCell;
@@ -52,7 +52,7 @@ const LARGEST_SMALL: usize = 512;
 /// The sizes of an arena: 256 KiB up to 3.9, 1 MiB from 3.10 on.
 pub const ARENA_BYTES: [usize; 2] = [256 << 10, 1 << 20];
 
-/// One layer of hooks: what lies underneath, and up to which size it counts; 0 for a layer that has been replaced.
+/// One layer of hooks: the allocator underneath, and the largest size that it counts; 0 for a layer that has been replaced.
 #[repr(C)]
 struct Layer {
     below: Allocator,
@@ -112,7 +112,7 @@ pub fn install() -> bool {
     ) else {
         return false;
     };
-    if !attend(true) {
+    if !ensure_active(true) {
         return false;
     }
     // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
@@ -164,8 +164,8 @@ fn number_of(allocator: &Allocator) -> Option<usize> {
         .position(|ours| ours.malloc as usize == allocator.malloc as usize)
 }
 
-/// Makes sure that a layer of ours counts in every domain, if it may by putting in a new one; `false` if none does.
-fn attend(may_install: bool) -> bool {
+/// Makes sure that a layer of ours counts in every domain, if allowed by a new one; `false` if none does.
+fn ensure_active(may_install: bool) -> bool {
     let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
         let mut allocator = OURS[0];
@@ -192,7 +192,7 @@ fn attend(may_install: bool) -> bool {
     any
 }
 
-/// From now on this layer counts for its domain, and the one before passes everything on.
+/// This layer counts for its domain from now on, and the layer before it passes everything on.
 fn activate(active: &AtomicUsize, number: usize) {
     let before = active.swap(number + 1, Relaxed);
     if before != 0 && before != number + 1 {
@@ -228,7 +228,7 @@ fn repair() {
             unsafe { asked() == 0 }
         })
     };
-    attend(is_first || is_starting());
+    ensure_active(is_first || is_starting());
 }
 
 /// # Safety
@@ -248,13 +248,13 @@ fn called<const LAYER: usize>() -> &'static Layer {
     unsafe { layer(LAYER) }
 }
 
-/// Does this layer count this request, and does the sampler want to look at it?
+/// Whether this layer counts this request, and the sampler has to decide about it.
 #[inline(always)]
 fn looks(layer: &Layer, bytes: usize) -> bool {
     bytes <= layer.counts_up_to.load(Relaxed) && thread::spend(bytes)
 }
 
-/// What a call gave that was counted here. Had it not been, malloc below would have noted the failure.
+/// The result of a call that was counted here. If it had not been, malloc below would have noted the failure.
 #[inline(always)]
 fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     if block.is_null() {
@@ -263,7 +263,7 @@ fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     block
 }
 
-/// What is counted here is pymalloc's.
+/// Blocks that are counted here are pymalloc's.
 fn object(_: Pointer) -> Kind {
     Kind::Object
 }

@@ -1,4 +1,4 @@
-//! The program's own mappings: counted like blocks, a part at a time where only a part goes.
+//! The program's own mappings: counted like blocks; if only a part is unmapped, that part is taken off.
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -33,13 +33,13 @@ impl State {
         self.map_as(mapping);
     }
 
-    /// Records a mapping of which all is known but whose it is.
+    /// Records a mapping whose site and kind are known.
     pub fn map_as(&mut self, mapping: Mapping) {
         self.unmap(mapping.start, mapping.end.saturating_sub(mapping.start));
         self.insert_mapping(mapping, false);
     }
 
-    /// The program may write to this range now. What was reserved in it is memory from now on.
+    /// The program has made this range writable: what was reserved in it counts as memory from now on.
     pub fn commit(&mut self, start: u64, bytes: u64) {
         let end = start.saturating_add(bytes);
         let is_reserved = |mapping: &Mapping| mapping.kind == Kind::Reserved as u32 && mapping.file == 0;
@@ -56,7 +56,8 @@ impl State {
         }
     }
 
-    /// With `grows`, a neighbour before it of the same site becomes larger: who commits his memory page by page has one mapping.
+    /// With `grows`, a mapping of the same site that ends where it begins is made larger: a program that commits memory page by
+    /// page has one mapping.
     fn insert_mapping(&mut self, mapping: Mapping, grows: bool) {
         let kind = Kind::from_code(mapping.kind);
         let generation = self.recorder.generation as u32;
@@ -66,13 +67,14 @@ impl State {
             slot: 0,
             ..mapping
         };
-        let elder = self.mappings.ending_at(new.start).filter(|elder| {
+        let before = self.mappings.ending_at(new.start).filter(|before| {
             grows
-                && (elder.site, elder.kind, elder.generation, elder.file) == (new.site, new.kind, generation, new.file)
+                && (before.site, before.kind, before.generation, before.file)
+                    == (new.site, new.kind, generation, new.file)
         });
-        let (is_grown, kept) = match elder {
-            Some(elder) => {
-                elder.end = new.end;
+        let (is_grown, kept) = match before {
+            Some(before) => {
+                before.end = new.end;
                 (true, true)
             }
             None => (false, self.mappings.insert(new)),
@@ -98,7 +100,7 @@ impl State {
         self.recorder.keep_if_worth_it(header, &self.settings);
     }
 
-    /// Takes out whatever of the program's mappings lies in this range; the first of it.
+    /// Takes out all parts of the program's mappings in this range; returns the first.
     pub fn unmap(&mut self, start: u64, bytes: u64) -> Option<Mapping> {
         if self.mappings.is_empty() {
             return None;

@@ -177,9 +177,13 @@ fn a_job_with_the_smallest_stacks_there_are() {
     let limited = "ulimit -s 20; exec \"$0\"";
     let job = Job::words(["sh".as_ref(), "-c".as_ref(), limited.as_ref(), program.as_os_str()]);
     let alone = job.clone().unwatched().run();
-    assert_eq!((alone.status, alone.text()), (Some(0), "done\n"), "{alone}");
+    assert_eq!((alone.status, alone.text().as_str()), (Some(0), "done\n"), "{alone}");
     let outcome = job.run();
-    assert_eq!((outcome.status, outcome.text()), (Some(0), "done\n"), "{outcome}");
+    assert_eq!(
+        (outcome.status, outcome.text().as_str()),
+        (Some(0), "done\n"),
+        "{outcome}"
+    );
     // Of two failures at once, which the program copes with, the report is about the first or the second.
     assert!(outcome.peak().total() >= 40 * MIB, "{outcome}");
 }
