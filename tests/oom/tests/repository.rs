@@ -45,6 +45,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/stash.rs",
     "preload/src/sys.rs",
     "preload/src/thread.rs",
+    "preload/src/windows.rs",
 ];
 
 /// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job, but for those that
