@@ -204,7 +204,8 @@ fn every_option_and_its_variable_are_in_the_page_of_options() {
     let help = String::from_utf8(output.expect("it can be run").stdout).expect("help is UTF-8");
     let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
     let named = words.filter(|word| word.starts_with("--") && word.len() > 2 || word.starts_with("FIL_PROFILE_"));
-    let named: BTreeSet<&str> = named.collect();
+    // The example of a job in the help has an argument of its own.
+    let named: BTreeSet<&str> = named.filter(|word| *word != "--rows").collect();
     assert!(named.len() >= 8, "that is not all of them: {named:?}");
     for word in named {
         assert!(page.contains(word), "docs/options.md does not tell of {word}");
