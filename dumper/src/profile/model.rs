@@ -111,11 +111,6 @@ impl Profile {
         })
     }
 
-    /// The callstack of the failed allocation, innermost first; empty where it could not be taken.
-    pub fn failed_stack(&self) -> impl Iterator<Item = Call<'_>> {
-        self.stack(self.facts.failure.as_ref().map_or(0, |failure| failure.node))
-    }
-
     /// What was measured of its process.
     pub fn measurements(&self) -> &Measurements {
         &self.measurements

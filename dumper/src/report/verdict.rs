@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::line::Line;
 use super::words;
 use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Lines of evidence in the log; the page has all.
 const EVIDENCE: usize = 3;
@@ -39,9 +39,7 @@ fn is_news(outcome: &Outcome, evidence: &Evidence) -> bool {
 /// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.
 pub(super) fn company(others: &[Other]) -> Option<String> {
     let largest = others.iter().max_by_key(|other| other.resident_bytes)?;
-    let sum = others
-        .iter()
-        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let sum = units::sum(others.iter().map(|other| other.resident_bytes));
     let name = words::program(&largest.command);
     Some(match others.len() {
         1 => format!(

@@ -14,10 +14,10 @@ use crate::terminal::say;
 
 /// Writes the document.
 pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
-    if file.is_none() && format.is_binary() && say::is_shown() {
+    if file.is_none() && format.about().is_binary && say::is_shown() {
         return Err(Error::Usage(format!(
             "this format is not for a terminal: name a file, as in: -o report{}",
-            format.ending()
+            format.about().ending
         )));
     }
     let _progress = Progress::on_terminal("writing the report");

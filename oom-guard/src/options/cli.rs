@@ -229,7 +229,7 @@ pub type Format = &'static dyn report::Format;
 
 /// The dumper's formats, by their names.
 fn formats() -> impl TypedValueParser<Value = Format> {
-    let names = report::FORMATS.map(|format| PossibleValue::new(format.name()).help(format.about()));
+    let names = report::FORMATS.map(|format| PossibleValue::new(format.about().name).help(format.about().help));
     PossibleValuesParser::new(names).try_map(|name| report::format(&name).ok_or("no such format"))
 }
 
