@@ -15,10 +15,8 @@ pub fn choose(run: &Run, moment: Moment, measured: Option<&Measured>) -> Rank {
     let Some(measured) = measured else {
         return Rank::Requested;
     };
-    match run.rank.as_str() {
-        "requested" => return Rank::Requested,
-        "resident" => return Rank::Resident,
-        _ => {}
+    if let Some(rank) = run.rank {
+        return rank;
     }
     if counts(run) == Counts::AddressSpace {
         return Rank::Requested;
@@ -90,7 +88,7 @@ mod tests {
         };
         Run {
             limits: vec![limit],
-            rank: rank.to_owned(),
+            rank: Rank::from_name(rank),
             ..Run::default()
         }
     }

@@ -1,4 +1,5 @@
 //! JSON: for programs as given, for the page's script as a reader may see it.
+#![expect(clippy::disallowed_methods, reason = "everything else writes JSON through this file")]
 
 use std::io::{self, Write};
 
@@ -6,8 +7,8 @@ use recording::is_hidden;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
-/// Writes a value. Whoever reads it gets every string as it was given; in the text, what commands a terminal or reorders a line is
-/// escaped as JSON allows it.
+/// Writes a value. A JSON parser gets every string as it was given; in the text, characters that control a terminal or reorder a line
+/// are escaped as JSON allows.
 pub(crate) fn to_json(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     Ok(serde_json::to_writer(ForPrograms(out), value)?)
 }

@@ -11,11 +11,19 @@ pub enum Rank {
 }
 
 impl Rank {
+    /// Both.
+    pub const ALL: [Rank; 2] = [Rank::Requested, Rank::Resident];
+
     /// As in `--rank`, in `run.json` and in `report.json`.
     pub fn name(self) -> &'static str {
         match self {
             Rank::Requested => "requested",
             Rank::Resident => "resident",
         }
+    }
+
+    /// The one with this name.
+    pub fn from_name(name: &str) -> Option<Rank> {
+        Rank::ALL.into_iter().find(|known| known.name() == name)
     }
 }

@@ -13,8 +13,7 @@ const EVIDENCE: usize = 3;
 const ENDING: &str = "wait4";
 const SIGKILL: i32 = 9;
 
-/// The verdict for the job's log: what happened, by which limit, and what that is known from. A run that went well needs
-/// none.
+/// The verdict for the job's log: what happened, by which limit, and on which evidence. A run that went well needs none.
 pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
     if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
         return Vec::new();

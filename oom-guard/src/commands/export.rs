@@ -7,13 +7,18 @@ use dumper::report::{self, Occasion};
 
 use crate::commands::subject::Subject;
 use crate::error::Error;
-use crate::options::cli::Format;
+use crate::options::cli::ReportFormat;
 use crate::options::settings::Settings;
 use crate::terminal::progress::Progress;
 use crate::terminal::say;
 
 /// Writes the document.
-pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
+pub fn export(
+    path: Option<PathBuf>,
+    settings: &Settings,
+    format: ReportFormat,
+    file: Option<&Path>,
+) -> Result<(), Error> {
     if file.is_none() && format.about().is_binary && say::is_shown() {
         return Err(Error::Usage(format!(
             "this format is not for a terminal: name a file, as in: -o report{}",
@@ -28,7 +33,7 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
     let mut out = say::document();
     match write(&mut out, format, &subject).and_then(|()| out.flush()) {
-        // Whoever reads it has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => {
             written.map_err(|error| Error::Report(format!("cannot report on {}: {error}", subject.path.display())))
@@ -36,7 +41,7 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
 }
 
-fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
+fn write(out: &mut dyn Write, format: ReportFormat, subject: &Subject) -> io::Result<()> {
     let material = &subject.material;
     let subject = report::Subject {
         run: &subject.run,

@@ -13,7 +13,7 @@ use crate::timeline::{MOST_PROCESSES, Sample};
 use crate::units::{Bytes, Seconds};
 use recording::EventKind;
 
-/// Marks that are shown; of more, nobody could tell one from the next.
+/// The most marks that are shown: more could not be told apart.
 const MARKS: usize = 100;
 /// What the lines of the largest processes look like.
 const PROCESSES: [&str; MOST_PROCESSES] = ["process-1", "process-2", "process-3", "process-4", "process-5"];
