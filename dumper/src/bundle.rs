@@ -56,7 +56,7 @@ pub struct Bundle {
     pub run: Run,
     /// How much memory it had over time.
     pub timeline: Vec<Sample>,
-    /// The processes that are known by a count alone.
+    /// The processes without a recording of their own.
     pub unrecorded: Unrecorded,
     /// Its processes, in the order of their beginning.
     pub processes: Vec<Process>,

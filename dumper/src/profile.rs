@@ -38,6 +38,6 @@ pub use moment::Moment;
 pub use rank::Rank;
 pub use sites::CallSite;
 pub(crate) use stored::Tables;
-pub(crate) use strings::Strings;
+pub(crate) use strings::{Interner, Strings};
 pub use tally::{Growth, Tally, Weight};
 pub use tree::{At, CallTree};

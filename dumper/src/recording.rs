@@ -26,7 +26,7 @@ use bytes::{u32_at, u64_at};
 use names::Resolver;
 use tables::Tables;
 
-/// How often a recording is read anew if it has changed meanwhile.
+/// How often a recording is read again if it has changed while it was read.
 const ATTEMPTS: usize = 3;
 
 /// Reads a recording that may be cut off, torn or altered at any place.
@@ -92,7 +92,8 @@ fn made_up_node(profile: &mut Profile, name: &str) -> u32 {
     profile.nodes.len() as u32 - 1
 }
 
-/// Sites are updated under one lock, so that only a sample that is being written or damage makes a difference.
+/// Compares the sums over all sites with the totals in the header. Sites are updated under one lock, so that they differ only by a sample
+/// that is being written, or by damage.
 fn compare_totals(profile: &mut Profile, header: &[u8], found: &mut Findings) {
     if found.is_being_written {
         return;

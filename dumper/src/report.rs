@@ -44,7 +44,7 @@ use crate::unrecorded::Unrecorded;
 use account::Account;
 
 pub use diff::{Diff, Side};
-pub use format::{Format, Input, Needs, Subject};
+pub use format::{About, Format, Input, Needs, Subject};
 pub use formats::{FORMATS, export, format};
 pub use line::{Line, text};
 pub use near_limit::near_limit;

@@ -77,7 +77,7 @@ pub struct Run {
     pub report_written: bool,
     /// Whether a table of the user's own lines is wanted on the terminal.
     pub text: bool,
-    /// Which files of this machine its reports may show lines of. Not in the file: whoever reads it has to know.
+    /// Which source files of this machine its reports may show. Not in the file: the reader of the file decides.
     #[serde(skip)]
     pub source: LocalSource,
 }

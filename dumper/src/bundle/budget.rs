@@ -1,4 +1,4 @@
-//! What a bundle may take, by its size: what it claims is not believed.
+//! How much memory a bundle may take, by its size: the lengths that it states are not trusted.
 //!
 //! Of a bundle of n bytes:
 //!

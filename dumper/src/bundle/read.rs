@@ -1,4 +1,4 @@
-//! Reading a bundle, of which nothing is believed: it may be torn, or no bundle, or of somebody who wishes us ill.
+//! Reads a bundle. Nothing in it is trusted: it may be torn, no bundle at all, or made by an attacker.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};

@@ -8,7 +8,7 @@ use super::model::{Function, Node, Profile};
 use super::moment::Moment;
 use super::prune::{self, Limits};
 use super::rank::Rank;
-use super::strings::Strings;
+use super::strings::Interner;
 use super::tally::{Tally, Weight};
 use super::tree::CallTree;
 
@@ -18,8 +18,7 @@ const REST: &str = "[smaller callstacks]";
 /// Trees that are being put together. All that they held is held at [`Moment::Live`] of the profile that this becomes.
 #[derive(Debug)]
 pub(crate) struct Join {
-    strings: Strings,
-    number_of: HashMap<String, u32>,
+    strings: Interner,
     functions: Vec<Function>,
     function_of: HashMap<(u32, u32), u32>,
     nodes: Vec<Node>,
@@ -30,8 +29,7 @@ pub(crate) struct Join {
 impl Join {
     pub(crate) fn new() -> Join {
         let mut joined = Join {
-            strings: Strings::default(),
-            number_of: HashMap::new(),
+            strings: Interner::default(),
             functions: Vec::new(),
             function_of: HashMap::new(),
             nodes: Vec::new(),
@@ -39,7 +37,7 @@ impl Join {
             held: Vec::new(),
         };
         // Number 0 is the empty name.
-        joined.name("");
+        joined.strings.number("");
         let function = joined.function("", "");
         joined.add_node(0, function, 0);
         joined
@@ -128,24 +126,15 @@ impl Join {
             holdings: held.map(|(held, node)| Holding::live(node, held.requested)).collect(),
             nodes: self.nodes,
             functions: self.functions,
-            strings: self.strings,
+            strings: self.strings.finish(),
             ..Profile::default()
         };
         profile.untouched[Moment::Live as usize] = Some(untouched).filter(|untouched| !untouched.is_empty());
         profile
     }
 
-    fn name(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.number_of.get(text) {
-            return *number;
-        }
-        let number = self.strings.add(text);
-        self.number_of.insert(text.to_owned(), number);
-        number
-    }
-
     fn function(&mut self, file: &str, name: &str) -> u32 {
-        let (file, name) = (self.name(file), self.name(name));
+        let (file, name) = (self.strings.number(file), self.strings.number(name));
         let new = self.functions.len() as u32;
         let number = *self.function_of.entry((file, name)).or_insert(new);
         if number == new {

@@ -62,17 +62,13 @@ impl Profile {
         }
     }
 
-    /// One of these functions, each as the numbers of its file and its name among `texts`, and of these nodes, the root first and
+    /// One of these functions, each as the numbers of its file and its name among `strings`, and of these nodes, the root first and
     /// parents before their children, each with the bytes that it holds at [`Moment::Live`].
     pub(crate) fn from_nodes(
-        texts: &[String],
+        strings: Strings,
         functions: impl IntoIterator<Item = (u32, u32)>,
         nodes: impl IntoIterator<Item = (Node, u64)>,
     ) -> Profile {
-        let mut strings = Strings::default();
-        texts.iter().for_each(|text| {
-            strings.add(text);
-        });
         let functions = functions.into_iter().map(|(file, name)| Function { file, name });
         let (nodes, held): (Vec<Node>, Vec<u64>) = nodes.into_iter().unzip();
         let held = held.into_iter().zip(0..).filter(|(bytes, _)| *bytes > 0);

@@ -24,6 +24,6 @@ impl Rank {
 
     /// The one with this name.
     pub fn from_name(name: &str) -> Option<Rank> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        Rank::ALL.into_iter().find(|known| known.name() == name)
     }
 }

@@ -1,4 +1,4 @@
-//! The call sites that held the most themselves, whoever called them: the one ranking, and the one culprit.
+//! The call sites that held the most themselves, with all their callers: the one ranking, and the one culprit.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

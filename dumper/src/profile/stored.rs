@@ -31,7 +31,7 @@ impl Tables {
 }
 
 impl Profile {
-    /// The profile without the nodes that nobody would miss: on the way to nothing that was held or has failed.
+    /// Removes the nodes that lead to no held memory, no event and no failed allocation.
     pub(crate) fn compact(mut self) -> Profile {
         let mut kept_sites = 0;
         let places = self.holdings.iter().map(|site| {

@@ -1,5 +1,7 @@
 //! The names in a profile, each once.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{self, NAMES};
@@ -42,10 +44,50 @@ impl Strings {
         })
     }
 
+    /// For each name, its place in their order.
+    pub(crate) fn places(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_unstable_by_key(|number| self.get(*number));
+        let mut places = vec![0; order.len()];
+        for (number, place) in order.into_iter().zip(0..) {
+            places[number as usize] = place;
+        }
+        places
+    }
+
     /// Adds a name, and returns its number.
     pub(crate) fn add(&mut self, name: &str) -> u32 {
         self.text.push_str(name);
         self.ends.push(self.text.len());
         self.ends.len() as u32 - 1
+    }
+}
+
+/// Strings that are collected, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    strings: Strings,
+    numbers: HashMap<String, u32>,
+}
+
+impl Interner {
+    /// The number of a text.
+    pub(crate) fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.strings.add(text);
+        self.numbers.insert(text.to_owned(), number);
+        number
+    }
+
+    /// The texts by their numbers.
+    pub(crate) fn strings(&self) -> &Strings {
+        &self.strings
+    }
+
+    /// The texts, to which no more are added.
+    pub(crate) fn finish(self) -> Strings {
+        self.strings
     }
 }

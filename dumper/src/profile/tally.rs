@@ -52,7 +52,7 @@ impl AddAssign for Tally {
 pub struct Weight {
     /// As it was asked for.
     pub requested: Tally,
-    /// Bytes of that that were in memory; none if that was not measured.
+    /// How many of these bytes were in memory; none if that was not measured.
     pub resident: Option<u64>,
 }
 

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 
 use super::tables::StringTable;
 use crate::damage::Findings;
-use crate::profile::{DAMAGED, Strings};
+use crate::profile::{DAMAGED, Interner, Strings};
 
 /// Collects the names that are in use.
 pub(super) struct Resolver {
     strings: StringTable,
     known: HashMap<u32, u32>,
     /// A writer that is short of memory may write a name again.
-    by_text: HashMap<String, u32>,
-    names: Strings,
+    names: Interner,
     /// Strings do not overlap, so together they cannot be longer than their table. Without this bound a small damaged
     /// file could name the same bytes a million times.
     budget: usize,
@@ -21,14 +20,13 @@ pub(super) struct Resolver {
 
 impl Resolver {
     pub(super) fn new(strings: StringTable) -> Resolver {
-        let mut names = Strings::default();
-        names.add("");
-        names.add(DAMAGED);
+        let mut names = Interner::default();
+        names.number("");
+        names.number(DAMAGED);
         let budget = strings.len();
         Resolver {
             strings,
             known: HashMap::from([(0, 0)]),
-            by_text: HashMap::new(),
             names,
             budget,
             bad: 0,
@@ -44,9 +42,7 @@ impl Resolver {
         let number = match text {
             Some(text) => {
                 self.budget -= text.len();
-                let text = String::from_utf8_lossy(text).into_owned();
-                let names = &mut self.names;
-                *self.by_text.entry(text).or_insert_with_key(|text| names.add(text))
+                self.names.number(&String::from_utf8_lossy(text))
             }
             None => {
                 self.bad += 1;
@@ -60,6 +56,6 @@ impl Resolver {
     /// All names that were asked for.
     pub(super) fn finish(self, found: &mut Findings) -> Strings {
         found.bad_names += self.bad;
-        self.names
+        self.names.finish()
     }
 }

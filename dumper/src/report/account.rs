@@ -23,20 +23,20 @@ use crate::unrecorded::Unrecorded;
 
 /// Call sites that are kept of each moment.
 const SITES: usize = 200;
-/// Processes that are looked at closely; of more than these, a job that starts hundreds has little to say.
+/// The most processes that have a line of their own in the report.
 const LISTED: usize = 20;
 
-/// Parents whose callstacks are looked at for the sake of what their children inherited.
+/// The most parents whose callstacks are read to explain what their children inherited.
 const PARENTS: usize = 5;
 
-/// A run, as far as anything is to be said about it.
+/// All facts about a run that a report is made from.
 pub(crate) struct Account<'a> {
     pub(crate) run: &'a Run,
     /// Paths are shown relative to it.
     pub(crate) directory: &'a str,
     pub(crate) processes: &'a [Process],
     pub(crate) occasion: Occasion,
-    /// The processes that are worth a line of their own, in the order of their beginning.
+    /// The processes with a line of their own, in the order of their start.
     pub(crate) listed: Vec<Listed>,
     /// All others.
     pub(crate) folded: Vec<&'a Process>,
@@ -50,7 +50,7 @@ pub(crate) struct Account<'a> {
     pub(crate) inherited_from: Vec<(u32, String)>,
 }
 
-/// A process that is worth a line of its own.
+/// A process with a line of its own.
 pub(crate) struct Listed {
     pub(crate) facts: Facts,
     /// What happened, in words, for each of the events.
@@ -87,7 +87,7 @@ pub(crate) struct Concern<'a> {
     pub(crate) what: What,
 }
 
-/// Of what nature a concern is.
+/// The nature of a concern.
 pub(crate) enum What {
     Trouble(String),
     Damage(Damage),

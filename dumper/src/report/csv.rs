@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use crate::outlet::{Cell, Sheet};
 use crate::profile::{CallTree, Grown, Tally};
 
@@ -31,20 +31,8 @@ const REST: &str = "[smaller call sites]";
 pub(super) struct Csv;
 
 impl Format for Csv {
-    fn name(&self) -> &'static str {
-        "csv"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".csv"
-    }
-
-    fn about(&self) -> &'static str {
-        "Call sites as a table"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new("csv", ".csv", Needs::Moment, "Call sites as a table")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use super::choice;
 use crate::error::Error;
 use crate::process::Process;
-use crate::profile::{CallTree, Moment, Profile, Rank, Tally};
+use crate::profile::{CallTree, Interner, Moment, Profile, Rank, Tally};
 use crate::rank;
 use crate::run::Run;
 use crate::source::Sources;
 
-use lines::{CodeLine, Pairs, Texts};
+use lines::{CodeLine, Pairs};
 use merged::Merged;
 
 /// A change of less than one part in this many of the memory is not told.
@@ -94,7 +94,7 @@ impl Diff {
             _ => Rank::Requested,
         };
         let [old_tree, new_tree] = [&older, &newer].map(|read| read.profile.at(Moment::Peak).by(rank).condensed());
-        let mut texts = Texts::default();
+        let mut texts = Interner::default();
         let old_lines = lines_of(&old_tree, old, &mut texts);
         let new_lines = lines_of(&new_tree, new, &mut texts);
         let pairs = Pairs::match_lines(old_lines, new_lines, texts);
@@ -168,7 +168,7 @@ impl About {
 }
 
 /// Every line of code in a tree, with its text.
-fn lines_of(tree: &CallTree, side: Side, texts: &mut Texts) -> Vec<CodeLine> {
+fn lines_of(tree: &CallTree, side: Side, texts: &mut Interner) -> Vec<CodeLine> {
     let directory = side.run.directory.to_str().unwrap_or("");
     let mut sources = Sources::of(side.run, side.processes);
     let mut known: Vec<(u32, u32)> = tree

@@ -1,6 +1,6 @@
 //! What of a call tree a flame graph shows: large enough to see and not too deep, the largest first.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use crate::profile::prune::{self, Limits};
@@ -82,8 +82,10 @@ impl Drawing {
         };
         let own = (0..tree.nodes().len() as u32).map(|id| (id, tree.own(id as usize)));
         let mut shares: Vec<(u32, Tally)> = own.filter(|(_, own)| own.bytes > 0).collect();
-        // What each line holds on a frame that has been drawn, the largest first, and its nodes up to which that is so.
+        // What each line holds on a frame that has been drawn: by size, and for equal sizes the same in every report; with its place
+        // among the groups of nodes up to which that is so.
         let mut unfinished = BinaryHeap::new();
+        let mut groups: Vec<(Tally, Vec<(u32, Tally)>)> = Vec::new();
         let mut parent = 0;
         loop {
             shares.sort_unstable_by_key(call);
@@ -95,55 +97,25 @@ impl Drawing {
                 if total.bytes < sketch.smallest {
                     sketch.hang_on(parent, what, total, false);
                 } else {
-                    let order = (total.bytes, Reverse((parent, function, line)));
-                    unfinished.push(Unfinished {
-                        order,
-                        total,
-                        shares: group.to_vec(),
-                    });
+                    unfinished.push((total.bytes, Reverse((parent, function, line)), groups.len()));
+                    groups.push((total, group.to_vec()));
                 }
             }
-            let Some(next) = unfinished.pop() else { break };
-            let Reverse((on, function, line)) = next.order.1;
+            let Some((_, Reverse((on, function, line)), place)) = unfinished.pop() else {
+                break;
+            };
+            let (total, group) = std::mem::take(&mut groups[place]);
             let has_room = sketch.calls < MOST;
-            parent = sketch.hang_on(on, What::Call { function, line }, next.total, has_room);
+            parent = sketch.hang_on(on, What::Call { function, line }, total, has_room);
             let is_drawn = matches!(sketch.frames[parent as usize].what, What::Call { .. });
             shares = match is_drawn {
-                true => next.shares.iter().filter_map(caller).collect(),
+                true => group.iter().filter_map(caller).collect(),
                 false => Vec::new(),
             };
         }
         sketch.finish()
     }
 }
-
-/// What one line holds on one frame, and for which callers.
-struct Unfinished {
-    /// By size, and for equal sizes the same in every report.
-    order: (u64, Reverse<(u32, u32, u32)>),
-    total: Tally,
-    shares: Vec<(u32, Tally)>,
-}
-
-impl Ord for Unfinished {
-    fn cmp(&self, other: &Unfinished) -> Ordering {
-        self.order.cmp(&other.order)
-    }
-}
-
-impl PartialOrd for Unfinished {
-    fn partial_cmp(&self, other: &Unfinished) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Unfinished {
-    fn eq(&self, other: &Unfinished) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Unfinished {}
 
 /// Which nodes get a frame of their own: those that hold `smallest`, or if they are too many, the largest; of equals a caller
 /// before what it calls.

@@ -8,7 +8,7 @@
 
 use std::io::{self, Write};
 
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
 use crate::outlet::Lines;
 use crate::profile::CallTree;
@@ -22,20 +22,13 @@ const AROUND_NAMES: u64 = 12;
 pub(super) struct Folded;
 
 impl Format for Folded {
-    fn name(&self) -> &'static str {
-        "folded"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".prof"
-    }
-
-    fn about(&self) -> &'static str {
-        "Callstacks, a line each, for what draws flame graphs"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new(
+            "folded",
+            ".prof",
+            Needs::Moment,
+            "Callstacks, a line each, for what draws flame graphs",
+        )
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

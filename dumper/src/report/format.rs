@@ -16,22 +16,8 @@ use crate::unrecorded::Unrecorded;
 
 /// A format of a report.
 pub trait Format: Sync {
-    /// What it is called on the command line.
-    fn name(&self) -> &'static str;
-
-    /// What the name of such a file ends in, with its dot.
-    fn ending(&self) -> &'static str;
-
-    /// A few words for the help of the command line.
-    fn about(&self) -> &'static str;
-
-    /// Whether it is not for a terminal.
-    fn is_binary(&self) -> bool {
-        false
-    }
-
-    /// What it is made from.
-    fn needs(&self) -> Needs;
+    /// What it is called, and what it is made from.
+    fn about(&self) -> About;
 
     /// Writes one document.
     ///
@@ -43,7 +29,42 @@ pub trait Format: Sync {
 
 impl fmt::Debug for dyn Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.about().name)
+    }
+}
+
+/// What there is to know of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What the name of such a file ends in, with its dot.
+    pub ending: &'static str,
+    /// What it is made from.
+    pub needs: Needs,
+    /// A few words for the help of the command line.
+    pub help: &'static str,
+    /// Whether it is not for a terminal.
+    pub is_binary: bool,
+}
+
+impl About {
+    pub(super) fn new(name: &'static str, ending: &'static str, needs: Needs, help: &'static str) -> About {
+        About {
+            name,
+            ending,
+            needs,
+            help,
+            is_binary: false,
+        }
+    }
+
+    /// The same of a format that is not for a terminal.
+    pub(super) fn binary(self) -> About {
+        About {
+            is_binary: true,
+            ..self
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub const FORMATS: [&dyn Format; 10] = [
 
 /// The format of this name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
-    FORMATS.into_iter().find(|format| format.name() == name)
+    FORMATS.into_iter().find(|format| format.about().name == name)
 }
 
 /// Writes one document. Those about one moment of one process show the one that `out-of-memory.*` would, else the peak.
@@ -34,7 +34,7 @@ pub fn format(name: &str) -> Option<&'static dyn Format> {
 /// `out` takes no more, or nothing was recorded that the format could show.
 pub fn export(out: &mut dyn Write, format: &dyn Format, subject: &Subject) -> io::Result<()> {
     let account = Account::compute(subject);
-    if format.needs() == Needs::Moment && account.foremost().is_none() {
+    if format.about().needs == Needs::Moment && account.foremost().is_none() {
         return Err(nothing());
     }
     let sources = RefCell::new(Sources::of(subject.run, subject.processes));

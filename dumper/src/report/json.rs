@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::account::{Account, Concern, Shown, What};
 use super::choice;
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use crate::allocator::Allocator;
 use crate::damage::Damage;
 use crate::ledger::{Apart, Counts, Entry};
@@ -25,20 +25,8 @@ const FORMAT: u32 = 1;
 pub(super) struct Json;
 
 impl Format for Json {
-    fn name(&self) -> &'static str {
-        "json"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".json"
-    }
-
-    fn about(&self) -> &'static str {
-        "The report for programs"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Run
+    fn about(&self) -> About {
+        About::new("json", ".json", Needs::Run, "The report for programs")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

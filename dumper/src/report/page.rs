@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use askama::Template;
 
 use super::account::Account;
-use super::format::{Beside, Format, Input, Needs};
+use super::format::{About, Beside, Format, Input, Needs};
 use super::hints::{self, Clues, Hint};
 use super::{Occasion, choice, family, verdict};
 use crate::label::printable;
@@ -42,20 +42,8 @@ const OTHER_VIEWS: usize = 8;
 pub(super) struct Html;
 
 impl Format for Html {
-    fn name(&self) -> &'static str {
-        "html"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".html"
-    }
-
-    fn about(&self) -> &'static str {
-        "The page"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Run
+    fn about(&self) -> About {
+        About::new("html", ".html", Needs::Run, "The page")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

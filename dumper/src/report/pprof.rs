@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 
 use super::account::Shown;
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
 use crate::label::printable;
 use crate::profile::{CallTree, Node, Rank, Tally, Weight};
@@ -54,24 +54,14 @@ const PROGRAM: u64 = 1;
 pub(super) struct Pprof;
 
 impl Format for Pprof {
-    fn name(&self) -> &'static str {
-        "pprof"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".pb.gz"
-    }
-
-    fn about(&self) -> &'static str {
-        "For `pprof` and what reads its profiles"
-    }
-
-    fn is_binary(&self) -> bool {
-        true
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new(
+            "pprof",
+            ".pb.gz",
+            Needs::Moment,
+            "For `pprof` and what reads its profiles",
+        )
+        .binary()
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::profile::{CallTree, Join, Moment, Profile, Rank, State};
 use crate::rank;
 use crate::source::Sources;
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Processes that are drawn with their callstacks, those with the most memory.
 const DRAWN: usize = 20;
@@ -128,7 +128,7 @@ impl<'a> Choice<'a> {
 }
 
 fn sum(processes: &[(&Process, Moment)]) -> u64 {
-    processes.iter().map(held).fold(0, u64::saturating_add)
+    units::sum(processes.iter().map(held))
 }
 
 fn held((process, moment): &(&Process, Moment)) -> u64 {

@@ -26,9 +26,9 @@ pub struct NamedSite {
     pub from: Option<NamedLine>,
     /// What it held.
     pub held: Weight,
-    /// The bytes of that which count by the rank of the run.
+    /// How many bytes it held, by the rank of the run.
     pub ranked: u64,
-    /// Their part of everything, by that rank.
+    /// The share of these bytes in the total, by the same rank.
     pub share: Share,
     /// How much more it holds than at an earlier moment; none if no such moment is known.
     pub growth: Option<Growth>,

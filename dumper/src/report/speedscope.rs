@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
 use super::words;
 use crate::label::printable;
@@ -32,20 +32,8 @@ struct Frame<'a> {
 pub(super) struct Speedscope;
 
 impl Format for Speedscope {
-    fn name(&self) -> &'static str {
-        "speedscope"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".speedscope.json"
-    }
-
-    fn about(&self) -> &'static str {
-        "For speedscope"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new("speedscope", ".speedscope.json", Needs::Moment, "For speedscope")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::account::{Account, Concern, Shown, What};
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use super::line::{Line, text};
 use super::{Occasion, family, ledger, verdict, words};
 use crate::damage::Damage;
@@ -24,20 +24,8 @@ const PHASES: usize = 10;
 pub(super) struct Text;
 
 impl Format for Text {
-    fn name(&self) -> &'static str {
-        "text"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".txt"
-    }
-
-    fn about(&self) -> &'static str {
-        "The lines for a terminal"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Run
+    fn about(&self) -> About {
+        About::new("text", ".txt", Needs::Run, "The lines for a terminal")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::account::Shown;
 use super::drawing::Drawing;
 use super::flamegraph::{self, Caption, Labels};
-use super::format::{Format, Input, Needs};
+use super::format::{About, Format, Input, Needs};
 use super::words;
 use crate::label::cut;
 use crate::profile::{Moment, Rank};
@@ -22,20 +22,8 @@ pub(super) struct Svg;
 pub(super) struct SvgReversed;
 
 impl Format for Svg {
-    fn name(&self) -> &'static str {
-        "svg"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".svg"
-    }
-
-    fn about(&self) -> &'static str {
-        "The flame graph"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new("svg", ".svg", Needs::Moment, "The flame graph")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
@@ -44,20 +32,13 @@ impl Format for Svg {
 }
 
 impl Format for SvgReversed {
-    fn name(&self) -> &'static str {
-        "svg-reversed"
-    }
-
-    fn ending(&self) -> &'static str {
-        ".svg"
-    }
-
-    fn about(&self) -> &'static str {
-        "The flame graph from the allocating lines outwards"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Moment
+    fn about(&self) -> About {
+        About::new(
+            "svg-reversed",
+            ".svg",
+            Needs::Moment,
+            "The flame graph from the allocating lines outwards",
+        )
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::line::Line;
 use super::words;
 use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Lines of evidence in the log; the page has all.
 const EVIDENCE: usize = 3;
@@ -13,8 +13,7 @@ const EVIDENCE: usize = 3;
 const ENDING: &str = "wait4";
 const SIGKILL: i32 = 9;
 
-/// The verdict for the job's log: what happened, by which limit, and what that is known from. A run that went well needs
-/// none.
+/// The verdict for the job's log: what happened, by which limit, and on which evidence. A run that went well needs none.
 pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
     if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
         return Vec::new();
@@ -39,9 +38,7 @@ fn is_news(outcome: &Outcome, evidence: &Evidence) -> bool {
 /// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.
 pub(super) fn company(others: &[Other]) -> Option<String> {
     let largest = others.iter().max_by_key(|other| other.resident_bytes)?;
-    let sum = others
-        .iter()
-        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let sum = units::sum(others.iter().map(|other| other.resident_bytes));
     let name = words::program(&largest.command);
     Some(match others.len() {
         1 => format!(

@@ -11,7 +11,7 @@ use dumper::merge::Merged;
 use dumper::outcome::{Kind, Limit, LimitKind, Outcome, ProcessName};
 use dumper::report::{self, Diff, Occasion, Side, Subject, Written};
 use dumper::units::{Bytes, Share};
-use dumper::{Process, Run, Unrecorded, bundle, process};
+use dumper::{Process, Rank, Run, Unrecorded, bundle, process};
 use recording::{AllocFunction, Header};
 use serde_json::Value;
 
@@ -427,13 +427,13 @@ fn of_a_killed_run_whose_resident_memory_was_measured() {
         ..PLAIN
     };
     let run = Run {
-        rank: Some(dumper::Rank::Resident),
+        rank: Some(Rank::Resident),
         ..case.run.clone()
     };
     check(&run, &case.processes(), &truth);
     let bundle = case.bundled();
     let run = Run {
-        rank: Some(dumper::Rank::Resident),
+        rank: Some(Rank::Resident),
         ..bundle.run
     };
     check(&run, &bundle.processes, &truth);

@@ -7,17 +7,22 @@ use dumper::report::{self, Occasion};
 
 use crate::commands::subject::Subject;
 use crate::error::Error;
-use crate::options::cli::Format;
+use crate::options::cli::ReportFormat;
 use crate::options::settings::Settings;
 use crate::terminal::progress::Progress;
 use crate::terminal::say;
 
 /// Writes the document.
-pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
-    if file.is_none() && format.is_binary() && say::is_shown() {
+pub fn export(
+    path: Option<PathBuf>,
+    settings: &Settings,
+    format: ReportFormat,
+    file: Option<&Path>,
+) -> Result<(), Error> {
+    if file.is_none() && format.about().is_binary && say::is_shown() {
         return Err(Error::Usage(format!(
             "this format is not for a terminal: name a file, as in: -o report{}",
-            format.ending()
+            format.about().ending
         )));
     }
     let _progress = Progress::on_terminal("writing the report");
@@ -36,7 +41,7 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
 }
 
-fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
+fn write(out: &mut dyn Write, format: ReportFormat, subject: &Subject) -> io::Result<()> {
     let material = &subject.material;
     let subject = report::Subject {
         run: &subject.run,

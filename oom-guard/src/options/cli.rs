@@ -166,7 +166,7 @@ pub enum Command {
         path: Option<PathBuf>,
         /// Write this alone, instead of the files of the run folder
         #[arg(short, long, value_parser = formats())]
-        format: Option<Format>,
+        format: Option<ReportFormat>,
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
         text: bool,
@@ -227,11 +227,11 @@ pub enum Command {
 }
 
 /// A format of what `report` writes.
-pub type Format = &'static dyn report::Format;
+pub type ReportFormat = &'static dyn report::Format;
 
 /// The dumper's formats, by their names.
-fn formats() -> impl TypedValueParser<Value = Format> {
-    let names = report::FORMATS.map(|format| PossibleValue::new(format.name()).help(format.about()));
+fn formats() -> impl TypedValueParser<Value = ReportFormat> {
+    let names = report::FORMATS.map(|format| PossibleValue::new(format.about().name).help(format.about().help));
     PossibleValuesParser::new(names).try_map(|name| report::format(&name).ok_or("no such format"))
 }
 

@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dumper::Rank;
-use dumper::report;
+use dumper::{Rank, report};
 use recording::protocol::OnOom;
 use recording::protocol::variables::{self, Variable};
 
 use crate::error::Error;
 use crate::options::allowance::Allowance;
-use crate::options::cli::{Cli, Command, Format};
+use crate::options::cli::{Cli, Command, ReportFormat};
 
 /// How a job is to be run and reported on.
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ pub enum Task {
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
     /// Write one document about it, to a file or stdout.
-    Export(Option<PathBuf>, Format, Option<PathBuf>),
+    Export(Option<PathBuf>, ReportFormat, Option<PathBuf>),
     /// List this many runs in a folder; 0 for all.
     List(Option<PathBuf>, usize),
     /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.

@@ -1,51 +1,18 @@
 //! Which line of code of one run is which of the other: by file and function, and by what the line says. Its number may have
-//! changed, since somebody has worked on the file in between.
+//! changed, because the file was edited between the runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::label::Call;
-
-/// The names of files and functions of both runs, each once: a bundle may have a hundred thousand lines of a function with a long name.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Texts {
-    pub(super) fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.texts.len() as u32;
-        self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), number);
-        number
-    }
-
-    pub(super) fn all(&self) -> &[String] {
-        &self.texts
-    }
-
-    /// For each text, its place in their order.
-    fn places(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.texts.len() as u32).collect();
-        order.sort_unstable_by_key(|number| &self.texts[*number as usize]);
-        let mut places = vec![0; order.len()];
-        for (number, place) in order.into_iter().zip(0..) {
-            places[number as usize] = place;
-        }
-        places
-    }
-}
+use crate::profile::{Interner, Strings};
 
 /// A line of a function of one run.
 #[derive(Clone, Debug)]
 pub(super) struct CodeLine {
     /// How its tree numbers the function, and the number of the line.
     pub(super) id: (u32, u32),
-    /// The [number](Texts::number) of the file's path, as far as that is the same on every machine.
+    /// The [number](Interner::number) of the file's path, as far as that is the same on every machine.
     pub(super) file: u32,
     /// The number of the function's name.
     pub(super) function: u32,
@@ -63,7 +30,8 @@ pub(super) struct Pair {
 /// All lines of both runs.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    texts: Texts,
+    /// The names of files and functions of both runs.
+    texts: Strings,
     pairs: Vec<Pair>,
     old: HashMap<(u32, u32), u32>,
     new: HashMap<(u32, u32), u32>,
@@ -84,7 +52,7 @@ impl Pair {
 }
 
 impl Pairs {
-    pub(super) fn match_lines(old: Vec<CodeLine>, new: Vec<CodeLine>, texts: Texts) -> Pairs {
+    pub(super) fn match_lines(old: Vec<CodeLine>, new: Vec<CodeLine>, texts: Interner) -> Pairs {
         let mut functions: HashMap<(u32, u32), (Vec<CodeLine>, Vec<CodeLine>)> = HashMap::new();
         let place = |line: &CodeLine| (line.file, line.function);
         for line in old {
@@ -98,7 +66,7 @@ impl Pairs {
             match_within(old, new, &mut pairs);
         }
         // For the same report from the same files: a map has no order.
-        let places = texts.places();
+        let places = texts.strings().places();
         pairs.sort_by_key(|pair| {
             let CodeLine { id, file, function, .. } = pair.shown();
             let [file, function] = [file, function].map(|text| places[*text as usize]);
@@ -114,19 +82,19 @@ impl Pairs {
         Pairs {
             old: keys(|pair| pair.old.as_ref()),
             new: keys(|pair| pair.new.as_ref()),
-            texts,
+            texts: texts.finish(),
             pairs,
         }
     }
 
-    pub(super) fn texts(&self) -> &Texts {
+    pub(super) fn texts(&self) -> &Strings {
         &self.texts
     }
 
     /// What a reader sees of a line.
     pub(super) fn label(&self, key: u32) -> String {
         let line = self.pair(key).shown();
-        let text = |number: u32| self.texts.texts[number as usize].as_str();
+        let text = |number: u32| self.texts.get(number);
         let call = Call {
             file: text(line.file),
             function: text(line.function),
@@ -235,7 +203,7 @@ mod tests {
 
     fn matched(old: &[(u32, &str)], new: &[(u32, &str)]) -> Vec<(Option<u32>, Option<u32>)> {
         let lines = |lines: &[(u32, &str)]| lines.iter().map(|(number, code)| line(*number, code)).collect();
-        let mut texts = Texts::default();
+        let mut texts = Interner::default();
         texts.number("a.py");
         let pairs = Pairs::match_lines(lines(old), lines(new), texts);
         let number = |line: &Option<CodeLine>| line.as_ref().map(|line| line.id.1);
@@ -280,7 +248,7 @@ mod tests {
     #[test]
     fn a_hundred_thousand_lines_of_a_function_are_matched_each_once() {
         let lines = |first: u32| (first..first + 100_000).map(|number| line(number, "")).collect();
-        let mut texts = Texts::default();
+        let mut texts = Interner::default();
         texts.number("a.py");
         let pairs = Pairs::match_lines(lines(1), lines(50_001), texts);
         let both = pairs

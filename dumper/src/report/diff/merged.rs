@@ -79,7 +79,7 @@ impl Merged {
         self.index.get(&(parent, key)).copied()
     }
 
-    /// What each line allocated itself in both runs, whoever called it.
+    /// What each line allocated itself in both runs, summed over its callers.
     pub(super) fn sites(&self) -> impl Iterator<Item = (u32, Tally, Tally)> {
         let mut sites: HashMap<u32, (Tally, Tally)> = HashMap::new();
         for both in &self.nodes {
@@ -105,6 +105,6 @@ impl Merged {
             };
             (node, both.old.bytes.max(both.new.bytes))
         });
-        Profile::from_nodes(pairs.texts().all(), functions, nodes)
+        Profile::from_nodes(pairs.texts().clone(), functions, nodes)
     }
 }

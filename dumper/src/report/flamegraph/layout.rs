@@ -80,7 +80,7 @@ pub(super) fn places(frames: &[Frame]) -> Vec<Span> {
     for (index, frame) in frames.iter().enumerate() {
         end(&mut begun, frame.depth as usize, at);
         begun.push((index, at));
-        // What the root holds itself belongs to nobody.
+        // The root itself holds nothing.
         at += if index == 0 { 0 } else { scaled(frame.own) };
     }
     end(&mut begun, 0, at);

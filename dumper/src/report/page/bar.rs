@@ -10,7 +10,7 @@ use crate::profile::{Moment, State};
 use crate::report::account::Account;
 use crate::report::{choice, ledger};
 use crate::timeline::Sample;
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Width of the bar, in its own units.
 const WIDTH: f64 = 1000.0;
@@ -149,8 +149,7 @@ impl Bar {
         const NAMED: usize = 8;
         parts.retain(|(_, bytes, _)| *bytes > 0);
         parts.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
-        let sum =
-            |parts: &[(String, u64, &'static str)]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.1));
+        let sum = |parts: &[(String, u64, &'static str)]| units::sum(parts.iter().map(|part| part.1));
         if parts.len() > NAMED {
             let small = sum(&parts[NAMED - 1..]);
             let count = parts.len() - (NAMED - 1);

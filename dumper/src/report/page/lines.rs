@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::label::Call;
 use crate::profile::{CallTree, Rank, Tally, Weight};
 
-/// One line of one function, whoever called it.
+/// One line of one function, with all its callers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::report) struct LineTotals<'a> {
     pub(in crate::report) call: Call<'a>,

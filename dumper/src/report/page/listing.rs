@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::lines::LineTotals;
 use crate::source::Sources;
-use crate::units::{Bytes, Share};
+use crate::units::{self, Bytes, Share};
 
 /// Files that are listed, those that hold the most.
 const FILES: usize = 12;
@@ -73,12 +73,7 @@ pub(in crate::report) fn listings(
     }
     let mut order: Vec<(u64, &str)> = files
         .iter()
-        .map(|(file, lines)| {
-            (
-                lines.values().map(|held| held.caused).fold(0, u64::saturating_add),
-                *file,
-            )
-        })
+        .map(|(file, lines)| (units::sum(lines.values().map(|held| held.caused)), *file))
         .collect();
     order.sort_by_key(|(bytes, file)| (Reverse(*bytes), *file));
     let listings = order.into_iter().filter(|(bytes, _)| *bytes > all / SMALL);

@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::profile::{Rank, State};
 use crate::report::account::{Account, Concern, Listed};
 use crate::report::words;
-use crate::units::{Bytes, Seconds, Share};
+use crate::units::{self, Bytes, Seconds, Share};
 
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
@@ -268,13 +268,7 @@ pub(super) fn others(others: &[Other]) -> Vec<OtherRow> {
     });
     let rest = (!folded.is_empty()).then(|| OtherRow {
         pid: String::new(),
-        resident: Bytes(
-            folded
-                .iter()
-                .map(|other| other.resident_bytes)
-                .fold(0, u64::saturating_add),
-        )
-        .to_string(),
+        resident: Bytes(units::sum(folded.iter().map(|other| other.resident_bytes))).to_string(),
         command: format!("and {} more", folded.len()),
     });
     rows.chain(rest).collect()
