@@ -6,7 +6,6 @@ pub mod entered;
 pub mod family;
 pub mod limit_poller;
 pub mod measure;
-pub mod measurer;
 pub mod room;
 pub mod sampling;
 pub mod unrecorded;
