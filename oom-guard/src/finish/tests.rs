@@ -1,3 +1,5 @@
+//! Each trigger of the end of a run, with a run folder as it would find it.
+
 use std::fs;
 use std::path::Path;
 
