@@ -3,6 +3,8 @@
 #![expect(unsafe_code, reason = "reads the word before a block, which is glibc's")]
 
 use core::ffi::{CStr, c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use recording::Kind;
@@ -20,9 +22,10 @@ const IS_MMAPPED: usize = 2;
 /// and before the first block is recorded.
 pub fn meet_allocator() {
     let Some(behind) = real::malloc_behind() else { return };
+    let first = Some(real::find(c"malloc")).filter(|first| is_definition(*first));
     let mut sought = Sought {
         behind: behind as usize,
-        first: real::find(c"malloc") as usize,
+        first: first.map_or(0, |first| first as usize),
     };
     // SAFETY: `look_at` wants a pointer to a `Sought`: it gets that of `sought`, which lives through the call.
     unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut sought).cast()) };
@@ -33,8 +36,34 @@ struct Sought {
     /// The malloc behind ours.
     behind: usize,
     /// The malloc that the program calls: ours, or one of the program itself or of a library before us. In the second case, those
-    /// of our functions that it has not replaced, such as `reallocarray`, get its blocks from glibc.
+    /// of our functions that it has not replaced, such as `reallocarray`, get its blocks from glibc. 0 if there is no such function.
     first: usize,
+}
+
+/// Whether an address that dlsym(3) returned is that of a function's definition. If a program that is not position-independent uses the
+/// address of a function of a library, this address is an entry of the program's own procedure linkage table ("Function Addresses" in
+/// the System V ABI for AMD64): its symbol table has the function as undefined, with the entry's address as the value.
+fn is_definition(function: *mut c_void) -> bool {
+    type Dladdr1 = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
+    /// `RTLD_DL_SYMENT` of glibc's dlfcn.h.
+    const SYMBOL: c_int = 1;
+    let dladdr1 = real::find(c"dladdr1");
+    if dladdr1.is_null() {
+        return true;
+    }
+    // SAFETY: transmute wants a function of this type behind the address: it is glibc's dladdr1, as its dlfcn.h declares it.
+    let dladdr1 = unsafe { core::mem::transmute::<*mut c_void, Dladdr1>(dladdr1) };
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    let mut symbol = ptr::null_mut();
+    // SAFETY: dladdr1 wants an address, which may be any, and room for its two results, which `info` and `symbol` are.
+    if unsafe { dladdr1(function, info.as_mut_ptr(), &raw mut symbol, SYMBOL) } == 0 || symbol.is_null() {
+        return true;
+    }
+    // SAFETY: a reference wants a readable Elf64_Sym: dladdr1 has returned one of an object that is loaded.
+    let symbol = unsafe { &*symbol.cast::<libc::Elf64_Sym>() };
+    /// `SHN_UNDEF` of the ELF specification.
+    const UNDEFINED: u16 = 0;
+    symbol.st_shndx != UNDEFINED
 }
 
 /// Called for each object of the process.
