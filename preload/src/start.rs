@@ -72,7 +72,7 @@ fn begin() {
         EXACT.store(state.settings.exact, Relaxed);
         state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
         if state.settings.exact {
-            state.expect_every_block();
+            state.live.expect_every_block();
         }
     }
     adopt_python();
@@ -98,7 +98,7 @@ pub fn adopt_python() -> bool {
         Found::Unknown(version) => (version, None, Some(Trouble::UnknownPython)),
     };
     python::late::stop_looking();
-    STATE.lock().meet_python(python, code(version), trouble);
+    STATE.lock().recorder.meet_python(python, code(version), trouble);
     true
 }
 
@@ -132,7 +132,7 @@ static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn before_fork() {
     if let Some(_inside) = thread::Inside::enter() {
-        STATE.before_fork(|state| state.before_fork());
+        STATE.before_fork(|state| state.recorder.before_fork());
         FORK_HOLDS_LOCK.store(true, Relaxed);
     }
 }

@@ -274,33 +274,24 @@ pub fn write_quietly(descriptor: i32, bytes: &[u8]) {
     if answer(polled) != Ok(1) || ready.revents & libc::POLLOUT == 0 {
         return;
     }
-    let held = RAISED_BY_WRITE;
-    let (mut before, mut pending) = (0_u64, 0_u64);
-    let (new, old, waiting) = (
-        &raw const held as usize,
-        &raw mut before as usize,
-        &raw mut pending as usize,
-    );
-    let mask_of = |how: i32, new: usize, old: usize| {
-        // SAFETY: rt_sigprocmask wants null or sets of eight bytes, the first readable, the second writable: the callers below
-        // pass such.
-        unsafe { call(libc::SYS_rt_sigprocmask, [how as usize, new, old, size_of::<u64>()]) }
-    };
-    if answer(mask_of(libc::SIG_BLOCK, new, old)).is_err() {
-        return;
-    }
+    let (before, mut pending) = (change_mask(libc::SIG_BLOCK, RAISED_BY_WRITE), 0_u64);
     // SAFETY: rt_sigpending wants a writable set of eight bytes: `pending` is one.
-    let _ = unsafe { call(libc::SYS_rt_sigpending, [waiting, size_of::<u64>()]) };
-    let (from, length) = (bytes.as_ptr() as usize, bytes.len());
+    let _ = unsafe { call(libc::SYS_rt_sigpending, [&raw mut pending as usize, SIGNAL_SET_BYTES]) };
+    let arguments = [descriptor as usize, bytes.as_ptr() as usize, bytes.len()];
     // SAFETY: write wants as many readable bytes as it is told of: these are `bytes`.
-    let _ = unsafe { call(libc::SYS_write, [descriptor as usize, from, length]) };
-    // Takes away what has been raised just now, but not what waited before.
-    let raised = held & !pending;
+    let _ = unsafe { call(libc::SYS_write, arguments) };
+    // Takes away what has been raised just now, but not what was pending before.
+    let raised = RAISED_BY_WRITE & !pending;
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let (set, time) = (&raw const raised as usize, &raw const at_once as usize);
+    let arguments = [
+        &raw const raised as usize,
+        0,
+        &raw const at_once as usize,
+        SIGNAL_SET_BYTES,
+    ];
     // SAFETY: rt_sigtimedwait wants a readable set and time, and null or a writable siginfo: `raised`, `at_once`, null.
-    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, [set, 0, time, size_of::<u64>()]) };
-    let _ = mask_of(libc::SIG_SETMASK, old, 0);
+    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, arguments) };
+    change_mask(libc::SIG_SETMASK, before);
 }
 
 /// The process's id, asked anew: a fork changes it.
@@ -319,6 +310,15 @@ pub fn parent_pid() -> u32 {
 pub fn thread_id() -> u32 {
     // SAFETY: gettid changes no memory.
     unsafe { call(libc::SYS_gettid, []) as u32 }
+}
+
+/// The soft limit on a resource (getrlimit(2)); `None` if it cannot be asked.
+pub fn limit(resource: u32) -> Option<u64> {
+    let mut limits = [0u64; 2];
+    let arguments = [0, resource as usize, 0, limits.as_mut_ptr() as usize];
+    // SAFETY: prlimit64 wants null or new limits, and null or writable ones for the old: null, and `limits`.
+    answer(unsafe { call(libc::SYS_prlimit64, arguments) }).ok()?;
+    Some(limits[0])
 }
 
 /// Lets another thread run.
