@@ -54,31 +54,39 @@ fn prepare() -> bool {
     true
 }
 
-/// Records from now on, into `folder`, in a process that was started with recording off. Only the folder of the first call counts.
-/// The caller holds the interpreter's lock.
+/// Records from now on in a process that does not, into `folder` if it has no run folder yet. The caller holds the interpreter's
+/// lock.
 pub fn record_into(folder: &[u8]) {
-    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
-    if HAS_BEGUN.swap(true, Relaxed) {
-        return record();
+    {
+        let run = &mut STATE.lock().settings.run;
+        if run.bytes().is_empty() {
+            run.push(folder);
+        }
     }
-    STATE.lock().settings.run.push(folder);
     begin();
 }
 
-/// Begins to record this process as the settings in [`STATE`] say. To be called once.
+/// Begins to record this process as the settings in [`STATE`] say; at a later call, only records again.
 fn begin() {
-    {
-        let mut state = STATE.lock();
-        EXACT.store(state.settings.exact, Relaxed);
-        state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
-        if state.settings.exact {
-            state.live.expect_every_block();
-        }
+    // A forked child has the handlers of its parent. Twice the same handler would wait for its own lock at a fork.
+    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+    if !HAS_BEGUN.swap(true, Relaxed) {
+        prepare_to_record();
+        adopt_python();
+        // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never
+        // unloaded.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     }
-    adopt_python();
-    // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never unloaded.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     record();
+}
+
+fn prepare_to_record() {
+    let mut state = STATE.lock();
+    EXACT.store(state.settings.exact, Relaxed);
+    state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
+    if state.settings.exact {
+        state.live.expect_every_block();
+    }
 }
 
 fn record() {
