@@ -120,7 +120,7 @@ pub unsafe fn note_blocked_by(action: *const sigaction) {
 /// As for the C function.
 pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
     let guarded = PROCESS.load(Relaxed);
-    // Not after a vfork, in the parent's memory, nor in a copy of the process that nobody told us of.
+    // Not after a vfork, in the memory of the parent, nor in a copy of the process that was made without our handlers of forks.
     let is_ours = guarded != 0 && guarded == sys::pid();
     let mut before = default_action();
     // SAFETY: a read wants a readable action: it is not null, and the caller keeps the contract of sigaction(2).
@@ -211,7 +211,7 @@ unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c
     unsafe { jobs(signal, info, context) }
 }
 
-/// Lets the kernel do with a signal what it does where nobody handles it, as soon as the handler is back.
+/// Has the kernel do a signal's default action as soon as the handler has returned.
 pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
     let default = default_action();
     // SAFETY: sigaction wants a complete action: `default` is one.

@@ -15,7 +15,7 @@ pub type Path = Text<4096>;
 pub struct Settings {
     /// The run folder, not ended by a zero byte; empty: do nothing.
     pub run: Path,
-    /// Which folder that is; `None` if nobody says.
+    /// Which folder that is; `None` if the variable is not set.
     pub run_inode: Option<RunInode>,
     /// What to do when an allocation fails.
     pub on_oom: OnOom,
@@ -72,7 +72,7 @@ fn number_of(variable: Variable) -> Option<u64> {
     text_of(variable)?.parse().ok()
 }
 
-/// Bytes of the stash where nobody says otherwise.
+/// Bytes of the stash if the variable is not set.
 const STASH_BYTES: usize = 16 << 20;
 
 impl Settings {

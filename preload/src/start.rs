@@ -1,4 +1,4 @@
-//! What runs before and after the program's own code, around a fork, and, never, on a panic.
+//! What runs before and after the program's own code, around a fork, and on a panic, which must not happen.
 #![expect(unsafe_code, reason = "constructor and fork handlers")]
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
@@ -172,7 +172,7 @@ extern "C" fn after_fork_in_child() {
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // Our bug; the job cannot go on in the middle of its own malloc, but it must be seen whose fault it is.
+    // This is our bug. The job cannot continue in the middle of its malloc, but the user must see that it is not the job's fault.
     say::line(format_args!(
         "The preloaded library has failed. Please report this; without fil-profile the job runs."
     ));

@@ -69,7 +69,7 @@ pub fn map_file(file: &File, offset: usize, bytes: usize) -> Result<NonNull<u8>,
 /// Maps the beginning of a file, shared, in place of what is mapped at an address.
 ///
 /// # Safety
-/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents are not needed any more.
 pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Result<(), Errno> {
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as usize;
@@ -82,7 +82,7 @@ pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Re
 /// Puts new memory in place of what is mapped at an address: private if there is any, else shared, which other limits count.
 ///
 /// # Safety
-/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents are not needed any more.
 pub unsafe fn map_anonymous_over(start: usize, bytes: usize) -> Result<(), Errno> {
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let map = |kind| {
@@ -105,7 +105,7 @@ pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
 /// Makes a private anonymous mapping longer, at another address if need be; what is new is zeros.
 ///
 /// # Safety
-/// As for [`unmap`]: afterwards nobody may use the old address.
+/// As for [`unmap`]: the old address must not be used afterwards.
 pub unsafe fn extend(address: NonNull<u8>, bytes: usize, new_bytes: usize) -> Result<NonNull<u8>, Errno> {
     let flags = libc::MREMAP_MAYMOVE as usize;
     // SAFETY: mremap wants that nobody uses the old address any more: the caller's promise.
@@ -259,7 +259,7 @@ pub fn file_of(descriptor: i32) -> Option<(u64, u64)> {
     identity(|to| unsafe { call(libc::SYS_fstat, [descriptor as usize, to]) })
 }
 
-/// What a write may raise: nobody reads the pipe any more, or the file would be larger than RLIMIT_FSIZE.
+/// Signals of a write: the pipe has no reader any more, or the file would be larger than RLIMIT_FSIZE.
 const RAISED_BY_WRITE: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 
 /// One `write(2)`, if it need not wait, and without the signals that may come of it. What cannot be written is lost.

@@ -202,9 +202,9 @@ fn new_layer(below: Allocator) -> Option<usize> {
     Some(number)
 }
 
-/// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So
-/// an arena is the moment to look again. Above somebody else's hook, such as tracemalloc's, a layer is put only during that start:
-/// one that is put in and taken out again later could save our layer as the one below and end up in a circle.
+/// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So an
+/// arena is the moment to look again. A layer is put above another hook, such as tracemalloc's, only during that start: a hook
+/// that is installed and removed later could save our layer as the one below it, which would make a circle.
 fn repair() {
     let is_first = !FIRST_ARENA_SEEN.swap(true, Relaxed);
     let is_starting = || {
