@@ -1,4 +1,4 @@
-//! Each trigger of the end of a run, with a run folder as it would find it.
+//! Every trigger does the same steps in the same order, and leaves the same behind.
 
 use std::fs;
 use std::path::Path;
