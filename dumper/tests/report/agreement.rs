@@ -474,6 +474,25 @@ fn of_a_run_that_grew() {
 }
 
 #[test]
+fn of_call_sites_that_hold_the_same() {
+    let mut job = Builder::new(1, &["python3", SCRIPT]);
+    let [f, g] = [(SCRIPT, 3, "f"), (SCRIPT, 9, "g")];
+    // The second has more with what it calls.
+    for (stack, mib) in [(vec![f], 50), (vec![g], 50), (vec![g, (SCRIPT, 20, "h")], 30)] {
+        let node = job.stack(&stack);
+        job.holds(node, mib * MIB);
+    }
+    let truth = Truth {
+        place: "job.py:3 (f)",
+        from: None,
+        bytes: 50 * MIB,
+        total: 130 * MIB,
+        ..PLAIN
+    };
+    Case::simple(job).check(&truth);
+}
+
+#[test]
 fn of_a_program_without_python() {
     let mut job = Builder::new(1, &["/usr/bin/sort"]);
     let node = job.stack(&[("", 0, "[No Python stack]")]);

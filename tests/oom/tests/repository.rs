@@ -32,6 +32,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/lock.rs",
     "preload/src/mappings.rs",
     "preload/src/memory_file.rs",
+    "preload/src/objects.rs",
     "preload/src/python.rs",
     "preload/src/python/allocator.rs",
     "preload/src/python/late.rs",

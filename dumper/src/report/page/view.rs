@@ -194,7 +194,7 @@ fn sites(
     sites
 }
 
-/// The largest first, by rank.
+/// The largest first, by rank; those that hold the same stay in their order, so that the culprit is the first.
 pub(super) fn sort(sites: &mut [ListedSite], rank: Rank) {
-    sites.sort_by_key(|site| Reverse((site.ranked(rank), site.total.bytes)));
+    sites.sort_by_key(|site| Reverse(site.ranked(rank)));
 }
