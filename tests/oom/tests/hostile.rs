@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use nix::sys::stat::Mode;
 use oom::{Job, Python, fil_profile};
@@ -75,8 +75,10 @@ impl Place {
     fn adopt(&self, more: &[(&str, Value)]) {
         fs::set_permissions(self.run(), fs::Permissions::from_mode(0o700)).expect("it is ours");
         let about = fs::metadata(self.run()).expect("it is there");
+        let made = about.created().ok().map(|time| time.duration_since(UNIX_EPOCH));
+        let ns = made.map(|since| since.expect("after 1970").as_nanos() as u64);
         let mut facts = self.facts();
-        facts["made_in"] = json!({ "inode": about.ino() });
+        facts["made_in"] = json!({ "inode": about.ino(), "ns": ns });
         for (name, value) in more {
             facts[name] = value.clone();
         }
@@ -162,6 +164,28 @@ fn a_link_to_the_users_files_in_a_run_folder_deletes_none_of_them() {
             let is_said = ended.said.contains("recordings is not followed");
             assert_eq!(is_said, opens_it, "{command:?}: {ended:?}");
         }
+    }
+}
+
+/// The author of an archive can guess the number of an inode on a new file system, and can give many folders.
+#[test]
+fn the_number_of_an_inode_alone_makes_no_run_folder_ones_own() {
+    for made_in in [json!({}), json!({ "ns": null }), json!({ "ns": 0 }), json!({ "ns": 1 })] {
+        let place = Place::new();
+        fs::set_permissions(place.run(), fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let about = fs::metadata(place.run()).expect("it is there");
+        if about.created().is_err() {
+            println!("left out: this file system does not know when an inode was made");
+            return;
+        }
+        let mut note = made_in.clone();
+        note["inode"] = json!(about.ino());
+        place.adopt(&[("made_in", note)]);
+        let before = all(&place.run());
+        let ended = place.fil_profile(COMMANDS[0]);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(all(&place.run()) == before, "{made_in}: {ended:?}");
+        assert!(!ended.said.contains("found a run"), "{made_in}: {ended:?}");
     }
 }
 
