@@ -4,6 +4,7 @@
 //! resolved once. What is read in it are regular files of bounded size: opening a pipe would wait for its other end, a device may
 //! never end, and a sparse file of a few blocks can fill all memory.
 
+mod own_way;
 mod place;
 
 use std::ffi::{OsStr, OsString};
@@ -337,6 +338,11 @@ impl Folder {
     /// Whether there is anything of this name.
     pub fn has(&self, name: impl AsRef<OsStr>) -> bool {
         self.look_at(name.as_ref()).is_ok()
+    }
+
+    /// The number of its inode, of whatever has this name.
+    pub fn inode(&self, name: impl AsRef<OsStr>) -> Option<u64> {
+        self.look_at(name.as_ref()).ok().map(|about| about.st_ino)
     }
 
     fn look_at(&self, name: &OsStr) -> io::Result<Stat> {

@@ -14,7 +14,7 @@ use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::{Missing, Workplace};
-use crate::folder::{RunFolder, find, names};
+use crate::folder::{self, RunFolder, find, names};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
 use crate::terminal::say::say;
@@ -61,8 +61,12 @@ impl Subject {
     pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
         // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
         Limits::read().lifted().set();
+        let is_named = path.is_some();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
+        if !is_named {
+            folder::is_usable(&path).map_err(|error| cannot(&error))?;
+        }
         let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
             let folder = find::run_at(&path).map_err(|error| cannot(&error))?;

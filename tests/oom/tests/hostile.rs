@@ -442,3 +442,76 @@ fn a_folder_with_very_many_entries_holds_nobody_up() {
         );
     }
 }
+
+/// A job that keeps its recording because it has been killed together with its supervisor.
+fn left_without_a_report(place: &Place, project: &str) -> PathBuf {
+    fs::create_dir(place.path(project)).expect("it is ours");
+    let code =
+        "import os, signal, time\nx = bytearray(30 << 20); os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.3)\n";
+    let python = Python::any().path.display().to_string();
+    let output = place.path(project).join("fil-result");
+    let output = output.to_str().expect("UTF-8");
+    place.fil_profile(&["--no-browser", "-o", output, "--python", &python, "run", "-c", code]);
+    let runs = fs::read_dir(output).expect("it was made").flatten();
+    let run = runs
+        .map(|entry| entry.path())
+        .find(|path| path.is_dir() && !path.is_symlink());
+    run.expect("there is a run")
+}
+
+#[test]
+fn a_link_for_results_that_came_with_a_repository_is_not_used_unless_it_is_named() {
+    let place = Place::new();
+    let run = left_without_a_report(&place, "project");
+    symlink("project/fil-result", place.path("fil-result")).expect("it is ours");
+    let before = all(&run);
+    for (command, is_refused) in [
+        (&["--no-browser", "run", "true"][..], false),
+        (&["report"], true),
+        (&["report", "--format", "folded"], true),
+        (&["ls"], true),
+    ] {
+        let ended = place.fil_profile(command);
+        assert!(all(&run) == before, "{command:?}: {ended:?}");
+        assert!(
+            ended
+                .said
+                .contains("it is a link to project/fil-result; to use it, name it: -o ./fil-result"),
+            "{command:?}: {ended:?}"
+        );
+        assert_eq!(ended.status == Some(1), is_refused, "{command:?}: {ended:?}");
+    }
+    let ended = place.fil_profile(&["report", "fil-result"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(run.join("index.html").exists(), "{ended:?}");
+}
+
+#[test]
+fn folders_that_take_long_to_read_delay_no_job() {
+    let place = Place::new();
+    fs::remove_dir_all(place.run()).expect("it is ours");
+    let words = vec!["\"\""; 2_700_000].join(",");
+    let file = place.path("run.json");
+    fs::write(&file, format!("{{\"is_copy\":true,\"command\":[{words}]}}")).expect("it is ours");
+    for number in 0..100 {
+        let run = place.path("shared").join(format!("2026-01-01T{number:06}.000"));
+        fs::create_dir(&run).expect("it is ours");
+        fs::hard_link(&file, run.join("run.json")).expect("it is ours");
+        fs::write(run.join("lock"), "vm\nboot\n1\n1\nlocked\n").expect("it is ours");
+    }
+    let begin = Instant::now();
+    let ended = place.fil_profile(COMMANDS[0]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    // A second for the search, and what one more folder takes, with checked arithmetic.
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_run_of_which_nothing_is_known_did_not_run_out_of_memory() {
+    let place = Place::new();
+    fs::write(place.run().join("run.json"), r#"{"host": "x"}"#).expect("it is ours");
+    fs::remove_file(place.run().join("lock")).expect("it is ours");
+    let ended = place.fil_profile(&["merge", "shared"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.said.contains("None of 1 task ran out of memory."), "{ended:?}");
+}
