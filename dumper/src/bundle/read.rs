@@ -159,6 +159,7 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
                 damage,
                 lines: Arc::clone(&lines),
             }),
+            view: Default::default(),
         });
     Ok(Bundle {
         run,

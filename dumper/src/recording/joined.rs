@@ -9,6 +9,8 @@ use crate::call_tree::CallTree;
 
 /// What stands for all that has been let go of.
 const REST: &str = "[smaller callstacks]";
+/// Bytes of names that are kept, of all trees together.
+const MOST_TEXT: usize = 32 << 20;
 
 /// Trees that have been put together. All that they held is held at [`Moment::Live`](crate::Moment::Live) of the recording
 /// that this becomes.
@@ -73,10 +75,10 @@ impl Joined {
         };
     }
 
-    /// Lets go of all nodes but those that hold the most, if there are more than `most`; what the others hold is told in one
-    /// sum for each that is kept.
+    /// Lets go of all nodes but those that hold the most, and of the names that only the others have, if there are more nodes than `most`
+    /// or their names are too long; what the others hold is told in one sum for each that is kept.
     pub(crate) fn shrink(&mut self, most: usize) {
-        if self.nodes.len() <= most {
+        if self.nodes.len() <= most && self.names.text_bytes() <= MOST_TEXT {
             return;
         }
         let mut totals = self.own.clone();
@@ -90,20 +92,37 @@ impl Joined {
         let mut is_kept = vec![false; self.nodes.len()];
         is_kept[0] = true;
         // Half of them, so that not every tree that is added makes for another round.
-        largest
-            .into_iter()
-            .take(most / 2)
-            .for_each(|id| is_kept[id as usize] = true);
+        let mut text = 0;
+        let mut is_named = vec![false; self.functions.len()];
+        for id in largest.into_iter().take(most / 2) {
+            let function = self.nodes[id as usize].function as usize;
+            if !std::mem::replace(&mut is_named[function], true) {
+                let Function { file, name } = self.functions[function];
+                text += self.names.get(file).len() + self.names.get(name).len();
+            }
+            if text > MOST_TEXT / 2 {
+                break;
+            }
+            is_kept[id as usize] = true;
+        }
+        let Joined {
+            names,
+            functions,
+            nodes,
+            own,
+            ..
+        } = std::mem::replace(self, Joined::new());
         let rest = self.function("", REST);
-        let nodes = std::mem::take(&mut self.nodes);
-        let own = std::mem::take(&mut self.own);
-        self.node_of.clear();
-        self.add_node(0, nodes[0].function, 0);
+        self.own[0] = own[0];
         let mut place = vec![0; nodes.len()];
         for (id, node) in nodes.iter().enumerate().skip(1) {
             let parent = place[node.parent as usize];
             place[id] = match is_kept[id] {
-                true => self.node(parent, node.function, node.line),
+                true => {
+                    let Function { file, name } = functions[node.function as usize];
+                    let function = self.function(names.get(file), names.get(name));
+                    self.node(parent, function, node.line)
+                }
                 false if self.nodes[parent as usize].function == rest => parent,
                 false => self.node(parent, rest, 0),
             };
@@ -205,6 +224,30 @@ mod tests {
             .map(|node| (tree.call(node).short(""), node.total.bytes))
             .collect();
         assert_eq!(roots, [("process 1".to_owned(), 30), ("process 2".to_owned(), 20)]);
+    }
+
+    #[test]
+    fn names_of_what_is_let_go_of_are_let_go_of_too() {
+        let mut joined = Joined::new();
+        let mut bytes = 0;
+        for run in 0..20u64 {
+            for number in 0..500 {
+                let function = joined.function(&format!("/{run}/{number}/{}", "a".repeat(15_000)), "f");
+                let node = joined.node(0, function, 1);
+                joined.own[node as usize] += Tally {
+                    bytes: 1000 + number,
+                    ..Tally::default()
+                };
+                bytes += 1000 + number;
+            }
+            joined.shrink(40_000);
+            assert!(joined.names.text_bytes() <= MOST_TEXT, "{}", joined.names.text_bytes());
+            assert!(joined.functions.len() <= MOST_TEXT / 15_000 + 3);
+        }
+        let joined = joined.finish();
+        let tree = CallTree::of(&joined, Moment::Live);
+        assert_eq!(tree.total().bytes, bytes);
+        assert!(tree.hottest(1)[0].call.file.starts_with('/') || tree.hottest(1)[0].call.function == REST);
     }
 
     proptest! {

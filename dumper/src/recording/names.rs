@@ -49,6 +49,11 @@ impl Names {
         self.ends.len()
     }
 
+    /// Bytes of all of them.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether each begins where the one before it ends, and none is longer than what a recording's longest can become where its bytes
     /// are not UTF-8.
     pub(super) fn are_sound(&self) -> bool {

@@ -1,7 +1,11 @@
 //! A recording as a part of a run wants it shown: from where on, and under which names.
 
 use super::{Function, Recording};
+use crate::label::cut;
 use crate::view::View;
+
+/// Characters of a name. It is kept for each function of the source.
+const LONGEST_NAME: usize = 500;
 
 impl Recording {
     /// Cuts the callers off and names files as the view says. Numbers do not change.
@@ -16,7 +20,7 @@ impl Recording {
         for function in &mut self.functions {
             let known = view.sources.get(self.names.get(function.file));
             if let Some(source) = known {
-                function.file = self.names.add(&source.name);
+                function.file = self.names.add(&cut(&source.name, LONGEST_NAME));
             }
         }
         self.merge_functions();

@@ -126,6 +126,7 @@ mod tests {
             facts,
             damage: Vec::new(),
             bundled: None,
+            view: Default::default(),
         }
     }
 
