@@ -55,7 +55,11 @@ pub fn folders(output: &Folder) -> impl Iterator<Item = RunFolder> + use<> {
 /// The run that a folder is, or the newest of those in it.
 pub fn run_at(path: &Path) -> Result<RunFolder, String> {
     if !path.is_dir() {
-        return Err("no such file or folder".to_owned());
+        let why = match path.exists() {
+            true => "neither a folder nor a regular file",
+            false => "no such file or folder",
+        };
+        return Err(why.to_owned());
     }
     let named = open(path).map_err(|error| error.to_string())?;
     let run = Some(named).filter(RunFolder::is_run).or_else(|| runs(path).next());
