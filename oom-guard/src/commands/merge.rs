@@ -27,7 +27,11 @@ pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
             return Err(Error::Report(format!(
                 "cannot merge {}: {}",
                 path.display(),
-                if path.exists() { "not a folder" } else { "no such folder" }
+                if path.exists() {
+                    "not a folder"
+                } else {
+                    "no such folder"
+                }
             )));
         }
         for run in runs_in(path) {

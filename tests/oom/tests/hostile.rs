@@ -174,10 +174,8 @@ fn the_number_of_an_inode_alone_makes_no_run_folder_ones_own() {
         let place = Place::new();
         fs::set_permissions(place.run(), fs::Permissions::from_mode(0o700)).expect("it is ours");
         let about = fs::metadata(place.run()).expect("it is there");
-        if about.created().is_err() {
-            println!("left out: this file system does not know when an inode was made");
-            return;
-        }
+        // Without the time, the number has to be enough.
+        let Ok(_) = about.created() else { return };
         let mut note = made_in.clone();
         note["inode"] = json!(about.ino());
         place.adopt(&[("made_in", note)]);
@@ -504,14 +502,4 @@ fn folders_that_take_long_to_read_delay_no_job() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     // A second for the search, and what one more folder takes, with checked arithmetic.
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
-}
-
-#[test]
-fn a_run_of_which_nothing_is_known_did_not_run_out_of_memory() {
-    let place = Place::new();
-    fs::write(place.run().join("run.json"), r#"{"host": "x"}"#).expect("it is ours");
-    fs::remove_file(place.run().join("lock")).expect("it is ours");
-    let ended = place.fil_profile(&["merge", "shared"]);
-    assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert!(ended.said.contains("None of 1 task ran out of memory."), "{ended:?}");
 }
