@@ -1,24 +1,24 @@
-# Sourced by the other scripts: makes sure of what they run.
+# Sourced by the other scripts: installs the programs that they need.
 
-# need COMMAND PACKAGE: installs a package of the system where its command is missing.
+# need COMMAND PACKAGE: installs a system package if its command is missing.
 need() {
     command -v "$1" >/dev/null || install_packages "$2"
 }
 
-# need_venv: Debian and its descendants keep the `venv` module of their Python in a package of its own.
+# need_venv: on Debian and its derivatives, the `venv` module of Python is in a separate package.
 need_venv() {
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 }
 
-# wish COMMAND:PACKAGE…: or the file that it brings; as `need`, for what there should be but can be done without; only root has a use for it.
+# wish COMMAND:PACKAGE… (or FILE:PACKAGE): like `need`, but for programs that are useful and not necessary. Does nothing unless it runs as root.
 wish() {
     local pair missing=()
     for pair; do
         command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair#*:}")
     done
     if [ "$(id -u)" = 0 ] && [ ${#missing[@]} != 0 ]; then
-        (install_packages "${missing[@]}") || echo "going on without ${missing[*]}" >&2
+        (install_packages "${missing[@]}") || echo "continuing without ${missing[*]}" >&2
     fi
 }
 

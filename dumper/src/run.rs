@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use recording::protocol::files::RUN as FILE;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{self, LISTED, NAMES};
@@ -14,7 +15,6 @@ use crate::outlet::to_json_pretty;
 use crate::save::save;
 use crate::source::LocalSource;
 
-const FILE: &str = "run.json";
 /// More than the longest command line and all that is noted beside it.
 const MOST_BYTES: u64 = 8 << 20;
 

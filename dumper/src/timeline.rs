@@ -12,7 +12,7 @@ use crate::outlet::cell_text;
 use crate::save::save;
 
 /// Its name in a run folder.
-pub const FILE: &str = "timeline.csv";
+pub use recording::protocol::files::TIMELINE as FILE;
 const TITLES: &str = "seconds,tracked_bytes,resident_bytes,cgroup_bytes,limit_bytes,processes,mark";
 /// How many columns those are.
 const COLUMNS: usize = 7;

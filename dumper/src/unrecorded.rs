@@ -11,7 +11,7 @@ use crate::outlet::to_json_pretty;
 use crate::save::save;
 
 /// Its name in a run folder.
-pub const FILE: &str = "unrecorded.json";
+pub use recording::protocol::files::UNRECORDED as FILE;
 /// A few command lines.
 const MOST_BYTES: u64 = 8 << 20;
 /// Programs that are told apart among those that were folded.

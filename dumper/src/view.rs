@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::bounded::{self, NAMES};
 use crate::folder::Folder;
 
-const FILE: &str = "view.json";
+use recording::protocol::files::VIEW as FILE;
 /// The text of all cells of a notebook.
 const MOST_BYTES: u64 = 32 << 20;
 

@@ -9,5 +9,4 @@ pub mod ls;
 pub mod merge;
 pub mod report;
 pub mod snapshot;
-pub mod source;
 pub mod subject;

@@ -3,13 +3,15 @@
 //! Hazard: a folder that looks like a run's may be anybody's: in a shared folder, in an archive, in a cloned repository. Only one that
 //! [`RunFolder::is_ours`] is written to; all others are read, and their reports go elsewhere ([`crate::commands::elsewhere`]).
 
+pub mod find;
 pub mod lock;
+pub mod names;
 pub mod record;
 pub mod termination;
 pub mod tidy;
 pub mod workplace;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -21,21 +23,11 @@ use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
 use nix::unistd::geteuid;
 
-use crate::folder::lock::LOCK;
-use crate::folder::workplace::{RECORDINGS, Workplace};
+use crate::folder::names::{DOORBELL, LATEST, LIBRARY, LOCK, OUT_OF_MEMORY, OUTPUT, RECORDINGS, RUN};
+use crate::kernel::host::Host;
 use crate::kernel::procfs;
-use crate::start::library::LIBRARY;
 use crate::terminal::say::say;
-use crate::watch::doorbell::DOORBELL;
 
-/// What makes a folder a run's.
-pub const RUN: &str = "run.json";
-/// The link to the newest run folder.
-pub const LATEST: &str = "latest";
-/// The link to the picture of the newest run that ran out of memory.
-pub const OUT_OF_MEMORY: &str = "out-of-memory.svg";
-/// The folder for results where the user names none.
-pub const OUTPUT: &str = "fil-result";
 /// Folders of one name are told apart by a number below this.
 const MOST_OF_ONE_NAME: u32 = 1000;
 
@@ -92,17 +84,8 @@ impl RunFolder {
         }
     }
 
-    /// An existing one, by its own name where a link leads to it, also where its recordings are.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let named = Self::of(&fs::canonicalize(path)?)?;
-        // Where the recordings are meanwhile, `run.json` is a link to that of the run.
-        let home = named.folder.link_target(RUN).ok();
-        let home = home.and_then(|run| Self::of(&fs::canonicalize(run.parent()?).ok()?).ok());
-        let home = home.filter(|home| Workplace::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
-        Ok(home.unwrap_or(named))
-    }
-
-    fn of(path: &Path) -> io::Result<Self> {
+    /// An existing folder, whose path is resolved; [`find::open`] also knows folders of recordings.
+    fn at(path: &Path) -> io::Result<Self> {
         let folder = Folder::open(path)?;
         let output = path.parent().map_or_else(|| Ok(folder.clone()), Folder::open)?;
         Ok(Self::within(&output, folder))
@@ -255,32 +238,6 @@ pub fn name(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
 }
 
-/// The run folders in `output`, the newest first; those behind them that are not named for a time. A folder that holds a report on a
-/// run of elsewhere is no run.
-pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
-    let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
-    let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
-    // A link may lead here from a folder of recordings, or from anywhere.
-    let folders = entries
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|entry| entry.may_be_folder);
-    let mut names: Vec<OsString> = folders.map(|entry| entry.name).collect();
-    let is_time = |name: &OsString| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    names.sort_unstable_by(|a, b| (is_time(b), b).cmp(&(is_time(a), a)));
-    let open = move |name| {
-        let output = output.as_ref().ok()?;
-        Some(RunFolder::within(output, output.folder(name).ok()?))
-    };
-    let is_run = |run: &RunFolder| run.is_run() && !Run::load(&run.folder).is_ok_and(|run| run.is_copy);
-    names.into_iter().filter_map(open).filter(is_run)
-}
-
-/// Whether this is a run folder, or one of recordings.
-pub fn is_run(path: &Path) -> bool {
-    RunFolder::open(path).is_ok_and(|run| run.is_run())
-}
-
 /// Removes links that were to become [`LATEST`] or [`OUT_OF_MEMORY`] when the process that made them was ended.
 pub fn remove_unfinished_links(output: &Path) {
     let Ok(output) = Folder::open(output) else { return };
@@ -293,7 +250,7 @@ pub fn remove_unfinished_links(output: &Path) {
             let rest = name.strip_prefix(LATEST).or(name.strip_prefix(OUT_OF_MEMORY))?;
             rest.strip_prefix('.')?.parse().ok()
         });
-        let is_left = pid.is_some_and(|pid| !procfs::is_running(Path::new("/"), pid));
+        let is_left = pid.is_some_and(|pid| !procfs::is_running(&Host::this(), pid));
         if is_left && output.link_target(&entry.name).is_ok() {
             let _ = output.remove(&entry.name);
         }
@@ -339,7 +296,7 @@ mod tests {
             folder.link_latest().unwrap();
         }
         fs::create_dir(output.path().join("else")).unwrap();
-        assert!(runs(output.path()).map(|run| run.path).eq([new.path, old.path]));
+        assert!(find::runs(output.path()).map(|run| run.path).eq([new.path, old.path]));
     }
 
     #[test]

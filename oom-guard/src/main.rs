@@ -17,7 +17,7 @@ mod watch;
 use std::io::Write;
 
 use error::Error;
-use exit::End;
+use kernel::end::End;
 use options::settings::Task;
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
         terminal::say::say(&error);
         End::Status(error.status())
     });
-    end.leave()
+    exit::leave(end)
 }
 
 fn act() -> Result<End, Error> {
@@ -53,7 +53,7 @@ fn act() -> Result<End, Error> {
         Task::List(path, last) => commands::ls::list(path.as_deref(), &settings.output, last).map(|()| End::Status(0)),
         Task::Diff(old, new, file, allowed) => commands::diff::compare(old, new, file.as_deref(), allowed, &settings),
         Task::Merge(paths) => commands::merge::merge(&paths, &settings).map(|()| End::Status(0)),
-        Task::Report(path) => commands::report::again(path, &settings).map(|()| End::Status(0)),
+        Task::Report(path) => commands::report::report(path, &settings).map(|()| End::Status(0)),
     }
 }
 

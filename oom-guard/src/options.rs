@@ -1,5 +1,6 @@
 //! What the user asked for: the command line, the environment variables, and the settings made of both.
 
+pub mod allowance;
 pub mod cli;
 pub mod settings;
 pub mod size;

@@ -4,6 +4,8 @@ pub mod board;
 pub mod expendable;
 pub mod footing;
 pub mod glass;
+pub mod last_report;
+pub mod meanwhile;
 pub mod parent;
 pub mod reports;
 pub mod signals;
@@ -21,13 +23,14 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 use crate::error::Error;
-use crate::exit::End;
 use crate::folder::RunFolder;
 use crate::folder::record::{Beginning, Record};
 use crate::folder::workplace::Workplace;
 use crate::kernel::elf::{self, Watch};
+use crate::kernel::end::End;
 use crate::kernel::filesystem::{Kind, kind};
 use crate::kernel::headroom::Bound;
+use crate::kernel::host::Host;
 use crate::options::cli::OnOom;
 use crate::options::settings::Settings;
 use crate::run::board::Board;
@@ -50,9 +53,6 @@ use crate::{
     finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::library, start::rescue,
     start::sanitizer, terminal::local_time,
 };
-
-/// Where /proc and /sys are.
-const ROOT: &str = "/";
 
 /// The supervisor wants to hear of a block that takes at least this part of the smallest limit.
 const LARGE_SHARE: u64 = 8;
@@ -141,13 +141,13 @@ impl<'a> Start<'a> {
     /// Makes everything that a recorded run needs.
     fn prepare(&self) -> Result<Prepared, String> {
         let library = self.library()?;
-        let granted = capacity::beside_the_job(Path::new(ROOT), self.limits)?;
+        let granted = capacity::beside_the_job(&Host::this(), self.limits)?;
         let now = local_time::now();
-        let evidence = Evidence::before(Path::new(ROOT), Pid::this());
+        let evidence = Evidence::before(&Host::this(), Pid::this());
         let label = identity::label(&identity::read(None));
         let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())
             .map_err(|error| format!("cannot make a folder in {}: {error}", self.settings.output.display()))?;
-        let bounds = lookout::deadly_bounds(Path::new(ROOT), evidence.cgroup.as_ref());
+        let bounds = lookout::deadly_bounds(&Host::this(), evidence.cgroup.as_ref());
         let beginning = Beginning {
             settings: self.settings,
             target: &self.target,
@@ -168,6 +168,10 @@ impl<'a> Start<'a> {
                 library,
                 first_only: self.settings.first_only,
                 exits_on_oom: self.settings.on_oom == OnOom::Exit,
+                unwatched: match elf::watch(&self.target.program) {
+                    Watch::Ignored(why) => Some(why),
+                    Watch::Possible | Watch::Harmful(_) => None,
+                },
             }),
             Err(why) => {
                 record.discard();
@@ -246,6 +250,8 @@ struct Prepared {
     library: PathBuf,
     first_only: bool,
     exits_on_oom: bool,
+    /// See [`Supervisor::unwatched`].
+    unwatched: Option<&'static str>,
 }
 
 /// What will tell of the job.
@@ -281,7 +287,7 @@ impl Prepared {
         // All that a supervisor needs is made before there is one: the next one needs it too.
         let cgroup = self.evidence.cgroup.clone();
         let mut slack = Slack::of(cgroup.as_ref());
-        let lookout = Lookout::new(Path::new(ROOT), cgroup, self.limits);
+        let lookout = Lookout::new(&Host::this(), cgroup, self.limits);
         let (folder, recordings) = (&self.record.folder.folder, &self.record.workplace.folder);
         let family = Family::new(folder, recordings, &self.library, self.first_only);
         let mut supervisor = Some(Supervisor {
@@ -292,6 +298,7 @@ impl Prepared {
             record: self.record,
             evidence: self.evidence,
             exits_on_oom: self.exits_on_oom,
+            unwatched: self.unwatched,
         });
         let mut parent = Parent::new(listener, witness, &board, began);
         // And the supervisor before the job too, which may need all memory at once.
@@ -305,7 +312,7 @@ impl Prepared {
                 return Err(unspawned);
             }
         };
-        rescue::started(job);
+        process::set_job(job);
         board.tell_job(job);
         if is_apart {
             let work = || supervisor::work_apart(&mut supervisor, &board, settings);
@@ -328,5 +335,16 @@ impl Hearing {
             board,
             is_shared,
         })
+    }
+}
+
+/// The exit status of a process that wrote a report, or could not.
+fn status_of(written: Result<(), String>) -> i32 {
+    match written {
+        Ok(()) => 0,
+        Err(error) => {
+            say(error);
+            1
+        }
     }
 }

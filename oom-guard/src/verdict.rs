@@ -4,6 +4,7 @@
 //! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
 //! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
 
+pub mod consequences;
 pub mod evidence;
 pub mod facts;
 
@@ -11,6 +12,7 @@ mod failure;
 mod kernel;
 pub mod observed;
 mod reasons;
+mod victim;
 mod words;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ use crate::kernel::headroom::Bound;
 use kernel::Kernel;
 
 use observed::{Ending, Observed, Progress};
+use victim::Victim;
 
 /// The status by which a process leaves at a failed allocation under `--on-oom=exit`.
 pub const OOM_STATUS: i32 = 53;
@@ -76,36 +79,6 @@ fn simple(observed: &Observed, kind: Kind, sentence: String) -> Outcome {
         sentence,
         process: Some(observed.job.clone()),
         ..Outcome::default()
-    }
-}
-
-/// Who died, and how we know that.
-struct Victim {
-    process: Option<ProcessName>,
-    /// We were told its signal by the kernel, not by a status or by what its recording lacks.
-    is_seen: bool,
-}
-
-impl Victim {
-    fn job(observed: &Observed) -> Self {
-        Self {
-            process: Some(observed.job.clone()),
-            is_seen: true,
-        }
-    }
-
-    /// The largest process beside the first that was cut off.
-    fn child(observed: &Observed) -> Self {
-        let others = observed.latest().filter(|facts| facts.name.pid != observed.job.pid);
-        let cut = others.filter(|facts| facts.state == Progress::Cut);
-        let largest = cut.max_by_key(|facts| facts.live_bytes);
-        Self {
-            process: largest.map(|facts| ProcessName {
-                is_child: true,
-                ..facts.name.clone()
-            }),
-            is_seen: false,
-        }
     }
 }
 

@@ -38,12 +38,15 @@ struct Line {
 struct Step {
     link: Link,
     node: u32,
+    /// `false`: the link is no frame of Python, or there was no room for a node of its own. Then `node` is the caller's.
+    has_own_node: bool,
 }
 
 const NO_FRAME: Frame = Frame { code: 0, at: 0 };
 const NO_STEP: Step = Step {
     link: Link::none(),
     node: 0,
+    has_own_node: false,
 };
 const NO_LINE: Line = Line {
     frame: NO_FRAME,
@@ -240,10 +243,10 @@ impl Callstacks {
         } else {
             0
         };
-        let known = self.trail.iter_mut().take(known);
+        let before = self.trail.iter_mut().take(known);
         let now = self.links.iter().take(length).rev();
         // A node is known by the lines alone. So deep in a recursion, where other frames are the last 2048 each time, nearly all are.
-        let same = known.zip(now).take_while(|(step, link)| step.link.is_alike(**link));
+        let same = before.zip(now).take_while(|(step, link)| step.link.is_alike(**link));
         let (shared, mut node) = same.fold((0, root), |(count, _), (step, link)| {
             step.link = *link;
             (count + 1, step.node)
@@ -253,7 +256,15 @@ impl Callstacks {
             let Some(link) = self.links.get(length - 1 - position).copied() else {
                 break;
             };
-            node = self.step(header, tree, live, link, node, position);
+            node = match self.trail.get_mut(position).filter(|_| position < known) {
+                Some(step) if step.has_own_node && step.link.is_alike(link) => {
+                    step.link = link;
+                    step.node = tree.node_like(header, step.node, node);
+                    step.has_own_node = step.node != node;
+                    step.node
+                }
+                _ => self.step(header, tree, live, link, node, position),
+            };
         }
         node
     }
@@ -271,20 +282,25 @@ impl Callstacks {
         let frame = self.python.as_ref().and_then(|python| python.frame(link));
         let node = frame.map_or(parent, |frame| self.node_of(header, tree, live, frame, parent));
         if let Some(step) = self.trail.get_mut(position) {
-            *step = Step { link, node };
+            let has_own_node = node != parent;
+            *step = Step {
+                link,
+                node,
+                has_own_node,
+            };
         }
         node
     }
 
     fn node_of(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, frame: Frame, parent: u32) -> u32 {
-        let known = self.line_at(frame).map_or(NO_LINE, |line| *line);
-        if known.frame == frame && known.parent == parent && known.node > 0 {
+        if let Some(known) = self.line_at(frame).filter(|known| known.frame == frame) {
+            if known.parent != parent || known.node == 0 {
+                let node = tree.node(header, parent, known.function, known.line);
+                (known.parent, known.node) = (parent, node);
+            }
             return known.node;
         }
-        let (function, line) = match known.frame == frame {
-            true => (known.function, known.line),
-            false => self.look_up(header, tree, live, frame),
-        };
+        let (function, line) = self.look_up(header, tree, live, frame);
         let node = tree.node(header, parent, function, line);
         if let Some(known) = self.line_at(frame).filter(|known| known.frame == frame) {
             (known.parent, known.node) = (parent, node);

@@ -7,6 +7,9 @@ use core::mem::MaybeUninit;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+use recording::protocol::files::C_DOORBELL;
+use recording::protocol::message::{self, Message};
+
 use crate::errno;
 use crate::run_folder;
 use crate::settings::Path;
@@ -69,61 +72,33 @@ fn library_folder() -> Option<&'static [u8]> {
     path.get(..path.iter().rposition(|byte| *byte == b'/')?)
 }
 
-/// Sends one line, `<word> <pid>`. `false` if nobody listens.
-pub fn ring(word: &str) -> bool {
-    send(word, format_args!(""))
+/// Sends a message to the supervisor. `false` if nobody listens.
+pub fn send(message: Message<'_>) -> bool {
+    let run = places().and_then(|places| places.run.as_c_str());
+    run.is_some_and(|run| send_to(run, message))
 }
 
-/// Tells of a large block that has just been allocated: `large <pid> <bytes>`.
-#[cold]
-pub fn tell_large(bytes: u64) {
-    send("large", format_args!(" {bytes}"));
-}
-
-/// Bytes of a mark's name that the timeline shows.
-const MARK_BYTES: usize = 80;
-
-/// Tells of a phase that begins: `mark <pid> <name>`.
-#[cold]
-pub fn tell_mark(name: &str) {
-    let mut end = name.len().min(MARK_BYTES);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    let line = name.get(..end).and_then(|name| name.lines().next());
-    send("mark", format_args!(" {}", line.unwrap_or_default()));
-}
-
-/// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us: `unwatched <pid> <program>`.
+/// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us.
 #[cold]
 pub fn tell_unwatched(run: &[u8], program: &[u8]) {
     let mut path = Path::new();
     path.push(run);
     path.push(b"\0");
-    let program = program.get(..program.len().min(MARK_BYTES)).unwrap_or_default();
-    let program = core::str::from_utf8(program)
-        .ok()
-        .and_then(|program| program.lines().next());
+    let program = core::str::from_utf8(program).unwrap_or("a program");
     if let Some(path) = path.as_c_str() {
-        send_to(path, "unwatched", format_args!(" {}", program.unwrap_or("a program")));
+        let pid = sys::pid();
+        send_to(path, Message::Unwatched { pid, program });
     }
 }
 
-fn send(word: &str, more: core::fmt::Arguments<'_>) -> bool {
-    let Some(run) = places().and_then(|places| places.run.as_c_str()) else {
+fn send_to(run: &CStr, message: Message<'_>) -> bool {
+    let Ok(doorbell) = run_folder::open(run, C_DOORBELL, libc::O_WRONLY | libc::O_NONBLOCK) else {
         return false;
     };
-    send_to(run, word, more)
-}
-
-fn send_to(run: &CStr, word: &str, more: core::fmt::Arguments<'_>) -> bool {
-    let Ok(doorbell) = run_folder::open(run, c"doorbell", libc::O_WRONLY | libc::O_NONBLOCK) else {
-        return false;
-    };
-    let mut message = Text::<128>::new();
-    let _ = writeln!(message, "{word} {}{more}", sys::pid());
+    let mut line = Text::<{ message::MAX_BYTES }>::new();
+    let _ = write!(line, "{message}");
     // A full pipe means that the supervisor has been told often enough.
-    doorbell.write(message.bytes());
+    doorbell.write(line.bytes());
     true
 }
 

@@ -5,14 +5,13 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::{Ordering::Relaxed, Ordering::Release};
 
+use recording::protocol::{Message, OOM_STATUS};
 use recording::{AllocFunction, Block, Header, Kind, Trouble};
 
 use crate::state::STATE;
 use crate::thread::{Failing, Inside};
 use crate::{doorbell, errno, events, file, hooks, stash, sys};
 
-/// Exit status when the glass is broken (`--on-oom=exit`), as Fil's users know it.
-const OOM_STATUS: i32 = 53;
 /// Within this time a smaller failure belongs to the same moment: the program is unwinding.
 const MOMENT_NS: u64 = 2_000_000_000;
 /// What a program asks for while it unwinds is less than this.
@@ -108,6 +107,11 @@ fn is_a_new_moment(header: &Header, failure: Failure) -> bool {
     header.oom_epoch.load(Relaxed) == 0 || later || has_grown || outranks
 }
 
+/// Tells the supervisor that an allocation has failed. `false` if nobody listens.
+fn ring() -> bool {
+    doorbell::send(Message::Failed { pid: sys::pid() })
+}
+
 /// Rings the doorbell, not too often; where nobody listens, starts the dumper once.
 fn tell(is_new: bool) {
     static LAST_NS: AtomicU64 = AtomicU64::new(0);
@@ -118,7 +122,7 @@ fn tell(is_new: bool) {
         return;
     }
     let epoch = moment();
-    if !doorbell::ring("failed") {
+    if !ring() {
         if !STARTED.swap(true, Relaxed) {
             doorbell::start_dumper();
         }
@@ -161,7 +165,7 @@ fn break_the_glass() -> ! {
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
     let epoch = moment();
-    if doorbell::ring("failed") {
+    if ring() {
         let_measure(epoch);
     } else {
         give_back_large_blocks();

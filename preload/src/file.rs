@@ -6,6 +6,7 @@ use core::fmt::Write;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use recording::protocol::RecordingName;
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
 
 use crate::run_folder;
@@ -164,12 +165,12 @@ impl Recording {
     }
 
     fn create(&mut self) -> Result<File, Errno> {
-        let mut attempt = 0;
+        let (pid, mut number) = (sys::pid(), 0);
         loop {
             self.name.clear();
-            let _ = write!(self.name, "{}-{attempt}.recording\0", sys::pid());
+            let _ = write!(self.name, "{}\0", RecordingName { pid, number });
             match self.open(libc::O_RDWR | libc::O_CREAT | libc::O_EXCL) {
-                Err(Errno(libc::EEXIST)) if attempt < 10_000 => attempt += 1,
+                Err(Errno(libc::EEXIST)) if number < 10_000 => number += 1,
                 other => return other,
             }
         }

@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use recording::protocol::Message;
 use recording::{AllocFunction, Kind};
 
 use crate::emergency::{self, Failure};
@@ -124,8 +125,14 @@ fn record(block: Pointer, bytes: usize, chance: Chance, kind: KindOf) {
     let tell = bytes as u64 >= state.settings.large_request;
     drop(state);
     if tell {
-        doorbell::tell_large(bytes as u64);
+        tell_large(bytes as u64);
     }
+}
+
+/// Tells the supervisor of a large block that has just been allocated.
+#[cold]
+fn tell_large(bytes: u64) {
+    doorbell::send(Message::LargeBlock { pid: sys::pid(), bytes });
 }
 
 /// A block for which [`live::may_be_recorded`] holds is about to be freed.
@@ -149,7 +156,7 @@ pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
         let tell = bytes >= state.settings.large_request;
         drop(state);
         if tell {
-            doorbell::tell_large(bytes);
+            tell_large(bytes);
         }
     }
 }

@@ -3,6 +3,7 @@
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
+use recording::protocol::Message;
 use recording::{EVENT_SLOTS, Event, EventKind, Header};
 
 use crate::lock::Lock;
@@ -10,7 +11,7 @@ use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::state::State;
 use crate::tally::Change;
-use crate::{doorbell, events, file};
+use crate::{doorbell, events, file, sys};
 
 /// Phases with different names: what the ring has room for beside what else happens.
 const MOST: usize = EVENT_SLOTS / 4;
@@ -147,7 +148,8 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
 
 /// Tells the supervisor, for the timeline.
 pub fn tell(name: &[u8]) {
-    doorbell::tell_mark(core::str::from_utf8(name).unwrap_or("a mark"));
+    let name = core::str::from_utf8(name).unwrap_or("a mark");
+    doorbell::send(Message::Mark { pid: sys::pid(), name });
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use core::mem::zeroed;
 use core::ptr::null_mut;
 
 use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
-use recording::{EventKind, PASSED_ON};
+use recording::EventKind;
+use recording::protocol::{Message, PASSED_ON};
 
 use crate::{bus, doorbell, events, file, real, sys};
 
@@ -66,7 +67,7 @@ unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *m
         if let Some(header) = file::header() {
             events::note(header, EventKind::ReportRequested, 0, 0);
         }
-        doorbell::ring("report");
+        doorbell::send(Message::Report { pid: sys::pid() });
     }
     // SAFETY: the kernel's promise.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };

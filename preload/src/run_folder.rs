@@ -6,17 +6,16 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::sys::{Errno, File};
+use recording::protocol::RunInode;
 
-/// On a network's file system, whose device differs from machine to machine.
-const ANY: u64 = 0;
+use crate::sys::{Errno, File};
 
 static IS_KNOWN: AtomicBool = AtomicBool::new(false);
 static DEVICE: AtomicU64 = AtomicU64::new(0);
 static INODE: AtomicU64 = AtomicU64::new(0);
 
-/// Says which device and inode the folder has. Called once, before the program's own code runs.
-pub fn expect((device, inode): (u64, u64)) {
+/// Says which folder it is. Called once, before the program's own code runs.
+pub fn expect(RunInode { device, inode }: RunInode) {
     DEVICE.store(device, Relaxed);
     INODE.store(inode, Relaxed);
     IS_KNOWN.store(true, Relaxed);
@@ -24,27 +23,25 @@ pub fn expect((device, inode): (u64, u64)) {
 
 /// Opens a file in the folder; fails where that is not the one that is expected.
 pub fn open(folder: &CStr, name: &CStr, flags: i32) -> Result<File, Errno> {
-    let expected = (DEVICE.load(Relaxed), INODE.load(Relaxed));
+    let expected = RunInode {
+        device: DEVICE.load(Relaxed),
+        inode: INODE.load(Relaxed),
+    };
     open_if(IS_KNOWN.load(Relaxed).then_some(expected), folder, name, flags)
 }
 
-fn open_if(expected: Option<(u64, u64)>, folder: &CStr, name: &CStr, flags: i32) -> Result<File, Errno> {
+fn open_if(expected: Option<RunInode>, folder: &CStr, name: &CStr, flags: i32) -> Result<File, Errno> {
     // The folder that a Python program names itself may be reached by a link.
     let follow = expected.map_or(0, |_| libc::O_NOFOLLOW);
     let folder = File::open(folder, libc::O_PATH | libc::O_DIRECTORY | follow)?;
-    if let Some((device, inode)) = expected {
-        let is_right = |found: (u64, u64)| found.1 == inode && (device == ANY || found.0 == device);
-        if !folder.identity().is_some_and(is_right) {
-            return Err(Errno(libc::ESTALE));
-        }
+    if let Some(expected) = expected
+        && !folder
+            .identity()
+            .is_some_and(|(device, inode)| expected.is_of(device, inode))
+    {
+        return Err(Errno(libc::ESTALE));
     }
     folder.open_within(name, flags | libc::O_NOFOLLOW)
-}
-
-/// `<device>:<inode>`.
-pub fn parse(text: &str) -> Option<(u64, u64)> {
-    let (device, inode) = text.split_once(':')?;
-    Some((device.parse().ok()?, inode.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -67,11 +64,17 @@ mod tests {
         std::fs::create_dir(&run).unwrap();
         std::fs::create_dir(&other).unwrap();
         let about = std::fs::metadata(&run).unwrap();
-        let expected = parse(&format!("{}:{}", about.dev(), about.ino()));
+        let expected = Some(RunInode {
+            device: about.dev(),
+            inode: about.ino(),
+        });
         let open = |folder: &CStr, name: &CStr, flags| open_if(expected, folder, name, flags);
         assert!(open(&c(&run), c"1-0.recording", NEW).is_ok());
         assert_eq!(open(&c(&other), c"1-0.recording", NEW).err(), Some(Errno(libc::ESTALE)));
-        let anywhere = Some((ANY, about.ino()));
+        let anywhere = Some(RunInode {
+            device: 0,
+            inode: about.ino(),
+        });
         assert!(open_if(anywhere, &c(&run), c"1-0.recording", libc::O_RDWR).is_ok());
         assert!(open_if(anywhere, &c(&other), c"1-0.recording", NEW).is_err());
         symlink(&run, &link).unwrap();
@@ -83,7 +86,5 @@ mod tests {
         symlink(&other, &run).unwrap();
         assert!(open(&c(&run), c"1-3.recording", NEW).is_err());
         assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);
-        assert_eq!(parse("12"), None);
-        assert_eq!(parse("12:x"), None);
     }
 }

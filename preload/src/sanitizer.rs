@@ -6,6 +6,8 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use recording::protocol::variables::{self, RunInode, Variable};
+
 use crate::settings::Path;
 use crate::{doorbell, real, run_folder, sys};
 
@@ -97,7 +99,7 @@ fn start_anew() {
         // SAFETY: the kernel's own string, which ends in a zero byte.
         let name = unsafe { CStr::from_ptr(name) };
         if let Some(run) = run {
-            doorbell::tell_unwatched(run.to_bytes(), name.to_bytes());
+            doorbell::tell_unwatched(run, name.to_bytes());
         }
         // Of a script it is the script, and in a folder that the process has left it is another file or none.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
@@ -108,7 +110,12 @@ fn start_anew() {
 }
 
 /// An environment, and the run folder that it names.
-type Environment = (*const *const c_char, Option<&'static CStr>);
+type Environment = (*const *const c_char, Option<&'static [u8]>);
+
+/// The value in a line of the environment, `NAME=value`, if it is this variable's.
+fn value_in(line: &[u8], variable: Variable) -> Option<&[u8]> {
+    line.strip_prefix(variable.name().as_bytes())?.strip_prefix(b"=")
+}
 
 /// The environment with what is in `LD_PRELOAD` beside us; `None` if we are not there, or there is no memory for it.
 fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Environment> {
@@ -125,15 +132,15 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
     let (mut kept, mut found, mut run) = (0, false, None);
     for variable in (0..count).filter_map(variable) {
         let mut text = variable.as_ptr();
-        const RUN: &[u8] = b"FIL_PROFILE_RUN=";
-        if variable.to_bytes().starts_with(RUN) {
-            run = CStr::from_bytes_with_nul(variable.to_bytes_with_nul().get(RUN.len()..)?).ok();
+        let bytes = variable.to_bytes();
+        if let Some(folder) = value_in(bytes, variables::RUN) {
+            run = Some(folder);
         }
-        if let Some(inode) = variable.to_bytes().strip_prefix(b"FIL_PROFILE_RUN_INODE=") {
-            let inode = core::str::from_utf8(inode).ok().and_then(run_folder::parse);
+        if let Some(inode) = value_in(bytes, variables::RUN_INODE) {
+            let inode = core::str::from_utf8(inode).ok().and_then(RunInode::parse);
             inode.into_iter().for_each(run_folder::expect);
         }
-        if let Some(names) = variable.to_bytes().strip_prefix(b"LD_PRELOAD=") {
+        if let Some(names) = bytes.strip_prefix(b"LD_PRELOAD=") {
             preload.push(b"LD_PRELOAD=");
             let others = names.split(|byte| b": ".contains(byte)).filter(|name| !name.is_empty());
             let mut any = false;

@@ -3,28 +3,21 @@
 
 use core::ffi::{CStr, c_char};
 
-use crate::run_folder;
+use recording::protocol::variables::{self, OFF, ON, RANKS, Variable};
+use recording::protocol::{OnOom, RunInode};
+
 use crate::text::Text;
 
 /// A path, ended by a zero byte.
 pub type Path = Text<4096>;
 
-/// What to do when an allocation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnOom {
-    /// Note it and let the program have its NULL.
-    Report,
-    /// Note it and end the process with status 53.
-    Exit,
-}
-
 /// The settings of this process.
 pub struct Settings {
     /// The run folder, not ended by a zero byte; `None`: do nothing.
     pub run: Option<Path>,
-    /// Its device and inode; `None` if nobody says.
-    pub run_inode: Option<(u64, u64)>,
-    /// See [`OnOom`].
+    /// Which folder that is; `None` if nobody says.
+    pub run_inode: Option<RunInode>,
+    /// What to do when an allocation fails.
     pub on_oom: OnOom,
     /// Bytes of the stash that was asked for.
     pub stash_bytes: usize,
@@ -50,22 +43,24 @@ unsafe extern "C" {
     fn getenv(name: *const c_char) -> *const c_char;
 }
 
-fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: `name` ends in a zero byte; called before the program's own code, which alone could change the environment.
-    let value = unsafe { getenv(name.as_ptr()) };
-    // SAFETY: a non-null answer points to a string that ends in a zero byte.
+fn bytes_of(variable: Variable) -> Option<&'static [u8]> {
+    // SAFETY: getenv wants a string that ends in a zero byte, as a `CStr` does. Nobody changes the environment meanwhile: the
+    // program's own code has not run yet.
+    let value = unsafe { getenv(variable.c_name().as_ptr()) };
+    // SAFETY: a non-null answer points to a string in the environment, which ends in a zero byte.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
-fn number(name: &CStr) -> Option<u64> {
-    core::str::from_utf8(variable(name)?).ok()?.parse().ok()
+fn text_of(variable: Variable) -> Option<&'static str> {
+    core::str::from_utf8(bytes_of(variable)?).ok()
+}
+
+fn number_of(variable: Variable) -> Option<u64> {
+    text_of(variable)?.parse().ok()
 }
 
 /// Bytes of the stash where nobody says otherwise.
 const STASH_BYTES: usize = 16 << 20;
-
-/// Who starts the ranks of a parallel program tells each its own; within a job of Slurm, the nearest first.
-const RANKS: [&CStr; 4] = [c"RANK", c"OMPI_COMM_WORLD_RANK", c"PMI_RANK", c"SLURM_PROCID"];
 
 impl Settings {
     /// Settings that switch everything off.
@@ -88,40 +83,37 @@ impl Settings {
 
     /// What the environment says; see ARCHITECTURE.md for the variables.
     pub fn from_environment(parent_pid: u32) -> Self {
-        let is_first = number(c"FIL_PROFILE_SUPERVISOR") == Some(parent_pid as u64);
-        let first_only = variable(c"FIL_PROFILE_CHILDREN") == Some(b"off");
-        let off = variable(c"FIL_PROFILE_RECORDING") == Some(b"off") || first_only && !is_first;
-        let run = variable(c"FIL_PROFILE_RUN")
+        let is = |variable, value| text_of(variable) == Some(value);
+        let is_first = number_of(variables::SUPERVISOR) == Some(parent_pid as u64);
+        let first_only = is(variables::CHILDREN, OFF);
+        let off = is(variables::RECORDING, OFF) || first_only && !is_first;
+        let run = bytes_of(variables::RUN)
             .filter(|path| !off && path.first() == Some(&b'/'))
             .map(|path| {
                 let mut text = Path::new();
                 text.push(path);
                 text
             });
-        let exact = variable(c"FIL_PROFILE_EXACT") == Some(b"1");
+        let exact = is(variables::EXACT, ON);
         Self {
             // Room for "/", two numbers and ".recording".
             run: run.filter(|path| path.bytes().len() < 4000),
-            run_inode: variable(c"FIL_PROFILE_RUN_INODE")
-                .and_then(|value| core::str::from_utf8(value).ok())
-                .and_then(run_folder::parse),
-            on_oom: if variable(c"FIL_PROFILE_ON_OOM") == Some(b"exit") {
-                OnOom::Exit
-            } else {
-                OnOom::Report
-            },
-            stash_bytes: number(c"FIL_PROFILE_STASH").map_or(STASH_BYTES, |bytes| bytes as usize),
+            run_inode: text_of(variables::RUN_INODE).and_then(RunInode::parse),
+            on_oom: text_of(variables::ON_OOM)
+                .and_then(OnOom::from_name)
+                .unwrap_or_default(),
+            stash_bytes: number_of(variables::STASH).map_or(STASH_BYTES, |bytes| bytes as usize),
             is_first,
             first_only,
             rank: RANKS
                 .into_iter()
-                .find_map(number)
+                .find_map(number_of)
                 .map_or(0, |rank| rank.saturating_add(1).min(u32::MAX as u64) as u32),
-            stash_at_most: number(c"FIL_PROFILE_STASH_AT_MOST").map_or(usize::MAX, |bytes| bytes as usize),
-            limits: [c"FIL_PROFILE_LIMIT_AS", c"FIL_PROFILE_LIMIT_DATA"].map(|name| number(name).unwrap_or(0)),
-            large_request: number(c"FIL_PROFILE_LARGE_REQUEST").unwrap_or(u64::MAX),
+            stash_at_most: number_of(variables::STASH_AT_MOST).map_or(usize::MAX, |bytes| bytes as usize),
+            limits: [variables::LIMIT_AS, variables::LIMIT_DATA].map(|limit| number_of(limit).unwrap_or(0)),
+            large_request: number_of(variables::LARGE_REQUEST).unwrap_or(u64::MAX),
             exact,
-            interval_log2: number(c"FIL_PROFILE_SAMPLE_INTERVAL")
+            interval_log2: number_of(variables::SAMPLE_INTERVAL)
                 .filter(|_| !exact)
                 .map(|bytes| bytes.max(1).ilog2().min(40)),
         }

@@ -4,9 +4,10 @@
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
 
 use recording::Trouble;
+use recording::protocol::OnOom;
 
 use crate::python::{self, Found};
-use crate::settings::{OnOom, Path, Settings};
+use crate::settings::{Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
 use crate::{
     api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, stash, sys,

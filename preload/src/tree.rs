@@ -160,6 +160,15 @@ impl Tree {
         id
     }
 
+    /// The id of the node that `like` would be under another parent: as [`Tree::node`] with its function and its line.
+    #[inline]
+    pub fn node_like(&mut self, header: &'static Header, like: u32, parent: u32) -> u32 {
+        match self.file.record::<Node>(like) {
+            Some(like) => self.node(header, parent, like.function.load(Relaxed), like.line.load(Relaxed)),
+            None => parent,
+        }
+    }
+
     /// The site of a node; if there is no room, its nearest caller's that has one, else the overflow site 0.
     pub fn site(&mut self, header: &'static Header, node: u32) -> u32 {
         let Some(of) = self.file.record::<Node>(node).filter(|_| node != ROOT) else {

@@ -1,10 +1,10 @@
-"""Which lines of code hold the memory of this process, asked from inside.
+"""Says from inside a process which lines of its code hold its memory.
 
-Under ``fil-profile run job.py`` everything is recorded, and these functions say what is known so far. Under
-``fil-profile python job.py`` nothing is, but for what `profile` and `profiled` are asked for. The package can be imported
-anywhere; a call without fil-profile is a RuntimeError that says how to start it.
+Under ``fil-profile run job.py`` everything is recorded, and these functions return what is known so far. Under
+``fil-profile python job.py`` only the parts that `profile` and `profiled` run are recorded. The package can be imported
+anywhere. Without fil-profile a call raises a RuntimeError that says how to start the program.
 
-Blocks of 1 MiB and more are always recorded exactly, small ones are sampled: numbers of bytes are estimates, as in the reports.
+Blocks of 1 MiB and more are recorded exactly. Smaller ones are sampled, so numbers of bytes are estimates, as in the reports.
 """
 
 from . import api
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def load_ipython_extension(shell: object) -> None:
-    """For ``%load_ext filprofiler``, which gives ``%%filprofile``."""
+    """Called by ``%load_ext filprofiler``: defines the magic command ``%%filprofile``."""
     from . import notebook
 
     notebook.load(shell)

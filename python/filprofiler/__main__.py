@@ -1,4 +1,4 @@
-"""`python -m filprofiler …`: `fil-profile …`, with this interpreter for scripts, modules and code."""
+"""`python -m filprofiler …` does what `fil-profile …` does, and runs scripts, modules and code with this interpreter."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from . import _program
 def become(python: Optional[str]) -> NoReturn:
     program = _program.find()
     if program is None or not os.path.isfile(program):
-        sys.exit("=fil-profile= cannot find the program fil-profile: it belongs to the package filprofiler")
-    # A typed --python goes before the variable.
+        sys.exit("=fil-profile= cannot find the program fil-profile: it is part of the package filprofiler")
+    # A --python on the command line takes precedence over the variable.
     if python:
         os.environ["FIL_PROFILE_PYTHON"] = python
     try:
@@ -21,7 +21,7 @@ def become(python: Optional[str]) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """The command `fil-profile` of an environment."""
+    """The command `fil-profile` of a Python environment."""
     become(_program.python())
 
 

@@ -1,4 +1,4 @@
-"""The kernel proper: ipykernel with `%%filprofile`, which notes what runs and shows the report of a failed allocation."""
+"""The job of the Jupyter kernel: ipykernel with `%%filprofile`. It notes which cell runs, and shows the report of a failed allocation."""
 
 import json
 import os
@@ -8,17 +8,17 @@ from typing import Any, Dict, List, Optional
 from . import _picture, _say, notebook
 from ._report import VIEW
 
-# The report of a failed allocation comes half a second after it; so long is it waited for.
+# Seconds to wait for the report of a failed allocation, which usually takes half a second.
 PATIENCE = 10.0
 
 
 def run(arguments: List[str], note: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
-    # ipykernel ends with its parent, which is fil-profile.
+    # ipykernel ends when this process is gone. Its parent is now fil-profile, not Jupyter.
     if "JPY_PARENT_PID" in os.environ:
         os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    # As with `python -m ipykernel`: modules are looked for in the notebook's folder.
+    # As `python -m ipykernel` does: Python looks for modules in the notebook's folder.
     app: Any = IPKernelApp.instance()
     app.initialize(arguments)
     Kernel(app.shell, note).attend()
@@ -26,7 +26,7 @@ def run(arguments: List[str], note: str) -> None:
 
 
 class Kernel:
-    """What goes on in the kernel's shell."""
+    """Follows what the kernel's shell executes."""
 
     def __init__(self, shell: Any, note: str) -> None:
         self._shell, self._note = shell, note
@@ -38,7 +38,7 @@ class Kernel:
         self._shell.events.register("pre_run_cell", self._before)
         self._shell.events.register("post_run_cell", self._after)
         self._write({})
-        # A cell has its name just before it runs.
+        # Only from here on is the name known that Python has for the cell.
         compiler, cache = self._shell.compile, self._shell.compile.cache
 
         def cache_and_note(*args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,7 @@ class Kernel:
         self._write(self._parent())
 
     def _parent(self) -> Dict[str, Any]:
-        """The message that asked for the cell."""
+        """The Jupyter message that requested the cell."""
         try:
             parent = self._shell.kernel.get_parent("shell")
         except (AttributeError, TypeError):
@@ -61,13 +61,13 @@ class Kernel:
         return dict(parent or {})
 
     def _note_cells(self) -> None:
-        """For the report on the kernel's end, whatever that will be."""
+        """Saves the names and texts of the cells, so that a report on the end of the kernel can show them."""
         try:
             with open(os.path.join(self._run, VIEW + ".new"), "w", encoding="utf-8") as file:
                 json.dump({"sources": notebook.cells(self._shell)}, file)
             os.replace(os.path.join(self._run, VIEW + ".new"), os.path.join(self._run, VIEW))
         except (OSError, MemoryError):
-            # A report with other names is still a report.
+            # The report then has Python's own names for the cells.
             pass
 
     def _write(self, parent: Dict[str, Any]) -> None:
@@ -94,10 +94,10 @@ class Kernel:
         if shown is not None:
             _picture.put(shown)
         else:
-            _say.say("no allocation failed in this cell; the run so far: {}".format(self._run))
+            _say.say("no allocation failed in this cell; the run folder: {}".format(self._run))
 
     def _failed(self) -> Optional[Dict[str, Any]]:
-        """The report of an allocation that has failed in this cell, once it is complete."""
+        """The report of an allocation that failed in this cell; None while it is not complete."""
         picture = os.path.join(self._run, "out-of-memory.svg")
         try:
             if os.stat(picture).st_mtime < self._began:

@@ -4,27 +4,31 @@ import ctypes
 import os
 from typing import Any, Optional
 
-# What `fil_profile_version` has to answer.
+# The value that `fil_profile_version` must return.
 VERSION = 1
 
-# What `write` shows where it is no window.
+# Arguments of `write` other than the number of a window: the run with its peak, or what is held now.
 ALL = -1
 NOW = -2
 
 MISSING = (
     "this process does not run under fil-profile: start it with `fil-profile run script.py` "
-    "(or `fil-profile python script.py`, to record nothing but what it asks for)"
+    "(or with `fil-profile python script.py`, to record only the parts that it asks for)"
 )
-ASLEEP = "nothing is recorded now: under `fil-profile python`, only what filprofiler.profile runs is; start it with `fil-profile run`"
+ASLEEP = (
+    "nothing is recorded now: under `fil-profile python`, only the parts that filprofiler.profile runs are recorded; "
+    "to record the whole program, start it with `fil-profile run`"
+)
 
 _found: Optional["Library"] = None
 
 
 class Library:
-    """The functions, with errors as exceptions."""
+    """The functions of the library; an error becomes an exception."""
 
     def __init__(self, functions: Any) -> None:
-        # With the interpreter's lock held: the first call may hook its allocator, and the others are shorter than letting it go.
+        # ctypes.PyDLL keeps the GIL during a call: the first call may hook Python's allocator, and the others take less time than
+        # releasing the GIL.
         def function(name: str, result: Any, *arguments: Any) -> Any:
             function = functions["fil_profile_" + name]
             function.restype, function.argtypes = result, arguments
@@ -44,15 +48,15 @@ class Library:
         return bool(self._is_recording())
 
     def open(self, folder: str) -> int:
-        """Opens a window; `folder` is for a recording that begins now."""
-        return _checked(self._open(os.fsencode(folder)), "cannot record this")
+        """Opens a window and returns its number. If recording begins with it, the recording goes into `folder`."""
+        return _checked(self._open(os.fsencode(folder)), "cannot record this part")
 
     def write(self, path: str, what: int) -> None:
-        """Writes a recording of a window, `ALL` or `NOW`."""
+        """Writes a recording of a window (by its number), of `ALL` or of `NOW`."""
         _checked(self._write(os.fsencode(path), what), "cannot write " + path)
 
     def mark(self, name: str) -> bool:
-        """False if there have been too many different names."""
+        """Begins a phase; returns False if there are too many phases with different names."""
         return bool(self._mark(name.replace("\0", " ").encode("utf-8", "replace")) == 0)
 
 
@@ -63,7 +67,7 @@ def _checked(answer: int, what: str) -> int:
 
 
 def find() -> Optional[Library]:
-    """The library, or None where this process runs without it."""
+    """The library, or None if this process runs without it."""
     global _found
     if _found is None:
         functions = ctypes.PyDLL(None)
@@ -86,7 +90,7 @@ def loaded() -> Library:
 
 
 def recording() -> Library:
-    """The library, while something is recorded."""
+    """The library, or a RuntimeError if nothing is recorded now."""
     library = loaded()
     if not library.is_recording():
         raise RuntimeError(ASLEEP)

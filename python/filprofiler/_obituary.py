@@ -1,4 +1,4 @@
-"""What is said in the notebook in the name of a kernel that has died: on its own channel, below the cell that ran."""
+"""Tells the notebook why its kernel died: sends messages in the kernel's place, which appear below the cell that ran."""
 
 import json
 import time
@@ -6,9 +6,9 @@ from typing import Any, Dict, List
 
 from . import _picture, _say
 
-# Jupyter comes back to the channel within a fraction of a second.
+# Seconds to wait until Jupyter connects again, which usually takes a fraction of a second.
 PATIENCE = 5.0
-# For who has come back later than the first.
+# Seconds to wait for further clients after the first has connected.
 GRACE = 0.5
 
 
@@ -26,13 +26,13 @@ def publish(arguments: List[str], note: Dict[str, Any], sentence: str) -> None:
     try:
         channel.linger = 2000
         channel.bind(address)
-        # A subscription tells that somebody is listening.
+        # A client that connects sends its subscription.
         if not channel.poll(int(PATIENCE * 1000)):
             return
         time.sleep(GRACE)
         parent = note.get("parent") or {}
         folder = note.get("run") or ""
-        # What is called a kernel in the sentence is Linux.
+        # "Kernel" in the sentence means Linux, so the Jupyter kernel is called a process here.
         text = "\nThe process behind this notebook has died.\nfil-profile: {}\nThe report: {}/index.html\n".format(
             _say.printable(sentence), _say.printable(folder)
         )

@@ -1,4 +1,4 @@
-"""A flame graph in a notebook."""
+"""Shows a flame graph in a notebook."""
 
 import base64
 import contextlib
@@ -11,19 +11,19 @@ from typing import Any, Dict, Iterator, Optional
 
 from . import _report, _say
 
-# The highest that a picture stands in a notebook, in pixels; the rest is scrolled to.
+# Maximum height of a picture in a notebook, in pixels. A higher picture gets a scroll bar.
 HIGHEST = 800
 
 
 def show(folder: str, since: float) -> None:
-    """Shows the graph of a report that was written after `since`."""
+    """Shows the flame graph of the report in `folder`, if it was written after `since`."""
     shown = bundle(folder, since)
     if shown is not None:
         put(shown)
 
 
 def put(shown: Dict[str, Any]) -> None:
-    """Puts it below the cell that runs."""
+    """Shows the result of `bundle` below the cell that runs."""
     from IPython import display
 
     publish: Any = display.display
@@ -33,8 +33,11 @@ def put(shown: Dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _copied() -> Iterator[None]:
-    """Lets the kernel copy what it sends. To send a large message without a copy, ZeroMQ starts three threads first; where there is no
-    address space for their stacks, it aborts the process."""
+    """Makes the kernel copy its messages while this context is active.
+
+    To send a large message without a copy, ZeroMQ first starts three threads. If there is no address space for their stacks, it aborts
+    the process.
+    """
     session: Any = getattr(_kernel(), "session", None)
     threshold = getattr(session, "copy_threshold", None)
     if threshold is None:
@@ -55,7 +58,7 @@ def _kernel() -> Any:
 
 
 def bundle(folder: str, since: float = 0.0) -> Optional[Dict[str, Any]]:
-    """The graph of the moment that matters most, as Jupyter wants it; None if there is no such report."""
+    """The flame graph of a report as Jupyter's display data: when memory ran out, else at the peak; None if there is none."""
     report = os.path.join(folder, "report.json")
     try:
         if os.stat(report).st_mtime < since - 1:
@@ -76,7 +79,7 @@ def bundle(folder: str, since: float = 0.0) -> Optional[Dict[str, Any]]:
     except OSError:
         return shown
     height = re.search(rb'<svg[^>]*\sheight="(\d+)', drawn)
-    # In a frame of its own: the picture brings a script, and ids that would meet those of the next one.
+    # Each picture needs its own frame: it contains a script, and ids that several pictures share.
     shown["text/html"] = (
         '<iframe src="data:image/svg+xml;base64,{}" style="width: 100%; height: {}px; border: 0"></iframe>'
         "<div>{}<br><code>{}</code></div>".format(
@@ -90,7 +93,7 @@ def bundle(folder: str, since: float = 0.0) -> Optional[Dict[str, Any]]:
 
 
 def _text(report: Dict[str, Any], ran_out: bool) -> str:
-    """What the graph shows, in a line."""
+    """One line that says what the flame graph shows."""
     moment = report.get("moment") or {}
     held = _report.size(moment.get("bytes") or 0)
     text = ("Memory when it ran out: " if ran_out else "Peak memory of the cell: ") + held

@@ -1,4 +1,4 @@
-"""Where the program is."""
+"""Finds the program `fil-profile`, and the Python that it runs jobs with."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ LIBRARY = "libpreload.so"
 
 
 def find() -> Optional[str]:
-    """The program that belongs to this package or to the library in this process, else one that is on PATH."""
+    """The path of the program: the one of this package, else the one beside the library in this process, else one on PATH."""
     for path in _candidates():
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
@@ -18,25 +18,25 @@ def find() -> Optional[str]:
 
 
 def found() -> str:
-    """As `find`, or a RuntimeError."""
+    """Like `find`, but raises a RuntimeError if there is none."""
     program = find()
     if program is None:
-        raise RuntimeError("the program fil-profile is missing: it belongs to the package, or on PATH")
+        raise RuntimeError("cannot find the program fil-profile: it is part of the package, or must be on PATH")
     return program
 
 
 def _candidates() -> Iterator[str]:
     folder = os.path.dirname(os.path.abspath(__file__))
     yield os.path.join(folder, "bin", NAME)
-    # The one that this process runs under: built by cargo, it is not in the package.
+    # The program that started this process: if cargo built it, it is not in the package.
     for library in _loaded():
         beside = os.path.dirname(library)
         yield os.path.join(beside, NAME)
         yield os.path.join(beside, "..", "..", "bin", NAME)
-    # A checkout.
+    # In a checkout.
     root = os.path.dirname(os.path.dirname(folder))
     yield os.path.join(root, "target", "release", NAME)
-    # The environment's own is only a way to us.
+    # Not the command `fil-profile` of this environment: it only starts this package.
     own = os.path.realpath(sysconfig.get_path("scripts") or "")
     for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
         if os.path.realpath(place) != own:
@@ -53,9 +53,10 @@ def _loaded() -> List[str]:
 
 
 def python() -> Optional[str]:
-    """The interpreter that jobs run with unless somebody says otherwise: this one, where it is that of an environment.
+    """The interpreter for jobs: the one of this environment, or None if `fil-profile` is to choose.
 
-    A tool's own environment (of pipx, of `uv tool`) is nobody's to run jobs in, and an activated one goes before.
+    `fil-profile` chooses if the user has named an interpreter, if an environment is active, or if this environment belongs to one tool
+    only (pipx, `uv tool`).
     """
     if os.environ.get("FIL_PROFILE_PYTHON") or os.environ.get("VIRTUAL_ENV"):
         return None

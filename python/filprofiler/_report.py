@@ -1,4 +1,4 @@
-"""Reports of a part of a run: a copy of the recording in a folder, and the program that draws from it."""
+"""Writes the report of a part of a run: the library writes a copy of the recording into a folder, and the program writes the report."""
 
 import json
 import os
@@ -13,31 +13,31 @@ from typing import Any, Dict, List, Optional
 from . import _library, _program
 from ._version import __version__
 
-# What the run is, for the report.
+# Describes the run for the report.
 RUN = "run.json"
-# How the recording wants to be shown.
+# Says how the report is to show the recording.
 VIEW = "view.json"
-# What only a folder of a run of its own has, as long as that lasts.
+# Only the folder of a whole run has this file, while the run lasts.
 LOCK = "lock"
-# What a report may also be made from. Here it would be another one's: of an earlier process, or of whoever made the folder.
+# Other files that a report is made from. Here they can only be from an earlier report, or from another user who made the folder.
 OTHERS = ("profile.fil", "timeline.csv", "unrecorded.json")
 
 
 def prepare(path: str) -> str:
-    """Makes the folder; an OSError or ValueError comes before anything has been run."""
+    """Makes the folder for a report. Raises an OSError or ValueError if that is not possible, before the program's code runs."""
     folder = os.path.abspath(os.fspath(path))
     os.makedirs(folder, exist_ok=True)
     if os.path.exists(os.path.join(folder, LOCK)) or _is_whole_run(os.path.join(folder, RUN)):
-        raise ValueError("{} is the folder of a whole run, whose report would be lost".format(folder))
+        raise ValueError("{} is the folder of a whole run: its report would be overwritten".format(folder))
     if not os.access(folder, os.W_OK):
         raise PermissionError("cannot write to " + folder)
     return folder
 
 
 def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: Optional[float] = None) -> Dict[str, Any]:
-    """Writes the report on a window, or on `ALL` or `NOW`, and returns what `report.json` says."""
+    """Writes the report of a window (by its number), of `ALL` or of `NOW`, and returns the content of `report.json`."""
     library = _library.loaded()
-    # First of all: what follows is not a part of it.
+    # Before anything else: allocations of the code below must not be in the recording.
     recording = "{}-0.recording".format(os.getpid())
     _remove(os.path.join(folder, recording))
     library.write(os.path.join(folder, recording), what)
@@ -69,7 +69,7 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     )
     _, said = drawn.communicate()
     if drawn.returncode != 0:
-        raise RuntimeError("the report could not be drawn: " + said.decode("utf-8", "replace").strip())
+        raise RuntimeError("the report could not be written: " + said.decode("utf-8", "replace").strip())
     with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
         report = json.load(file)
     assert isinstance(report, dict)
@@ -77,9 +77,9 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
 
 
 def _is_whole_run(path: str) -> bool:
-    """Whether this is the `run.json` of `fil-profile run`, which notes who supervised it."""
+    """Whether this is the `run.json` of `fil-profile run`, which has the supervisor's process id."""
     try:
-        # Whatever else it is, nobody waits for it.
+        # Opening a FIFO, for example, would wait.
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return False
         with open(path, encoding="utf-8") as file:
@@ -96,7 +96,7 @@ def _remove(path: str) -> None:
 
 
 def _put(path: str, content: Dict[str, Any]) -> None:
-    """Writes a file in the place of what has its name, be it a link to something else."""
+    """Writes a JSON file. If `path` is a link, the file replaces the link and not its target."""
     new = "{}.{}.{}.new".format(path, os.getpid(), threading.get_ident())
     _remove(new)
     with open(new, "x", encoding="utf-8") as file:
@@ -105,12 +105,12 @@ def _put(path: str, content: Dict[str, Any]) -> None:
 
 
 def sites(report: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """What `report.json` says of the call sites, the largest first."""
+    """The call sites in `report.json`, the largest first."""
     return list(report.get("call_sites") or [])
 
 
 def size(count: int) -> str:
-    """As the reports write it: 1.2 GiB."""
+    """The size as text, in the form of the reports: 1.2 GiB."""
     number = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if number < 1024 or unit == "TiB":

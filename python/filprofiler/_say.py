@@ -1,13 +1,13 @@
-"""Text for a person: in a terminal, a log, or a notebook. Names come from the program and from a file system, and may hold anything."""
+"""Writes text for a terminal, a log or a notebook. Names come from the program and from file systems, and can contain any character."""
 
 import sys
 from typing import List, Tuple
 
-# What begins every line of ours on stderr.
+# Every line of fil-profile on stderr begins with this.
 PREFIX = "=fil-profile= "
 
-# Characters that have no glyph of their own, command a terminal, or reorder the text around them; the same as `is_hidden` of the
-# crate `recording` has.
+# Characters that are invisible, control a terminal, or change the order of the text around them: the same as in `is_hidden` of the crate
+# `recording`.
 HIDDEN: List[Tuple[int, int]] = [
     (0x00, 0x1F),
     (0x7F, 0x9F),
@@ -21,7 +21,7 @@ HIDDEN: List[Tuple[int, int]] = [
     (0x2028, 0x202E),
     (0x2060, 0x206F),
     (0x3164, 0x3164),
-    # Half a character: how Python writes a byte of a path that is not UTF-8.
+    # Surrogates: Python uses them for bytes of a path that are not UTF-8.
     (0xD800, 0xDFFF),
     (0xFE00, 0xFE0F),
     (0xFEFF, 0xFEFF),
@@ -40,12 +40,12 @@ def is_hidden(character: str) -> bool:
 
 
 def printable(text: object) -> str:
-    """The text in one line, in which hidden characters are written out, as in ``\\u{1b}``."""
+    """The text as one line, with hidden characters escaped, as in ``\\u{1b}``."""
     return "".join(_shown(character) if is_hidden(character) else character for character in str(text))
 
 
 def say(text: object) -> None:
-    """Writes a line of ours to stderr."""
+    """Writes one line to stderr, with the prefix."""
     sys.stderr.write("{}{}\n".format(PREFIX, printable(text)))
 
 

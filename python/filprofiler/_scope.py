@@ -1,6 +1,6 @@
-"""Recording a part of a program: one call, or one block.
+"""Records a part of a program: one call, or one block.
 
-The frames above a call of this file are left out of its report: see `view`.
+The report leaves out the frames above the call from this file: see `view`.
 """
 
 import atexit
@@ -20,20 +20,20 @@ from . import _library, _report, _say
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-# How a report is to be shown; asked when it is written.
+# Returns how a report is to be shown. It is called when the report is written.
 View = Callable[[], Dict[str, Any]]
 
 _folder: Optional[str] = None
 
 
 def view() -> Dict[str, Any]:
-    """What is called from here begins at the root of the graph."""
-    # Not __file__: in a frozen program the code has another name.
+    """Makes the functions that this file calls the roots of the flame graph."""
+    # Not __file__: in a frozen program, the file name of the code is another one.
     return {"below": view.__code__.co_filename}
 
 
 class Window:
-    """What grows in this process from `open` to `close`."""
+    """Records what grows in this process until `close`."""
 
     def __init__(self) -> None:
         self._library = _library.loaded()
@@ -42,11 +42,11 @@ class Window:
         self.number = self._library.open(_scratch())
 
     def peak_bytes(self) -> int:
-        """The most that was held beyond what was held before; -1 if that is not known."""
+        """The highest total in the window minus the total before it, in bytes; -1 if that is not known."""
         return int(self._library.window_peak(self.number)) if self.is_ours() else -1
 
     def is_ours(self) -> bool:
-        """Not in a forked child, whose windows are not those of its parent."""
+        """Whether this process opened the window. A forked child process does not have the windows of its parent."""
         return self._process == os.getpid()
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Window:
 
 
 def _scratch() -> str:
-    """A folder for what has to be kept as long as the process lives, where there is no run to keep it."""
+    """A temporary folder for the recording, removed when this process ends. If the process is recorded already, the path is not used."""
     global _folder
     if _library.loaded().is_recording():
         return "/"
@@ -83,7 +83,7 @@ class profiled(contextlib.ContextDecorator):
         @filprofiler.profiled("report")
         def load(): ...
 
-    Exceptions pass through, and the report is written all the same. What other threads allocate meanwhile is in it, too.
+    Exceptions pass through, and the report is written all the same. It includes what other threads allocate meanwhile.
 
     :raises RuntimeError: without fil-profile; :raises OSError: if the folder cannot be made.
     """
@@ -106,7 +106,7 @@ class profiled(contextlib.ContextDecorator):
         try:
             _report.write(self._folder, window.number, self._view(), window.began)
         except (OSError, RuntimeError, ValueError) as trouble:
-            # The program's own result goes first.
+            # A failed report must not replace the result of the program's own code.
             warnings.warn(_say.printable("no report in {}: {}".format(self._folder, trouble)), RuntimeWarning, stacklevel=2)
         finally:
             window.close()
@@ -132,7 +132,7 @@ class profiled(contextlib.ContextDecorator):
 
 
 def profile(callable: Callable[[], T], path: Union[str, "os.PathLike[str]"]) -> T:
-    """Calls `callable`, records just that, writes the report into the folder `path`, and returns the result.
+    """Calls `callable`, records only this call, writes the report into the folder `path`, and returns the result.
 
     Exceptions pass through, and the report is written all the same.
 
@@ -143,7 +143,7 @@ def profile(callable: Callable[[], T], path: Union[str, "os.PathLike[str]"]) -> 
 
 
 def execute(body: CodeType, value: Optional[CodeType], namespace: Dict[str, Any], path: str, shown: View) -> Any:
-    """Runs code as a cell of a notebook runs, in a report of its own; what `value` is."""
+    """Runs `body` as a notebook runs a cell, and records only that. Returns the result of `value`, the cell's last expression."""
     __tracebackhide__ = True
     with profiled(path, shown):
         exec(body, namespace)

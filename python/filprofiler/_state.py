@@ -1,4 +1,4 @@
-"""What is known of this process now."""
+"""What is known about this process now."""
 
 import shutil
 import tempfile
@@ -18,21 +18,21 @@ CallSite = NamedTuple(
         ("caller", Optional[str]),
     ],
 )
-CallSite.__doc__ = """A line that allocated what is held, with all its callers.
+CallSite.__doc__ = """A line of code, and the bytes that it allocated and that are still held, through all its callers.
 
-`file` is empty and `line` 0 for what no Python code asked for. `error_bytes` is one standard deviation of `bytes`, 0 where
-every block was recorded. `caller` is, for a line of a library, the line of your own code that it was called for.
+For memory that no Python code asked for, `file` is empty and `line` is 0. `error_bytes` is one standard deviation of `bytes`, and 0 if
+every block was recorded. If the line is in a library, `caller` is the line of your own code that called the library.
 """
 
 
 def is_recording() -> bool:
-    """Whether anything is recorded in this process now. Never an error."""
+    """Whether anything is recorded in this process now. Never raises an error."""
     library = _library.find()
     return library is not None and library.is_recording()
 
 
 def current_bytes() -> int:
-    """Bytes that this process holds now, by all that is recorded. Takes less than a microsecond.
+    """Bytes that this process holds now, as far as they are recorded. Takes less than a microsecond.
 
     :raises RuntimeError: if nothing is recorded.
     """
@@ -40,7 +40,7 @@ def current_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The most that it held since the beginning or the last `reset_peak`. Takes less than a microsecond.
+    """The highest number of bytes held since the start, or since the last `reset_peak`. Takes less than a microsecond.
 
     :raises RuntimeError: if nothing is recorded.
     """
@@ -48,7 +48,7 @@ def peak_bytes() -> int:
 
 
 def reset_peak() -> None:
-    """Begins anew to look for the peak. The report of the run keeps its own.
+    """Makes `peak_bytes` start again from now. The report of the run keeps its own peak.
 
     :raises RuntimeError: if nothing is recorded.
     """
@@ -56,7 +56,7 @@ def reset_peak() -> None:
 
 
 def top_call_sites(count: int = 10) -> List[CallSite]:
-    """The lines whose allocations hold the most now, at most 200 of them. Starts a process, which takes some 20 ms.
+    """The `count` lines that hold the most memory now, at most 200. Starts a process, which takes about 20 ms.
 
     :raises RuntimeError: if nothing is recorded.
     """
@@ -70,7 +70,7 @@ def top_call_sites(count: int = 10) -> List[CallSite]:
 
 
 def call_site(site: Dict[str, Any]) -> CallSite:
-    """One of `report.json`."""
+    """Converts a call site from `report.json`."""
     return CallSite(
         file=site.get("file") or "",
         line=site.get("line") or 0,
@@ -82,7 +82,7 @@ def call_site(site: Dict[str, Any]) -> CallSite:
 
 
 def snapshot(path: str) -> None:
-    """Writes a report of the run so far, with its peak, into the folder `path`. The program goes on.
+    """Writes a report of the run so far, with its peak, into the folder `path`. The program continues.
 
     :raises RuntimeError: if nothing is recorded; :raises OSError: if the folder cannot be made.
     """
@@ -91,12 +91,12 @@ def snapshot(path: str) -> None:
 
 
 def mark(name: str) -> None:
-    """Begins a phase with this name: a mark on the timeline, and in the report the peak while it lasts.
+    """Begins a phase with this name. The report shows it on the timeline, and has the peak of the phase.
 
-    It lasts until the next mark; one with a name that was there before goes on with that phase. At most 64 names. Takes some
-    microseconds.
+    The phase lasts until the next mark. A mark with the name of an earlier phase continues that phase. There can be at most 64 names. Takes
+    a few microseconds.
 
     :raises RuntimeError: if nothing is recorded.
     """
     if not _library.recording().mark(name):
-        warnings.warn("too many phases: {!r} is not told apart".format(name), RuntimeWarning, stacklevel=2)
+        warnings.warn("too many phases: {!r} is not recorded as a phase".format(name), RuntimeWarning, stacklevel=2)

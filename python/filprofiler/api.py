@@ -1,4 +1,4 @@
-"""The functions of the package under the name that scripts for Fil import them from."""
+"""The functions of the package, under the module name that scripts for the profiler Fil use."""
 
 from ._scope import profile, profiled
 from ._state import CallSite, current_bytes, is_recording, mark, peak_bytes, reset_peak, snapshot, top_call_sites

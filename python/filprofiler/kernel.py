@@ -1,7 +1,7 @@
 """The Jupyter kernel "Python 3 with Fil": ipykernel under `fil-profile run`.
 
-Jupyter starts a parent, which has nothing to do until the kernel has died: then it says in the notebook what the kernel died
-of and where the report is, in place of the kernel and below the cell that ran.
+Jupyter starts a parent process, which starts ipykernel and waits. If ipykernel dies because it ran out of memory, the parent sends the
+reason and the path of the report to the notebook, in place of the kernel. They appear below the cell that ran.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any, Dict, List, Optional
 
 from . import _program, _say
 
-# In the environment of the kernel proper: where it notes which cell runs.
+# Environment variable of ipykernel: the path of the file in which it notes which cell runs.
 NOTE = "FILPROFILER_KERNEL_NOTE"
-# A kernel that was told to end and has not is told again.
+# Seconds after which a kernel that was told to end, and still runs, is told again.
 PATIENCE = 2.0
-# A kernel that has left so has run out of memory: --on-oom=exit.
+# The exit status of a kernel that ran out of memory under --on-oom=exit.
 OOM_STATUS = 53
 
 
@@ -38,14 +38,14 @@ def main(arguments: List[str]) -> int:
 
 
 class Parent:
-    """Waits for the kernel proper."""
+    """Starts ipykernel under fil-profile, and waits for its end."""
 
     def __init__(self, arguments: List[str], note: str) -> None:
         self._arguments, self._note = arguments, note
         self._told_at: Optional[float] = None
 
     def run(self) -> int:
-        # Handlers and not "ignore", which the kernel would inherit. Jupyter signals the whole process group.
+        # Jupyter signals the whole process group. The kernel would inherit ignored signals, but not handlers.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, self._terminate)
         job = ["run", "-m", "filprofiler.kernel"] + self._arguments
@@ -54,7 +54,7 @@ class Parent:
         status = self._wait(kernel)
         try:
             self._explain(status)
-        except Exception as error:  # Whatever it is, the kernel has died of something else.
+        except Exception as error:  # The end of the kernel must be handled in any case.
             _say.say("cannot tell the notebook: {}".format(error))
         return status if status >= 0 else 128 - status
 
@@ -68,7 +68,7 @@ class Parent:
                 return kernel.wait(timeout=0.5)
             except subprocess.TimeoutExpired:
                 was_told = self._told_at is not None and time.monotonic() - self._told_at > PATIENCE
-                # Without a server there is nobody to end it.
+                # If Jupyter is gone, nobody else ends the kernel.
                 if was_told or os.getppid() != server:
                     kernel.terminate()
                     self._told_at = time.monotonic()
@@ -89,7 +89,7 @@ class Parent:
 
 
 def _output() -> str:
-    """The folder for results: that of the notebook, where it can be written to."""
+    """The folder for results: beside the notebook if that folder is writable, else a temporary one."""
     output = os.environ.get("FIL_PROFILE_OUTPUT") or os.path.abspath("fil-result")
     if os.access(os.path.dirname(os.path.abspath(output)), os.W_OK):
         return output

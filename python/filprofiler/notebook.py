@@ -1,4 +1,4 @@
-"""`%%filprofile` for IPython and Jupyter: runs a cell, records just that, and shows the flame graph below it."""
+"""`%%filprofile` for IPython and Jupyter: runs a cell, records only that cell, and shows the flame graph below it."""
 
 import ast
 import inspect
@@ -10,7 +10,7 @@ from typing import Any, Dict, List
 
 from . import _library, _picture, _scope
 
-# Folder for the reports, in the notebook's.
+# Folder for the reports, beside the notebook.
 FOLDER = "fil-result"
 WITHOUT = (
     'this kernel does not run under fil-profile. In Jupyter choose the kernel "Python 3 with Fil"; elsewhere start IPython by '
@@ -18,7 +18,7 @@ WITHOUT = (
 )
 
 
-# What the cells with the magic have run, by their numbers: Python has it under a name other than the cell's.
+# The code of cells with the magic command, by number of the cell: Python knows this code by another name than the cell.
 _bodies: Dict[int, str] = {}
 
 
@@ -30,11 +30,11 @@ class UsageError(Exception):
 
 
 def load(shell: Any) -> None:
-    """Gives the shell the magic."""
+    """Adds the magic command to the shell."""
 
 
     def filprofile(line: str, cell: str) -> Any:
-        """Runs the cell, records just that, and shows the flame graph. %%filprofile [FOLDER]"""
+        """Runs the cell, records only that cell, and shows the flame graph. %%filprofile [FOLDER]"""
         __tracebackhide__ = True
         return run_cell(shell, line, cell)
 
@@ -42,16 +42,16 @@ def load(shell: Any) -> None:
 
 
 def run_cell(shell: Any, line: str, cell: str) -> Any:
-    """Runs the cell as it would run by itself: its variables stay, and its last value is that of the cell.
+    """Runs the cell as it would run without the magic command: its variables stay, and its last expression is its result.
 
-    `line` may name the folder for the report.
+    `line` can name the folder for the report.
     """
     __tracebackhide__ = True
     if _library.find() is None:
         raise UsageError(WITHOUT)
     number = _number(shell)
     folder = line.strip().strip("'\"") or _folder(number)
-    # The magic's own line is the first that people see.
+    # For the user, the line with the magic command is line 1.
     source, code = "\n" + cell, "\n" + shell.transform_cell(cell)
     name = _name(shell, number, code, source)
     _bodies[number] = code
@@ -68,11 +68,11 @@ def run_cell(shell: Any, line: str, cell: str) -> Any:
 
 
 def cells(shell: Any) -> Dict[str, Dict[str, str]]:
-    """The cells that have run, by the names that Python has for them: what people call them, and their text."""
+    """For each cell that has run, by the file name that Python has for it: the name that users know, and the text."""
     numbers: Dict[str, Any] = getattr(shell.compile, "_filename_map", {})
     found = {}
     for name in list(linecache.cache):
-        # Older ones have the number in their name.
+        # Older versions of IPython have the number in the file name.
         match = re.match(r"<ipython-input-(\d+)-", name)
         number = numbers.get(name, match.group(1) if match else None)
         if number is not None:
@@ -96,7 +96,7 @@ def _number(shell: Any) -> int:
 
 
 def _name(shell: Any, number: int, code: str, source: str) -> str:
-    """What IPython calls a cell with this source; it keeps the text for tracebacks."""
+    """The file name that IPython gives to this code. IPython then keeps the text for tracebacks."""
     try:
         return str(shell.compile.cache(code, number, raw_code=source))
     except TypeError:
@@ -104,7 +104,7 @@ def _name(shell: Any, number: int, code: str, source: str) -> str:
 
 
 def _folder(number: int) -> str:
-    """One that is not there yet: a cell may run again within the second."""
+    """A path that does not exist yet: a cell can run twice within a second."""
     stem = os.path.join(FOLDER, time.strftime("cell-%Y-%m-%dT%H%M%S-In-{}".format(number)))
     folder, again = stem, 1
     while os.path.exists(folder):

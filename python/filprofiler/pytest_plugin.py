@@ -1,7 +1,7 @@
-"""For pytest: `@pytest.mark.limit_memory("200 MB")` fails a test that takes more, and says where.
+"""For pytest: `@pytest.mark.limit_memory("200 MB")` fails a test that holds more memory, and names the lines.
 
-What a test takes is the most that it holds beyond what was held before it began; fixtures count for themselves. Checked only
-where pytest runs under fil-profile: `fil-profile run -m pytest`.
+What a test holds is its highest total minus the total before it. Memory of fixtures does not count. The limit is checked only
+if pytest runs under fil-profile: `fil-profile run -m pytest`.
 """
 
 import re
@@ -19,14 +19,14 @@ MARKER = "limit_memory(size): fail the test if it holds more at once, as in 200 
 UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgt", 1):
     UNITS.update({_letter: 1024**_power, _letter + "ib": 1024**_power, _letter + "b": 1000**_power})
-# Call sites that are named.
+# Number of call sites in the message.
 LISTED = 5
-# Where what is found out about a test is kept.
+# The attribute of a test that keeps the message.
 FOUND = "_filprofiler_over_limit"
 
 
 def parse_size(text: str) -> int:
-    """Bytes: K, M, G, T, alone or with iB, are powers of 1024; with B alone, powers of 1000."""
+    """The size in bytes. K, M, G and T, alone or with iB, are powers of 1024; with B alone, powers of 1000."""
     match = re.match(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*$", str(text).lower())
     if match is None or match.group(2) not in UNITS:
         raise ValueError("write a size like 200 MB or 1 GiB, not {!r}".format(text))
@@ -71,14 +71,14 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, None
 
 
 def _over(window: Window, limit: int) -> Optional[str]:
-    """What to say of a test that has taken more."""
+    """The message about a test that held more than the limit; None if it did not."""
     peak = window.peak_bytes()
     if 0 <= peak <= limit or not window.is_ours():
         return None
     if peak < 0:
-        return "What the test held is not known: there was no memory to note it in"
+        return "It is not known how much the test held: there was no memory to record it"
     lines = [
-        "The test held {} at once, and may hold {}. Most of it at".format(_report.size(peak), _report.size(limit)),
+        "The test held {} at once; its limit is {}. Most of it at".format(_report.size(peak), _report.size(limit)),
     ]
     return "\n".join(lines + _sites(window))
 

@@ -1,4 +1,4 @@
-"""`@pytest.mark.limit_memory("200 MB")` fails a test that takes more, with the lines that took it."""
+"""`@pytest.mark.limit_memory("200 MB")` fails a test that holds more memory, and names the lines."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_a_test_over_its_limit_fails_and_names_the_line(testdir):
     outcomes = result.parseoutcomes()
     assert (outcomes["passed"], outcomes["failed"]) == (2, 2)
     result.stdout.fnmatch_lines(
-        ["*The test held 40.1 MiB at once, and may hold 19.1 MiB. Most of it at", "*40.1 MiB *test_a_test_over*(test_large)"]
+        ["*The test held 40.1 MiB at once; its limit is 19.1 MiB. Most of it at", "*40.1 MiB *test_a_test_over*(test_large)"]
     )
     assert "assert 1 == 2" in result.stdout.str()
 

@@ -1,4 +1,4 @@
-"""Without fil-profile the package can be imported, and says what it needs."""
+"""Without fil-profile, the package can be imported, and its calls say how to start the program."""
 
 import os
 import subprocess

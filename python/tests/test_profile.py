@@ -1,4 +1,4 @@
-"""One call, and nothing else, is recorded; its result and its exceptions are its own."""
+"""`profile` records one call and nothing else, and does not change its result or its exceptions."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""No name commands a terminal: not in a notebook's text, and not in a line of ours."""
+"""No name can control a terminal: neither in the text of a notebook nor in a line on stderr."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_the_same_characters_are_hidden_as_elsewhere():
     found = set()
     for first, last in re.findall(r"'\\u\{(\w+)\}'(?:\.\.='\\u\{(\w+)\}')?", code):
         found.update(range(int(first, 16), int(last or first, 16) + 1))
-    # What Rust's `is_control` and the last line there say, and half characters, which are none in Rust.
+    # What Rust's `is_control` and the last line there say, and surrogates, which do not exist in Rust.
     found.update(range(0x20), range(0x7F, 0xA0), range(0xD800, 0xE000))
     found.update(plane << 16 | end for plane in range(17) for end in (0xFFFE, 0xFFFF))
     assert found == {code for code in range(0x110000) if _say.is_hidden(chr(code))}

@@ -1,4 +1,4 @@
-"""What is held now and was held at the most, and where."""
+"""How much is held now, how much was held at the peak, and by which lines."""
 
 import os
 import threading
@@ -49,7 +49,7 @@ def test_the_largest_call_site_comes_first():
 
 
 def test_a_snapshot_shows_the_run_so_far(tmp_path):
-    # More than any test before has held.
+    # More than any earlier test has held.
     block = bytearray(500 * MB)
     filprofiler.snapshot(str(tmp_path))
     assert "test_state.py" in (tmp_path / "peak-memory.prof").read_text()

@@ -1,4 +1,4 @@
-"""A wheel as a file (PEP 427). The same content gives the same bytes."""
+"""Writes a wheel file (PEP 427). The same content always gives the same bytes."""
 
 import base64
 import hashlib
@@ -8,12 +8,12 @@ import typing
 import zipfile
 
 GENERATOR = "fil-profile"
-# Whatever the clock says: a build can be compared with another.
+# A fixed time, so that builds can be compared.
 TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class Wheel:
-    """To be filled within a `with`, at whose end the record is written."""
+    """A wheel that is filled inside a `with` statement. The end of the statement writes the RECORD file."""
 
     def __init__(self, folder: pathlib.Path, name: str, version: str, tag: str) -> None:
         self.stem = "{}-{}".format(name, version)
@@ -44,7 +44,7 @@ class Wheel:
         self._record.append("{},sha256={},{}".format(name, digest, len(content)))
 
     def add_data(self, name: str, content: bytes) -> None:
-        """A file that goes to the environment's own folder."""
+        """Adds a file that is installed relative to the root of the environment."""
         self.add("{}.data/data/{}".format(self.stem, name), content)
 
     def add_metadata(self, name: str, content: bytes) -> None:
@@ -52,7 +52,7 @@ class Wheel:
 
     def _finish(self) -> None:
         lines = ["Wheel-Version: 1.0", "Generator: " + GENERATOR, "Root-Is-Purelib: false"]
-        # One line for each of the tags that a compressed one stands for.
+        # A compressed tag stands for several tags: one line for each.
         python, abi, platforms = self._tag.split("-")
         lines += ["Tag: {}-{}-{}".format(python, abi, platform) for platform in platforms.split(".")]
         self.add_metadata("WHEEL", ("\n".join(lines) + "\n").encode())

@@ -1,7 +1,7 @@
-"""Builds the wheel (PEP 517): the program and its library by cargo, and the Python package beside them. Needs no package.
+"""Builds the wheel (PEP 517): cargo builds the program and its library, and the Python package is added. Needs no other package.
 
-A wheel serves every CPython from 3.6 on, since the library inside the job finds its way in each of them by itself. How old a
-C library it can be used with is read from the two binaries.
+A wheel works with every CPython from 3.6 on, because the library finds out at run time which version it is in. The oldest glibc that the
+wheel works with is read from the two binaries.
 """
 
 import os
@@ -92,7 +92,7 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
 
 
 def sources() -> List[str]:
-    """What git knows; in an unpacked sdist, all that is there."""
+    """The files that git tracks; in an unpacked sdist, all files."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=str(ROOT), check=True, stdout=subprocess.PIPE).stdout
         return [name for name in listed.decode().split("\0") if name]
@@ -102,7 +102,7 @@ def sources() -> List[str]:
 
 
 def compile_binaries() -> List[pathlib.Path]:
-    """The program and its library, in a folder of their own below cargo's: without debug information."""
+    """Builds the program and its library without debug information, in a separate folder below cargo's target folder."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "wheel"
     cargo = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "-p", "preload", "-p", "oom-guard"]
     try:
@@ -137,7 +137,7 @@ def describe(add: Callable[[str, bytes], None]) -> None:
 
 
 def metadata() -> bytes:
-    # The picture of the README would not be found from elsewhere.
+    # The link to the picture is relative, so it leads nowhere outside of the repository.
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines(True)
     description = "".join(line for line in lines if not line.startswith("!["))
     licences = "\n".join("License-File: " + licence.split("/")[-1] for licence in LICENCES)
@@ -145,6 +145,6 @@ def metadata() -> bytes:
 
 
 def version() -> str:
-    """That of the workspace."""
+    """The version of the workspace."""
     lines = (ROOT / "Cargo.toml").read_text(encoding="utf-8").splitlines()
     return next(line.split('"')[1] for line in lines if line.startswith("version = "))

@@ -1,21 +1,21 @@
-"""How old a C library the binaries can be used with: by the versions of its symbols that they ask for."""
+"""Finds the oldest glibc that the binaries work with, by the versions of the symbols that they need."""
 
 import pathlib
 import re
 from typing import List, Tuple
 
-# The oldest that is told apart here: what the Rust compiler itself supports (glibc 2.17).
+# The oldest version of interest: the Rust compiler itself supports glibc from 2.17 on.
 OLDEST = (2, 17)
 
 
 def platform(binaries: List[pathlib.Path]) -> str:
-    """The platform tag that is honest for all of them (PEP 600)."""
+    """The platform tag that is right for all of these binaries (PEP 600)."""
     newest = max([OLDEST] + [needs(binary.read_bytes()) for binary in binaries])
     return "manylinux_{}_{}_x86_64".format(*newest)
 
 
 def needs(binary: bytes) -> Tuple[int, int]:
-    """The newest version of glibc that is named anywhere in a binary: as a rule, in its list of version needs.
+    """The newest version of glibc that a binary names, usually in its list of needed versions.
 
     A name in a string constant would make the answer too new, which is the safe side.
     """

@@ -1,4 +1,4 @@
-"""The bench: runs every workload under every tool and writes what it cost. See `scripts/bench --help`."""
+"""The benchmark: runs every workload under every tool, and writes what each cost. See `scripts/bench --help`."""
 
 import argparse
 import json
@@ -19,10 +19,10 @@ from rounds import run_workload
 from tools import PLAIN, TOOLS, Bench
 from workloads import WORKLOADS
 
-# Measures of a killed job, beside the workloads.
+# Measurements of killed jobs, in addition to the workloads.
 KILLED = {
     "rows_until_killed": "how many rows a program reaches in a memory cgroup of 300 MB",
-    "many_stacks": "the report of a killed program with 100,000 call stacks",
+    "many_stacks": "the report of a killed program with 100,000 callstacks",
 }
 
 
@@ -31,7 +31,7 @@ def say(line):
 
 
 def names(known):
-    """An argument that is a list of names, all of them known."""
+    """A parser for an argument that is a list of known names."""
 
     def parse(text):
         given = text.split(",")
@@ -44,19 +44,20 @@ def names(known):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="What fil-profile and its peers cost.")
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures what fil-profile and other profilers cost.")
     workloads = [workload.name for workload in WORKLOADS] + list(KILLED)
     parser.add_argument("--quick", action="store_true", help="the essential workloads and tools, in a few minutes")
-    parser.add_argument("--workloads", type=names(workloads), metavar="A,B", help="only these")
-    parser.add_argument("--tools", type=names([tool.name for tool in TOOLS]), metavar="X,Y", help="only these, and plain")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds that count (5)")
-    parser.add_argument("--bound", type=float, default=60, metavar="SECONDS", help="what one run may take (60)")
-    parser.add_argument("--python", default="python3", metavar="PATH", help="the Python of the workloads (python3)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where the results go (target/bench)")
-    parser.add_argument("--continue", dest="again", action="store_true", help="keep what an earlier run has measured")
-    parser.add_argument("--curves", action="store_true", help="instead: what it takes as a job grows, by the scale tests")
-    parser.add_argument("--kinds", action="store_true", help="instead: the tables of docs/kinds-of-memory.md")
-    parser.add_argument("--list", action="store_true", help="the workloads and tools, without running any")
+    parser.add_argument("--workloads", type=names(workloads), metavar="A,B", help="only these workloads")
+    tools = [tool.name for tool in TOOLS]
+    parser.add_argument("--tools", type=names(tools), metavar="X,Y", help="only these tools, and the program alone (plain)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="number of rounds that count (5)")
+    parser.add_argument("--bound", type=float, default=60, metavar="SECONDS", help="time after which a run counts as failed (60)")
+    parser.add_argument("--python", default="python3", metavar="PATH", help="the Python for the workloads (python3)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results (target/bench)")
+    parser.add_argument("--continue", dest="again", action="store_true", help="keep earlier results, and measure only what is missing")
+    parser.add_argument("--curves", action="store_true", help="instead: measure the cost as a job grows, by the scale tests")
+    parser.add_argument("--kinds", action="store_true", help="instead: measure the tables of docs/kinds-of-memory.md")
+    parser.add_argument("--list", action="store_true", help="list the workloads and tools, and run none")
     return parser.parse_args(arguments)
 
 
@@ -70,7 +71,7 @@ def show_list():
 
 def main():
     options = parse(sys.argv[1:])
-    # An end by SIGTERM is as orderly as by Ctrl-C: the command that is being measured ends too.
+    # SIGTERM ends the benchmark like Ctrl-C: the command that is being measured ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.list:
         return show_list()
@@ -107,7 +108,7 @@ def main():
         results.update(workloads=earlier["workloads"], killed=earlier["killed"])
 
     def write():
-        """After each workload, so that what breaks off later loses nothing."""
+        """Writes all results so far. Called after each workload, so that an interruption loses nothing."""
         new = file.with_suffix(".new")
         new.write_text(json.dumps(results, indent=1))
         new.replace(file)

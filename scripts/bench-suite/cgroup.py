@@ -1,4 +1,4 @@
-"""A memory cgroup for one command, of version 1 or 2, where the machine lets us make one."""
+"""A memory cgroup for one command, of version 1 or 2, if this machine allows us to make one."""
 
 import os
 import time
@@ -23,7 +23,7 @@ def hierarchy():
 
 @contextmanager
 def limited_to(limit):
-    """Yields the file by which a process joins; raises Failed where no cgroup can be made."""
+    """Yields the file to which a process writes its pid to join the cgroup. Raises Failed if no cgroup can be made."""
     root, file = hierarchy()
     group = root / f"fil-profile-bench-{os.getpid()}"
     try:
@@ -38,7 +38,7 @@ def limited_to(limit):
 
 
 def remove(group):
-    """The kernel needs a moment to let go of processes that were killed."""
+    """Removes the cgroup. The kernel needs a moment until killed processes have left it."""
     deadline = time.monotonic() + 10
     while True:
         try:

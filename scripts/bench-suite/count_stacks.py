@@ -1,4 +1,4 @@
-"""Prints how many different call stacks a file of memray has at its peak. Usage: count_stacks.py FILE"""
+"""Prints how many different callstacks a file of memray has at its peak. Usage: count_stacks.py FILE"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What it takes to watch a job as the job grows, as pictures: one row for each curve of the scale tests, one column for each
+"""Draws what fil-profile costs as a job grows: one row for each curve of the scale tests, one column for each
 measure."""
 
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 from plot import text
 
-# Of the columns that the tests print, with the ceiling that is promised for an ordinary job.
+# Columns that the tests print, with the promised maximum for an ordinary job.
 MEASURES = {
     "cpu ×": None,
     "µs/sample": None,
@@ -18,12 +18,12 @@ MEASURES = {
     "report MiB": 30,
 }
 LEFT, TOP, CELL, ROW, GAP = 24, 64, 190, 140, 26
-# So many points have room for what they are called below them, and for their values above.
+# Up to this number of points, there is room for the name below each point and the value above it.
 ROOMY = 5
 
 
 def curves(lines):
-    """By name, in the order in which they are printed: points, each a dict of what its line says, in their own order."""
+    """The curves by name, in the order of the output: each is a list of points, and a point is a dict of the cells of its line."""
     found: dict[str, Any] = {}
     before, points, columns = "", None, []
     for line in lines:
@@ -33,7 +33,7 @@ def curves(lines):
         elif line.startswith("|") and points is not None and len(cells) == len(columns):
             points.append(dict(zip(columns, cells)))
         else:
-            # Of a test alone, the test's name stands before what it prints first.
+            # If only one test runs, its name stands before its first output.
             before = re.sub(r"^test \S+ \.\.\. ", "", line.strip())
     return {name: sorted(points, key=lambda point: numbers(point["point"])) for name, points in found.items()}
 
@@ -60,7 +60,7 @@ def svg(found):
 
 
 def panel(left, top, points, measure):
-    """The points of one curve in even steps; its axis begins at zero."""
+    """Draws one curve with its points at equal distances; the axis begins at zero."""
     width, height = CELL - 40, ROW - GAP - 62
     values = [float(point[measure]) for point in points]
     ceiling = MEASURES[measure]
@@ -93,7 +93,7 @@ def panel(left, top, points, measure):
 
 
 def short(point):
-    """A point with its thousands as such."""
+    """The number with separators between thousands."""
     units = [(1e6, "M"), (1e3, "k")]
 
     def of(number):
@@ -106,7 +106,7 @@ def short(point):
 
 
 def measure(root, say):
-    """Runs the scale tests in their long form, and returns the picture."""
+    """Runs the long form of the scale tests, and returns the picture."""
     command = ["cargo", "test", "-p", "oom", "--test", "scale", "--", "--nocapture", "--test-threads=1"]
     environment = {**os.environ, "OOM_TESTS_LONG": "1"}
     lines = []

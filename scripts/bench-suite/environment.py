@@ -1,4 +1,4 @@
-"""The bench's own Python environment under `target/`, and what is said of the machine beside the figures."""
+"""The benchmark's own Python environment below `target/`, and the description of the machine."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def output_of(*command):
 
 
 def prepare(python, target, say):
-    """Returns the Python of an environment with all that requirements.txt names; installs only what is missing."""
+    """Returns the Python of an environment with all packages of requirements.txt. Installs only what is missing."""
     version = output_of(python, "-c", "import platform; print(platform.python_version())")
     venv = target / f"python-{version}"
     inside = venv / "bin" / "python"
@@ -32,7 +32,7 @@ def prepare(python, target, say):
 
 def inputs(python, target, say):
     folder = target / "inputs"
-    # Written last: one that was broken off is made again.
+    # Written last, so that an interrupted preparation is repeated.
     done = folder / "made"
     recipe = (HERE / "inputs.py").read_text() + "".join(p.read_text() for p in sorted((HERE / "workloads").glob("*.c*")))
     if not done.exists() or done.read_text() != recipe:
@@ -43,7 +43,7 @@ def inputs(python, target, say):
 
 
 def machine(python, ours):
-    """What a reader must know to compare the figures with others."""
+    """What a reader must know to compare the figures with other figures."""
     cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ":?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     packages = json.loads(output_of(python, "-m", "pip", "list", "--format=json"))

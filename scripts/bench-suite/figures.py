@@ -1,11 +1,11 @@
-"""What is told of a workload under a tool, taken out of the measured costs."""
+"""Computes the figures of a workload under a tool from the measured costs."""
 
 from statistics import median
 
 from ratios import ratio
 from tools import PLAIN
 
-# Of the work, as the program itself times it, and of the whole, start-up and what the tool does at the end included.
+# The work is timed by the program itself. The whole includes start-up, and what the tool does at the end.
 RATIOS = {
     "work-wall": ("The work, wall time", lambda cost: (cost["work"] or {}).get("seconds")),
     "work-user": ("The work, user CPU", lambda cost: (cost["work"] or {}).get("user")),
@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 def ratio_to_plain(tools, tool, figure):
-    """None where one of the two has no figures, and for the work of a program that has none."""
+    """The ratio; None if one of the two has no figures, for example because the program has no work to time."""
     take = RATIOS[figure][1]
     series = [[take(cost) for cost in tools.get(name, {}).get("rounds", [])] for name in (tool, PLAIN)]
     watched, plain = series
@@ -49,12 +49,12 @@ def data_on_disk(entry):
 
 
 def report_of(entry):
-    """The report is made after the last round only, since it may take long."""
+    """The cost of the report. It is written only after the last round, because it can take long."""
     return entry["rounds"][-1].get("report") if entry.get("rounds") and "failed" not in entry else None
 
 
 def until_report(tools, tool):
-    """The whole and the report, as a ratio to the whole alone, and the most memory that either took."""
+    """The time of program and report as a ratio to the program alone, and the larger of their two resident sets."""
     entry, plain = tools[tool], middle(tools[PLAIN], lambda cost: cost["wall"])
     report = report_of(entry)
     if not report or "failed" in report or not plain:
@@ -64,7 +64,7 @@ def until_report(tools, tool):
 
 
 def tools_of(results):
-    """The tools that were run, in the order in which they were."""
+    """The tools that were run, in that order."""
     seen = {}
     for workload in results["workloads"].values():
         seen.update(dict.fromkeys(workload["tools"]))

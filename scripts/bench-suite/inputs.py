@@ -1,4 +1,4 @@
-"""Makes what the workloads read, once, before anything is timed: files by seeded chance, and two libraries."""
+"""Makes the inputs of the workloads once, before anything is timed: random files from a fixed seed, and two libraries."""
 
 import json
 import random

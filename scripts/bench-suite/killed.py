@@ -1,4 +1,4 @@
-"""What is left of a job that was killed: how far it came, and what the report costs afterwards."""
+"""Measures killed jobs: how far they came, and what their reports cost."""
 
 import shutil
 import signal
@@ -20,7 +20,7 @@ NO_STASH = Tool(f"{OURS}-no-stash", ours("--stash", "0"))
 
 
 def report_again(bench, out):
-    """Of ours the report is there when the job has ended; it is made once more to be measured alone."""
+    """The command that writes the report of fil-profile again, so that it is measured without the job."""
     return [bench.ours, "-o", out, "--no-browser", "report"]
 
 
@@ -29,7 +29,7 @@ def with_report(tool):
 
 
 def rows_reached(chosen, bench, rounds, bound, say):
-    """A program that appends rows until its cgroup is full: the rows that it reaches, by tool."""
+    """Runs a program that appends rows until its cgroup is full. Returns the rows that it reaches, by tool."""
     tools = [tool for tool in TOOLS if tool.name in chosen]
     if OURS in chosen:
         tools.insert(2, NO_STASH)
@@ -60,7 +60,7 @@ def median_rows(entry):
 
 
 def fill(tool, bench, bound):
-    """Returns the rows that the program reached."""
+    """Runs the program in a full cgroup. Returns the rows that it reached with its status, and the tool's folder."""
     out = fresh(bench)
     counter = bench.scratch / "rows"
     counter.write_bytes(bytes(8))
@@ -74,7 +74,7 @@ def fill(tool, bench, bound):
 
 
 def many_stacks(chosen, bench, bound, say):
-    """The report of a job that held blocks from 100,000 different stacks and was killed."""
+    """Measures the report of a killed job that held blocks from 100,000 different callstacks."""
     tools = [tool for tool in TOOLS if tool.name in chosen and tool.name != PLAIN and tool.name.startswith((OURS, "memray"))]
     reports = {}
     for tool in tools:
@@ -93,7 +93,7 @@ def many_stacks(chosen, bench, bound, say):
 
 
 def stacks_in(tool, bench, out):
-    """How many different stacks it tells of at the peak: ours by its lines of text, which may be folded, memray by its data."""
+    """The number of different callstacks at the peak: for fil-profile the lines of its text report, for memray those in its data."""
     if tool.name.startswith(OURS):
         return len((out / "latest" / "peak-memory.prof").read_text().splitlines())
     counted = subprocess.run(
@@ -105,7 +105,7 @@ def stacks_in(tool, bench, out):
 def report_of(tool, bench, out, bound):
     if tool.report is None or not any(out.glob(tool.data)):
         return {"failed": "none of a killed program"}
-    # Of ours there is one already: that a new one is made must show.
+    # fil-profile has written a report already. Without that one, a failure to write a new one is noticed.
     for page in out.glob("*/index.html"):
         page.unlink()
     cost = run(tool.report(bench, out), bench.scratch, bound, environment())

@@ -1,4 +1,7 @@
-"""What each tool says of memory of every kind, and what our ledger explains of real programs: the tables of docs/kinds-of-memory.md."""
+"""Measures what each tool reports for every kind of memory, and how much of real programs' memory the breakdown of fil-profile explains.
+
+Writes the tables of docs/kinds-of-memory.md.
+"""
 
 import json
 import re
@@ -19,7 +22,7 @@ VICTIMS = ROOT / "tests" / "oom" / "victims"
 PAGE = ROOT / "docs" / "kinds-of-memory.md"
 READ_MEMRAY = Path(__file__).with_name("read_memray.py")
 COMMANDS = {tool.name: tool.command for tool in TOOLS}
-HEAD = ["memory", "asked for", "touched", "fil-profile: asked for", "in memory", "memray", "Fil"]
+HEAD = ["memory", "requested", "touched", "fil-profile: requested", "resident", "memray", "Fil"]
 LANGUAGES = {
     "c": ("native_openmp.c", "gcc", ["-fopenmp"]),
     "cpp": ("native_cpp.cpp", "g++", []),
@@ -42,10 +45,10 @@ PACKAGES = [
     ("small objects, jemalloc preloaded", "objects", {"LD_PRELOAD": str(PRELOADED / "libjemalloc.so.2")}),
     ("small objects, tcmalloc preloaded", "objects", {"LD_PRELOAD": str(PRELOADED / "libtcmalloc_minimal.so.4")}),
 ]
-# The program, and the module that it needs.
+# Each program, with the module that it needs.
 PROGRAMS = {"pandas": "pandas", "sklearn": "sklearn", "arrow": "pyarrow", "polars": "polars", "torch": "torch"}
 NAMED = ["filprofiler", "memray", "numpy", "pyarrow", "polars", "numba", "numexpr", "rocksdict"]
-LEDGER = ["MiB of", "in memory", "call sites", "free in allocators", "libraries, files", "stacks", "fil-profile", "other"]
+LEDGER = ["MiB of", "resident", "call sites", "free in allocators", "libraries, files", "stacks", "fil-profile", "other"]
 LEDGER += ["unexplained", "explained"]
 
 
@@ -85,7 +88,7 @@ def library(folder, source, compiler, flags):
 
 @contextmanager
 def huge_pages(count):
-    """Sets them aside where we may."""
+    """Reserves huge pages, if we may."""
     file = Path("/proc/sys/vm/nr_hugepages")
     before = file.read_text()
     try:
@@ -100,7 +103,7 @@ def huge_pages(count):
 
 
 def start(bench, tool, case, folder):
-    """A case under a tool in a folder of its own."""
+    """Starts a case under a tool, in its own folder."""
     command = [str(word) for word in COMMANDS[tool](bench, folder / "out", case.script)]
     variables = environment(PYTHONDONTWRITEBYTECODE="1", **case.variables)
     with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
@@ -108,13 +111,13 @@ def start(bench, tool, case, folder):
 
 
 def said(folder):
-    """What a victim says that it holds; nothing as long as it has not, or where it could not."""
+    """What the victim printed about the memory that it holds; empty if it has not printed anything."""
     lines = [line for line in (folder / "stdout").read_text().splitlines() if line.endswith("}")]
     return json.loads(lines[-1]) if lines else {}
 
 
 def ours(bench, case, folder):
-    """The truth by marker with what was touched, and what our report has of both; nothing where the victim could not."""
+    """By marker: requested and touched bytes as the victim says, and both as fil-profile reports them. Empty if the victim failed."""
     process = start(bench, "fil-profile", case, folder)
     while process.poll() is None and not said(folder):
         time.sleep(0.01)
@@ -130,19 +133,19 @@ def ours(bench, case, folder):
     for marker, asked in truth.items():
         here = [site for site in sites if is_at(site, f"{case.victim}:{case.line_of(marker)}")]
         in_memory = [site["resident_bytes"] for site in here]
-        # Those that end without being looked at were measured some time before, if at all.
+        # Without a snapshot, the last measurement was made earlier, or never.
         known = sum(in_memory) if snapshots and None not in in_memory else None
         found[marker] = (asked, asked if touched is None else touched, sum(site["bytes"] for site in here), known)
     return found
 
 
 def is_at(site, place):
-    """At this line, or in a library on its behalf."""
+    """Whether the call site is at this line, or in a library that this line called."""
     return any(f"/{place} " in f"/{text} " for text in (f"{site['file']}:{site['line']}", site["caller"]))
 
 
 def peer(bench, tool, case, folder):
-    """What a peer has at each line of the victim with all that it called; nothing where it has not run to the end."""
+    """What another tool reports at each line of the victim, called functions included; None if it did not run to the end."""
     (folder / "out").mkdir()
     (folder / "go-on").touch()
     status = start(bench, tool, case, folder).wait()
@@ -167,7 +170,7 @@ READERS = {"memray-python": by_memray, "fil": by_fil}
 
 
 def figure(number, truth):
-    """In MiB, with how far it is off."""
+    """The figure in MiB, with its error if that is large."""
     if number is None:
         return "–"
     off = (number - truth) / MIB
@@ -194,7 +197,7 @@ def truths(bench, folder, say):
 
 
 def ledgers(bench, folder, target, say):
-    # Too large to be installed for this: where somebody has made it, as for the tests.
+    # PyTorch is too large to be installed here: it is used if this environment exists, as in the tests.
     torch = target / "oom" / "torch" / "bin" / "python"
     rows = []
     for name, module in PROGRAMS.items():
@@ -218,7 +221,7 @@ def ledgers(bench, folder, target, say):
 
 
 def write(bench, target, machine, say):
-    """Runs everything, and puts the tables in their places on the page."""
+    """Runs everything, and replaces the tables on the page."""
     folder = target / "bench" / "kinds"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

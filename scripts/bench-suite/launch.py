@@ -1,6 +1,6 @@
-"""Runs one command and writes down what it cost, in a process so small that it does not show in the figures.
+"""Runs one command and writes what it cost to a file. This process is so small that it does not change the figures.
 
-A process inherits the high-water mark of the one that it was forked from, so the bench itself must not be that one.
+A forked process inherits the high-water mark of its parent, so the benchmark itself must not be the parent.
 Usage: launch.py RESULT STDOUT STDERR CGROUP COMMAND…, where CGROUP is a `cgroup.procs` to join, or empty.
 """
 
@@ -31,7 +31,7 @@ if pid == 0:
         print(f"cannot run {command[0]}: {error}", file=sys.stderr)
     finally:
         os._exit(127)
-# The usage includes all descendants that were waited for.
+# The usage includes all descendants for which their parents waited.
 _, status, usage = os.wait4(pid, 0)
 cost = {
     "wall": time.perf_counter() - begin,

@@ -1,4 +1,4 @@
-"""Measures one command from its start to its end, or to the bound that it may take."""
+"""Measures one command from its start to its end, or until its time limit."""
 
 import json
 import os
@@ -10,24 +10,23 @@ import time
 from pathlib import Path
 
 LAUNCH = Path(__file__).parent / "launch.py"
-# What the commands see of our environment. Little, so that the figures are of the program and not of the machine's
-# set-up: OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, for example, which some carry as an old workaround, make numpy slow,
-# and one without the other slower; both stay out.
+# The environment variables that commands get. There are few, so that the set-up of the machine does not change the figures. For example,
+# OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE, an old workaround that some machines still have, make numpy slow.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class Failed(Exception):
-    """Why there is no figure, in a few words."""
+    """There is no figure; the message says why."""
 
 
 def environment(**more):
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    # Dicts and sets of strings are in the same order in every run.
+    # With a fixed seed, sets of strings have the same order in every run.
     return {**passed, "PYTHONHASHSEED": "0", **more}
 
 
 def run(command, folder, bound, env, cgroup=None, whole_tree=False):
-    """Runs it with `folder` as its working folder, and returns its costs as a dict; raises Failed beyond the bound."""
+    """Runs the command in `folder`, and returns its costs as a dict. Raises Failed if it takes longer than the bound."""
     result, stdout, stderr = (folder / name for name in ("cost.json", "stdout", "stderr"))
     result.unlink(missing_ok=True)
     small = [sys.executable, "-I", "-S", str(LAUNCH), str(result), str(stdout), str(stderr), str(cgroup or "")]
@@ -42,10 +41,10 @@ def run(command, folder, bound, env, cgroup=None, whole_tree=False):
     finally:
         if watcher:
             watcher.stop()
-        # Also what an ended command has left running, and all of it where we are interrupted.
+        # Ends processes that the command has left running, and the command itself if we are interrupted.
         end_session(launched.pid)
         launched.wait()
-    # Something else on the machine may have ended it: then there is no figure, and the others go on.
+    # Something else on the machine has ended it: there is no figure, and the benchmark continues.
     if launched.returncode != 0:
         raise Failed(f"what measures it ended with status {launched.returncode}")
     cost = json.loads(result.read_text())
@@ -55,7 +54,7 @@ def run(command, folder, bound, env, cgroup=None, whole_tree=False):
 
 
 def session_of(session):
-    """The processes of a session that have not ended: what a command has started, whatever groups they have made since."""
+    """The running processes of a session: everything that the command started, in whichever process group."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -67,7 +66,7 @@ def session_of(session):
 
 
 def end_session(session):
-    """Waits until they are gone: the next command must have the machine for itself."""
+    """Kills the processes and waits until they are gone, so that the next command has the machine for itself."""
     deadline = time.monotonic() + 10
     while (left := list(session_of(session))) and time.monotonic() < deadline:
         for pid in left:
@@ -79,7 +78,7 @@ def end_session(session):
 
 
 class Tree(threading.Thread):
-    """Adds up the memory of a session's processes every few milliseconds; shared pages are shared out among them."""
+    """Adds up the memory of a session's processes every few milliseconds, as PSS: each shared page is divided among its processes."""
 
     def __init__(self, session):
         super().__init__(daemon=True)
@@ -104,7 +103,7 @@ def proportional_set(pid):
 
 
 def work_line(stdout):
-    """What the program said of its work: the last line that is an object with its seconds."""
+    """What the program printed about its work: the last line that is a JSON object with its seconds."""
     for line in reversed(stdout.read_text(errors="replace").splitlines()):
         if line.startswith("{") and '"seconds"' in line:
             try:
@@ -115,10 +114,10 @@ def work_line(stdout):
 
 
 def bytes_on_disk(paths):
-    """The blocks that files take, not their lengths: a file may have holes."""
+    """The bytes on disk that files take. A file with holes takes less than its length."""
     return sum(path.lstat().st_blocks * 512 for path in paths if path.is_file() and not path.is_symlink())
 
 def last_words(stderr):
-    """The last line, without our own path in it."""
+    """The last line of the file, without the path of the repository."""
     lines = [line.strip() for line in stderr.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1].replace(str(stderr.parent), "…")[:160] if lines else "nothing on stderr"

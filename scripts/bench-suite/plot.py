@@ -1,4 +1,4 @@
-"""The results as a picture: one line for each workload, one dot for each tool, on a logarithmic axis of the ratio."""
+"""Draws the results: one line for each workload, one dot for each tool, on a logarithmic axis of the ratio."""
 
 import math
 from html import escape
@@ -39,7 +39,7 @@ def svg(results, figure):
         if row % 2 == 0:
             parts.append(f'<rect x="0" y="{y - STEP / 2}" width="{WIDTH}" height="{STEP}" fill="#000" opacity="0.04"/>')
         parts.append(text(LEFT - 12, y + 5, name, anchor="end"))
-        # Ours last: nothing covers it.
+        # fil-profile last, so that no other dot covers it.
         for tool in sorted(tools, key=lambda tool: tool.name == OURS):
             if ratio := ratios.get((name, tool.name)):
                 parts += dot(axis, y, ratio, tool)
@@ -47,7 +47,7 @@ def svg(results, figure):
 
 
 class Axis:
-    """From a ratio to a place on the picture."""
+    """The position of a ratio in the picture."""
 
     def __init__(self, low, high):
         self.low, self.span = math.log(low), math.log(high * 1.05) - math.log(low)
@@ -57,7 +57,7 @@ class Axis:
 
     def lines(self, bottom):
         drawn: list[float] = []
-        # Those that matter most first; where one would lie on another, it is left out.
+        # The most important labels first; a label that would overlap another one is left out.
         for label in sorted(LABELS, key=lambda label: (label != 1, label % 1 != 0, label)):
             x = self.x(label)
             if LEFT <= x <= WIDTH - RIGHT and all(abs(x - other) > 34 for other in drawn):

@@ -1,4 +1,4 @@
-"""The statistics: the ratio of two medians, and how far the ratios of the single rounds lie from it."""
+"""Statistics: the ratio of two medians, and the range of the ratios of the single rounds."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -14,7 +14,7 @@ class Ratio:
 
 
 def ratio(watched, plain):
-    """Both in the order of the rounds. None where there is nothing to compare or plain takes no time at all."""
+    """The ratio of two series, each in the order of the rounds. None if there is nothing to compare, or plain takes no time at all."""
     if len(watched) != len(plain):
         raise ValueError("a round has both or neither")
     if not plain or min(plain) <= 0:
@@ -24,6 +24,6 @@ def ratio(watched, plain):
 
 
 def median_and_worst(ratios):
-    """Of the ratios of a group of workloads; None for none."""
+    """The median and the worst of the ratios of a group of workloads; None if there are none."""
     values = [each.value for each in ratios if each]
     return (median(values), max(values)) if values else None

@@ -1,4 +1,4 @@
-"""What a recording of memray's says that each line of a file held at the highest total, with all that it called: as JSON."""
+"""Prints as JSON what each line of a file held at the highest total, called functions included, by a recording of memray."""
 
 import collections
 import json

@@ -1,4 +1,4 @@
-"""Runs one workload under every tool, in rounds: each round has every tool once, so that all share good and bad minutes."""
+"""Runs one workload under every tool, in rounds. Each round has every tool once, so that other work on the machine affects all tools."""
 
 import shutil
 from typing import Any
@@ -8,10 +8,10 @@ from tools import PLAIN
 
 
 def run_workload(workload, tools, bench, rounds, bound, say):
-    """Returns by tool a list of costs, one for each round, or why there is none.
+    """Returns for each tool a list of costs, one for each round, or the reason why there is none.
 
-    With more than one round there is one more, before the others, that is not counted: it fills the caches, it finds
-    out what fails, and it is the one in which the memory of all processes together is watched.
+    If there is more than one round, a round that does not count comes first. It fills the caches, finds out which tools fail, and
+    measures the memory of all processes together.
     """
     measured: dict[str, dict[str, Any]] = {tool.name: {"rounds": []} for tool in tools}
     for tool in tools:
@@ -22,7 +22,7 @@ def run_workload(workload, tools, bench, rounds, bound, say):
     first = 0 if rounds > 1 else 1
     for number in range(first, rounds + 1):
         said = []
-        # Who follows whom changes from round to round.
+        # The order of the tools changes from round to round.
         start = number % len(tools)
         for tool in tools[start:] + tools[:start]:
             entry = measured[tool.name]
@@ -63,7 +63,7 @@ def run_once(workload, tool, bench, bound, whole_tree, report):
 
 
 def make_report(tool, bench, out, bound, env):
-    """What the report costs after the program has ended; a report that fails leaves the figures of the run standing."""
+    """The cost of the report after the program has ended. If the report fails, the figures of the run remain valid."""
     if tool.report is None:
         return {"wall": 0.0, "max_rss": 0}
     try:
@@ -76,7 +76,7 @@ def make_report(tool, bench, out, bound, env):
 
 
 def compared(measured):
-    """A program that has another result under a tool is not the same program."""
+    """Marks a tool as failed if the program has another result under it than alone."""
     plain = measured.get(PLAIN, {})
     if plain.get("rounds"):
         expected = plain["rounds"][0]["result"]

@@ -1,4 +1,4 @@
-"""tracemalloc as a tool: runs a program and keeps a snapshot of its end, or makes a report of such a snapshot.
+"""tracemalloc as a tool: runs a program and keeps a snapshot from its end, or writes a report of such a snapshot.
 
 Usage: python -X tracemalloc=FRAMES snapshot.py run SNAPSHOT SCRIPT ARGUMENTS…
        python snapshot.py report SNAPSHOT REPORT
@@ -21,7 +21,7 @@ def run(snapshot, script):
 
 
 def report(snapshot, target):
-    """The ten largest call stacks, with their lines."""
+    """Writes the ten largest callstacks, with their lines."""
     largest = tracemalloc.Snapshot.load(snapshot).statistics("traceback")[:10]
     with open(target, "w") as file:
         for entry in largest:

@@ -12,20 +12,20 @@ def markdown(results):
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     parts = [
-        "# What being watched costs",
+        "# What fil-profile costs, program by program",
         f"`{results['command']}`: {machine['fil_profile']} ({machine['commit']}), CPython {machine['python']}, "
         f"Linux {machine['kernel']}, glibc {machine['glibc']}, {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_bytes'] / (1 << 30):.0f} GiB. {versions}.",
-        f"Ratios of the medians of {results['rounds']} rounds to the same program alone; in brackets the least and the "
-        "greatest ratio within one round. A dash: nothing to compare. Tools other than ours record the first process "
-        "alone, as they do by default.",
+        f"Ratios of the medians of {results['rounds']} rounds to the same program alone. In brackets are the least and the "
+        "greatest ratio within one round. A dash means that there is nothing to compare. Tools other than fil-profile record "
+        "only the first process, as they do by default.",
     ]
     if results["workloads"]:
         tools = figures.tools_of(results)
         parts += groups(results, tools)
         for figure, (title, _) in figures.RATIOS.items():
             parts += section(f"{title}, ratio to plain", results, tools, ratio_cell(figure))
-        parts += section("Wall time until the report is there, ratio to plain, and MiB for it", results, tools, until_cell)
+        parts += section("Wall time of program and report, ratio to plain, and MiB that they took", results, tools, until_cell)
         parts += section("Largest resident set, MiB", results, [PLAIN, *tools], number(figures.resident))
         parts += section("All processes together, MiB", results, [PLAIN, *tools], number(figures.all_processes))
         parts += section("Recorded data on disk, MiB", results, tools, number(figures.data_on_disk))
@@ -120,12 +120,12 @@ def failures(results):
 def killed(measured):
     parts = []
     if reached := measured.get("rows_until_killed"):
-        parts.append("## A job that was killed: the rows that it reached in a memory cgroup of 300 MB")
+        parts.append("## A killed job: the rows that it reached in a memory cgroup of 300 MB")
         parts.append(f"Not measured: {reached['failed']}." if "failed" in reached else rows_grid(reached))
     if reports := measured.get("many_stacks"):
-        parts.append("## The report of a killed job that held blocks from 100,000 call stacks")
+        parts.append("## The report of a killed job that held blocks from 100,000 callstacks")
         rows = [[tool, count(report.get("stacks")), *report_cells(report)] for tool, report in reports.items()]
-        parts.append(grid(["", "call stacks in it", "seconds", "MiB"], rows))
+        parts.append(grid(["", "callstacks in it", "seconds", "MiB"], rows))
     return parts
 
 
@@ -142,7 +142,7 @@ def rows_grid(reached):
 
 
 def ended_by(entry):
-    """A tool may end the program before the kernel does."""
+    """How the program ended: a tool can end it before the kernel does."""
     statuses = sorted({end["status"] for end in entry["rounds"]})
     return ", ".join(f"signal {-status}" if status < 0 else f"status {status}" for status in statuses)
 

@@ -1,4 +1,4 @@
-"""Under what the workloads are run: how each tool is called, where its data is, and what makes its report."""
+"""The tools under which workloads run: how each is called, where its data is, and how its report is written."""
 
 import shutil
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SNAPSHOT = Path(__file__).with_name("snapshot.py")
 
 @dataclass(frozen=True)
 class Bench:
-    """Where things are."""
+    """Paths of the benchmark."""
 
     ours: Path
     python: Path
@@ -25,15 +25,15 @@ class Tool:
     name: str
     # The command that runs a script with its arguments, and writes to the folder.
     command: Callable
-    # The command that makes the report afterwards; without one the report is there when the program has ended.
+    # The command that writes the report afterwards. Without one, the tool writes its report as the program ends.
     report: Optional[Callable] = None
-    # What the report is made from, in the folder.
+    # The files in the folder from which the report is made.
     data: str = "**/*"
     colour: str = "#000"
     quick: bool = False
 
     def check(self):
-        """Raises Failed where it cannot be run."""
+        """Raises Failed if the tool cannot run here."""
         if self.name == "heaptrack" and not shutil.which("heaptrack"):
             raise Failed("it is not installed")
 

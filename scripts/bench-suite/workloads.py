@@ -1,4 +1,4 @@
-"""What is run: each workload by name, with its group and the file in `workloads/` that it is."""
+"""The list of workloads: each with its name, its group and its file in `workloads/`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ class Workload:
     group: str
     file: str
     arguments: tuple = ()
-    # Of the quick form too.
+    # Part of the quick form.
     quick: bool = False
-    # More processes than one: the memory of all of them together is measured too.
+    # Has several processes: the memory of all of them together is also measured.
     processes: bool = False
 
     @property
@@ -23,12 +23,12 @@ class Workload:
 
     @property
     def says_its_work(self):
-        """Whether the program times its work itself; one that does nothing has none."""
+        """Whether the program times its work itself. A program that does nothing has no work."""
         return self.file != "empty.py"
 
     @property
     def line(self):
-        """The first line of what the file says of itself."""
+        """The first line of the file, which describes the workload."""
         first = (FOLDER / self.file).read_text().splitlines()[0]
         return first.strip('"')
 
@@ -38,7 +38,7 @@ def own(name, group, *arguments, file=None, quick=False, processes=False):
 
 
 def pyperformance(name, loops, *options, quick=False):
-    """A program of pyperformance; `loops` are such that it takes about a second."""
+    """A program of pyperformance, with as many loops as take about a second."""
     return Workload(
         f"pyperformance_{name}",
         "pyperformance",

@@ -75,6 +75,7 @@
 mod alloc_function;
 mod hidden;
 mod kinds;
+pub mod protocol;
 
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -278,9 +279,6 @@ pub struct Event {
     pub reserved: AtomicU32,
 }
 
-/// The value of a SIGUSR2 that `fil-profile` passes on to a job: the report that it asks for is being written already.
-pub const PASSED_ON: usize = 0x6669_6C70;
-
 /// What an [`Event`] tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -463,8 +461,8 @@ pub struct Header {
     pub peak_arena_bytes: AtomicU64,
     /// Bytes in pymalloc's arenas at the failed allocation that began `oom_epoch`.
     pub oom_arena_bytes: AtomicU64,
-    /// The last `oom_epoch` for which the supervisor has measured what is resident. The one field that the writer leaves alone:
-    /// it waits for it, for a while.
+    /// The last `oom_epoch` for which the supervisor has measured what is resident ([`protocol::measured`]). The one field that the
+    /// writer leaves alone: it waits for it, for a while.
     pub measured_epoch: AtomicU32,
     /// See "Earlier moments".
     pub earlier_epoch: AtomicU32,

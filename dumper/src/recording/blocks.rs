@@ -12,9 +12,6 @@ use crate::error::Error;
 use crate::folder::Place;
 use crate::process;
 
-/// Where a recording is told that its process has been measured: the epoch of the failed allocation, 4 bytes, little-endian.
-pub const ANSWER_AT: u64 = offset_of!(recording::Header, measured_epoch) as u64;
-
 /// Memory of known place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {

@@ -1,5 +1,6 @@
 //! What happened, in words.
 
+use recording::protocol::OOM_STATUS;
 use recording::{EventKind, Trouble};
 
 use crate::call_tree::Moment;
@@ -8,9 +9,6 @@ use crate::outcome::Outcome;
 use crate::recording::{Event, Facts, Failure, Recording, State, Tally};
 use crate::run::Run;
 use crate::units::Bytes;
-
-/// How `--on-oom=exit` ends a program.
-const OOM_STATUS: i32 = 53;
 
 /// How far a process got; it `is_replaced` if it went on as another program.
 pub(super) fn state(state: State, is_replaced: bool) -> &'static str {

@@ -66,7 +66,7 @@ fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<(
     let subject = report::Subject {
         run: &subject.run,
         processes: &material.processes,
-        unreadable: material.unreadable(),
+        unreadable: &material.unreadable,
         timeline: &subject.timeline,
         unrecorded: &subject.unrecorded,
         occasion: match subject.is_running {

@@ -9,7 +9,7 @@ use dumper::units::{Bytes, Share};
 use nix::sys::signal::Signal;
 
 use crate::error::Error;
-use crate::folder;
+use crate::folder::find;
 use crate::folder::lock::{self, Supervisor};
 use crate::terminal::paint::{Line, Tone};
 use crate::terminal::say::{is_shown, say, show};
@@ -37,7 +37,7 @@ struct Row {
 /// Lists the newest `last` runs in a folder, or all if that is 0.
 pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error> {
     let path = path.unwrap_or(output);
-    let mut runs = folder::runs(path);
+    let mut runs = find::runs(path);
     let most = if last == 0 { usize::MAX } else { last };
     let columns = columns();
     let mut is_empty = true;

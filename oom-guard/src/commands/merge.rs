@@ -6,15 +6,16 @@ use dumper::merge::Merged;
 use dumper::process;
 use dumper::run::Run;
 
-use crate::commands::report::Material;
 use crate::error::Error;
+use crate::finish::material::Material;
+use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::Workplace;
-use crate::folder::{self, RunFolder, make_output};
+use crate::folder::{self, RunFolder, find, make_output};
 use crate::options::settings::Settings;
+use crate::terminal::local_time;
 use crate::terminal::progress::Progress;
 use crate::terminal::say::say;
-use crate::{commands::source, finish::unsupervised, terminal::local_time};
 
 /// Reports on the runs that `paths` are or hold, into a folder of its own in the output folder.
 pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
@@ -62,12 +63,12 @@ pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
 
 /// The oldest first.
 fn runs_in(path: &Path) -> Vec<RunFolder> {
-    if let Ok(run) = RunFolder::open(path)
+    if let Ok(run) = find::open(path)
         && run.is_run()
     {
         return vec![run];
     }
-    let mut runs: Vec<_> = folder::runs(path).collect();
+    let mut runs: Vec<_> = find::runs(path).collect();
     runs.reverse();
     runs
 }
@@ -80,9 +81,9 @@ fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::
         .ok()
         .and_then(|workplace| Material::load(&workplace.folder).ok());
     let processes = material.map_or(Vec::new(), |material| material.processes);
-    let lives = lock::supervisor(&folder.folder) == Supervisor::Lives || unsupervised::is_running(&processes);
-    if unsupervised::is_unjudged(&run) && !lives {
-        run.outcome = Some(unsupervised::outcome(&run, folder, &processes));
+    let lives = lock::supervisor(&folder.folder) == Supervisor::Lives || from_disk::is_running(&processes);
+    if !lives {
+        from_disk::judge_if_unjudged(&mut run, folder, &processes);
     }
     Ok((run, processes))
 }

@@ -5,15 +5,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use dumper::report::Occasion;
 use dumper::run::Run;
 
-use crate::commands::report::{Material, find_run, tell};
-use crate::commands::source;
 use crate::error::Error;
-use crate::folder::lock::LOCK;
+use crate::finish::material::Material;
+use crate::finish::{Occasion, finish, source};
+use crate::folder::names::LOCK;
 use crate::folder::workplace::Workplace;
-use crate::folder::{self, RunFolder, make_output};
+use crate::folder::{self, RunFolder, find, make_output};
+use crate::kernel::host::Host;
 use crate::terminal::local_time;
 use crate::watch::measure;
 
@@ -25,7 +25,7 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let workplace = Workplace::of(&folder);
     let recordings = workplace.as_ref().map_or(&folder.folder, |workplace| &workplace.folder);
     if is_ours {
-        measure::all(Path::new("/"), recordings, "for this snapshot", None);
+        measure::all(&Host::this(), recordings, "for this snapshot", None);
     }
     let material = Material::load(recordings).map_err(cannot)?;
     if material.is_empty() {
@@ -33,15 +33,14 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     }
     let mut run = Run::load(&folder.folder).unwrap_or_default();
     run.source = source::readable(is_ours, None);
-    let into = if is_ours {
-        Ok(folder.folder)
-    } else {
-        make_output(output)
+    let into = match is_ours {
+        true => Ok(folder.folder.clone()),
+        false => make_output(output),
     };
     let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
     let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
-    let written = material.write(&into, &run, Occasion::Requested);
-    tell(&written.map_err(cannot)?);
+    let occasion = Occasion::ReadOnly { is_running: true };
+    finish(occasion, &folder, &into, run, &material).map_err(cannot)?;
     Ok(())
 }
 
@@ -49,7 +48,7 @@ fn find(job: &OsStr) -> Result<RunFolder, String> {
     let pid = job.to_str().and_then(|text| text.parse::<u32>().ok());
     match pid.filter(|_| !Path::new(job).exists()) {
         Some(pid) => find_by_process(pid),
-        None => find_run(Path::new(job)),
+        None => find::run_at(Path::new(job)),
     }
 }
 
@@ -61,9 +60,9 @@ fn find_by_process(pid: u32) -> Result<RunFolder, String> {
     }
     let run = supervised_by(&process).map_or_else(|| environment(&process), |run| Ok(Some(run)));
     let run = run.map_err(|error| format!("cannot read its environment: {error}"))?;
-    let run = run.filter(|run| folder::is_run(run));
+    let run = run.filter(|run| find::is_run(run));
     let run = run.ok_or("this process is not part of a run of fil-profile")?;
-    RunFolder::open(&run).map_err(|error| error.to_string())
+    find::open(&run).map_err(|error| error.to_string())
 }
 
 /// A supervisor holds the lock of its run.
@@ -72,7 +71,7 @@ fn supervised_by(process: &Path) -> Option<PathBuf> {
     let files = files.filter_map(|file| fs::read_link(file.path()).ok());
     let locks = files.filter(|file| file.file_name() == Some(OsStr::new(LOCK)));
     let folders = locks.filter_map(|lock| Some(lock.parent()?.to_owned()));
-    folders.into_iter().find(|folder| folder::is_run(folder))
+    folders.into_iter().find(|folder| find::is_run(folder))
 }
 
 fn environment(process: &Path) -> std::io::Result<Option<PathBuf>> {

@@ -9,15 +9,15 @@ use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
 
-use crate::commands::report::{Material, find_run};
 use crate::error::Error;
+use crate::finish::material::Material;
+use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::{Missing, Workplace};
-use crate::folder::{self, RunFolder};
+use crate::folder::{RunFolder, find, names};
 use crate::options::settings::Settings;
 use crate::start::limits::Limits;
 use crate::terminal::say::say;
-use crate::{commands::source, finish::unsupervised};
 
 /// A run that can be reported on.
 #[derive(Debug)]
@@ -63,9 +63,9 @@ impl Subject {
         Limits::read().lifted().set();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
-        let open = |folder: &Path| RunFolder::open(folder).map_err(|error| cannot(&error));
+        let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
-            let folder = find_run(&path).map_err(|error| cannot(&error))?;
+            let folder = find::run_at(&path).map_err(|error| cannot(&error))?;
             return Self::of_run(path, folder, settings);
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -99,7 +99,7 @@ impl Subject {
     }
 
     fn of_recording(path: PathBuf, place: &Place, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
-        let material = Material::of_recording(place).map_err(Error::Report)?;
+        let material = Material::load_recording(place).map_err(Error::Report)?;
         Self::of_material(path, material, Origin::Recording, folder, settings)
     }
 
@@ -114,7 +114,7 @@ impl Subject {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
         }
-        let mut run = match folder.folder.has(folder::RUN) {
+        let mut run = match folder.folder.has(names::RUN) {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };
@@ -122,8 +122,8 @@ impl Subject {
         run.source = source::readable(is_ours, settings.source.as_deref());
         let supervisor = lock::supervisor(&folder.folder);
         let is_running = is_running(supervisor, &material, &run);
-        if !is_running && unsupervised::is_unjudged(&run) && folder.is_run() {
-            run.outcome = Some(unsupervised::outcome(&run, &folder, &material.processes));
+        if !is_running && folder.is_run() {
+            from_disk::judge_if_unjudged(&mut run, &folder, &material.processes);
         }
         Ok(Self {
             path,
@@ -150,7 +150,7 @@ impl Subject {
                 source: source::readable(false, settings.source.as_deref()),
                 ..bundle.run
             },
-            material: Material::of(bundle.processes),
+            material: Material::from(bundle.processes),
             timeline: bundle.timeline,
             unrecorded: bundle.unrecorded,
             is_ours: false,
@@ -169,6 +169,6 @@ fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
 }
 
 fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {
-    let runs = supervisor == Supervisor::Lives || unsupervised::is_running(&material.processes);
+    let runs = supervisor == Supervisor::Lives || from_disk::is_running(&material.processes);
     runs && run.ending.is_none()
 }

@@ -5,25 +5,24 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dumper::report::Occasion;
 use dumper::run::Run;
 
-use crate::commands::report::Material;
-use crate::commands::source;
-use crate::finish::unsupervised;
+use super::material::Material;
+use super::settle::settle;
+use super::{Occasion, finish, from_disk, source};
 use crate::folder::lock::{self, Supervisor};
 use crate::folder::workplace::Workplace;
-use crate::folder::{self, RunFolder};
+use crate::folder::{self, RunFolder, find};
 use crate::kernel::process;
 use crate::terminal::say::say;
 
-/// More than these wait for the next run, or for `fil-profile report`.
+/// Reports at most this many runs; others wait for the next run, or for `fil-profile report`.
 const MOST: usize = 3;
 
-/// The job has waited long enough then.
+/// Longest delay of the new job's start.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Of which so much is left for writing when the looking ends.
+/// The part of it that is kept for writing reports: the search for runs ends so long before.
 const TO_WRITE: Duration = Duration::from_secs(4);
 
 /// Reports on the newest runs in `output` that ended without a report.
@@ -32,7 +31,7 @@ pub fn report_those_in(output: &Path) {
     folder::remove_unfinished_links(output);
     // There may be many runs, on a slow file system.
     let in_time = || Instant::now() + TO_WRITE < deadline;
-    let orphans = folder::runs(output).take_while(|_| in_time()).filter(is_orphan);
+    let orphans = find::runs(output).take_while(|_| in_time()).filter(is_orphan);
     let orphans: Vec<_> = orphans.take(MOST).collect();
     for run in orphans {
         // In a process of its own: what is wrong with an old run must not keep the new one from starting.
@@ -63,7 +62,7 @@ fn is_orphan(run: &RunFolder) -> bool {
 }
 
 fn report(folder: &RunFolder) -> Result<(), String> {
-    let path = &folder.path;
+    let path = folder.path.display();
     // Another run that starts at this moment may have been faster.
     if !lock::take_over(&folder.folder) || !is_still_without(folder) {
         return Ok(());
@@ -72,45 +71,21 @@ fn report(folder: &RunFolder) -> Result<(), String> {
     run.source = source::readable(folder.is_ours(), None);
     let Ok(workplace) = Workplace::of(folder) else {
         say(format!(
-            "found a run that ended without a report, and its recordings are gone: {}",
-            path.display()
+            "found a run that ended without a report, and its recordings are gone: {path}"
         ));
-        unsupervised::settle(run, folder);
+        settle(run, folder);
         return Ok(());
     };
     let material = Material::load(&workplace.folder)?;
-    if unsupervised::is_running(&material.processes) {
-        say(format!(
-            "found a run that goes on without its fil-profile: {}",
-            path.display()
-        ));
+    if from_disk::is_running(&material.processes) {
+        say(format!("found a run that goes on without its fil-profile: {path}"));
         return Ok(());
     }
-    say(format!("found a run that ended without a report: {}", path.display()));
-    if unsupervised::is_unjudged(&run) {
-        run.outcome = Some(unsupervised::outcome(&run, folder, &material.processes));
-    }
-    let written = material.write(&folder.folder, &run, Occasion::Ended);
-    if let Some(outcome) = &run.outcome {
-        say(&outcome.sentence);
-    }
-    match &written {
-        Ok(written) => {
-            run.headline = written.headline.clone();
-            written.failed.iter().for_each(say);
-            let is_whole = written.failed.is_empty();
-            material.bundle(folder, &run, is_whole && !run.keep_recording, written.clone());
-            if written.out_of_memory.is_some() {
-                let _ = folder.link_out_of_memory();
-            }
-            let shown = written.out_of_memory.as_ref().unwrap_or(&written.index);
-            say(format!("its report: {}", shown.display()));
-        }
-        Err(error) => say(format!("its report cannot be written: {error}")),
-    }
-    // Written or not, it is not tried again and again.
-    unsupervised::settle(run, folder);
-    written.map(drop)
+    say(format!("found a run that ended without a report: {path}"));
+    let finished = finish(Occasion::LeftBehind, folder, &folder.folder, run, &material);
+    finished
+        .map(drop)
+        .inspect_err(|error| say(format!("its report cannot be written: {error}")))
 }
 
 fn is_still_without(folder: &RunFolder) -> bool {

@@ -6,17 +6,15 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem;
-use std::path::Path;
 
 use dumper::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::folder::names::LOCK;
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::text;
 use crate::kernel::procfs;
-
-/// Its name in a run folder.
-pub const LOCK: &str = "lock";
 
 /// More than a holder has to say.
 const MOST_BYTES: u64 = 4096;
@@ -115,7 +113,12 @@ struct Holder {
 
 impl Holder {
     fn this_process() -> Self {
-        let line = |path| text(Path::new(path), LINE_BYTES).unwrap_or_default().trim().to_owned();
+        let line = |path| {
+            text(&Host::this().file(path), LINE_BYTES)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
         let pid = std::process::id();
         Self {
             host: line("/proc/sys/kernel/hostname"),
@@ -155,20 +158,15 @@ impl Holder {
 
 /// When a process was started; none if there is no such process.
 fn started(pid: u32) -> Option<u64> {
-    if !procfs::is_running(Path::new("/"), i32::try_from(pid).ok()?) {
-        return None;
-    }
-    let text = text(Path::new(&format!("/proc/{pid}/stat")), MOST_BYTES as usize)?;
-    // The second field is the program's name, in which anything may stand.
-    let (_, fields) = text.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+    let (host, pid) = (Host::this(), i32::try_from(pid).ok()?);
+    procfs::is_running(&host, pid).then(|| procfs::started(&host, pid))?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     fn path(folder: &Path) -> PathBuf {
         folder.join(LOCK)

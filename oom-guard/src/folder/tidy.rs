@@ -12,9 +12,10 @@ use dumper::process::Process;
 use dumper::recording::State;
 use dumper::{Folder, Unrecorded};
 
+use crate::folder::names::parse_recording;
+use crate::kernel::host::Host;
 use crate::kernel::procfs;
 use crate::verdict::facts::{is_in_use, is_replaced};
-use crate::watch::sampling;
 
 /// A smaller peak than this is not worth a file, unless there is no larger one.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -67,8 +68,8 @@ pub fn remove_bundled(recordings: &[Place]) {
 pub fn remove_unfinished(folder: &Folder) {
     dumper::remove_unfinished(folder, |pid, file| {
         let written = file.metadata().and_then(|about| about.modified());
-        procfs::is_running(Path::new("/"), pid)
-            && written.is_ok_and(|written| procfs::is_older(Path::new("/"), pid, written))
+        procfs::is_running(&Host::this(), pid)
+            && written.is_ok_and(|written| procfs::is_older(&Host::this(), pid, written))
     });
 }
 
@@ -78,8 +79,8 @@ pub fn remove_unbegun(folder: &Folder) -> bool {
     let entries = folder.entries().unwrap_or_default();
     let unbegun = entries.into_iter().map(|entry| entry.name).filter(|name| {
         // One that runs may just be about to begin it.
-        let has_ended = |(pid, _)| !procfs::is_running(Path::new("/"), pid);
-        sampling::numbers(Path::new(name)).is_some_and(has_ended) && is_unbegun(folder, name)
+        let has_ended = |(pid, _)| !procfs::is_running(&Host::this(), pid);
+        parse_recording(Path::new(name)).is_some_and(has_ended) && is_unbegun(folder, name)
     });
     let removed = unbegun.filter(|name| folder.remove(name).is_ok());
     removed.count() > 0
@@ -211,7 +212,7 @@ mod tests {
         let ended = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
         nix::sys::wait::waitid(nix::sys::wait::Id::Pid(pid), ended).unwrap();
         assert!(Path::new(&format!("/proc/{pid}")).exists());
-        assert!(!procfs::is_running(Path::new("/"), pid.as_raw()));
+        assert!(!procfs::is_running(&Host::this(), pid.as_raw()));
         let left = folder.path().join(format!(".report.json.{pid}.unfinished"));
         fs::write(&left, "half").unwrap();
         remove_unfinished(&Folder::open(folder.path()).unwrap());

@@ -12,13 +12,11 @@ use dumper::Folder;
 use dumper::run::Run;
 use nix::unistd::mkdtemp;
 
-use crate::folder::{RUN, RunFolder};
+use crate::folder::RunFolder;
+use crate::folder::names::{DOORBELL, RECORDINGS, RUN};
 use crate::kernel::filesystem::{Kind, kind};
 use crate::terminal::say::say;
-use crate::watch::doorbell::DOORBELL;
 
-/// The link in the run folder.
-pub const RECORDINGS: &str = "recordings";
 /// The file that tells which run a folder elsewhere belongs to.
 const TOKEN: &str = "token";
 /// Random bytes of a token; twice as many characters.
@@ -204,6 +202,7 @@ fn is_made_by_a_run(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::find;
     use crate::terminal::local_time;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -245,7 +244,7 @@ mod tests {
         assert!(away.path().starts_with(place.path()));
         assert_eq!(fs::metadata(away.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(Workplace::of(&run).unwrap().is_at(&away.folder));
-        assert_eq!(RunFolder::open(away.path()).unwrap().path, run.path);
+        assert_eq!(find::open(away.path()).unwrap().path, run.path);
 
         fs::write(away.path().join("7-0.recording"), "bytes").unwrap();
         fs::write(away.path().join(".7-0.measured.9.unfinished"), "half").unwrap();

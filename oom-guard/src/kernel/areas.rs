@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 
 use dumper::allocator;
 use dumper::measured::{Area, Extent, Pages};
 use nix::unistd::Pid;
 
 use crate::kernel::elf;
+use crate::kernel::host::Host;
 
 /// glibc's heaps beside the first begin at multiples of this and reserve as much (`HEAP_MAX_SIZE` of malloc/arena.c).
 const HEAP: u64 = 64 << 20;
@@ -52,13 +52,13 @@ pub struct Areas {
 impl Areas {
     /// Of a process with so many threads, whose stacks are usually of this size. `None` if it has ended or is somebody else's.
     /// Pages of hugetlbfs are resident only if the limit counts them.
-    pub fn of(root: &Path, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
-        let file = File::open(root.join(format!("proc/{pid}/smaps"))).ok()?;
+    pub fn of(host: &Host, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
+        let file = File::open(host.of_process(pid, "smaps")).ok()?;
         let mut parts = parse(BufReader::with_capacity(256 << 10, file));
         if !counts_hugetlb {
             parts.iter_mut().for_each(Part::set_hugetlb_apart);
         }
-        let end = |path: &str| elf::end_in_memory(&root.join(path.trim_start_matches('/')));
+        let end = |path: &str| elf::end_in_memory(&host.file(path));
         (!parts.is_empty()).then(|| sort(&parts, threads, stack, &end))
     }
 
@@ -437,9 +437,9 @@ mod tests {
 
     #[test]
     fn this_process_adds_up() {
-        let areas = Areas::of(Path::new("/"), Pid::this(), 2, 8 * MIB, true).unwrap();
+        let areas = Areas::of(&Host::this(), Pid::this(), 2, 8 * MIB, true).unwrap();
         let resident: u64 = areas.extents.values().map(|extent| extent.resident).sum();
-        let usage = crate::kernel::procfs::Usage::of(Path::new("/"), Pid::this()).unwrap();
+        let usage = crate::kernel::procfs::Usage::of(&Host::this(), Pid::this()).unwrap();
         assert!(resident.abs_diff(usage.resident) < 2 * MIB, "{resident} {usage:?}");
     }
 }

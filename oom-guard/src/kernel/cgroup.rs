@@ -11,6 +11,7 @@ use dumper::outcome::LimitKind;
 use nix::unistd::Pid;
 
 use crate::kernel::headroom::Bound;
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 
 pub use counters::Counters;
@@ -41,7 +42,7 @@ pub struct Cgroup {
     pub version: Version,
     /// The process's own cgroup first, the topmost last; never empty.
     pub levels: Vec<Level>,
-    /// Whether the topmost is the kernel's own root, or hangs below it: a container sees only its own part of the tree.
+    /// Whether the topmost is the kernel's own host, or hangs below it: a container sees only its own part of the tree.
     pub is_whole: bool,
     /// Whether the first is the one that the process is in. Otherwise memory is only counted further up.
     pub is_own: bool,
@@ -86,13 +87,13 @@ pub struct Charge {
 impl Cgroup {
     /// That of a process. `root` is `/`, or a folder that has the same files. None where the kernel has no memory
     /// controller or shows none.
-    pub fn of(root: &Path, pid: Pid) -> Option<Self> {
-        place::find(root, pid)
+    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+        place::find(host, pid)
     }
 
     /// The folders of a process's cgroup and its ancestors where another controller's files are; none where there is none.
-    pub fn folders(root: &Path, pid: Pid, controller: &str) -> Vec<PathBuf> {
-        place::folders(root, pid, controller)
+    pub fn folders(host: &Host, pid: Pid, controller: &str) -> Vec<PathBuf> {
+        place::folders(host, pid, controller)
     }
 
     /// The cgroup that the process's memory is charged to.
@@ -177,8 +178,8 @@ impl Level {
     }
 
     /// Whether its limit counts pages of hugetlbfs: from Linux 6.6 on it may, in version 2.
-    pub fn counts_hugetlb(&self, root: &Path) -> bool {
-        self.version == Version::V2 && place::counts_hugetlb(root)
+    pub fn counts_hugetlb(&self, host: &Host) -> bool {
+        self.version == Version::V2 && place::counts_hugetlb(host)
     }
 
     /// Keeps the files open that are read while a job runs: those of its limits, and where it has any, of what they count.

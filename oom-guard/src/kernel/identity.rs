@@ -47,6 +47,9 @@ const VARIABLES: [&str; 38] = [
     "container",
 ];
 
+/// The name under which a run notes that the kernel kills all processes of its cgroup at once.
+pub const OOM_GROUP: &str = "memory.oom.group";
+
 /// No job's name is longer.
 const MOST_CHARS: usize = 200;
 

@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use dumper::measured::Pages;
 use nix::unistd::Pid;
+
+use crate::kernel::host::Host;
 
 /// Bytes of a page, on the one platform that there is.
 const PAGE: u64 = 4096;
@@ -69,9 +70,9 @@ pub struct Pagemap {
 
 impl Pagemap {
     /// To look at `pages` pages in all. Fails for a process of somebody else.
-    pub fn open(root: &Path, pid: Pid, pages: u64) -> io::Result<Self> {
+    pub fn open(host: &Host, pid: Pid, pages: u64) -> io::Result<Self> {
         Ok(Self {
-            file: File::open(root.join(format!("proc/{pid}/pagemap")))?,
+            file: File::open(host.of_process(pid, "pagemap"))?,
             can_scan: true,
             each: pages.div_ceil(EXACT_PAGES).max(1),
         })
@@ -79,8 +80,8 @@ impl Pagemap {
 
     /// As [`Pagemap::open`], without the ioctl.
     #[cfg(test)]
-    fn reading(root: &Path, pid: Pid, each: u64) -> io::Result<Self> {
-        let map = Self::open(root, pid, 0)?;
+    fn reading(host: &Host, pid: Pid, each: u64) -> io::Result<Self> {
+        let map = Self::open(host, pid, 0)?;
         Ok(Self {
             can_scan: false,
             each,
@@ -233,10 +234,10 @@ mod tests {
     fn the_pages_that_are_there_are_counted_by_either_way() {
         let block = block(16);
         let (address, bytes) = (block.as_ptr() as u64, block.len() as u64);
-        let (root, this) = (Path::new("/"), Pid::this());
+        let (host, this) = (&Host::this(), Pid::this());
         for mut map in [
-            Pagemap::open(root, this, 0).unwrap(),
-            Pagemap::reading(root, this, 1).unwrap(),
+            Pagemap::open(host, this, 0).unwrap(),
+            Pagemap::reading(host, this, 1).unwrap(),
         ] {
             let pages = map.measure(address, bytes).unwrap();
             assert_eq!(pages.bytes, 64 * MIB);
@@ -250,7 +251,7 @@ mod tests {
     fn a_part_of_the_pages_stands_for_all_within_the_error_that_is_told() {
         let mut block = vec![0u8; 1 << 30];
         block[..300 << 20].fill(1);
-        let mut map = Pagemap::reading(Path::new("/"), Pid::this(), 4).unwrap();
+        let mut map = Pagemap::reading(&Host::this(), Pid::this(), 4).unwrap();
         let pages = map.measure(block.as_ptr() as u64, block.len() as u64).unwrap();
         assert!(pages.error > 0);
         let off = pages.resident.abs_diff(300 * MIB);

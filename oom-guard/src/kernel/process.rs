@@ -4,16 +4,17 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
-use recording::PASSED_ON;
+use recording::protocol::PASSED_ON;
 
-use crate::exit::End;
-use crate::{start::inherited, start::rescue};
+use crate::kernel::end::End;
+use crate::start::inherited;
 
 /// From here on signals wait until they are asked for, and the end of a child is one.
 pub fn hold_signals() -> nix::Result<()> {
@@ -54,7 +55,7 @@ pub fn next_change() -> Option<(Pid, Change)> {
     loop {
         let (pid, status) = wait(Pid::from_raw(-1), libc::WNOHANG | libc::WUNTRACED)?;
         let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(Change::Stopped);
-        let change = End::of(status).map(Change::Ended);
+        let change = End::from_wait_status(status).map(Change::Ended);
         if let Some(change) = change.or_else(|| stopped().filter(|_| libc::WIFSTOPPED(status))) {
             return Some((pid, change));
         }
@@ -65,7 +66,7 @@ pub fn next_change() -> Option<(Pid, Change)> {
 pub fn wait_for(pid: Pid) -> Option<End> {
     loop {
         let (_, status) = wait(pid, 0)?;
-        if let Some(end) = End::of(status) {
+        if let Some(end) = End::from_wait_status(status) {
             return Some(end);
         }
     }
@@ -73,7 +74,7 @@ pub fn wait_for(pid: Pid) -> Option<End> {
 
 /// How a child has ended; `None` as long as it has not.
 pub fn try_wait_for(pid: Pid) -> Option<End> {
-    wait(pid, libc::WNOHANG).and_then(|(_, status)| End::of(status))
+    wait(pid, libc::WNOHANG).and_then(|(_, status)| End::from_wait_status(status))
 }
 
 fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
@@ -86,10 +87,37 @@ fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
             -1 => return None,
             found => {
                 let pid = Pid::from_raw(found);
-                rescue::reaped(pid, status);
+                note_end(pid, status);
                 return Some((pid, status));
             }
         }
+    }
+}
+
+/// The child whose end must not be forgotten; 0 for none.
+static JOB: AtomicI32 = AtomicI32::new(0);
+/// Its end as waitpid(2) has told it, if it has; -1 until then.
+static JOB_ENDED: AtomicI32 = AtomicI32::new(-1);
+
+/// From here on the end of this child is kept for [`job_ended`].
+pub fn set_job(job: Pid) {
+    JOB.store(job.as_raw(), Relaxed);
+}
+
+/// The process of the job; 0 before it has one. May be called in a signal handler.
+pub fn job() -> c_int {
+    JOB.load(Relaxed)
+}
+
+/// The job's end as waitpid(2) has told it; negative if it has not. May be called in a signal handler.
+pub fn job_ended() -> c_int {
+    JOB_ENDED.load(Relaxed)
+}
+
+fn note_end(pid: Pid, status: c_int) {
+    let has_ended = libc::WIFEXITED(status) || libc::WIFSIGNALED(status);
+    if has_ended && pid.as_raw() == job() {
+        JOB_ENDED.store(status, Relaxed);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What /proc tells of processes and of the machine. `root` is `/`, or a folder that has the same files.
+//! Reads /proc: processes, and the machine as a whole.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,7 @@ use dumper::outcome::{LimitKind, Other, ProcessName};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::kernel::headroom::Bound;
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, text, value};
 
 /// A name is for a line of a report.
@@ -39,8 +40,8 @@ pub struct Machine {
 
 impl Machine {
     /// Reads /proc/meminfo; `None` where it is not as expected.
-    pub fn read(root: &Path) -> Option<Self> {
-        let text = text(&root.join("proc/meminfo"), PAGE_OF_TEXT)?;
+    pub fn read(host: &Host) -> Option<Self> {
+        let text = text(&host.file("/proc/meminfo"), PAGE_OF_TEXT)?;
         Some(Self {
             total: kibibytes(&text, "MemTotal:")?,
             available: kibibytes(&text, "MemAvailable:")?,
@@ -63,8 +64,8 @@ impl Machine {
 }
 
 /// Processes that the OOM killer has killed on this machine since it was started, for whichever limit. From Linux 4.13 on.
-pub fn machine_kills(root: &Path) -> Option<u64> {
-    value(&text(&root.join("proc/vmstat"), VMSTAT_BYTES)?, "oom_kill")
+pub fn machine_kills(host: &Host) -> Option<u64> {
+    value(&text(&host.file("/proc/vmstat"), VMSTAT_BYTES)?, "oom_kill")
 }
 
 /// What a process uses, in bytes.
@@ -80,8 +81,8 @@ pub struct Usage {
 
 impl Usage {
     /// Of a process; `None` if it has ended.
-    pub fn of(root: &Path, pid: Pid) -> Option<Self> {
-        let text = text(&root.join(format!("proc/{pid}/status")), PAGE_OF_TEXT)?;
+    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+        let text = text(&host.of_process(pid, "status"), PAGE_OF_TEXT)?;
         Some(Self {
             address_space: kibibytes(&text, "VmSize:")?,
             data: kibibytes(&text, "VmData:")?,
@@ -91,8 +92,8 @@ impl Usage {
 }
 
 /// The resource limits of a process that count memory, as far as there are any.
-pub fn bounds(root: &Path, pid: Pid) -> Vec<Bound> {
-    let limits = text(&root.join(format!("proc/{pid}/limits")), PAGE_OF_TEXT).unwrap_or_default();
+pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
+    let limits = text(&host.of_process(pid, "limits"), PAGE_OF_TEXT).unwrap_or_default();
     // `Max address space       unlimited            unlimited            bytes`
     let soft = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
@@ -102,7 +103,7 @@ pub fn bounds(root: &Path, pid: Pid) -> Vec<Bound> {
     if address_space.is_none() && data.is_none() {
         return Vec::new();
     }
-    let usage = Usage::of(root, pid).unwrap_or_default();
+    let usage = Usage::of(host, pid).unwrap_or_default();
     let bound = |kind, bytes, used| Bound {
         kind,
         path: String::new(),
@@ -116,11 +117,11 @@ pub fn bounds(root: &Path, pid: Pid) -> Vec<Bound> {
 }
 
 /// A process and all that descend from it, parents before their children.
-pub fn tree(root: &Path, pid: Pid) -> Vec<Pid> {
+pub fn tree(host: &Host, pid: Pid) -> Vec<Pid> {
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
-        for child in children(root, parent) {
+        for child in children(host, parent) {
             // A process that changes its parent while we look would be met twice.
             if !found.contains(&child) {
                 found.push(child);
@@ -132,8 +133,8 @@ pub fn tree(root: &Path, pid: Pid) -> Vec<Pid> {
 }
 
 /// Each thread has its own children.
-fn children(root: &Path, pid: Pid) -> Vec<Pid> {
-    let Ok(threads) = fs::read_dir(root.join(format!("proc/{pid}/task"))) else {
+fn children(host: &Host, pid: Pid) -> Vec<Pid> {
+    let Ok(threads) = fs::read_dir(host.of_process(pid, "task")) else {
         return Vec::new();
     };
     let lists = threads
@@ -152,21 +153,26 @@ fn pid_of(text: &str) -> Option<Pid> {
 }
 
 /// Whether there is such a process. One that has ended is none, though nobody may have waited for it.
-pub fn is_running(root: &Path, pid: i32) -> bool {
-    match stat(root, pid) {
+pub fn is_running(host: &Host, pid: i32) -> bool {
+    match stat(host, pid) {
         // Where the first thread alone has ended, the others go on.
         Some(fields) => !(fields[0].starts_with(['Z', 'X']) && matches!(&*fields[THREADS], "0" | "1")),
         // What we may not look at may well run.
-        None => root.join(format!("proc/{pid}")).exists(),
+        None => host.of_process(pid, "").exists(),
     }
 }
 
+/// When a process was started, in clock ticks since the machine was; `None` if there is no such process.
+pub fn started(host: &Host, pid: i32) -> Option<u64> {
+    stat(host, pid)?[STARTED].parse().ok()
+}
+
 /// Whether a process was there at a time: if not, it has the process id of one that was. What cannot be told is taken for yes.
-pub fn is_older(root: &Path, pid: i32, time: SystemTime) -> bool {
+pub fn is_older(host: &Host, pid: i32, time: SystemTime) -> bool {
     let started = || {
-        let ticks: u64 = stat(root, pid)?[STARTED].parse().ok()?;
+        let ticks = started(host, pid)?;
         let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
-        let machine = text(&root.join("proc/stat"), MACHINE_BYTES)?;
+        let machine = text(&host.file("/proc/stat"), MACHINE_BYTES)?;
         let booted: u64 = machine
             .lines()
             .find_map(|line| line.strip_prefix("btime "))?
@@ -190,16 +196,16 @@ const MACHINE_BYTES: usize = 4 << 20;
 const CLOCK_ERROR: Duration = Duration::from_secs(2);
 
 /// The fields of /proc/PID/stat behind the program's name, in which anything may stand.
-fn stat(root: &Path, pid: i32) -> Option<Vec<String>> {
-    let text = text(&root.join(format!("proc/{pid}/stat")), STAT_BYTES)?;
+fn stat(host: &Host, pid: i32) -> Option<Vec<String>> {
+    let text = text(&host.of_process(pid, "stat"), STAT_BYTES)?;
     let (_, fields) = text.rsplit_once(')')?;
     let fields: Vec<String> = fields.split_ascii_whitespace().map(str::to_owned).collect();
     (fields.len() > STARTED).then_some(fields)
 }
 
 /// What to call a process: its command line, else its short name in brackets as ps has it; `None` if it has ended.
-pub fn command(root: &Path, pid: Pid) -> Option<String> {
-    let read = |file: &str| text(&root.join(format!("proc/{pid}/{file}")), COMMAND_BYTES);
+pub fn command(host: &Host, pid: Pid) -> Option<String> {
+    let read = |file: &str| text(&host.of_process(pid, file), COMMAND_BYTES);
     let line = read("cmdline").unwrap_or_default();
     let line = line.trim_end_matches('\0').replace('\0', " ");
     let command = if line.is_empty() {
@@ -211,23 +217,23 @@ pub fn command(root: &Path, pid: Pid) -> Option<String> {
 }
 
 /// The file of the program that a process runs; `None` where that may not be known.
-pub fn program(root: &Path, pid: Pid) -> Option<PathBuf> {
-    fs::read_link(root.join(format!("proc/{pid}/exe"))).ok()
+pub fn program(host: &Host, pid: Pid) -> Option<PathBuf> {
+    fs::read_link(host.of_process(pid, "exe")).ok()
 }
 
 /// A process by its number and name. That of a process that has ended, or is outside of our container, is empty.
-pub fn name(root: &Path, pid: Pid, is_child: bool) -> ProcessName {
+pub fn name(host: &Host, pid: Pid, is_child: bool) -> ProcessName {
     ProcessName {
         pid: pid.as_raw().unsigned_abs(),
-        command: command(root, pid).unwrap_or_default(),
+        command: command(host, pid).unwrap_or_default(),
         is_child,
     }
 }
 
 /// The parent of a process, its parent, and so on, as far as they can be seen.
-pub fn ancestors(root: &Path, pid: Pid) -> Vec<Pid> {
+pub fn ancestors(host: &Host, pid: Pid) -> Vec<Pid> {
     let parent = |pid: &Pid| {
-        let text = text(&root.join(format!("proc/{pid}/status")), PAGE_OF_TEXT)?;
+        let text = text(&host.of_process(pid, "status"), PAGE_OF_TEXT)?;
         pid_of(&value(&text, "PPid:")?.to_string())
     };
     std::iter::successors(parent(&pid), parent)
@@ -243,7 +249,7 @@ pub fn members(procs: &Path) -> Vec<Option<Pid>> {
 }
 
 /// The largest processes in a cgroup, those of `except` apart. `procs` is its `cgroup.procs`.
-pub fn others(root: &Path, procs: &Path, except: &[Pid]) -> Vec<Other> {
+pub fn others(host: &Host, procs: &Path, except: &[Pid]) -> Vec<Other> {
     let page_bytes = sysconf(SysconfVar::PAGE_SIZE)
         .ok()
         .flatten()
@@ -251,7 +257,7 @@ pub fn others(root: &Path, procs: &Path, except: &[Pid]) -> Vec<Other> {
         .unsigned_abs();
     let pids = members(procs).into_iter().flatten().filter(|pid| !except.contains(pid));
     let resident = |pid: Pid| {
-        let sizes = text(&root.join(format!("proc/{pid}/statm")), PAGE_OF_TEXT)?;
+        let sizes = text(&host.of_process(pid, "statm"), PAGE_OF_TEXT)?;
         let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some((pages.saturating_mul(page_bytes), pid))
     };
@@ -260,7 +266,7 @@ pub fn others(root: &Path, procs: &Path, except: &[Pid]) -> Vec<Other> {
     sizes.truncate(MOST_OTHERS);
     let other = |(resident_bytes, pid): (u64, Pid)| Other {
         pid: pid.as_raw().unsigned_abs(),
-        command: command(root, pid).unwrap_or_default(),
+        command: command(host, pid).unwrap_or_default(),
         resident_bytes,
     };
     sizes.into_iter().map(other).collect()
@@ -289,16 +295,16 @@ pub fn killer(command: &str) -> Option<&'static str> {
 }
 
 /// Those that run on this machine now, as far as we can see them.
-pub fn killers(root: &Path) -> Vec<ProcessName> {
-    let Ok(entries) = fs::read_dir(root.join("proc")) else {
+pub fn killers(host: &Host) -> Vec<ProcessName> {
+    let Ok(entries) = fs::read_dir(host.file("/proc")) else {
         return Vec::new();
     };
     let pids = entries
         .flatten()
         .filter_map(|entry| pid_of(entry.file_name().to_str()?));
     let is_killer = |path: PathBuf| text(&path, COMMAND_BYTES).is_some_and(|name| killer(name.trim_end()).is_some());
-    pids.filter(|pid| is_killer(root.join(format!("proc/{pid}/comm"))))
-        .map(|pid| name(root, pid, false))
+    pids.filter(|pid| is_killer(host.of_process(pid, "comm")))
+        .map(|pid| name(host, pid, false))
         .collect()
 }
 
@@ -307,8 +313,6 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::process::{Child, Command, Stdio};
-
-    const ROOT: &str = "/";
 
     /// A shell with limits of its own, and a child of it that sleeps.
     struct Job(Child);
@@ -341,26 +345,26 @@ mod tests {
 
     #[test]
     fn the_machine_and_this_process_have_memory() {
-        let root = Path::new(ROOT);
-        let machine = Machine::read(root).unwrap();
+        let host = &Host::this();
+        let machine = Machine::read(host).unwrap();
         assert!(
             0 < machine.available && machine.available <= machine.total,
             "{machine:?}"
         );
         let bound = machine.bound();
         assert_eq!(bound.left(), machine.available + machine.swap_free);
-        let usage = Usage::of(root, Pid::this()).unwrap();
+        let usage = Usage::of(host, Pid::this()).unwrap();
         assert!(
             usage.address_space >= usage.resident && usage.resident > 1 << 20,
             "{usage:?}"
         );
-        assert_eq!(Usage::of(root, Pid::from_raw(i32::MAX)), None);
+        assert_eq!(Usage::of(host, Pid::from_raw(i32::MAX)), None);
     }
 
     #[test]
     fn the_limits_of_another_process_are_read_with_what_it_uses_of_them() {
         let job = Job::start("ulimit -v 4000000; ulimit -d 3000000; echo ready; read line");
-        let bounds = bounds(Path::new(ROOT), job.pid());
+        let bounds = bounds(&Host::this(), job.pid());
         let [address_space, data] = &bounds[..] else {
             panic!("{bounds:?}")
         };
@@ -378,13 +382,13 @@ mod tests {
     #[test]
     fn a_tree_begins_with_its_root_and_has_grandchildren() {
         let job = Job::start("sh -c 'echo ready; read line; :'; :");
-        let root = Path::new(ROOT);
-        let tree = tree(root, job.pid());
+        let host = &Host::this();
+        let tree = tree(host, job.pid());
         assert_eq!((tree.len(), tree[0]), (2, job.pid()));
-        assert_eq!(ancestors(root, tree[1])[..2], [job.pid(), Pid::this()]);
-        assert_eq!(name(root, tree[1], true).command, "sh -c echo ready; read line; :");
+        assert_eq!(ancestors(host, tree[1])[..2], [job.pid(), Pid::this()]);
+        assert_eq!(name(host, tree[1], true).command, "sh -c echo ready; read line; :");
         let around = Pid::parent();
-        assert!(ancestors(root, job.pid()).contains(&around));
+        assert!(ancestors(host, job.pid()).contains(&around));
     }
 
     #[test]
@@ -400,7 +404,7 @@ mod tests {
             i32::MAX
         )
         .unwrap();
-        let others = others(Path::new(ROOT), procs.path(), &[Pid::parent()]);
+        let others = others(&Host::this(), procs.path(), &[Pid::parent()]);
         let pids: Vec<_> = others.iter().map(|other| other.pid).collect();
         assert_eq!(pids, [std::process::id(), job.0.id()], "{others:?}");
         assert!(others[0].resident_bytes > others[1].resident_bytes);

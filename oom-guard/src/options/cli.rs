@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::diff::Allowance;
 use crate::error::Error;
+use crate::options::allowance::Allowance;
 use crate::options::size;
 
 const EXAMPLES: &str = "\
@@ -56,7 +56,7 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
 )]
 pub struct Cli {
     /// Folder for the results; each run makes a folder of its own in it
-    #[arg(short, long, value_name = "DIR", default_value = crate::folder::OUTPUT)]
+    #[arg(short, long, value_name = "DIR", default_value = crate::folder::names::OUTPUT)]
     #[arg(env = "FIL_PROFILE_OUTPUT", hide_env_values = true)]
     pub output: PathBuf,
 

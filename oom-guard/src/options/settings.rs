@@ -4,8 +4,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::commands::diff::Allowance;
 use crate::error::Error;
+use crate::options::allowance::Allowance;
 use crate::options::cli::{Cli, Command, Format, OnOom, RankBy};
 
 /// How a job is to be run and reported on.

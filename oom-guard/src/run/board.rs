@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 
 /// Signals that are kept until the supervisor has taken them.
 const MOST_SIGNALS: usize = 64;
@@ -48,6 +48,7 @@ struct Told {
     is_alarmed: AtomicBool,
     is_broken: AtomicBool,
     is_announced: AtomicBool,
+    a_child_ran_out: AtomicBool,
 }
 
 /// How and when the job has ended.
@@ -192,6 +193,16 @@ impl Board {
         self.told.is_alarmed.load(Ordering::Relaxed)
     }
 
+    /// The verdict says that the job ended well although a child of it ran out of memory.
+    pub fn tell_child_ran_out(&self) {
+        self.told.a_child_ran_out.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the verdict says so.
+    pub fn a_child_ran_out(&self) -> bool {
+        self.told.a_child_ran_out.load(Ordering::Relaxed)
+    }
+
     /// The job was asked to leave (`--on-oom=exit`). Returns whether it had been already.
     pub fn break_glass(&self) -> bool {
         self.told.is_broken.swap(true, Ordering::Relaxed)
@@ -223,6 +234,7 @@ impl Told {
             is_alarmed: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_announced: AtomicBool::new(false),
+            a_child_ran_out: AtomicBool::new(false),
         }
     }
 }
@@ -261,6 +273,7 @@ mod tests {
             board.tell_ours(End::Status(0));
             board.tell_signal(15, Pid::from_raw(7));
             board.count_kill();
+            board.tell_child_ran_out();
             assert!(!board.break_glass());
             process::die_of(libc::SIGKILL);
             0
@@ -268,7 +281,7 @@ mod tests {
         assert_eq!(process::wait_for(told.unwrap()), Some(End::Signal(9)));
         let ended = board.end().unwrap();
         assert_eq!((ended.end, ended.after), (End::Signal(9), Duration::from_millis(1500)));
-        assert!(ended.at_ns > 0 && board.break_glass());
+        assert!(ended.at_ns > 0 && board.break_glass() && board.a_child_ran_out());
         assert_eq!((board.ours(), board.kills()), (Some(End::Status(0)), 1));
         assert_eq!(board.bell.read(), Ok(2));
         board.tell_job(Pid::from_raw(7));

@@ -1,11 +1,11 @@
 //! A report that is written beside the job, when memory is short, must be the first to go.
 
 use std::fs::{self, File};
-use std::path::Path;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{Pid, dup2_stderr};
 
+use crate::kernel::host::Host;
 use crate::kernel::procfs::Usage;
 
 /// What the kernel adds to the size of this process when it looks for the largest.
@@ -51,7 +51,7 @@ pub fn limit_effort() {
 /// Makes an allocation fail that would let this process grow by more than `room` bytes, and with it the process, silently:
 /// where the kernel kills everybody in a cgroup at once, it must not be for a report.
 pub fn limit_growth(room: u64) {
-    let used = Usage::of(Path::new("/"), Pid::this()).map_or(0, |usage| usage.data);
+    let used = Usage::of(&Host::this(), Pid::this()).map_or(0, |usage| usage.data);
     let most = used.saturating_add(room);
     let hard = getrlimit(Resource::RLIMIT_DATA).map_or(RLIM_INFINITY, |(_, hard)| hard);
     let _ = setrlimit(Resource::RLIMIT_DATA, most.min(hard), hard);
@@ -63,7 +63,7 @@ pub fn limit_growth(room: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::End;
+    use crate::kernel::end::End;
     use crate::kernel::process;
 
     #[test]

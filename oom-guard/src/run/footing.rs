@@ -75,6 +75,9 @@ mod tests {
                 .sum();
             i32::from(!(least..4096).contains(&kib))
         });
-        assert_eq!(process::wait_for(pid.unwrap()), Some(crate::exit::End::Status(0)));
+        assert_eq!(
+            process::wait_for(pid.unwrap()),
+            Some(crate::kernel::end::End::Status(0))
+        );
     }
 }

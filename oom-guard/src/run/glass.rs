@@ -1,12 +1,12 @@
 //! Breaking the glass (`--on-oom=exit`) of a job that has come too near a limit which would kill it: its processes are killed.
 //! What is recorded of them is in files already, so they need not be asked first, by a signal that they might know otherwise.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
+use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
 use crate::run::board::Board;
@@ -72,7 +72,7 @@ impl<'a> Glass<'a> {
 
 /// The job first, so that it does not see its children die.
 fn kill(job: Pid) {
-    for pid in procfs::tree(Path::new("/"), job) {
+    for pid in procfs::tree(&Host::this(), job) {
         process::send(pid, libc::SIGKILL);
     }
 }

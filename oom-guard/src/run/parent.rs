@@ -5,21 +5,19 @@
 //! what the job used is free: it opens nothing, starts a process only where there is room, and does nothing for the first time then:
 //! what it has done once it can do again with the memory that it has. What it hears it tells the supervisor on the [`Board`].
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpgrp, tcgetpgrp};
+use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::process;
 use crate::run::board::Board;
 use crate::run::footing;
-use crate::run::signals::{Listener, News, pass_on};
+use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::slack::{LONGEST_KILL, Slack};
 use crate::run::supervise::Source;
 use crate::run::witness::{self, Witness};
@@ -194,16 +192,5 @@ impl<'a> Parent<'a> {
             self.witness.refresh();
             self.board.tell_witness(self.witness.pid());
         }
-    }
-}
-
-/// Stops as the job has been stopped, so that an interactive shell gets its prompt; its `fg` continues both of us.
-///
-/// Only where a shell is waiting: elsewhere whoever stopped the job will continue the job, and nobody would us.
-pub fn stop_as_the_job(signal: Signal) {
-    let in_foreground = || File::open("/dev/tty").and_then(|tty| Ok(tcgetpgrp(tty)? == getpgrp()));
-    let by_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-    if by_terminal || in_foreground().unwrap_or(false) {
-        process::stop_of(signal);
     }
 }

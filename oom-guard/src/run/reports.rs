@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 use crate::kernel::process;
 use crate::run::board::Board;
 use crate::terminal::say::say;
@@ -123,14 +122,4 @@ impl<'a> Reports<'a> {
             say("a report was cut short for want of memory; the job goes on, and so does its recording");
         }
     }
-}
-
-/// Writes the report of a job that has ended, in a process that Ctrl-C may interrupt, and returns how that went; `None`
-/// if there can be no such process.
-pub fn last(write: impl FnOnce() -> i32) -> Option<End> {
-    let pid = process::beside(|| {
-        process::let_through(&[Signal::SIGINT, Signal::SIGQUIT]);
-        write()
-    });
-    process::wait_for(pid.ok()?)
 }

@@ -1,14 +1,15 @@
 //! What reaches the process that the user has started: signals that are meant for the job, and the ends of children.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::libc::{SIGALRM, SIGCHLD, SIGUSR2, signalfd_siginfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
-use crate::exit::End;
+use crate::kernel::end::End;
 use crate::kernel::process::{self, Change};
 use crate::run::witness::{self, Witness};
 
@@ -120,6 +121,17 @@ pub fn pass_on(number: i32, job: Pid) {
     } else if witness::is_caught(number, job) && !process::send_passed_on(job, number) {
         // The queue is full; one without a value needs no place in it. At worst there is a second report.
         process::send(job, number);
+    }
+}
+
+/// Stops as the job has been stopped, so that an interactive shell gets its prompt; its `fg` continues both of us.
+///
+/// Only where a shell is waiting: elsewhere whoever stopped the job will continue the job, and nobody would us.
+pub fn stop_as_the_job(signal: Signal) {
+    let in_foreground = || File::open("/dev/tty").and_then(|tty| Ok(tcgetpgrp(tty)? == getpgrp()));
+    let by_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+    if by_terminal || in_foreground().unwrap_or(false) {
+        process::stop_of(signal);
     }
 }
 

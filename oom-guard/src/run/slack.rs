@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::exit::End;
 use crate::kernel::cgroup::Cgroup;
+use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
 use crate::watch::gauge::Gauge;
 
@@ -87,6 +87,7 @@ mod tests {
     use nix::unistd::Pid;
 
     use super::*;
+    use crate::kernel::host::Host;
 
     #[test]
     fn there_is_room_where_no_limit_is_and_up_to_the_margin_of_one() {
@@ -98,7 +99,7 @@ mod tests {
 
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         for fixture in ["v1/before", "v2/before"] {
-            let cgroup = Cgroup::of(&fixtures.join(fixture), Pid::from_raw(7)).unwrap();
+            let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
             let mut slack = Slack::of(Some(&cgroup));
             let bounds = cgroup.bounds(0);
             assert!(slack.is_limited() && !bounds.is_empty(), "{fixture}");

@@ -4,30 +4,29 @@
 //! us, as programs that look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dumper::outcome::ProcessName;
 use nix::libc::{SIGCONT, SIGTERM, SIGTSTP, SIGURG, SIGUSR2, SIGWINCH};
-use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
+use crate::kernel::host::Host;
+use crate::kernel::poll::Sources;
 use crate::kernel::process::{self, Change};
 use crate::kernel::procfs;
 use crate::run::board::{Board, Ended};
 use crate::run::footing;
 use crate::run::glass::Glass;
-use crate::run::parent::stop_as_the_job;
 use crate::run::reports::{Reports, Wanted};
-use crate::run::signals::{Listener, News, pass_on};
+use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
 use crate::run::witness::Witness;
 use crate::verdict::evidence::Evidence;
 use crate::verdict::observed::{Ending, Observed, Sent};
+use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
 use crate::watch::lookout::{Lookout, Near};
 use crate::watch::measurer::Measurer;
@@ -38,9 +37,6 @@ const MOST_SIGNALS: usize = 16;
 
 /// So long at most the preload waits to be measured.
 const LONGEST_MEASUREMENT: Duration = Duration::from_secs(1);
-
-/// No clock is due later than this; more may not fit the kernel's own.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What the supervisor wakes for.
 #[derive(Debug)]
@@ -59,6 +55,20 @@ enum Event {
     Rung(Ring),
     /// Something may be due.
     Clock,
+}
+
+/// Which source of events is ready.
+enum Ready {
+    /// The kernel has a signal for us, or news of a child.
+    Signals,
+    /// One of our own children has ended.
+    Children,
+    /// The job's parent has told something.
+    Parent,
+    /// A process of the job has rung.
+    Doorbell,
+    /// A limit is near, or processes wait for memory.
+    Alarm(AlarmId),
 }
 
 /// The events of one job.
@@ -118,7 +128,8 @@ impl Events {
             match self.next(job, duties) {
                 Event::Ended(ended) => {
                     duties.lookout.wait_for_room(ended.end);
-                    // What a short child has told is read together with its parent's end.
+                    // A short child may have rung just before its parent ended.
+                    self.hear_doorbell();
                     for event in self.waiting.drain(..) {
                         if let Event::Rung(ring @ Ring::Unwatched(..)) = event {
                             duties.answer(job, ring);
@@ -151,77 +162,96 @@ impl Events {
         if let Some(event) = self.waiting.pop_front() {
             return event;
         }
-        let pause = duties.pause().min(LONGEST_WAIT);
-        let (first, second) = match &self.source {
-            Source::Kernel { listener, .. } => (listener.as_fd(), None),
-            Source::Parent { .. } => (self.children.as_fd(), Some(duties.board.bell.as_fd())),
-        };
-        let own = std::iter::once(first).chain(second);
-        let own = own.chain(self.doorbell.iter().map(AsFd::as_fd));
-        let mut sources: Vec<_> = own.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
-        let count = sources.len();
-        sources.extend(duties.lookout.sources());
-        // Interrupted, when we have been stopped and continued, it tells nothing; neither does any other failure.
-        let _ = ppoll(&mut sources, Some(TimeSpec::from_duration(pause)), None);
-        let alarms = sources.iter().skip(count);
-        let rung: Vec<_> = alarms.map(|source| source.any().unwrap_or(false)).collect();
-        if rung.contains(&true) {
-            duties.lookout.ring(&rung);
-            if duties.lookout.out_of_memory() {
-                duties.board.note_alarm();
+        let mut sources = Sources::new();
+        match &self.source {
+            Source::Kernel { listener, .. } => sources.add(listener, PollFlags::POLLIN, Ready::Signals),
+            Source::Parent { .. } => {
+                sources.add(&self.children, PollFlags::POLLIN, Ready::Children);
+                sources.add(&duties.board.bell, PollFlags::POLLIN, Ready::Parent);
             }
         }
-        self.hear(job, duties.board);
-        let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
-        self.waiting.extend(rings.into_iter().map(Event::Rung));
+        if let Some(doorbell) = &self.doorbell {
+            sources.add(doorbell, PollFlags::POLLIN, Ready::Doorbell);
+        }
+        duties.lookout.alarms().add_to(&mut sources, Ready::Alarm);
+        for ready in sources.wait(duties.pause()) {
+            match ready {
+                Ready::Signals => self.hear_signals(job, duties.board),
+                Ready::Children => self.hear_children(),
+                Ready::Parent => drop(duties.board.bell.read()),
+                Ready::Doorbell => self.hear_doorbell(),
+                Ready::Alarm(alarm) => {
+                    duties.lookout.answer(alarm);
+                    if duties.lookout.out_of_memory() {
+                        duties.board.note_alarm();
+                    }
+                }
+            }
+        }
+        self.hear_parent(duties.board);
+        if let Source::Kernel { listener, witness, .. } = &mut self.source
+            && (listener.has_heard() || witness.is_due())
+        {
+            listener.forget_heard();
+            witness.refresh();
+            duties.board.tell_witness(witness.pid());
+        }
         self.waiting.push_back(Event::Clock);
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
-    /// Takes the news of signals and of children.
-    fn hear(&mut self, job: Pid, board: &Board) {
-        match &mut self.source {
-            Source::Kernel {
-                listener,
-                witness,
-                began,
-            } => {
-                while let Some(news) = listener.next(job, witness) {
-                    self.waiting.push_back(match news {
-                        News::Ended(end) => {
-                            board.tell_end(end, began.elapsed());
-                            let Some(ended) = board.end() else { continue };
-                            Event::Ended(ended)
-                        }
-                        News::Stopped(signal) => Event::Stopped(signal),
-                        News::Reaped(pid, end) => Event::Reaped(pid, end),
-                        News::ForTheJob { number, sender } => Event::ForTheJob { number, sender },
-                        News::Seen { number, sender } => Event::Seen { number, sender },
-                    });
+    /// Takes the news of signals and of children from the kernel.
+    fn hear_signals(&mut self, job: Pid, board: &Board) {
+        let Source::Kernel {
+            listener,
+            witness,
+            began,
+        } = &mut self.source
+        else {
+            return;
+        };
+        while let Some(news) = listener.next(job, witness) {
+            self.waiting.push_back(match news {
+                News::Ended(end) => {
+                    board.tell_end(end, began.elapsed());
+                    let Some(ended) = board.end() else { continue };
+                    Event::Ended(ended)
                 }
-                if listener.has_heard() || witness.is_due() {
-                    listener.forget_heard();
-                    witness.refresh();
-                    board.tell_witness(witness.pid());
-                }
-            }
-            Source::Parent { signals_taken } => {
-                while let Ok(Some(_)) = self.children.read_signal() {}
-                while let Some((pid, change)) = process::next_change() {
-                    if let Change::Ended(end) = change {
-                        self.waiting.push_back(Event::Reaped(pid, end));
-                    }
-                }
-                // Nothing has been told if it does not ring.
-                let _ = board.bell.read();
-                while let Some((number, sender)) = board.signal(signals_taken) {
-                    self.waiting.push_back(Event::Seen { number, sender });
-                }
-                if let Some(ended) = board.end() {
-                    self.waiting.push_back(Event::Ended(ended));
-                }
+                News::Stopped(signal) => Event::Stopped(signal),
+                News::Reaped(pid, end) => Event::Reaped(pid, end),
+                News::ForTheJob { number, sender } => Event::ForTheJob { number, sender },
+                News::Seen { number, sender } => Event::Seen { number, sender },
+            });
+        }
+    }
+
+    /// Waits for our own children that have ended.
+    fn hear_children(&mut self) {
+        while let Ok(Some(_)) = self.children.read_signal() {}
+        while let Some((pid, change)) = process::next_change() {
+            if let Change::Ended(end) = change {
+                self.waiting.push_back(Event::Reaped(pid, end));
             }
         }
+    }
+
+    /// Takes what the job's parent has told, whether or not it has just rung: a supervisor before us may have heard that, and died.
+    fn hear_parent(&mut self, board: &Board) {
+        let Source::Parent { signals_taken } = &mut self.source else {
+            return;
+        };
+        while let Some((number, sender)) = board.signal(signals_taken) {
+            self.waiting.push_back(Event::Seen { number, sender });
+        }
+        if let Some(ended) = board.end() {
+            self.waiting.push_back(Event::Ended(ended));
+        }
+    }
+
+    /// Takes what processes of the job have told.
+    fn hear_doorbell(&mut self) {
+        let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
+        self.waiting.extend(rings.into_iter().map(Event::Rung));
     }
 }
 
@@ -240,7 +270,7 @@ impl Duties<'_> {
 
     /// What is known of the job now that it has ended, what is recorded apart.
     pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
-        let root = Path::new("/");
+        let host = &Host::this();
         self.lookout.hear_the_last();
         self.sampling.close();
         let ending = match ended.end {
@@ -253,10 +283,10 @@ impl Duties<'_> {
         let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
-            let mut starters = procfs::ancestors(root, Pid::this());
+            let mut starters = procfs::ancestors(host, Pid::this());
             starters.push(Pid::this());
             starters.extend(self.board.witness());
-            procfs::others(root, &members, &starters)
+            procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
         // The job's own, which nobody has waited for yet.
@@ -300,7 +330,7 @@ impl Duties<'_> {
         }
         let sent = Sent {
             signal: number,
-            sender: procfs::name(Path::new("/"), sender, false),
+            sender: procfs::name(&Host::this(), sender, false),
         };
         let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
         self.sampling.mark(name);

@@ -4,12 +4,14 @@
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-use crate::exit::End;
 use crate::folder::record::Record;
+use crate::kernel::end::End;
 use crate::options::settings::Settings;
 use crate::run::board::{Board, Ended};
 use crate::run::expendable;
 use crate::run::glass::Glass;
+use crate::run::last_report::{self, LastReport};
+use crate::run::meanwhile;
 use crate::run::reports::{Reports, Wanted};
 use crate::run::slack::Slack;
 use crate::run::supervise::{Duties, Events, Source};
@@ -33,6 +35,8 @@ pub struct Supervisor {
     pub doorbell: Option<Doorbell>,
     /// The run.
     pub record: Record,
+    /// Why the program itself will leave no recording; the processes that it starts may leave some.
+    pub unwatched: Option<&'static str>,
     /// The kernel's counters before the job.
     pub evidence: Evidence,
     /// `--on-oom=exit`.
@@ -59,7 +63,7 @@ pub fn give_up(supervisor: Option<Supervisor>, board: &Board, signal: Option<i32
     let end = Glass::new(board).end(ended.end);
     if let Some(mut supervisor) = supervisor {
         supervisor.record.ended(Ended { end, ..ended });
-        supervisor.record.cut_short(signal.unwrap_or(0));
+        last_report::cut_short(&supervisor.record, signal.unwrap_or(0));
     }
     end
 }
@@ -68,13 +72,15 @@ impl Supervisor {
     /// Watches over the job until it has ended, writes the last report, and returns how `fil-profile` shall end, whatever becomes of
     /// the report.
     pub fn work(mut self, source: Source, job: Pid, board: &Board, settings: &Settings) -> End {
+        if board.is_to_announce() {
+            self.announce();
+        }
         let mut record = self.record;
-        record.started(board);
         self.lookout.watch(job);
         self.sampling.watch(job);
         let (ended, observed) = {
-            let write = |wanted: &Wanted| record.report_meanwhile(wanted);
-            let measure = |why| record.measure(why);
+            let write = |wanted: &Wanted| meanwhile::report(&record, wanted);
+            let measure = |why| meanwhile::measure(&record, why);
             let mut duties = Duties {
                 reports: Reports::new(&write, board),
                 measurer: Measurer::new(&measure, board),
@@ -90,9 +96,16 @@ impl Supervisor {
         };
         record.ended(ended);
         let mut slack = Slack::of(self.evidence.cgroup.as_ref());
-        let a_child_ran_out = record.report_at_the_end(&observed, settings.browser, &mut slack);
+        let report = LastReport {
+            record: &record,
+            observed: &observed,
+            board,
+            can_be_recorded: self.unwatched.is_none(),
+            opens_browser: settings.browser,
+        };
+        report.write(&mut slack);
         match ended.end {
-            End::Status(0) if settings.fail_on_child_oom && a_child_ran_out => {
+            End::Status(0) if settings.fail_on_child_oom && board.a_child_ran_out() => {
                 say(format!(
                     "the job ended with status 0; this ends with {OOM_STATUS}, as --fail-on-child-oom asks"
                 ));
@@ -100,5 +113,23 @@ impl Supervisor {
             }
             end => end,
         }
+    }
+
+    /// Says what the user should know about a job that has just started.
+    fn announce(&self) {
+        let record = &self.record;
+        if let Some(why) = self.unwatched {
+            let program = &record.run.command[0];
+            say(format!("cannot watch {program}: {why}; it runs all the same"));
+        }
+        let is_limited = record.limits().iter().any(|limit| !limit.path.is_empty());
+        if is_limited && record.workplace.is_in_memory() {
+            let place = record.workplace.path().display();
+            say(format!(
+                "{place} is in memory (tmpfs): the recordings there count as the job's, and are gone with the machine"
+            ));
+        }
+        // A link less is no reason to tell anybody.
+        let _ = record.folder.link_latest();
     }
 }

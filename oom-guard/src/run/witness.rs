@@ -196,7 +196,10 @@ mod tests {
             work();
             0
         });
-        assert_eq!(process::wait_for(pid.unwrap()), Some(crate::exit::End::Status(0)));
+        assert_eq!(
+            process::wait_for(pid.unwrap()),
+            Some(crate::kernel::end::End::Status(0))
+        );
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! it runs alone.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::{Pid, getuid};
 
 use crate::kernel::cgroup::Cgroup;
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, text, value};
 use crate::start::limits::Limits;
 #[cfg(test)]
@@ -28,7 +29,7 @@ const UNBOUND: u64 = 1 << 21 | 1 << 24;
 
 /// The limits for the job, with room for the processes that we add where the user's limit leaves little; `Err` says why the job has to
 /// run alone. `root` is `/`, or a folder that has the same files.
-pub fn beside_the_job(root: &Path, limits: Limits) -> Result<Limits, String> {
+pub fn beside_the_job(host: &Host, limits: Limits) -> Result<Limits, String> {
     if free_files(MOST_FILES) < MOST_FILES {
         return Err("the limit on open files (ulimit -n) leaves no room for it".to_owned());
     }
@@ -36,10 +37,10 @@ pub fn beside_the_job(root: &Path, limits: Limits) -> Result<Limits, String> {
         return Err(format!("the limit on {limit} leaves no room for it"));
     }
     let needed = MOST_PROCESSES + LEFT_FOR_THE_JOB;
-    if free_in_cgroup(root).is_some_and(|free| free < needed) {
+    if free_in_cgroup(host).is_some_and(|free| free < needed) {
         return Err("the limit on processes (pids.max of the cgroup) leaves no room for it".to_owned());
     }
-    let is_tight = free_of_the_user(root, limits).is_some_and(|free| free < needed);
+    let is_tight = free_of_the_user(host, limits).is_some_and(|free| free < needed);
     match (is_tight, limits.with_our_processes()) {
         (false, _) => Ok(limits),
         (true, Some(more)) => Ok(more),
@@ -54,8 +55,8 @@ fn free_files(most: usize) -> usize {
 }
 
 /// How many more processes the cgroup and its ancestors allow.
-fn free_in_cgroup(root: &Path) -> Option<u64> {
-    let folders = Cgroup::folders(root, Pid::this(), "pids");
+fn free_in_cgroup(host: &Host) -> Option<u64> {
+    let folders = Cgroup::folders(host, Pid::this(), "pids");
     let free = |folder: &PathBuf| {
         let most = number(&folder.join("pids.max"))?;
         Some(most.saturating_sub(number(&folder.join("pids.current"))?))
@@ -64,30 +65,30 @@ fn free_in_cgroup(root: &Path) -> Option<u64> {
 }
 
 /// How many more processes and threads the user may have; `None` for any number, as far as that matters.
-fn free_of_the_user(root: &Path, limits: Limits) -> Option<u64> {
+fn free_of_the_user(host: &Host, limits: Limits) -> Option<u64> {
     let most = limits.processes.bytes()?;
     // What the kernel gives to every user is half of that (fork(2)); nobody has set such a limit.
-    let usual = number(&root.join("proc/sys/kernel/threads-max")).map_or(u64::MAX, |threads| threads / 2);
-    if most >= usual || is_unbound(root) {
+    let usual = number(&host.file("/proc/sys/kernel/threads-max")).map_or(u64::MAX, |threads| threads / 2);
+    if most >= usual || is_unbound(host) {
         return None;
     }
-    Some(most.saturating_sub(threads_of_the_user(root)))
+    Some(most.saturating_sub(threads_of_the_user(host)))
 }
 
 /// Whether RLIMIT_NPROC does not bind this process: root's, but not root of a user namespace alone, and whoever has the capability.
-fn is_unbound(root: &Path) -> bool {
-    let map = text(&root.join("proc/self/uid_map"), STATUS_BYTES).unwrap_or_default();
+fn is_unbound(host: &Host) -> bool {
+    let map = text(&host.file("/proc/self/uid_map"), STATUS_BYTES).unwrap_or_default();
     let is_everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
-    let status = text(&root.join("proc/self/status"), STATUS_BYTES).unwrap_or_default();
+    let status = text(&host.file("/proc/self/status"), STATUS_BYTES).unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     is_everybody && (getuid().is_root() || effective.unwrap_or(0) & UNBOUND != 0)
 }
 
 /// Those that can be seen: in a container, not those outside.
-fn threads_of_the_user(root: &Path) -> u64 {
+fn threads_of_the_user(host: &Host) -> u64 {
     let user = getuid().as_raw();
-    let entries = fs::read_dir(root.join("proc")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(host.file("/proc")).into_iter().flatten().flatten();
     let threads = entries.filter_map(|entry| {
         let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
         let status = is_process.then(|| text(&entry.path().join("status"), STATUS_BYTES))??;
@@ -144,7 +145,7 @@ mod tests {
             limits(60_000, 60_000),
             limits(LIMITED, LIMITED),
         ] {
-            assert_eq!(beside_the_job(root.path(), limits), Ok(limits));
+            assert_eq!(beside_the_job(&Host::at(root.path()), limits), Ok(limits));
         }
     }
 
@@ -152,8 +153,11 @@ mod tests {
     fn where_the_users_limit_is_near_it_is_raised_or_the_job_runs_alone() {
         let root = machine(50, 500);
         let raised = limits(LIMITED + STANDING_PROCESSES, 1000);
-        assert_eq!(beside_the_job(root.path(), limits(LIMITED, 1000)), Ok(raised));
-        let why = beside_the_job(root.path(), limits(LIMITED, LIMITED)).unwrap_err();
+        assert_eq!(
+            beside_the_job(&Host::at(root.path()), limits(LIMITED, 1000)),
+            Ok(raised)
+        );
+        let why = beside_the_job(&Host::at(root.path()), limits(LIMITED, LIMITED)).unwrap_err();
         assert!(why.contains("ulimit -u"), "{why}");
     }
 
@@ -169,7 +173,7 @@ mod tests {
             (NONE, mib(1, 1), "ulimit -d"),
             (mib(4000, 4000), mib(11, 11), "ulimit -d"),
         ] {
-            let why = beside_the_job(root.path(), all.with_memory(address_space, data)).unwrap_err();
+            let why = beside_the_job(&Host::at(root.path()), all.with_memory(address_space, data)).unwrap_err();
             assert!(why.contains(name), "{why}");
         }
         for (address_space, data) in [
@@ -179,15 +183,15 @@ mod tests {
             ((12 << 20, u64::MAX), (1 << 20, u64::MAX)),
         ] {
             let limits = all.with_memory(address_space, data);
-            assert_eq!(beside_the_job(root.path(), limits), Ok(limits));
+            assert_eq!(beside_the_job(&Host::at(root.path()), limits), Ok(limits));
         }
     }
 
     #[test]
     fn where_an_ancestor_s_limit_is_near_the_job_runs_alone() {
         let root = machine(1, 70);
-        let why = beside_the_job(root.path(), limits(u64::MAX, u64::MAX)).unwrap_err();
+        let why = beside_the_job(&Host::at(root.path()), limits(u64::MAX, u64::MAX)).unwrap_err();
         assert!(why.contains("pids.max"), "{why}");
-        assert!(beside_the_job(machine(1, 71).path(), limits(u64::MAX, u64::MAX)).is_ok());
+        assert!(beside_the_job(&Host::at(machine(1, 71).path()), limits(u64::MAX, u64::MAX)).is_ok());
     }
 }

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use crate::folder::RunFolder;
-
-pub const LIBRARY: &str = "libpreload.so";
+use crate::folder::names::LIBRARY;
 
 /// The library beside this executable, or in `../lib/fil-profile` of where it is installed.
 pub fn find() -> Result<PathBuf, String> {

@@ -20,10 +20,6 @@ use crate::terminal::say::say;
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
 /// What to become; null for nothing.
 static IMAGE: AtomicPtr<Image<'static>> = AtomicPtr::new(null_mut());
-/// The job's process; 0 before it has one.
-static JOB: AtomicI32 = AtomicI32::new(0);
-/// Its end as waitpid(2) has told it, if it has; -1 until then.
-static ENDED: AtomicI32 = AtomicI32::new(-1);
 
 /// From here on this process becomes the job if it fails.
 pub fn prepare(image: &'static Image<'static>) {
@@ -40,19 +36,6 @@ pub fn prepare(image: &'static Image<'static>) {
     unsafe { libc::sigaction(libc::SIGABRT, action, null_mut()) };
 }
 
-/// The job has been started.
-pub fn started(job: Pid) {
-    JOB.store(job.as_raw(), Relaxed);
-}
-
-/// A child has been waited for.
-pub fn reaped(pid: Pid, status: c_int) {
-    let has_ended = libc::WIFEXITED(status) || libc::WIFSIGNALED(status);
-    if has_ended && pid.as_raw() == JOB.load(Relaxed) {
-        ENDED.store(status, Relaxed);
-    }
-}
-
 extern "C" fn on_abort(number: c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel gives it to a handler with SA_SIGINFO.
     let info = unsafe { &*info };
@@ -64,13 +47,13 @@ extern "C" fn on_abort(number: c_int, info: *mut libc::siginfo_t, _: *mut libc::
         process::die_of(number);
         return;
     }
-    if JOB.load(Relaxed) == 0 {
+    if process::job() == 0 {
         // SAFETY: null, or an image that lives as long as this process.
         let image = unsafe { IMAGE.load(Relaxed).as_ref() };
         image.map(Image::execute);
         exit(126);
     }
-    let status = end_of_the_job(JOB.load(Relaxed));
+    let status = end_of_the_job(process::job());
     if libc::WIFSIGNALED(status) {
         process::die_of(libc::WTERMSIG(status));
     }
@@ -83,7 +66,7 @@ fn end_of_the_job(job: c_int) -> c_int {
     // SAFETY: sigfillset makes a set of what is none yet.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     loop {
-        let status = ENDED.load(Relaxed);
+        let status = process::job_ended();
         if status >= 0 {
             return status;
         }

@@ -1,10 +1,11 @@
 //! The kernel's counters before the job and after it: what has moved in between.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd::Pid;
 
 use crate::kernel::cgroup::{Cgroup, Counters, Level, Limits, Version};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::number;
 use crate::kernel::procfs;
 
@@ -12,7 +13,7 @@ use crate::kernel::procfs;
 /// file would tell no more of it than a missing one.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    root: PathBuf,
+    host: Host,
     /// The job's cgroup, where it has one.
     pub cgroup: Option<Cgroup>,
     /// Whether others than the job and those who started it are in that cgroup.
@@ -61,17 +62,17 @@ pub struct Counted {
 
 impl Evidence {
     /// Of a job that has just started. `root` is `/`, or a folder that has the same files.
-    pub fn before(root: &Path, pid: Pid) -> Self {
-        let cgroup = Cgroup::of(root, pid);
+    pub fn before(host: &Host, pid: Pid) -> Self {
+        let cgroup = Cgroup::of(host, pid);
         let levels = cgroup.iter().flat_map(|cgroup| &cgroup.levels);
         Self {
-            root: root.to_owned(),
-            is_shared: cgroup.as_ref().is_some_and(|cgroup| is_shared(root, cgroup, pid)),
+            host: host.clone(),
+            is_shared: cgroup.as_ref().is_some_and(|cgroup| is_shared(host, cgroup, pid)),
             is_killed_as_group: levels
                 .clone()
                 .any(|level| number(&level.file("memory.oom.group")) == Some(1)),
             levels: levels.map(|level| (level.limits(), level.counters())).collect(),
-            machine_kills: procfs::machine_kills(root),
+            machine_kills: procfs::machine_kills(host),
             cgroup,
         }
     }
@@ -95,7 +96,7 @@ impl Evidence {
             is_whole: self.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_whole),
             machine_kills: Change {
                 before: self.machine_kills,
-                after: procfs::machine_kills(&self.root),
+                after: procfs::machine_kills(&self.host),
             },
         }
     }
@@ -122,9 +123,9 @@ fn less(before: Option<u64>, after: &mut Option<u64>, by: u64) {
     *after = after.map(|after| after.saturating_sub(by).max(before.unwrap_or(0).min(after)));
 }
 
-fn is_shared(root: &Path, cgroup: &Cgroup, pid: Pid) -> bool {
-    let mut ours = procfs::tree(root, pid);
-    ours.extend(procfs::ancestors(root, pid));
+fn is_shared(host: &Host, cgroup: &Cgroup, pid: Pid) -> bool {
+    let mut ours = procfs::tree(host, pid);
+    ours.extend(procfs::ancestors(host, pid));
     let members = procfs::members(&cgroup.leaf().file("cgroup.procs"));
     !cgroup.is_own
         || members

@@ -3,7 +3,8 @@
 use dumper::outcome::{Certainty, Kind, Limit, LimitKind};
 use nix::libc::SIGKILL;
 
-use super::{Observed, Victim};
+use super::observed::Observed;
+use super::victim::Victim;
 use crate::kernel::cgroup::{Counters, Version};
 use crate::kernel::headroom::{Bound, tightest};
 use crate::verdict::evidence::Moved;

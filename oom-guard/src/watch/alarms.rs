@@ -16,12 +16,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::kernel::cgroup::{Cgroup, Level, Version};
 use crate::kernel::headroom::{Bound, LONGEST_PAUSE};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, value};
+use crate::kernel::poll::Sources;
 use crate::watch::gauge::FILES;
 
 /// Waiting for memory for 50 ms within two seconds: the only window that the kernel grants to everybody.
@@ -49,6 +51,10 @@ pub struct Alarms {
     out_of_memory: bool,
     has_killed: bool,
 }
+
+/// Which alarm it is: alarms are never removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlarmId(usize);
 
 /// An alarm that has been set.
 #[derive(Debug)]
@@ -88,7 +94,7 @@ enum Alarm {
 
 impl Alarms {
     /// Sets all alarms that can be had, but for those that [`Alarms::complete`] sets. `bounds` are those of the cgroup.
-    pub fn set(root: &Path, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
+    pub fn set(host: &Host, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
         let mut set = Self {
             alarms: Vec::new(),
             late: Vec::new(),
@@ -108,7 +114,7 @@ impl Alarms {
         if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.version == Version::V2) {
             set.late.push(cgroup.leaf().file("memory.pressure"));
         }
-        set.late.push(root.join("proc/pressure/memory"));
+        set.late.push(host.file("/proc/pressure/memory"));
         set
     }
 
@@ -165,31 +171,34 @@ impl Alarms {
         }
     }
 
-    /// To be polled. After a ring there is a rest, for which there are none; [`Alarms::pause`] is no longer than that.
+    /// Adds the alarms to `sources`, each with the event that `event` makes of it. For a while after a ring most are left out;
+    /// [`Alarms::pause`] is no longer than that.
     ///
-    /// Each on its own and not through one epoll: the kernel tells of pressure once, and polling the epoll would be that once.
-    pub fn sources(&self) -> Vec<PollFd<'_>> {
+    /// Each is a source of its own, instead of one epoll for all: the kernel reports pressure once, and polling the epoll would be that
+    /// once.
+    pub fn add_to<'a, Event>(&'a self, sources: &mut Sources<'a, Event>, event: impl Fn(AlarmId) -> Event) {
         let is_resting = self.is_resting();
-        // That of want of memory is the first, and never rests.
-        let is_heard = |hung: &&Hung| !is_resting || matches!(hung.alarm, Alarm::OutOfMemory { .. });
-        let hung = self.alarms.iter().take_while(is_heard);
-        hung.map(|hung| hung.alarm.source()).collect()
+        for (id, hung) in self.alarms.iter().enumerate() {
+            // The OOM notification never rests.
+            if !is_resting || matches!(hung.alarm, Alarm::OutOfMemory { .. }) {
+                hung.alarm.add_to(sources, event(AlarmId(id)));
+            }
+        }
     }
 
     fn is_resting(&self) -> bool {
         self.resting_until.is_some_and(|end| Instant::now() < end)
     }
 
-    /// To be called when there have been rings, with which of the sources it were: makes those ready to ring again.
-    pub fn answer(&mut self, rung: &[bool]) {
-        for (hung, _) in self.alarms.iter_mut().zip(rung).filter(|(_, rung)| **rung) {
-            let ooms = hung.alarm.ooms();
-            let is_ring = hung.alarm.hear();
-            hung.rings += u64::from(is_ring);
-            let is_out_of_memory = is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
-            self.out_of_memory |= is_out_of_memory;
-            self.has_killed |= is_out_of_memory || hung.alarm.ooms() > ooms;
-        }
+    /// Call this after a wait in which this alarm was ready: it makes the alarm ready to ring again.
+    pub fn answer(&mut self, AlarmId(id): AlarmId) {
+        let Some(hung) = self.alarms.get_mut(id) else { return };
+        let ooms = hung.alarm.ooms();
+        let is_ring = hung.alarm.hear();
+        hung.rings += u64::from(is_ring);
+        let is_out_of_memory = is_ring && matches!(hung.alarm, Alarm::OutOfMemory { .. });
+        self.out_of_memory |= is_out_of_memory;
+        self.has_killed |= is_out_of_memory || hung.alarm.ooms() > ooms;
         self.rest(REST);
     }
 
@@ -201,11 +210,11 @@ impl Alarms {
     /// Hears what has rung during a rest: the job has ended, and that may have been why.
     pub fn hear_the_last(&mut self) {
         self.resting_until = None;
-        let mut sources = self.sources();
-        // Interrupted or not, what it has not told is not there.
-        let _ = poll(&mut sources, PollTimeout::ZERO);
-        let rung: Vec<_> = sources.iter().map(|source| source.any().unwrap_or(false)).collect();
-        self.answer(&rung);
+        let mut sources = Sources::new();
+        self.add_to(&mut sources, |alarm| alarm);
+        for alarm in sources.wait(Duration::ZERO) {
+            self.answer(alarm);
+        }
     }
 
     /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
@@ -269,12 +278,12 @@ impl Alarms {
 }
 
 impl Alarm {
-    fn source(&self) -> PollFd<'_> {
+    fn add_to<'a, Event>(&'a self, sources: &mut Sources<'a, Event>, event: Event) {
         match self {
             Self::Threshold { ring, .. } | Self::OutOfMemory { ring, .. } => {
-                PollFd::new(ring.as_fd(), PollFlags::POLLIN)
+                sources.add(ring, PollFlags::POLLIN, event)
             }
-            Self::Events { file, .. } | Self::Pressure(file) => PollFd::new(file.as_fd(), PollFlags::POLLPRI),
+            Self::Events { file, .. } | Self::Pressure(file) => sources.add(file, PollFlags::POLLPRI, event),
         }
     }
 

@@ -6,10 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use dumper::Folder;
 
+use crate::folder::names::DOORBELL;
 use crate::watch::lookout::Request;
-
-/// Its name in the folder of recordings.
-pub const DOORBELL: &str = "doorbell";
 
 /// More than the longest message.
 const LINE_BYTES: usize = 128;

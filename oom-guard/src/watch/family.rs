@@ -11,8 +11,9 @@ use dumper::timeline::{MOST_PROCESSES, Share};
 use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;
 
+use crate::folder::names::parse_recording;
+use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
-use crate::watch::sampling::numbers;
 use crate::{folder::tidy, start::sanitizer, watch::unseen};
 
 /// Recordings of processes that have ended that are kept while the job runs.
@@ -22,7 +23,7 @@ const MOST_KNOWN: usize = 1 << 17;
 
 /// The job's first process and its descendants. Who has left the family, as a daemon does, is not seen.
 pub struct Family {
-    root: PathBuf,
+    host: Host,
     folder: Folder,
     recordings: Folder,
     job: Pid,
@@ -65,7 +66,7 @@ impl Family {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
         let family = Self {
-            root: PathBuf::from("/"),
+            host: Host::this(),
             folder: folder.clone(),
             recordings: recordings.clone(),
             job: Pid::this(),
@@ -93,7 +94,7 @@ impl Family {
 
     /// Looks at all of them.
     pub fn look(&mut self) -> Held {
-        let members = procfs::tree(&self.root, self.job);
+        let members = procfs::tree(&self.host, self.job);
         if self.known.len() < MOST_KNOWN {
             self.known.extend(members.iter().map(|pid| pid.as_raw()));
         }
@@ -105,7 +106,7 @@ impl Family {
         let mut is_news = false;
         let mut now = HashMap::new();
         for pid in members {
-            let Some(usage) = Usage::of(&self.root, pid) else {
+            let Some(usage) = Usage::of(&self.host, pid) else {
                 continue;
             };
             let tracked_bytes = files.newest.get(&pid.as_raw()).and_then(|(_, path)| live_bytes(path));
@@ -157,7 +158,7 @@ impl Family {
 
     /// A process is judged when it is met a second time as the same program: between a fork and its exec it is nobody yet.
     fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
-        let program = procfs::program(&self.root, pid);
+        let program = procfs::program(&self.host, pid);
         let before = self.last.get(&pid.as_raw()).filter(|before| before.program == program);
         let mut member = before.cloned().unwrap_or(Member {
             program,
@@ -165,7 +166,7 @@ impl Family {
             is_unseen: false,
         });
         if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
-            let unseen = unseen::look(&self.root, pid, library);
+            let unseen = unseen::look(&self.host, pid, library);
             member.is_judged = unseen.is_some();
             let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
             if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {
@@ -175,7 +176,7 @@ impl Family {
                 *is_news = true;
                 self.unrecorded.note(dumper::unrecorded::Unseen {
                     pid: pid.as_raw().unsigned_abs(),
-                    command: procfs::command(&self.root, pid).unwrap_or_default(),
+                    command: procfs::command(&self.host, pid).unwrap_or_default(),
                     why: why.to_owned(),
                     resident_bytes: resident,
                 });
@@ -215,7 +216,7 @@ impl Family {
     /// The header of a recording whose process has ended. That a number is nobody's here says nothing of a process in a
     /// namespace of its own: it must have been one of us, or the child of one.
     fn has_ended(&self, path: &Place, files: &Files) -> Option<Process> {
-        let (pid, number) = numbers(path)?;
+        let (pid, number) = parse_recording(path)?;
         let process = process::read(path).ok()?;
         let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
         // The job itself is worth its recording, however small it is.
@@ -227,7 +228,7 @@ impl Family {
             .iter()
             .any(|pid| self.known.contains(pid) || *pid == self.job.as_raw());
         let is_over =
-            number < newest || process.facts.state == State::Ended || is_ours && !procfs::is_running(&self.root, pid);
+            number < newest || process.facts.state == State::Ended || is_ours && !procfs::is_running(&self.host, pid);
         is_over.then_some(process)
     }
 
@@ -257,7 +258,9 @@ impl Files {
         };
         for entry in folder.entries().unwrap_or_default() {
             let path = Place::within(folder, entry.name);
-            let Some((pid, number)) = numbers(&path) else { continue };
+            let Some((pid, number)) = parse_recording(&path) else {
+                continue;
+            };
             files.all.insert(path.clone());
             let known = files.newest.entry(pid).or_insert_with(|| (number, path.clone()));
             if known.0 < number {

@@ -106,6 +106,7 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::host::Host;
     use nix::unistd::Pid;
     use std::path::Path;
 
@@ -113,7 +114,7 @@ mod tests {
 
     fn gauges(fixture: &str) -> Vec<Gauge> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let cgroup = Cgroup::of(&fixtures.join(fixture), Pid::from_raw(7)).unwrap();
+        let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
         Gauge::all(&cgroup, &cgroup.bounds(0))
     }
 

@@ -1,21 +1,20 @@
 //! Keeping an eye on the limits while the job runs: how near it is to the nearest, and when that is news.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dumper::outcome::LimitKind;
-use nix::poll::PollFd;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use crate::exit::End;
 use crate::kernel::cgroup::{Cgroup, Level};
+use crate::kernel::end::End;
 use crate::kernel::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
 use crate::run::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
 use crate::start::limits::Limits;
-use crate::watch::alarms::{Alarms, Rings};
+use crate::watch::alarms::{AlarmId, Alarms, Rings};
 use crate::watch::gauge::Gauge;
 
 /// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
@@ -41,7 +40,7 @@ const SHORTEST_KILL: Duration = Duration::from_millis(5);
 /// Most looks are at the gauges alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
 /// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
 pub struct Lookout {
-    root: PathBuf,
+    host: Host,
     job: Pid,
     limits: Limits,
     cgroup: Option<Cgroup>,
@@ -90,18 +89,18 @@ pub struct Request {
 
 impl Lookout {
     /// For a job in this cgroup that is about to be started, with the limits that its user set.
-    pub fn new(root: &Path, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+    pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: Limits) -> Self {
         if let Some(cgroup) = &cgroup {
             // So that to look charges nothing where memory is short.
             cgroup.levels.iter().for_each(Level::keep_open);
-            keep_open(&root.join("proc/meminfo"));
+            keep_open(&host.file("/proc/meminfo"));
         }
-        let bounds = deadly_bounds(root, cgroup.as_ref());
-        let alarms = Alarms::set(root, cgroup.as_ref(), &bounds);
+        let bounds = deadly_bounds(host, cgroup.as_ref());
+        let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
         let told = Told::at_the_start(&bounds);
         let slack = Slack::of(cgroup.as_ref());
         let mut lookout = Self {
-            root: root.to_owned(),
+            host: host.clone(),
             job: Pid::this(),
             limits,
             cgroup,
@@ -126,20 +125,20 @@ impl Lookout {
     pub fn watch(&mut self, job: Pid) {
         self.job = job;
         if self.cgroup.is_some() {
-            keep_open(&self.root.join(format!("proc/{job}/status")));
-            keep_open(&self.root.join(format!("proc/{job}/limits")));
+            keep_open(&self.host.of_process(job, "status"));
+            keep_open(&self.host.of_process(job, "limits"));
         }
         self.read();
     }
 
-    /// To be polled; see [`Lookout::ring`].
-    pub fn sources(&self) -> Vec<PollFd<'_>> {
-        self.alarms.sources()
+    /// The kernel's alarms, to be added to the sources of events.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
-    /// To be called when something has come from some of the sources, with which it were.
-    pub fn ring(&mut self, rung: &[bool]) {
-        self.alarms.answer(rung);
+    /// Call this when an alarm has rung: it makes a look due.
+    pub fn answer(&mut self, alarm: AlarmId) {
+        self.alarms.answer(alarm);
         self.is_ringing = true;
         if self.alarms.has_killed() {
             self.killing_since = Some(Instant::now());
@@ -260,7 +259,7 @@ impl Lookout {
     fn is_held(&self, request: Request) -> bool {
         // In a container's own namespace of processes, ours is the job's.
         let pid = Pid::from_raw(request.pid.cast_signed());
-        Usage::of(&self.root, pid).is_some_and(|usage| usage.data >= request.bytes)
+        Usage::of(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
     }
 
     /// Looks because of a large block. A job may allocate and free thousands of them in a second: one that had more than
@@ -297,14 +296,14 @@ impl Lookout {
 
     fn read(&mut self) {
         self.is_ringing = false;
-        let before = std::mem::replace(&mut self.now, deadly_bounds(&self.root, self.cgroup.as_ref()));
+        let before = std::mem::replace(&mut self.now, deadly_bounds(&self.host, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
         self.follow_gauges();
         self.looked = Instant::now();
         let of_machine = self.now.iter().filter(|bound| bound.path.is_empty());
         let machine = of_machine.map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
         self.whole_look_due = self.looked + machine;
-        let own = procfs::bounds(&self.root, self.job);
+        let own = procfs::bounds(&self.host, self.job);
         // A process that has ended uses nothing; what it used when it was seen last says more.
         let is_alive = own.iter().any(|bound| bound.used > 0);
         let own: Vec<_> = match is_alive {
@@ -387,8 +386,8 @@ fn processor_time() -> Duration {
 }
 
 /// Every limit by which the kernel kills.
-pub fn deadly_bounds(root: &Path, cgroup: Option<&Cgroup>) -> Vec<Bound> {
-    let machine = Machine::read(root);
+pub fn deadly_bounds(host: &Host, cgroup: Option<&Cgroup>) -> Vec<Bound> {
+    let machine = Machine::read(host);
     let swap_free = machine.map_or(0, |machine| machine.swap_free);
     let mut bounds = cgroup.map_or(Vec::new(), |cgroup| cgroup.bounds(swap_free));
     bounds.extend(machine.map(|machine| machine.bound()));
@@ -477,8 +476,8 @@ mod tests {
     #[test]
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
-        let root = Path::new("/");
-        let mut lookout = Lookout::new(root, Cgroup::of(root, this), Limits::read());
+        let host = &Host::this();
+        let mut lookout = Lookout::new(host, Cgroup::of(host, this), Limits::read());
         assert!(lookout.tightest().is_some());
         let request = Request {
             pid: 7,

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use dumper::Folder;
@@ -12,13 +11,16 @@ use dumper::measured::{Area, Charged, Measured, Measurements, Pages, SitePages};
 use dumper::recording::blocks::{self, Block};
 use dumper::recording::{Facts, State};
 use nix::unistd::Pid;
+use recording::protocol;
 
+use crate::folder::names::parse_recording;
 use crate::kernel::areas::Areas;
 use crate::kernel::cgroup::{Cgroup, Level, Version};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, number, text, value};
 use crate::kernel::pagemap::Pagemap;
+use crate::kernel::procfs;
 use crate::watch::lookout::deadly_bounds;
-use crate::{kernel::procfs, watch::sampling};
 
 /// Processes that are measured, the largest first.
 const MOST: usize = 20;
@@ -35,16 +37,16 @@ const PAGE: u64 = 4096;
 
 /// Measures the processes that a folder has recordings of. `occasion` says what for; a failed allocation of the process `failed`
 /// waits for its answer.
-pub fn all(root: &Path, recordings: &Folder, occasion: &str, failed: Option<u32>) {
+pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
     let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
     for entry in recordings.entries().unwrap_or_default() {
         let path = Place::within(recordings, entry.name);
-        let Some((pid, count)) = sampling::numbers(&path) else {
+        let Some((pid, count)) = parse_recording(&path) else {
             continue;
         };
         let is_wanted = failed.is_none_or(|failed| failed == pid.unsigned_abs());
         let is_newer = newest.get(&pid).is_none_or(|(known, _)| *known < count);
-        if is_wanted && is_newer && procfs::is_running(root, pid) {
+        if is_wanted && is_newer && procfs::is_running(host, pid) {
             newest.insert(pid, (count, path));
         }
     }
@@ -58,9 +60,9 @@ pub fn all(root: &Path, recordings: &Folder, occasion: &str, failed: Option<u32>
         let epoch = recorded.0.kinds.oom_epoch;
         let pid = Pid::from_raw(pid);
         // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
-        let measured = match failed.is_some() || is_short(root, pid) {
-            true => look(root, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
-            false => steadiest(root, pid, recorded, &path, occasion),
+        let measured = match failed.is_some() || is_short(host, pid) {
+            true => look(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
+            false => steadiest(host, pid, recorded, &path, occasion),
         };
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
@@ -75,8 +77,8 @@ pub fn all(root: &Path, recordings: &Folder, occasion: &str, failed: Option<u32>
 }
 
 /// Whether a limit that kills is close.
-fn is_short(root: &Path, pid: Pid) -> bool {
-    let bounds = deadly_bounds(root, Cgroup::of(root, pid).as_ref());
+fn is_short(host: &Host, pid: Pid) -> bool {
+    let bounds = deadly_bounds(host, Cgroup::of(host, pid).as_ref());
     bounds.iter().any(|bound| bound.is_near(0))
 }
 
@@ -85,16 +87,17 @@ fn answer(recording: &Place, epoch: u32) {
     let file = recording
         .reach()
         .and_then(|folder| folder.file_to_change(recording.name(), u64::MAX));
-    let _ = file.and_then(|file| file.write_all_at(&epoch.to_le_bytes(), blocks::ANSWER_AT));
+    let (at, bytes) = protocol::measured(epoch);
+    let _ = file.and_then(|file| file.write_all_at(&bytes, at));
 }
 
 /// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
 /// measurements, the one during which the least has changed.
-fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
+fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
     for _ in 0..LOOKS {
-        let Some((measured, [there, later])) = look(root, pid, &before.0, &before.1, occasion) else {
+        let Some((measured, [there, later])) = look(host, pid, &before.0, &before.1, occasion) else {
             break;
         };
         let Ok(after) = blocks::of(path) else {
@@ -115,10 +118,10 @@ fn steadiest(root: &Path, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
 
 /// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
 /// one that it has killed for memory apart while that is still there to be seen.
-fn look(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
-    let resident = || procfs::Usage::of(root, pid).map(|usage| usage.resident);
+fn look(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::of(host, pid).map(|usage| usage.resident);
     let before = resident()?;
-    let measured = of(root, pid, facts, blocks, occasion)?;
+    let measured = of(host, pid, facts, blocks, occasion)?;
     let after = resident()?;
     (after >= before / 2).then_some((measured, [before, after]))
 }
@@ -135,23 +138,23 @@ fn apart(before: &[Block], after: &[Block]) -> u64 {
     only(before, after) + only(after, before)
 }
 
-fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
+fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
     let began = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let read = |name: &str| text(&root.join(format!("proc/{pid}/{name}")), TEXT_BYTES);
+    let read = |name: &str| text(&host.of_process(pid, name), TEXT_BYTES);
     let status = read("status")?;
     let threads = value(&status, "Threads:").unwrap_or(1) as usize;
     let stack = read("limits")
         .and_then(|limits| stack_bytes(&limits))
         .unwrap_or(USUAL_STACK);
-    let level = Cgroup::of(root, pid).and_then(limited);
-    let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(root));
-    let mut areas = Areas::of(root, pid, threads, stack, counts_hugetlb)?;
+    let level = Cgroup::of(host, pid).and_then(limited);
+    let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(host));
+    let mut areas = Areas::of(host, pid, threads, stack, counts_hugetlb)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
     let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
     let bytes: u64 = blocks.iter().filter(asked).map(|block| block.bytes).sum();
-    let mut pagemap = Pagemap::open(root, pid, bytes / PAGE).ok()?;
+    let mut pagemap = Pagemap::open(host, pid, bytes / PAGE).ok()?;
     move_pieces(&mut areas, &mut pagemap);
     let mut measured = Measured {
         time_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
@@ -186,7 +189,7 @@ fn of(root: &Path, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let sites = sites.into_iter().map(|(site, pages)| SitePages { site, pages });
     measured.sites = sites.collect();
     if let Some(level) = level {
-        measured.others = procfs::others(root, &level.file("cgroup.procs"), &[pid]);
+        measured.others = procfs::others(host, &level.file("cgroup.procs"), &[pid]);
         measured.cgroup = Some(charged(&level));
     }
     measured.took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(0);

@@ -7,7 +7,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
-use crate::exit::End;
+use crate::kernel::end::End;
 use crate::kernel::process;
 use crate::run::board::Board;
 

@@ -111,13 +111,6 @@ impl Sampling {
     }
 }
 
-/// The process and the number of a recording, by its name.
-pub fn numbers(path: &Path) -> Option<(i32, u32)> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".recording")?;
-    let (pid, number) = name.split_once('-')?;
-    Some((pid.parse().ok()?, number.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,12 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use crate::kernel::elf::{self, Watch};
+use crate::kernel::host::Host;
 
 /// Why a process does not have the library of this file name, as far as can be told: `Some(None)` if it has it, `None` if that
 /// cannot be known yet or any more.
-pub fn look(root: &Path, pid: Pid, library: &str) -> Option<Option<&'static str>> {
-    let folder = root.join(format!("proc/{pid}"));
+pub fn look(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>> {
+    let folder = host.of_process(pid, "");
     let maps = match File::open(folder.join("maps")) {
         Ok(maps) => BufReader::new(maps),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {

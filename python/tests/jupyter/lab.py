@@ -98,7 +98,7 @@ def main():
         return
     port = str(free_port())
     options = ["--no-browser", "--allow-root", "--port", port, "--IdentityProvider.token=", "--ServerApp.password="]
-    # The glass is broken at the first failed allocation: so a kernel dies where there is no control group to die in.
+    # --on-oom=exit ends the kernel at the first failed allocation: no cgroup is needed for that.
     environment = dict(os.environ, FIL_PROFILE_ON_OOM="exit")
     with open("server.log", "w") as log:
         server = subprocess.Popen([sys.executable, "-m", "jupyterlab"] + options, env=environment, stdout=log, stderr=log)

@@ -1,4 +1,4 @@
-"""A notebook whose cell runs out of address space and whose later cells go on, with the Fil kernel and without; run in an empty folder."""
+"""A notebook in which a cell runs out of address space and later cells work, with the Fil kernel and without. Run in an empty folder."""
 
 import resource
 import subprocess
@@ -6,10 +6,10 @@ import sys
 
 from notebook import execute, has_graph, text
 
-# As `ulimit -Sv` has it, in KiB: enough for the threads that a kernel starts with.
+# In KiB, as for `ulimit -Sv`: enough for the threads of a kernel.
 LIMIT = 1_600_000
 
-# Ways to fill it: what is left at the end differs.
+# Ways to fill the address space, which leave different amounts free.
 FILLS = [
     "held = []\nwhile True: held.append(bytearray(1 << 20))",
     "held = []\nwhile True: held.append(bytearray(16 << 20))",
@@ -26,7 +26,7 @@ def main():
                 first, filled, on, _, last = execute("{}-{}.ipynb".format(kernel, number), kernel, cells)
             except subprocess.CalledProcessError as died:
                 sys.exit("{} died of {!r}:\n{}".format(kernel, fill, died.stderr.decode()))
-            # Without Fil, not even the next cell may have room enough.
+            # Without Fil, even the next cell may not have enough room.
             if kernel == "filprofile":
                 assert any(output.get("ename") == "MemoryError" for output in filled), filled
                 assert any(has_graph(output) for output in filled), filled

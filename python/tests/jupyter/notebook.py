@@ -1,4 +1,4 @@
-"""A notebook, executed by `jupyter nbconvert --execute` with the Fil kernel and without; run in an empty folder."""
+"""Executes a notebook by `jupyter nbconvert --execute`, with the Fil kernel and without. Run in an empty folder."""
 
 import json
 import os

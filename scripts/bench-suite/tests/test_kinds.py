@@ -1,4 +1,4 @@
-"""What is taken from the tools' reports for the truth table."""
+"""The right figures are taken from the reports of the tools."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""One command is measured to its end, and nothing of it is left."""
+"""A command is measured to its end, and no process of it remains."""
 
 import sys
 import tempfile
@@ -31,7 +31,7 @@ class Measure(unittest.TestCase):
     def test_beyond_the_bound_it_is_ended_with_all_that_it_has_started(self):
         starts = "import os, time; open('pid', 'w').write(str(os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '1000'))); time.sleep(1000)"
         pid = self.folder / "pid"
-        # On a busy machine even Python's start may take longer than the bound.
+        # On a busy machine, even the start of Python can take longer than the bound.
         for bound in (1, 5, 30):
             with self.assertRaises(Failed):
                 self.python(starts, bound)
@@ -39,7 +39,7 @@ class Measure(unittest.TestCase):
                 break
         child = int(pid.read_text())
         stat = Path("/proc", str(child), "stat")
-        # On some machines nobody takes the status of an orphan, and it stays behind as a zombie.
+        # On some machines nothing reaps an orphaned process, and it remains as a zombie.
         self.assertTrue(not stat.exists() or " Z " in stat.read_text())
 
     def test_the_last_line_of_json_is_what_the_program_says_of_its_work(self):

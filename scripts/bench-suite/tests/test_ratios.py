@@ -1,4 +1,4 @@
-"""The statistics on numbers whose answer is known."""
+"""The statistics of numbers with a known result."""
 
 import sys
 import unittest
@@ -11,7 +11,7 @@ from ratios import Ratio, median_and_worst, ratio
 
 class Ratios(unittest.TestCase):
     def test_the_ratio_is_that_of_the_medians_and_its_spread_that_of_the_rounds(self):
-        # The slow third round slows both: it is in the spread of neither.
+        # The third round is slow for both, so it does not widen the range.
         self.assertEqual(ratio([2.0, 4.0, 20.0], [1.0, 2.0, 10.0]), Ratio(2.0, 2.0, 2.0))
         self.assertEqual(ratio([3.0, 4.0, 5.0], [2.0, 2.0, 2.0]), Ratio(2.0, 1.5, 2.5))
 

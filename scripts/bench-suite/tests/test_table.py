@@ -1,4 +1,4 @@
-"""The tables and the plot say what was measured, and what was not."""
+"""The tables and the plot show what was measured, and what was not."""
 
 import sys
 import unittest
@@ -36,7 +36,7 @@ def results():
 
 
 def after(text, heading):
-    """The last row of the table under a heading."""
+    """The last row of the table below a heading."""
     return text.split(f"## {heading}\n\n")[1].split("\n\n")[0].splitlines()[-1]
 
 
@@ -48,7 +48,7 @@ class Table(unittest.TestCase):
         self.assertEqual(after(text, whole), "| fib | 1.75 (1.50–2.00) | failed | failed |")
 
     def test_the_report_is_added_to_the_whole(self):
-        heading = "Wall time until the report is there, ratio to plain, and MiB for it"
+        heading = "Wall time of program and report, ratio to plain, and MiB that they took"
         self.assertEqual(after(table.markdown(results()), heading), "| fib | 2.25, 30 | failed | failed |")
 
     def test_what_failed_is_named_with_its_reason_and_counts_in_no_group(self):

@@ -1,4 +1,4 @@
-// `new` as C++ programs come by it: strings, vectors, maps and lists, for native_containers.py.
+// Uses `new` as C++ programs usually do: through strings, vectors, maps and lists. For native_containers.py.
 #include <list>
 #include <map>
 #include <memory>
@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-// Returns a sum that depends on the argument alone.
+// Returns a sum that depends only on the argument.
 extern "C" unsigned long containers(unsigned long turns) {
     unsigned long total = 0;
     for (unsigned long turn = 0; turn < turns; turn++) {

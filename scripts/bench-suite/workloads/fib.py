@@ -1,4 +1,4 @@
-"""Calls and nothing else: Fibonacci by recursion."""
+"""Only calls: Fibonacci numbers by recursion."""
 
 from work import work
 

@@ -1,4 +1,4 @@
-"""Holds blocks of 2 kB from 100,000 different call stacks, and kills itself as the OOM killer would."""
+"""Holds blocks of 2 kB from 100,000 different callstacks, and kills itself as the OOM killer would."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 
 
 def function(number):
-    """A function of its own for each number: what it calls is told by what it is given."""
+    """Makes a separate function for each number, so that each has its own callstack."""
     scope = {}
     source = f"def level_{number}(path):\n    return path[0](path[1:]) if path else bytearray(2000)\n"
     exec(compile(source, f"level_{number}.py", "exec"), scope)

@@ -1,4 +1,4 @@
-"""C++: containers made and dropped (see containers.cc)."""
+"""C++: makes and drops containers (see containers.cc)."""
 
 import ctypes
 

@@ -32,5 +32,5 @@ def simulate(bodies, steps):
 
 
 source = random.Random(7)
-# Three of place, three of speed, and the mass.
+# Three coordinates of the position, three of the speed, and the mass.
 work(simulate, [[source.uniform(-1, 1) for _ in range(6)] + [source.random()] for _ in range(8)], 50_000)

@@ -12,7 +12,7 @@ struct share {
     uint64_t bytes;
 };
 
-// Sizes are spread evenly over the powers of two, and of the large ones there are fewer, as in real programs.
+// The powers of two up to 2 KiB are equally likely. One block in 1024 is larger, up to 1 MiB: large blocks are rare, as in real programs.
 static size_t next_size(uint64_t *state) {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -25,9 +25,9 @@ static size_t next_size(uint64_t *state) {
 
 static void *run(void *argument) {
     struct share *share = argument;
-    // On this thread's own stack: neighbours in the array share a cache line, and whether they do would decide the time.
+    // On the stack of this thread: in the array, the counters of several threads could share a cache line, which would decide the time.
     uint64_t state = share->state, bytes = 0;
-    // What is freed is not what was allocated last.
+    // Frees another block than the one that was allocated last.
     char *held[HELD] = {0};
     for (long i = 0; i < share->pairs; i++) {
         size_t size = next_size(&state);
@@ -44,7 +44,7 @@ static void *run(void *argument) {
     return NULL;
 }
 
-// Returns the sum of the sizes, which depends on the arguments alone.
+// Returns the sum of the sizes, which depends only on the arguments.
 uint64_t pairs(int threads, long pairs_each) {
     struct share *shares = calloc(threads, sizeof *shares);
     uint64_t bytes = 0;

@@ -1,4 +1,4 @@
-"""Polars: reads Parquet, groups, joins and sorts; its memory comes from an allocator of its own in Rust."""
+"""Polars: reads Parquet, groups, joins and sorts; its memory comes from its own allocator in Rust."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""A program of pyperformance as a whole program: its file, a fixed number of loops, in this process and once."""
+"""Runs a program of pyperformance once in this process, with a fixed number of loops."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ def run(script, options):
     return script.parent.name
 
 
-# The folder, the loops, and what the program itself wants to be told.
+# The folder, the loops, and the program's own arguments.
 folder, loops, *own = sys.argv[1:]
 benchmarks = Path(find_spec("pyperformance").origin).parent / "data-files" / "benchmarks"
 work(run, benchmarks / folder / "run_benchmark.py", [f"--loops={loops}", *own])

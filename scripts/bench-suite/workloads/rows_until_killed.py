@@ -1,4 +1,4 @@
-"""Appends rows until it is killed; how many, is in a mapped file that outlives it."""
+"""Appends rows until it is killed. Their number is in a mapped file, which remains afterwards."""
 
 import mmap
 import struct

@@ -1,4 +1,4 @@
-"""SQLite: a database in memory, filled, indexed and asked."""
+"""SQLite: fills, indexes and queries a database in memory."""
 
 import sqlite3
 

@@ -6,18 +6,18 @@ import resource
 import time
 from pathlib import Path
 
-# Made once by ../inputs.py, before anything is timed.
+# ../inputs.py makes these once, before anything is timed.
 INPUTS = Path(os.environ.get("BENCH_INPUTS", "."))
 
 
 def _cpu():
-    """User and system seconds of this process and of the children that it has waited for."""
+    """User and system seconds of this process, and of the child processes for which it has waited."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime for u in usages), sum(u.ru_stime for u in usages)
 
 
 def work(function, *arguments):
-    """Runs the work. What it returns is printed with its times: it must be the same under every tool."""
+    """Runs the work, and prints its times and its result. The result must be the same under every tool."""
     user, system = _cpu()
     begin = time.perf_counter()
     result = function(*arguments)

@@ -158,8 +158,8 @@ fn every_file_says_first_what_it_is_for() {
 }
 
 #[test]
-fn every_option_and_its_variable_are_in_the_readme() {
-    let readme = read(Path::new("README.md"));
+fn every_option_and_its_variable_are_in_the_page_of_options() {
+    let page = read(Path::new("docs/options.md"));
     let output = Command::new(fil_profile()).arg("--help").output();
     let help = String::from_utf8(output.expect("it can be run").stdout).expect("help is UTF-8");
     let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
@@ -167,17 +167,70 @@ fn every_option_and_its_variable_are_in_the_readme() {
     let named: BTreeSet<&str> = named.collect();
     assert!(named.len() >= 8, "that is not all of them: {named:?}");
     for word in named {
-        assert!(readme.contains(word), "README.md does not tell of {word}");
+        assert!(page.contains(word), "docs/options.md does not tell of {word}");
     }
+    let readme = read(Path::new("README.md"));
+    assert!(
+        readme.contains("](docs/options.md)"),
+        "README.md does not lead to the options"
+    );
 }
 
 #[test]
-fn the_documents_speak_of_files_that_are_there() {
-    for document in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
-        let text = read(Path::new(document));
+fn the_readme_is_short() {
+    let words = read(Path::new("README.md")).split_whitespace().count();
+    assert!(words <= 1500, "README.md has {words} words: details belong into docs");
+}
+
+/// Every document for people, by its path in the repository.
+fn documents() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(workspace().join("docs")).expect("docs is there");
+    let pages = folder.map(|entry| Path::new("docs").join(entry.expect("docs can be listed").file_name()));
+    let top = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+    ];
+    let found: Vec<_> = pages
+        .chain(top.map(PathBuf::from))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    assert!(found.len() > 10, "that is not all of them: {found:?}");
+    found
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn the_documents_lead_to_files_and_headings_that_are_there() {
+    for document in documents() {
+        let text = read(&document);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
-            assert!(workspace().join(target).exists(), "{document} leads to {target}");
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let folder = document.parent().expect("a file is in a folder");
+            let path = match file {
+                "" => document.clone(),
+                file => folder.join(file),
+            };
+            assert!(
+                workspace().join(&path).exists(),
+                "{} leads to {target}",
+                document.display()
+            );
+            let is_there = heading.is_empty() || anchors(&read(&path)).contains(heading);
+            assert!(is_there, "{} leads to {target}", document.display());
         }
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::Pid;
 
 use super::{Cgroup, Level, Version};
+use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, text};
 
 /// A machine with many containers has thousands of mounts, and one line is all that is needed at a time.
@@ -18,8 +19,8 @@ const LINE_BUFFER: usize = 1024;
 /// More than /proc/PID/cgroup has: a line for each controller, each with a path.
 const MEMBERSHIP_BYTES: usize = 64 << 10;
 
-pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
-    let (version, mount, leaf) = locate(root, pid, "memory")?;
+pub(super) fn find(host: &Host, pid: Pid) -> Option<Cgroup> {
+    let (version, mount, leaf) = locate(host, pid, "memory")?;
     let levels = mount.levels(version, &leaf);
     let is_own = levels.first()?.folder == leaf;
     Some(Cgroup {
@@ -31,22 +32,22 @@ pub(super) fn find(root: &Path, pid: Pid) -> Option<Cgroup> {
 }
 
 /// The folder of a process's cgroup and those of its ancestors, in the hierarchy that has `controller`.
-pub(super) fn folders(root: &Path, pid: Pid, controller: &str) -> Vec<PathBuf> {
-    let Some((_, mount, leaf)) = locate(root, pid, controller) else {
+pub(super) fn folders(host: &Host, pid: Pid, controller: &str) -> Vec<PathBuf> {
+    let Some((_, mount, leaf)) = locate(host, pid, controller) else {
         return Vec::new();
     };
     let levels = leaf.ancestors().take_while(|folder| folder.starts_with(&mount.point));
     levels.map(Path::to_owned).collect()
 }
 
-fn locate(root: &Path, pid: Pid, controller: &str) -> Option<(Version, Mount, PathBuf)> {
-    let membership = text(&root.join(format!("proc/{pid}/cgroup")), MEMBERSHIP_BYTES)?;
+fn locate(host: &Host, pid: Pid, controller: &str) -> Option<(Version, Mount, PathBuf)> {
+    let membership = text(&host.of_process(pid, "cgroup"), MEMBERSHIP_BYTES)?;
     // Where both versions are mounted, a controller belongs to one: the first if it has a line for it.
     let (version, name) = match named(&membership, controller) {
         Some(name) => (Version::V1, name),
         None => (Version::V2, named(&membership, "")?),
     };
-    let mounts = mounts(root, version, controller);
+    let mounts = mounts(host, version, controller);
     let name = Path::new(name.strip_suffix(" (deleted)").unwrap_or(name));
     // Where a part of the tree is mounted once more, the mount that shows most of the ancestors.
     let shown = mounts
@@ -82,15 +83,15 @@ struct Mount {
 
 /// The mounts that show a controller in a version. Those of this process are read, since it is this process
 /// that opens the files.
-fn mounts(root: &Path, version: Version, controller: &str) -> Vec<Mount> {
-    let Ok(file) = File::open(root.join("proc/self/mountinfo")) else {
+fn mounts(host: &Host, version: Version, controller: &str) -> Vec<Mount> {
+    let Ok(file) = File::open(host.file("/proc/self/mountinfo")) else {
         return Vec::new();
     };
     let lines = BufReader::with_capacity(LINE_BUFFER, file).split(b'\n');
     let mut mounts: Vec<Mount> = Vec::new();
     for line in lines.map_while(Result::ok) {
         if let Some((shows, point)) = parse(&line, version, controller) {
-            let point = root.join(point.strip_prefix("/").unwrap_or(&point));
+            let point = host.file(&point);
             // What is mounted later hides what was there before.
             mounts.retain(|mount| mount.point != point);
             mounts.push(Mount { root: shows, point });
@@ -101,8 +102,8 @@ fn mounts(root: &Path, version: Version, controller: &str) -> Vec<Mount> {
 }
 
 /// Whether version 2 is mounted with the option by which it counts pages of hugetlbfs.
-pub(super) fn counts_hugetlb(root: &Path) -> bool {
-    let Ok(file) = File::open(root.join("proc/self/mountinfo")) else {
+pub(super) fn counts_hugetlb(host: &Host) -> bool {
+    let Ok(file) = File::open(host.file("/proc/self/mountinfo")) else {
         return false;
     };
     let lines = BufReader::with_capacity(LINE_BUFFER, file).split(b'\n');

@@ -12,7 +12,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn of_fixture(name: &str) -> Cgroup {
-    Cgroup::of(&fixture(name), Pid::from_raw(7)).unwrap()
+    Cgroup::of(&Host::at(&fixture(name)), Pid::from_raw(7)).unwrap()
 }
 
 fn names(cgroup: &Cgroup) -> Vec<&str> {
@@ -110,7 +110,7 @@ impl Machine {
     }
 
     fn cgroup(&self) -> Option<Cgroup> {
-        Cgroup::of(self.0.path(), Pid::from_raw(7))
+        Cgroup::of(&Host::at(self.0.path()), Pid::from_raw(7))
     }
 
     fn found(&self) -> Vec<(String, String)> {
@@ -154,7 +154,11 @@ fn a_container_shows_its_own_cgroup_as_the_root() {
 fn pages_of_hugetlbfs_count_in_version_2_if_it_is_mounted_so() {
     let counts = |mounts: &[&str], membership: &str, folder: &str| {
         let machine = Machine::new(membership, mounts).with(folder, "100\n");
-        machine.cgroup().unwrap().leaf().counts_hugetlb(machine.0.path())
+        machine
+            .cgroup()
+            .unwrap()
+            .leaf()
+            .counts_hugetlb(&Host::at(machine.0.path()))
     };
     let accounted = format!("{V2},memory_hugetlb_accounting");
     assert!(!counts(&[V2], "0::/\n", "sys/fs/cgroup"));

@@ -26,7 +26,7 @@ impl Machine {
     }
 
     fn evidence(&self) -> Evidence {
-        Evidence::before(self.0.path(), Pid::from_raw(7))
+        Evidence::before(&Host::at(self.0.path()), Pid::from_raw(7))
     }
 }
 

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use nix::unistd::Pid;
 
 use super::*;
+use crate::kernel::host::Host;
 
-const ROOT: &str = "/";
 const LIMIT: u64 = 32 << 20;
 
 /// A cgroup with a limit of [`LIMIT`], and in it a cgroup with a shell that is going to outgrow it.
@@ -76,28 +76,32 @@ impl Drop for Doomed {
 fn wait_until(alarms: &mut Alarms, mut holds: impl FnMut(&Alarms, bool) -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {
-        let mut sources = alarms.sources();
-        poll(&mut sources, PollTimeout::from(10_u8)).unwrap();
-        let rung: Vec<_> = sources.iter().map(|source| source.any().unwrap()).collect();
-        let has_rung = rung.contains(&true);
-        if has_rung {
-            alarms.answer(&rung);
-        }
-        if holds(alarms, has_rung) {
+        let mut sources = Sources::new();
+        alarms.add_to(&mut sources, |alarm| alarm);
+        let rung = sources.wait(Duration::from_millis(10));
+        rung.iter().for_each(|alarm| alarms.answer(*alarm));
+        if holds(alarms, !rung.is_empty()) {
             return true;
         }
     }
     false
 }
 
+/// How many alarms are listened to.
+fn count(alarms: &Alarms) -> usize {
+    let heard = std::cell::Cell::new(0);
+    alarms.add_to(&mut Sources::new(), |_| heard.set(heard.get() + 1));
+    heard.get()
+}
+
 #[test]
 fn a_cgroup_that_runs_out_rings_and_then_rests() {
     let Some(mut doomed) = Doomed::new("rings") else { return };
-    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
+    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
     assert_eq!(cgroup.leaf().folder, doomed.folder.join("step"));
     let bounds = cgroup.bounds(0);
     let bound = bounds.iter().find(|bound| bound.bytes == LIMIT).unwrap();
-    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &bounds);
+    let mut alarms = Alarms::set(&Host::this(), Some(&cgroup), &bounds);
     alarms.add_late();
     let of_cgroup = |note: &&String| note.contains("filprofile-test") && !note.contains("memory.pressure");
     assert_eq!(alarms.notes().iter().find(of_cgroup), None);
@@ -113,11 +117,11 @@ fn a_cgroup_that_runs_out_rings_and_then_rests() {
     assert!(alarms.is_resting(), "it does not rest");
     // That of want of memory alone is heard always.
     let heard = usize::from(cgroup.version == Version::V1);
-    assert_eq!(alarms.sources().len(), heard);
+    assert_eq!(count(&alarms), heard);
     assert!(alarms.pause(&[]) <= REST);
     assert_eq!(doomed.shell.wait().unwrap().signal(), Some(9));
     assert!(
-        wait_until(&mut alarms, |alarms, _| alarms.sources().len() > heard),
+        wait_until(&mut alarms, |alarms, _| count(alarms) > heard),
         "it never ceases to rest"
     );
     let must = match cgroup.version {
@@ -140,8 +144,8 @@ fn a_removed_cgroup_has_not_run_out() {
     let Some(mut doomed) = Doomed::new("removed") else {
         return;
     };
-    let cgroup = Cgroup::of(Path::new(ROOT), doomed.pid()).unwrap();
-    let mut alarms = Alarms::set(Path::new(ROOT), Some(&cgroup), &cgroup.bounds(0));
+    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
+    let mut alarms = Alarms::set(&Host::this(), Some(&cgroup), &cgroup.bounds(0));
     doomed.shell.kill().unwrap();
     doomed.shell.wait().unwrap();
     assert!(wait_until(&mut alarms, |_, _| fs::remove_dir(&cgroup.leaf().folder).is_ok()));
@@ -160,14 +164,14 @@ fn where_no_alarm_can_be_set_we_look_all_the_more_often() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures")
             .join(fixture);
-        let cgroup = Cgroup::of(&root, Pid::from_raw(7)).unwrap();
+        let host = Host::at(&root);
+        let cgroup = Cgroup::of(&host, Pid::from_raw(7)).unwrap();
         let bounds = cgroup.bounds(0);
-        let mut alarms = Alarms::set(&root, Some(&cgroup), &bounds);
+        let mut alarms = Alarms::set(&host, Some(&cgroup), &bounds);
         alarms.add_late();
         assert!(alarms.notes().len() >= 2, "{:?}", alarms.notes());
         assert_eq!(alarms.pause(&bounds), bounds[0].pause());
         assert!(bounds[0].pause() < LONGEST_PAUSE);
-        alarms.answer(&[]);
         assert!(!alarms.out_of_memory());
     }
 }

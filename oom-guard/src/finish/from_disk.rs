@@ -1,7 +1,6 @@
 //! The verdict on a run whose supervisor did not live to give one, from what it left on disk.
 
 use std::io;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dumper::Outcome;
@@ -11,29 +10,25 @@ use dumper::process::Process;
 use dumper::run::Run;
 use dumper::timeline;
 
-use crate::folder::RunFolder;
-use crate::folder::workplace::Workplace;
+use crate::folder::{RunFolder, lock};
 use crate::kernel::headroom::Bound;
-use crate::terminal::say::say;
+use crate::kernel::host::Host;
+use crate::kernel::identity::OOM_GROUP;
+use crate::kernel::procfs;
 use crate::verdict::evidence::{self, Change, Counted};
 use crate::verdict::facts::{gather, is_in_use};
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed, Sent};
-use crate::watch::doorbell::DOORBELL;
-use crate::{folder::lock, folder::tidy, kernel::procfs};
 
 const VMSTAT: &str = "/proc/vmstat";
 
-/// What [`Run::identity`] has where the kernel kills everybody in the cgroup at once.
-pub const OOM_GROUP: &str = "memory.oom.group";
-
-/// Whether a process of the job lives on.
+/// Whether a process of the job still runs.
 pub fn is_running(processes: &[Process]) -> bool {
     processes.iter().any(|process| is_in_use(&process.path))
 }
 
-/// What is written at the start, for whoever will have to judge without a supervisor.
-pub fn beginning(evidence: &evidence::Evidence) -> Outcome {
+/// What `run.json` says at the start of a run, for a later command that has to judge without a supervisor.
+pub fn outcome_at_start(evidence: &evidence::Evidence) -> Outcome {
     let kills = Evidence {
         source: VMSTAT.to_owned(),
         says: "oom_kill, when the job began".to_owned(),
@@ -48,13 +43,14 @@ pub fn beginning(evidence: &evidence::Evidence) -> Outcome {
     }
 }
 
-/// Whether nobody has judged yet why the job ended.
-pub fn is_unjudged(run: &Run) -> bool {
-    run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running)
+/// Gives a run a verdict, as far as that is still possible, if it has none.
+pub fn judge_if_unjudged(run: &mut Run, folder: &RunFolder, processes: &[Process]) {
+    if run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running) {
+        run.outcome = Some(outcome(run, folder, processes));
+    }
 }
 
-/// Why the job ended, as far as that can still be known.
-pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
+fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
     let job = first(run, processes);
     let bounds = last_bounds(run, folder);
     let near = bounds.iter().find(|bound| bound.is_near(0)).cloned();
@@ -71,62 +67,6 @@ pub fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome 
         exits_on_oom: run.on_oom == "exit",
         ..Observed::default()
     })
-}
-
-/// Whether a verdict is worth a report though nothing was recorded.
-pub fn is_worth_a_report(run: &Run) -> bool {
-    let kind = run.outcome.as_ref().map(|outcome| outcome.kind);
-    !matches!(
-        kind,
-        None | Some(Kind::Running | Kind::Finished | Kind::ExitedNonZero | Kind::Unknown)
-    )
-}
-
-/// Whether the job died for want of memory.
-pub fn is_about_memory(run: &Run) -> bool {
-    let is_about_memory =
-        |outcome: &Outcome| outcome.is_killed_for_memory() || outcome.kind == Kind::AllocationFailedFatal;
-    run.outcome.as_ref().is_some_and(is_about_memory)
-}
-
-/// Whether the job ended well though a child of it was killed for memory, or left at a failed allocation.
-pub fn a_child_ran_out(run: &Run) -> bool {
-    run.outcome.as_ref().is_some_and(|outcome| {
-        let is_child = outcome.process.as_ref().is_none_or(|process| process.is_child);
-        let ran_out = match outcome.kind {
-            Kind::OomKilledByCgroup | Kind::OomKilledByMachine => true,
-            Kind::AllocationFailedFatal => is_child,
-            _ => false,
-        };
-        outcome.status == Some(0) && ran_out
-    })
-}
-
-/// Puts all of a run on disk.
-pub fn keep(folder: &RunFolder) {
-    if let Err(error) = dumper::keep(&folder.folder) {
-        say(error);
-    }
-}
-
-/// Notes that the last report has been written, so that no later run takes it for missing.
-pub fn settle(mut run: Run, folder: &RunFolder) {
-    run.report_written = true;
-    if let Err(error) = run.save(&folder.folder) {
-        say(error);
-    }
-    // Where they are missing, there is nothing to bring home.
-    if let Ok(workplace) = Workplace::of(folder) {
-        let _ = workplace.folder.remove(DOORBELL);
-        if let Err(error) = workplace.bring_home(folder) {
-            say(format!("cannot bring the recordings home: {error}"));
-        }
-    }
-    tidy::remove_unfinished(&folder.folder);
-    if is_about_memory(&run) {
-        keep(folder);
-    }
-    lock::remove(&folder.folder);
 }
 
 /// The supervisor's child.
@@ -168,7 +108,7 @@ fn counted(run: &Run, folder: &RunFolder, was_short: bool) -> Counted {
         let kills = evidence.into_iter().find(|evidence| evidence.source == VMSTAT);
         counted.machine_kills = Change {
             before: kills.and_then(|kills| kills.before),
-            after: procfs::machine_kills(Path::new("/")),
+            after: procfs::machine_kills(&Host::this()),
         };
     }
     counted

@@ -1,0 +1,36 @@
+//! The last step of a run: from here on nobody reports on it unasked.
+
+use dumper::run::Run;
+
+use crate::folder::names::DOORBELL;
+use crate::folder::workplace::Workplace;
+use crate::folder::{RunFolder, lock, tidy};
+use crate::terminal::say::say;
+use crate::verdict::consequences::is_about_memory;
+
+/// Puts all of a run on disk.
+pub fn flush(home: &RunFolder) {
+    if let Err(error) = dumper::keep(&home.folder) {
+        say(error);
+    }
+}
+
+/// Marks a run as reported, moves its recordings into its folder, and removes the lock and what else is of use only while it runs.
+pub fn settle(mut run: Run, home: &RunFolder) {
+    run.report_written = true;
+    if let Err(error) = run.save(&home.folder) {
+        say(error);
+    }
+    // If the folder of the recordings is gone, there is nothing to move.
+    if let Ok(workplace) = Workplace::of(home) {
+        let _ = workplace.folder.remove(DOORBELL);
+        if let Err(error) = workplace.bring_home(home) {
+            say(format!("cannot bring the recordings home: {error}"));
+        }
+    }
+    tidy::remove_unfinished(&home.folder);
+    if is_about_memory(&run) {
+        flush(home);
+    }
+    lock::remove(&home.folder);
+}

@@ -1,0 +1,60 @@
+//! Finds run folders: by a path, in a folder for results, or by the folder of their recordings.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use dumper::Folder;
+use dumper::run::Run;
+
+use crate::folder::RunFolder;
+use crate::folder::names::RUN;
+use crate::folder::workplace::Workplace;
+
+/// Opens a run folder, by its own name where a link leads to it, or by the folder where its recordings are meanwhile.
+pub fn open(path: &Path) -> io::Result<RunFolder> {
+    let named = RunFolder::at(&fs::canonicalize(path)?)?;
+    // Where the recordings are meanwhile, `run.json` is a link to that of the run.
+    let home = named.folder.link_target(RUN).ok();
+    let home = home.and_then(|run| RunFolder::at(&fs::canonicalize(run.parent()?).ok()?).ok());
+    let home = home.filter(|home| Workplace::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
+    Ok(home.unwrap_or(named))
+}
+
+/// The run folders in `output`, the newest first; those behind them that are not named for a time. A folder that holds a report on a
+/// run of elsewhere is no run.
+pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
+    let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
+    let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
+    // A link may lead here from a folder of recordings, or from anywhere.
+    let folders = entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|entry| entry.may_be_folder);
+    let mut names: Vec<OsString> = folders.map(|entry| entry.name).collect();
+    let is_time = |name: &OsString| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    names.sort_unstable_by(|a, b| (is_time(b), b).cmp(&(is_time(a), a)));
+    let open = move |name| {
+        let output = output.as_ref().ok()?;
+        Some(RunFolder::within(output, output.folder(name).ok()?))
+    };
+    let is_run = |run: &RunFolder| run.is_run() && !Run::load(&run.folder).is_ok_and(|run| run.is_copy);
+    names.into_iter().filter_map(open).filter(is_run)
+}
+
+/// The run that a folder is, or the newest of those in it.
+pub fn run_at(path: &Path) -> Result<RunFolder, String> {
+    if !path.is_dir() {
+        return Err("no such file or folder".to_owned());
+    }
+    let named = open(path).map_err(|error| error.to_string())?;
+    let run = Some(named).filter(RunFolder::is_run).or_else(|| runs(path).next());
+    run.ok_or_else(|| "no run in this folder".to_owned())
+}
+
+/// Whether this is a run folder, or one of recordings.
+pub fn is_run(path: &Path) -> bool {
+    open(path).is_ok_and(|run| run.is_run())
+}
