@@ -259,6 +259,11 @@ impl<'o, 'm> Descent<'o, 'm> {
             if self.way.len() == 1 && matches!(reference.step, Step::Item | Step::Value) {
                 *self.items.entry(object.type_id).or_default() += reference.weight;
             }
+            if let Some(depth) = self.way.iter().position(|address| *address == object.address) {
+                let share = self.share(reference, object, weight);
+                self.returns.extend(share.map(|(share, _)| (depth, share)));
+                continue;
+            }
             match is_cheap(self.objects.kind(object.type_id)) {
                 true => cheap.push((reference, object)),
                 false => deep.push((reference, object)),
@@ -309,22 +314,22 @@ impl<'o, 'm> Descent<'o, 'm> {
         node: usize,
         is_exclusive: bool,
     ) -> (usize, f64) {
-        // What lives for ever is nobody's.
-        let Some(count) = self.references(object) else {
+        let Some((share, is_only)) = self.share(reference, object, weight) else {
             return (1, 0.0);
         };
-        let parts = f64::from(reference.count).min(count);
-        let share = weight * reference.weight * parts / count;
-        if let Some(depth) = self.way.iter().position(|address| *address == object.address) {
-            self.returns.push((depth, share));
-            return (1, 0.0);
-        }
         if share < SMALLEST_WEIGHT {
             return (1, 0.0);
         }
         let node = self.node(node, reference.step, object.type_id);
-        let (used, variance, _) = self.visit(object, share, budget, node, is_exclusive && count == parts);
+        let (used, variance, _) = self.visit(object, share, budget, node, is_exclusive && is_only);
         (used, variance)
+    }
+
+    /// The share of an object that a reference to it gives, and whether it is the only one. What lives for ever is nobody's.
+    fn share(&self, reference: Reference, object: Object, weight: f64) -> Option<(f64, bool)> {
+        let count = self.references(object)?;
+        let parts = f64::from(reference.count).min(count);
+        Some((weight * reference.weight * parts / count, parts == count))
     }
 
     /// The node below `parent` by this step. Where there is no room for it, `parent` stands for it.

@@ -1,5 +1,6 @@
 //! The table of a dict: where its keys and values are, and how large it is.
 
+use crate::blocks;
 use crate::reader::Reader;
 
 /// The largest table that is taken for one.
@@ -77,8 +78,11 @@ impl Table {
         };
         let bytes = match values {
             Some(values) if is_embedded(reader, values) => 0,
-            // Keys that instances share belong to their type.
-            Some(_) => values_header + usable * 8,
+            // Keys that instances share belong to their type. How many values there are depends on when they were made.
+            Some(values) => match blocks::small(reader, values) {
+                Some((_, bytes)) => bytes,
+                None => values_header + usable * 8,
+            },
             // The keys of all empty dicts are the same.
             None if size == 1 => 0,
             None => keys_bytes,

@@ -32,7 +32,7 @@ pub struct Options<'a> {
 impl Default for Options<'_> {
     fn default() -> Self {
         Self {
-            visits: 12_000,
+            visits: 14_000,
             seed: 0,
             moment: "now",
             pid: None,
@@ -51,7 +51,7 @@ const LARGE: u64 = 64;
 const MOST_CLOSELY: usize = 100;
 const CLOSELY_SHARE: f64 = 0.001;
 /// Visits that each of them gets.
-const LEAST_CLOSELY: usize = 150;
+const LEAST_CLOSELY: usize = 300;
 /// Rows of the report, and the share of all that is worth one.
 const MOST_VARIABLES: usize = 100;
 const MOST_TYPES: usize = 60;
@@ -91,6 +91,7 @@ pub fn inspect(memory: &dyn Memory, options: &Options) -> Result<Report, Trouble
     }
     .report(&groups);
     let cost = objects.reader.pages.cost();
+    report.pid = options.pid;
     report.moment = options.moment.to_owned();
     report.python = found.version();
     report.visits = visits;

@@ -12,6 +12,7 @@
 
 pub mod blocks;
 mod chance;
+pub mod core_file;
 mod descent;
 mod dicts;
 mod elf;

@@ -15,6 +15,9 @@ use crate::layout::flag;
 use crate::reader::{Object, Reader};
 use crate::types::{Kind, TypeId};
 
+/// So many attributes are always looked at: a few of them are not like the others.
+const ATTRIBUTES: usize = 64;
+
 /// How an object refers to another: what a path is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -178,7 +181,7 @@ impl<'a> Objects<'a> {
             Kind::Instance => {}
         }
         if !matches!(kind, Kind::Scan | Kind::Leaf | Kind::Function) || self.is_subclass(object) {
-            self.expand_instance(object, most, into)?;
+            self.expand_instance(object, most.max(ATTRIBUTES), into)?;
         }
         Some(())
     }

@@ -7,6 +7,12 @@ use serde::Serialize;
 pub struct Report {
     /// `now` or `core`.
     pub moment: String,
+    /// The number of the process.
+    pub pid: Option<u64>,
+    /// Its command line.
+    pub command: String,
+    /// Bytes of its private memory that are resident, if that is known: what variables hold is part of it.
+    pub private_bytes: Option<u64>,
     /// The version of Python.
     pub python: String,
     /// How many objects were looked at.

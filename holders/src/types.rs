@@ -244,6 +244,8 @@ fn kind_of(name: &str, head: &Head) -> Option<Kind> {
         "weakref.CallableProxyType" | "builtin_function_or_method" | "wrapper_descriptor" | "method_descriptor" => {
             Kind::Leaf
         }
+        // Its reference to the data of a thread is not counted: the `threading.local` has another.
+        "_thread._localdummy" => Kind::Leaf,
         _ if head.flags & flag::TYPE != 0 => Kind::Leaf,
         // Named tuples of C and the like.
         _ if head.flags & flag::TUPLE != 0 => Kind::Tuple,

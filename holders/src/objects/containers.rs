@@ -1,6 +1,6 @@
 //! Objects of built-in types and of numpy, whose structure is known.
 
-use super::{Expansion, Objects, Reference, Step};
+use super::{ATTRIBUTES, Expansion, Objects, Reference, Step};
 use crate::dicts::Table;
 use crate::frames::{self, Frame};
 use crate::types::Kind;
@@ -232,7 +232,7 @@ impl Objects<'_> {
         }
         match word(self, dict)? {
             0 => Some(()),
-            dict => self.expand_attributes(dict, 64, into),
+            dict => self.expand_attributes(dict, ATTRIBUTES, into),
         }
     }
 

@@ -34,7 +34,7 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
   53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
   126  cannot be executed    127  no such program
-  1    `report`, `diff`, `ls` or `snapshot` found nothing to report
+  1    `report`, `diff`, `ls`, `snapshot` or `inspect` found nothing to report
   3    `diff --fail-above` found more growth than that";
 
 /// Runs a job unchanged and shows which lines of code held its memory when it ran out.
@@ -51,7 +51,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
                       fil-profile [OPTIONS] ls [DIR]\n       \
                       fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
                       fil-profile [OPTIONS] merge DIR...\n       \
-                      fil-profile snapshot PID|DIR",
+                      fil-profile snapshot PID|DIR\n       \
+                      fil-profile inspect PID|CORE [--json FILE]",
     after_help = EXAMPLES
 )]
 pub struct Cli {
@@ -218,6 +219,16 @@ pub enum Command {
         /// The process id of the job, of a process of it or of its fil-profile; or the folder of a run or of runs
         #[arg(value_name = "PID|DIR")]
         job: OsString,
+    },
+    /// Show which variables hold the memory of any Python process, one that runs or one that left a core file
+    #[command(override_usage = "fil-profile inspect PID|CORE [--json FILE]")]
+    Inspect {
+        /// A process id or a core file
+        #[arg(value_name = "PID|CORE")]
+        what: OsString,
+        /// Write it as JSON instead; `-` is stdout
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
 }
 
