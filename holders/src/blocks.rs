@@ -62,7 +62,8 @@ pub fn large(reader: &mut Reader, address: u64) -> Option<u64> {
         return None;
     }
     if word & IS_MMAPPED != 0 {
-        let is_whole = before < 4096 && (address - 16 - before).is_multiple_of(4096) && (size + before).is_multiple_of(4096);
+        let is_whole =
+            before < 4096 && (address - 16 - before).is_multiple_of(4096) && (size + before).is_multiple_of(4096);
         return is_whole.then(|| size - 16);
     }
     // The next block says that this one is in use.

@@ -180,7 +180,10 @@ impl CoreFile {
     fn map(&self, loaded: Vec<(u64, u64, bool)>, paths: &[String]) -> Vec<Mapping> {
         let mut mappings: Vec<Mapping> = Vec::new();
         for (start, end, is_writable) in loaded.iter().copied().filter(|(start, end, _)| start < end) {
-            let file = self.mapped.iter().find(|mapped| (mapped.start..mapped.end).contains(&start));
+            let file = self
+                .mapped
+                .iter()
+                .find(|mapped| (mapped.start..mapped.end).contains(&start));
             mappings.push(Mapping {
                 start,
                 end,
@@ -190,7 +193,11 @@ impl CoreFile {
             });
         }
         for mapped in &self.mapped {
-            if mapped.start < mapped.end && !loaded.iter().any(|(start, end, _)| (*start..*end).contains(&mapped.start)) {
+            if mapped.start < mapped.end
+                && !loaded
+                    .iter()
+                    .any(|(start, end, _)| (*start..*end).contains(&mapped.start))
+            {
                 mappings.push(Mapping {
                     start: mapped.start,
                     end: mapped.end,
@@ -211,7 +218,10 @@ impl CoreFile {
             return None;
         }
         let file = File::open(below).ok()?;
-        let first = self.mapped.iter().find(|mapped| paths[mapped.file] == path && mapped.offset == 0);
+        let first = self
+            .mapped
+            .iter()
+            .find(|mapped| paths[mapped.file] == path && mapped.offset == 0);
         let (mut then, mut now) = ([0; PAGE as usize], [0; PAGE as usize]);
         let is_known = first.is_some_and(|mapped| self.read_own(mapped.start, &mut then));
         if is_known && (file.read_exact_at(&mut now, 0).is_err() || then != now) {
@@ -227,12 +237,21 @@ impl CoreFile {
             return false;
         };
         let from = address - segment.start;
-        let is_there = from.checked_add(into.len() as u64).is_some_and(|end| end <= segment.bytes);
-        is_there && self.file.read_exact_at(into, segment.offset.saturating_add(from)).is_ok()
+        let is_there = from
+            .checked_add(into.len() as u64)
+            .is_some_and(|end| end <= segment.bytes);
+        is_there
+            && self
+                .file
+                .read_exact_at(into, segment.offset.saturating_add(from))
+                .is_ok()
     }
 
     fn read_mapped(&self, address: u64, into: &mut [u8]) -> bool {
-        let mapped = self.mapped.iter().find(|mapped| (mapped.start..mapped.end).contains(&address));
+        let mapped = self
+            .mapped
+            .iter()
+            .find(|mapped| (mapped.start..mapped.end).contains(&address));
         let Some((mapped, file)) = mapped.and_then(|mapped| Some((mapped, self.opened[mapped.file].as_ref()?))) else {
             return false;
         };
@@ -303,7 +322,10 @@ fn no_core() -> io::Error {
 }
 
 fn packed(command: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("it is compressed; unpack it first: {command}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("it is compressed; unpack it first: {command}"),
+    )
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {

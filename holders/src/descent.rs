@@ -83,8 +83,9 @@ pub struct Descent<'o, 'm> {
     temporaries: &'o HashMap<u64, u64>,
     /// Objects that were looked at, in all.
     pub visits: u64,
-    /// How many may be looked at.
+    /// How many may be looked at until the present root is done, and in all.
     most_visits: u64,
+    limit: u64,
     parts: Vec<Part>,
     /// Shares that come back to an object on the way: how deep that is, and how much.
     returns: Vec<(usize, f64)>,
@@ -96,13 +97,14 @@ pub struct Descent<'o, 'm> {
 }
 
 impl<'o, 'm> Descent<'o, 'm> {
-    /// With these temporary references, which do not count.
-    pub fn new(objects: &'o mut Objects<'m>, temporaries: &'o HashMap<u64, u64>) -> Self {
+    /// With these temporary references, which do not count, and at most so many visits.
+    pub fn new(objects: &'o mut Objects<'m>, temporaries: &'o HashMap<u64, u64>, limit: u64) -> Self {
         Self {
             objects,
             temporaries,
             visits: 0,
             most_visits: 0,
+            limit,
             parts: Vec::new(),
             returns: Vec::new(),
             way: Vec::new(),
@@ -136,9 +138,17 @@ impl<'o, 'm> Descent<'o, 'm> {
             objects: 0.0,
         });
         // Where nearly nothing is left of the budget, each visit still leads to one more.
-        self.most_visits = self.visits + 4 * budget as u64 + 4 * DEEPEST as u64;
+        self.most_visits = self.limit.min(self.visits + 4 * budget as u64 + 4 * DEEPEST as u64);
         let (_, variance, length) = self.visit(object, 1.0 / count, budget, 0, count == 1.0);
-        self.summed_up(variance, length)
+        let held = self.summed_up(variance, length);
+        if held.bytes.is_finite() && held.bytes <= self.objects.reader.pages.writable_bytes() as f64 {
+            return held;
+        }
+        // More than there is: what was read was of different moments.
+        Held {
+            is_cut: true,
+            ..Held::default()
+        }
     }
 
     fn summed_up(&mut self, variance: f64, length: Option<u64>) -> Held {
@@ -169,7 +179,10 @@ impl<'o, 'm> Descent<'o, 'm> {
             let (parent, bytes) = (self.nodes[index].parent, self.nodes[index].bytes);
             self.nodes[parent].bytes += bytes;
         }
-        held.types = types.into_iter().map(|(id, (bytes, objects))| (id, bytes, objects)).collect();
+        held.types = types
+            .into_iter()
+            .map(|(id, (bytes, objects))| (id, bytes, objects))
+            .collect();
         held.nodes = std::mem::take(&mut self.nodes);
         held.items = self.items.drain().collect();
         held
@@ -193,7 +206,11 @@ impl<'o, 'm> Descent<'o, 'm> {
     ) -> (usize, f64, Option<u64>) {
         self.visits += 1;
         let (parts, returns, depth) = (self.parts.len(), self.returns.len(), self.way.len());
-        let most = if budget > ITEMS { (budget / 6).clamp(ITEMS, MOST_ITEMS) } else { budget.max(1) };
+        let most = if budget > ITEMS {
+            (budget / 6).clamp(ITEMS, MOST_ITEMS)
+        } else {
+            budget.max(1)
+        };
         let expansion = self.objects.expand(object, most);
         self.parts.push(Part {
             type_id: object.type_id,
@@ -219,7 +236,11 @@ impl<'o, 'm> Descent<'o, 'm> {
 
     /// Takes the references back to the object that was just left out of its count, and returns by how much all below it grew.
     fn correct(&mut self, parts: usize, returns: usize, depth: usize, weight: f64, object: Object) -> f64 {
-        let back: f64 = self.returns[returns..].iter().filter(|(to, _)| *to == depth).map(|(_, share)| share).sum();
+        let back: f64 = self.returns[returns..]
+            .iter()
+            .filter(|(to, _)| *to == depth)
+            .map(|(_, share)| share)
+            .sum();
         let most = self.references(object).unwrap_or(1.0);
         if back <= 0.0 || weight <= 0.0 {
             return 1.0;
@@ -285,7 +306,11 @@ impl<'o, 'm> Descent<'o, 'm> {
             used += visits;
             if reference.weight > 1.0 {
                 let bytes: f64 = self.parts[begin..].iter().map(|part| part.bytes + part.supposed).sum();
-                let sampled = if reference.step == Step::Key { &mut keys } else { &mut sampled };
+                let sampled = if reference.step == Step::Key {
+                    &mut keys
+                } else {
+                    &mut sampled
+                };
                 sampled.add(bytes, of_child, reference.weight);
             } else {
                 variance += of_child;
@@ -360,7 +385,14 @@ impl<'o, 'm> Descent<'o, 'm> {
 fn is_cheap(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Leaf | Kind::Int | Kind::Str | Kind::ByteArray | Kind::Array | Kind::Mmap | Kind::NdArray | Kind::MemoryView
+        Kind::Leaf
+            | Kind::Int
+            | Kind::Str
+            | Kind::ByteArray
+            | Kind::Array
+            | Kind::Mmap
+            | Kind::NdArray
+            | Kind::MemoryView
     )
 }
 

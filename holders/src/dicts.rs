@@ -26,7 +26,7 @@ pub struct Table {
 impl Table {
     /// Of the dict at this address.
     pub fn of_dict(reader: &mut Reader, dict: u64) -> Option<Self> {
-        let words = reader.pages.words(dict + 32, 2)?;
+        let words = reader.pages.words(dict.checked_add(32)?, 2)?;
         Self::of_keys(reader, words[0], (words[1] != 0).then_some(words[1]))
     }
 
@@ -71,6 +71,9 @@ impl Table {
             return None;
         }
         let usable = size * 2 / 3;
+        if !reader.pages.has(keys, header + index_bytes + entries * stride) {
+            return None;
+        }
         let keys_bytes = header + index_bytes + usable * stride;
         // Values that lie in an instance say so, and are counted with it.
         let is_embedded = |reader: &mut Reader, values: u64| {

@@ -96,8 +96,9 @@ impl Symbols {
 
 /// The hash of a name in `DT_GNU_HASH`.
 fn gnu_hash(name: &str) -> u32 {
-    name.bytes()
-        .fold(5381, |hash: u32, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte)))
+    name.bytes().fold(5381, |hash: u32, byte| {
+        hash.wrapping_mul(33).wrapping_add(u32::from(byte))
+    })
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {

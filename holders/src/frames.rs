@@ -144,7 +144,7 @@ fn line(reader: &mut Reader, frame: Frame) -> Option<u32> {
     let offsets = &reader.layout.frames;
     let first = reader.pages.half(frame.code + u64::from(offsets.first_line))?;
     let table = reader.pages.word(frame.code + u64::from(offsets.line_table))?;
-    let length = reader.pages.word(table + 16)?.min(LONGEST_LINE_TABLE);
+    let length = reader.pages.word(table.checked_add(16)?)?.min(LONGEST_LINE_TABLE);
     let mut bytes = vec![0; length as usize];
     reader.pages.read(table + 32, &mut bytes)?;
     let at = instruction_offset(reader, frame)?;
@@ -209,10 +209,14 @@ pub fn variables(reader: &mut Reader, frame: Frame, names: &mut Names) -> Option
         Stack::Depth => u64::try_from(reader.pages.half(stack)? as i32).ok(),
         Stack::Top => {
             let top = reader.pages.half(stack)? as i32;
-            u64::try_from(top).ok().and_then(|top| top.checked_sub(names.len() as u64))
+            u64::try_from(top)
+                .ok()
+                .and_then(|top| top.checked_sub(names.len() as u64))
         }
     };
-    let depth = depth.and_then(|depth| usize::try_from(depth).ok()).filter(|depth| *depth <= size);
+    let depth = depth
+        .and_then(|depth| usize::try_from(depth).ok())
+        .filter(|depth| *depth <= size);
     let mut temporaries = reader.pages.words(begin, depth.unwrap_or(size)).unwrap_or_default();
     temporaries.iter_mut().for_each(|value| *value &= !tag);
     let (temporaries, maybe) = match depth {

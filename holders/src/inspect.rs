@@ -17,7 +17,7 @@ use crate::roots::{self, Name, Root, Roots, Scope};
 /// How it is done.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// About how many objects are looked at.
+    /// About how many objects are looked at closely; with the first looks there are at most five times as many.
     pub visits: usize,
     /// The same seed looks at the same items of containers.
     pub seed: u64,
@@ -52,6 +52,8 @@ const MOST_CLOSELY: usize = 100;
 const CLOSELY_SHARE: f64 = 0.001;
 /// Visits that each of them gets.
 const LEAST_CLOSELY: usize = 300;
+/// Visits in all, for each that is wanted.
+const LIMIT: u64 = 5;
 /// Rows of the report, and the share of all that is worth one.
 const MOST_VARIABLES: usize = 100;
 const MOST_TYPES: usize = 60;
@@ -79,7 +81,7 @@ pub fn inspect(memory: &dyn Memory, options: &Options) -> Result<Report, Trouble
     let mut objects = Objects::new(reader, options.seed, options.blocks);
     let mut roots = roots::find(&mut objects, &interpreters);
     let mut groups = grouped(&mut objects, &mut roots);
-    let mut descent = Descent::new(&mut objects, &roots.temporaries);
+    let mut descent = Descent::new(&mut objects, &roots.temporaries, LIMIT * options.visits as u64);
     look(&mut descent, &mut groups);
     look_closely(&mut descent, &mut groups, options.visits);
     let visits = descent.visits;
@@ -198,12 +200,18 @@ impl Telling<'_, '_> {
         report.supposed_bytes = supposed as u64;
         report.is_cut = groups.iter().any(|group| group.held.is_cut);
         let mut rows: Vec<(&Group, &Root)> = Vec::new();
-        for group in groups.iter().filter(|group| group.held.bytes > VARIABLE_SHARE * covered) {
+        for group in groups
+            .iter()
+            .filter(|group| group.held.bytes > VARIABLE_SHARE * covered)
+        {
             rows.extend(group.roots.iter().map(|root| (group, root)));
         }
         rows.sort_by(|a, b| b.0.held.bytes.total_cmp(&a.0.held.bytes));
         rows.truncate(MOST_VARIABLES);
-        report.variables = rows.into_iter().map(|(group, root)| self.variable(group, root)).collect();
+        report.variables = rows
+            .into_iter()
+            .map(|(group, root)| self.variable(group, root))
+            .collect();
         report
     }
 
@@ -324,7 +332,12 @@ impl Telling<'_, '_> {
         let mut path = Vec::new();
         let (mut at, mut type_id, whole) = (0, first.type_id, first.bytes);
         loop {
-            let below = held.nodes.iter().enumerate().skip(1).filter(|(_, node)| node.parent == at);
+            let below = held
+                .nodes
+                .iter()
+                .enumerate()
+                .skip(1)
+                .filter(|(_, node)| node.parent == at);
             let largest = below.max_by(|a, b| a.1.bytes.total_cmp(&b.1.bytes));
             let Some((index, node)) = largest.filter(|(_, node)| node.bytes > PATH_SHARE * whole) else {
                 break;

@@ -118,7 +118,11 @@ fn version(
         Some((3, digits.parse().ok()?, None))
     };
     by_name(file_name(&file.path))
-        .or_else(|| mappings.iter().find_map(|mapping| by_extension(file_name(&mapping.path))))
+        .or_else(|| {
+            mappings
+                .iter()
+                .find_map(|mapping| by_extension(file_name(&mapping.path)))
+        })
         .or_else(|| mappings.iter().find_map(|mapping| by_name(&mapping.path)))
 }
 
@@ -144,7 +148,10 @@ pub struct Interpreter {
 pub fn interpreters(reader: &mut Reader, runtime: u64) -> Result<Vec<Interpreter>, Trouble> {
     let offsets = &reader.layout.runtime;
     let mut found = Vec::new();
-    let mut at = reader.pages.word(runtime + u64::from(offsets.interpreters)).unwrap_or(0);
+    let mut at = reader
+        .pages
+        .word(runtime.wrapping_add(offsets.interpreters.into()))
+        .unwrap_or(0);
     while at != 0 && found.len() < MOST_INTERPRETERS {
         if let Some(interpreter) = interpreter(reader, at) {
             found.push(interpreter);
@@ -170,7 +177,9 @@ fn interpreter(reader: &mut Reader, address: u64) -> Option<Interpreter> {
         if owner.and_then(|owner| reader.pages.word(owner)) != Some(address) {
             break;
         }
-        let native = offsets.native_thread.and_then(|offset| reader.pages.word(at + u64::from(offset)));
+        let native = offsets
+            .native_thread
+            .and_then(|offset| reader.pages.word(at + u64::from(offset)));
         threads.push(Thread { state: at, native });
         at = reader.pages.word(at + u64::from(offsets.next_thread)).unwrap_or(0);
     }

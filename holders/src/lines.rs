@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn each_encoding_is_read() {
         // Line 10 at 0, 11 at 6, 15 at 8, 13 at 20.
-        let increments = lines(LineTable::Increments, &[6, 1, 2, 4, 12, 254], &[0, 5, 6, 7, 8, 19, 20, 400]);
+        let increments = lines(
+            LineTable::Increments,
+            &[6, 1, 2, 4, 12, 254],
+            &[0, 5, 6, 7, 8, 19, 20, 400],
+        );
         assert_eq!(increments, [10, 10, 11, 11, 15, 15, 13, 13]);
         let ranges = lines(LineTable::Ranges, &[4, 1, 2, 128, 6, 2], &[0, 3, 4, 6, 11, 12]);
         assert_eq!(ranges, [11, 11, 10, 13, 13, 10]);

@@ -41,8 +41,14 @@ mod tests {
                     nonsense\n";
         let mappings = parse(text);
         assert_eq!(mappings.len(), 2);
-        assert_eq!((mappings[0].offset, &*mappings[0].path), (0x1000, "/usr/bin/with space"));
+        assert_eq!(
+            (mappings[0].offset, &*mappings[0].path),
+            (0x1000, "/usr/bin/with space")
+        );
         assert!(!mappings[0].is_writable && mappings[1].is_writable);
-        assert_eq!((mappings[1].start, mappings[1].end), (0x7f00_0000_0000, 0x7f00_0000_1000));
+        assert_eq!(
+            (mappings[1].start, mappings[1].end),
+            (0x7f00_0000_0000, 0x7f00_0000_1000)
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 /// Bytes of a page of the cache. It need not be the page size of the machine.
 pub const PAGE: u64 = 4096;
+/// No program has memory from here on: x86-64 has 57 bits for addresses, and half of them are the kernel's.
+const HIGHEST: u64 = 1 << 56;
 /// Pages that the cache keeps: 1.5 MiB.
 const PAGES: usize = 384;
 
@@ -70,7 +72,7 @@ impl<'a> Pages<'a> {
             hand: 0,
             last: (u64::MAX, 0),
             cost: Cost::default(),
-            writable_bytes: writable.fold(0, u64::saturating_add),
+            writable_bytes: writable.fold(0, u64::saturating_add).min(HIGHEST),
         }
     }
 
@@ -86,6 +88,9 @@ impl<'a> Pages<'a> {
 
     /// The range that an address lies in.
     pub fn mapping(&self, address: u64) -> Option<&'a Mapping> {
+        if address >= HIGHEST {
+            return None;
+        }
         let mappings = self.memory.mappings();
         let after = mappings.partition_point(|mapping| mapping.start <= address);
         let mapping = mappings.get(after.checked_sub(1)?)?;
@@ -294,7 +299,10 @@ pub(crate) mod tests {
         }
         assert!(pages.pages.len() <= PAGES * PAGE as usize);
         assert!(pages.places.len() <= PAGES);
-        assert_eq!(pages.word(PAGE * 10), Some(u64::from_le_bytes(bytes[..8].try_into().unwrap())));
+        assert_eq!(
+            pages.word(PAGE * 10),
+            Some(u64::from_le_bytes(bytes[..8].try_into().unwrap()))
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::layout::flag;
 use crate::reader::{Object, Reader};
 use crate::types::{Kind, TypeId};
 
+/// The most of an object that is searched.
+const MOST_BYTES: u64 = 1 << 13;
 /// So many attributes are always looked at: a few of them are not like the others.
 const ATTRIBUTES: usize = 64;
 
@@ -128,6 +130,11 @@ impl<'a> Objects<'a> {
         };
         // What cannot be read has no references.
         let _ = self.expand_kind(object, most.max(1), &mut expansion);
+        let most_bytes = self.reader.pages.writable_bytes();
+        if expansion.bytes > most_bytes || expansion.supposed_bytes > most_bytes {
+            // There is not so much memory: what was read has changed meanwhile.
+            return Expansion::default();
+        }
         expansion
     }
 
@@ -138,7 +145,8 @@ impl<'a> Objects<'a> {
             Kind::Leaf => {}
             Kind::Int => {
                 if self.reader.layout.objects.has_tagged_ints {
-                    into.bytes += (self.reader.pages.word(address + 16)? >> 3).min(1 << 32) * 4;
+                    let digits = self.reader.pages.word(address + 16)? >> 3;
+                    into.bytes += self.block_bytes(address, digits.checked_mul(4)?);
                 }
             }
             Kind::Str => {
@@ -188,7 +196,11 @@ impl<'a> Objects<'a> {
 
     /// The size of a block that an object has, or 0 if there is not so much memory at that address.
     fn block_bytes(&self, address: u64, bytes: u64) -> u64 {
-        if self.reader.pages.has(address, bytes) { bytes } else { 0 }
+        if self.reader.pages.has(address, bytes) {
+            bytes
+        } else {
+            0
+        }
     }
 
     /// Whether the object's type has more than its kind knows.
@@ -217,8 +229,8 @@ impl<'a> Objects<'a> {
         if has_word_before && self.reader.layout.version >= (3, 11) {
             before += 16;
         }
-        let bytes = basic + items.saturating_mul(item) + before;
-        if self.reader.pages.has(object.address, bytes - before) { bytes } else { 0 }
+        let bytes = items.saturating_mul(item).saturating_add(basic);
+        before + self.block_bytes(object.address, bytes)
     }
 
     /// The number of items that an object of variable size has; the sign is not part of it.
@@ -239,15 +251,17 @@ impl<'a> Objects<'a> {
             return Some(ascii.saturating_add(text));
         }
         let utf8 = self.reader.pages.words(address + ascii, 2)?;
-        let utf8 = if utf8[1] != 0 && !is_ascii { utf8[0].saturating_add(1) } else { 0 };
+        let utf8 = if utf8[1] != 0 && !is_ascii {
+            utf8[0].saturating_add(1)
+        } else {
+            0
+        };
         let header = if is_compact { unicode } else { basic };
         Some(header.saturating_add(text).saturating_add(utf8))
     }
 
     /// Searches the object's own memory for references, from `from` on.
     fn scan(&mut self, object: Object, from: u64, into: &mut Expansion) -> Option<()> {
-        /// The most of an object that is searched.
-        const MOST_BYTES: u64 = 1 << 14;
         let about = self.reader.types.get(object.type_id);
         let (basic, item) = (about.basic_size, about.item_size);
         let mut end = basic;
@@ -258,23 +272,31 @@ impl<'a> Objects<'a> {
         if let Some((block, size)) = blocks::small(&mut self.reader, object.address) {
             end = end.min((block + size).saturating_sub(object.address));
         }
-        self.scan_range(object, from, end.min(MOST_BYTES), into)
+        self.scan_range(object, from, end, into)
     }
 
     /// Searches the words of an object from `from` to `end` for references.
     fn scan_range(&mut self, object: Object, from: u64, end: u64, into: &mut Expansion) -> Option<()> {
-        let count = usize::try_from(end.saturating_sub(from) / 8).ok()?;
+        let count = usize::try_from(end.saturating_sub(from).min(MOST_BYTES) / 8).ok()?;
         let words = self.reader.pages.words(object.address.checked_add(from)?, count)?;
+        let mut seen = HashSet::new();
         for (index, word) in words.iter().enumerate() {
-            if *word == 0 || *word == object.address || words[..index].contains(word) {
+            if *word == 0 || *word == object.address || !seen.insert(*word) {
                 continue;
             }
-            let is_writable = self.reader.pages.mapping(*word).is_some_and(|mapping| mapping.is_writable);
+            let is_writable = self
+                .reader
+                .pages
+                .mapping(*word)
+                .is_some_and(|mapping| mapping.is_writable);
             if !is_writable {
                 continue;
             }
             if self.reader.object(*word).is_some() {
-                let step = match self.slots.name(&mut self.reader, object.type_id, from + index as u64 * 8) {
+                let step = match self
+                    .slots
+                    .name(&mut self.reader, object.type_id, from + index as u64 * 8)
+                {
                     Some(name) => Step::Slot(name),
                     None => Step::Found,
                 };

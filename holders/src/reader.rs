@@ -124,6 +124,7 @@ impl<'a> Reader<'a> {
         }
         let count = self.pages.word(address + layout::OBJECT_SIZE)?;
         let count = usize::try_from(count).ok()?.min(most);
-        self.pages.words(address + u64::from(self.layout.objects.tuple_items), count)
+        self.pages
+            .words(address + u64::from(self.layout.objects.tuple_items), count)
     }
 }

@@ -12,6 +12,8 @@ use crate::types::Kind;
 
 /// Roots in all; a job has no more variables that matter.
 const MOST_ROOTS: usize = 40_000;
+/// Frames of all threads.
+const MOST_FRAMES: usize = 20_000;
 /// Modules, and entries of all their dicts.
 const MOST_MODULES: u64 = 20_000;
 const MOST_GLOBALS: u64 = 400_000;
@@ -75,6 +77,8 @@ pub struct Roots {
     pub temporaries: HashMap<u64, u64>,
     /// Whether there were more roots than are looked at.
     pub is_cut: bool,
+    /// How many entries of dicts have been looked at.
+    entries: u64,
 }
 
 /// Finds them.
@@ -88,6 +92,10 @@ pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
             let frames = frames::of_thread(&mut objects.reader, thread.state);
             objects.running.extend(frames.iter().map(|frame| frame.address));
             for frame in frames {
+                if roots.frames.len() >= MOST_FRAMES {
+                    roots.is_cut = true;
+                    break;
+                }
                 roots.add_frame(objects, frame, number);
             }
             for (target, name) in interpreter::other_references(&mut objects.reader, *thread) {
@@ -102,12 +110,15 @@ pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
     let of_frames = roots.frames.iter().map(|frame| frame.globals);
     dicts.extend(of_frames.filter(|globals| seen.insert(*globals)));
     for modules in modules {
-        dicts.extend(module_dicts(objects, modules).into_iter().filter(|dict| seen.insert(*dict)));
+        dicts.extend(
+            module_dicts(objects, modules)
+                .into_iter()
+                .filter(|dict| seen.insert(*dict)),
+        );
     }
     let mut classes = HashSet::new();
-    let mut left = MOST_GLOBALS;
     for dict in dicts {
-        roots.add_globals(objects, dict, &mut classes, &mut left);
+        roots.add_globals(objects, dict, &mut classes);
     }
     roots
 }
@@ -146,7 +157,12 @@ impl Roots {
             for (name, value) in variables.locals {
                 self.add(value, Name::Text(name), Scope::Local(number));
             }
-            for value in variables.temporaries.into_iter().chain(likely).filter(|value| *value != 0) {
+            for value in variables
+                .temporaries
+                .into_iter()
+                .chain(likely)
+                .filter(|value| *value != 0)
+            {
                 *self.temporaries.entry(value).or_default() += 1;
                 // Left out again, if somebody else has it too.
                 self.add(value, Name::Ours("temporary value"), Scope::Local(number));
@@ -154,7 +170,7 @@ impl Roots {
         }
         // Of a function the dict of local variables is a copy of them.
         let table = locals.and_then(|locals| Table::of_dict(&mut objects.reader, locals));
-        for index in 0..table.map_or(0, |table| table.entries.min(MOST_GLOBALS)) {
+        for index in 0..table.map_or(0, |table| self.allow(table.entries)) {
             let entry = table.and_then(|table| table.entry(&mut objects.reader, index));
             if let Some((name, value)) = entry {
                 self.add(value, Name::Text(name), Scope::Local(number));
@@ -177,21 +193,26 @@ impl Roots {
         });
     }
 
-    fn add_globals(&mut self, objects: &mut Objects, dict: u64, classes: &mut HashSet<u64>, left: &mut u64) {
+    /// How many of so many entries may still be looked at.
+    fn allow(&mut self, entries: u64) -> u64 {
+        let allowed = entries.min(MOST_GLOBALS.saturating_sub(self.entries));
+        self.is_cut |= allowed < entries;
+        self.entries += allowed;
+        allowed
+    }
+
+    fn add_globals(&mut self, objects: &mut Objects, dict: u64, classes: &mut HashSet<u64>) {
         let Some(table) = Table::of_dict(&mut objects.reader, dict) else {
             return;
         };
-        self.is_cut |= table.entries > *left;
-        let count = table.entries.min(*left);
-        *left -= count;
-        for index in 0..count {
+        for index in 0..self.allow(table.entries) {
             let Some((name, value)) = table.entry(&mut objects.reader, index) else {
                 continue;
             };
             if let Some(class) = self.add_global(objects, value, Name::Text(name), dict)
                 && classes.insert(class)
             {
-                self.add_class(objects, class, dict, left);
+                self.add_class(objects, class, dict);
             }
         }
     }
@@ -217,16 +238,14 @@ impl Roots {
         None
     }
 
-    fn add_class(&mut self, objects: &mut Objects, class: u64, dict: u64, left: &mut u64) -> Option<()> {
+    fn add_class(&mut self, objects: &mut Objects, class: u64, dict: u64) -> Option<()> {
         let flags = objects.reader.pages.word(class + layout::TYPE_FLAGS)?;
         if flags & flag::HEAP == 0 {
             return None;
         }
         let attributes = objects.reader.pages.word(class + layout::TYPE_DICT)?;
         let table = Table::of_dict(&mut objects.reader, attributes)?;
-        let count = table.entries.min(*left);
-        *left -= count;
-        for index in 0..count {
+        for index in 0..self.allow(table.entries) {
             if let Some((name, value)) = table.entry(&mut objects.reader, index) {
                 self.add_global(objects, value, Name::Attribute(class, name), dict);
             }

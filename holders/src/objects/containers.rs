@@ -45,6 +45,9 @@ impl Objects<'_> {
 
     /// References in an array of pointers.
     fn items(&mut self, first: u64, count: u64, most: usize, into: &mut Expansion) -> Option<()> {
+        if !self.reader.pages.has(first, count.checked_mul(8)?) {
+            return None;
+        }
         let chosen = self.chance.choose(count, most);
         let weight = count as f64 / chosen.len().max(1) as f64;
         for index in chosen {
@@ -57,7 +60,7 @@ impl Objects<'_> {
     fn expand_set(&mut self, address: u64, most: usize, into: &mut Expansion) -> Option<()> {
         let words = self.reader.pages.words(address + 24, 3)?;
         let (used, slots, table) = (words[0], words[1].checked_add(1)?, words[2]);
-        if used > slots || slots > 1 << 40 {
+        if used > slots || slots > 1 << 40 || !self.reader.pages.has(table, slots * 16) {
             return None;
         }
         if table != address + 64 {
@@ -116,7 +119,9 @@ impl Objects<'_> {
             references.push(self.reader.pages.word(block + 8 + slot % DEQUE_ITEMS * 8)?);
         }
         let weight = count as f64 / references.len().max(1) as f64;
-        let references = references.iter().map(|item| Reference::sampled(*item, Step::Item, weight));
+        let references = references
+            .iter()
+            .map(|item| Reference::sampled(*item, Step::Item, weight));
         into.references.extend(references);
         Some(())
     }
@@ -159,6 +164,9 @@ impl Objects<'_> {
 
     /// Keys, values and what each stands for, of `used` entries of a table.
     fn entries(&mut self, table: &Table, used: u64, most: usize) -> Vec<(u64, u64, f64)> {
+        if used > table.entries {
+            return Vec::new();
+        }
         let mut entries = Vec::new();
         for index in self.chance.choose(table.entries, most) {
             entries.extend(table.entry(&mut self.reader, index));
@@ -189,7 +197,8 @@ impl Objects<'_> {
             if table.owns_keys() {
                 into.references.push(Reference::sampled(name, Step::Key, weight));
             }
-            into.references.push(Reference::sampled(value, Step::Attribute(name), weight));
+            into.references
+                .push(Reference::sampled(value, Step::Attribute(name), weight));
         }
     }
 
@@ -238,7 +247,10 @@ impl Objects<'_> {
 
     pub(super) fn expand_generator(&mut self, address: u64, into: &mut Expansion) -> Option<()> {
         if self.reader.layout.frames.frame_object.is_none() {
-            let frame = self.reader.pages.word(address + u64::from(self.reader.layout.frames.generator))?;
+            let frame = self
+                .reader
+                .pages
+                .word(address + u64::from(self.reader.layout.frames.generator))?;
             into.references.push(Reference::one(frame, Step::Named("frame")));
             return Some(());
         }

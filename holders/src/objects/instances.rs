@@ -24,7 +24,10 @@ pub struct Slots {
 impl Slots {
     /// Where the name of the slot is, as a C string.
     pub fn name(&mut self, reader: &mut Reader, id: TypeId, offset: u64) -> Option<u64> {
-        let names = self.by_type.entry(id).or_insert_with(|| slots(reader, id).unwrap_or_default());
+        let names = self
+            .by_type
+            .entry(id)
+            .or_insert_with(|| slots(reader, id).unwrap_or_default());
         names.get(&offset).copied()
     }
 }
@@ -122,7 +125,10 @@ impl Objects<'_> {
         if values == 0 {
             return Some(());
         }
-        let keys = self.reader.pages.word(class + u64::from(self.reader.layout.objects.shared_keys))?;
+        let keys = self
+            .reader
+            .pages
+            .word(class + u64::from(self.reader.layout.objects.shared_keys))?;
         let table = Table::of_keys(&mut self.reader, keys, Some(values))?;
         if table.entries > MOST_SLOTS {
             return None;

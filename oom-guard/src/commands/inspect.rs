@@ -72,7 +72,9 @@ fn of_process(pid: u32) -> Result<Report, String> {
         false => "it has ended".to_owned(),
     })?;
     let command = fs::read(process.join("cmdline")).unwrap_or_default();
-    report.command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+    report.command = String::from_utf8_lossy(&command)
+        .trim_end_matches('\0')
+        .replace('\0', " ");
     report.private_bytes = private_bytes(&process);
     Ok(report)
 }
@@ -120,7 +122,9 @@ fn of_core(path: &Path) -> Result<Report, String> {
         ..Options::default()
     };
     let mut report = holders::inspect(&memory, &options).map_err(|trouble| match trouble {
-        Trouble::NoPython => format!("{trouble}; a core file has no program text: the job's program and libraries must be here as they were"),
+        Trouble::NoPython => format!(
+            "{trouble}; a core file has no program text: the job's program and libraries must be here as they were"
+        ),
         _ => trouble.to_string(),
     })?;
     report.command = memory.command().to_owned();
@@ -160,7 +164,11 @@ fn lines(report: &Report) -> Vec<Line> {
     for row in report.types.iter().take(TYPES).filter(|row| row.bytes > 0) {
         let share = Share::of(row.bytes, report.covered_bytes);
         let count = format!("{:>12}", grouped(row.objects));
-        lines.push(Line::of(format!("  {:>10} {share:>5} {count}  {}", Bytes(row.bytes).to_string(), cut(&row.name, NAME))));
+        lines.push(Line::of(format!(
+            "  {:>10} {share:>5} {count}  {}",
+            Bytes(row.bytes).to_string(),
+            cut(&row.name, NAME)
+        )));
     }
     lines.push(Line::default());
     lines.extend(limits(report).into_iter().map(|text| Line::toned(Tone::Quiet, text)));
@@ -177,7 +185,9 @@ fn show_thread(lines: &mut Vec<Line>, report: &Report, thread: &Thread, variable
                 && (&place.file, place.line, &place.function) == (&frame.file, frame.line, &frame.function)
         };
         // Of two frames at the same line, the first has those of both.
-        let here = variables.iter_mut().filter(|(variable, is_shown)| !is_shown && is_here(variable));
+        let here = variables
+            .iter_mut()
+            .filter(|(variable, is_shown)| !is_shown && is_here(variable));
         for (variable, is_shown) in here.take(VARIABLES) {
             *is_shown = true;
             lines.push(variable_line(variable, report));
@@ -190,7 +200,12 @@ fn show_thread(lines: &mut Vec<Line>, report: &Report, thread: &Thread, variable
 
 fn show_others(lines: &mut Vec<Line>, report: &Report, kind: VariableKind, title: &str) {
     let mut file = None;
-    for variable in report.variables.iter().filter(|variable| variable.kind == kind).take(GLOBALS) {
+    for variable in report
+        .variables
+        .iter()
+        .filter(|variable| variable.kind == kind)
+        .take(GLOBALS)
+    {
         if file.is_none() {
             lines.push(Line::default());
             lines.push(Line::toned(Tone::Strong, title));
@@ -257,7 +272,10 @@ fn give_or_take(bytes: u64, error: u64) -> String {
 /// What the numbers do not have.
 fn limits(report: &Report) -> Vec<String> {
     let mut limits = Vec::new();
-    if let Some(rest) = report.private_bytes.and_then(|private| private.checked_sub(report.covered_bytes)) {
+    if let Some(rest) = report
+        .private_bytes
+        .and_then(|private| private.checked_sub(report.covered_bytes))
+    {
         limits.push(format!(
             "{} of the resident memory are held by no variable that was found: native libraries, free blocks, code and modules, or \
              objects that only native code refers to.",
@@ -271,9 +289,14 @@ fn limits(report: &Report) -> Vec<String> {
         ));
     }
     if report.is_cut {
-        limits.push("Some chains of references were longer than is followed: what hangs on them counts in part.".to_owned());
+        limits.push(
+            "Some chains of references were longer than is followed: what hangs on them counts in part.".to_owned(),
+        );
     }
-    limits.push(format!("{} objects were looked at; the rest is estimated from them.", grouped(report.visits)));
+    limits.push(format!(
+        "{} objects were looked at; the rest is estimated from them.",
+        grouped(report.visits)
+    ));
     limits
 }
 

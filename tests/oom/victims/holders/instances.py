@@ -78,7 +78,7 @@ def hold():
     plain = [Plain(number) for number in range(3000)]
     slotted = [Slotted(number) for number in range(3000)]
     both = [Both(number) for number in range(1500)]
-    points = [Point(number * 1.5, number * 2.5, ("p%d" % number) * 50) for number in range(8000)]
+    points = [Point(number * 1.5, number * 2.5, ("p%d" % number) * 90) for number in range(5000)]
     wides = [wide(number) for number in range(100)]
     pairs = [Pair(bytes(100), str(number)) for number in range(4000)]
     lists = [listed(number) for number in range(1500)]

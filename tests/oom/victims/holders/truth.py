@@ -30,6 +30,9 @@ def below(thing, module_dicts):
         return []
     if isinstance(thing, types.FunctionType):
         return [part for part in (thing.__closure__, thing.__defaults__, thing.__kwdefaults__) if part] + [thing.__dict__]
+    if isinstance(thing, types.FrameType) and is_running(thing):
+        # Its variables belong to no object.
+        return []
     name = type(thing).__name__
     if name == "ndarray":
         found = [] if thing.base is None else [thing.base]
@@ -45,6 +48,13 @@ def below(thing, module_dicts):
         if len(found) < expected:
             found.extend(dict.keys(thing))
     return found
+
+
+def is_running(frame):
+    running = sys._getframe()
+    while running is not None and running is not frame:
+        running = running.f_back
+    return running is frame
 
 
 class Graph:
