@@ -84,7 +84,7 @@ pub fn of_generator(reader: &mut Reader, generator: u64) -> Option<Frame> {
             at_address(reader, at)
         }
         // A frame that has ended has no variables left.
-        Some(state) if reader.pages.byte(generator + u64::from(state))? as i8 > 0 => None,
+        Some(state) if reader.pages.byte(generator + u64::from(state))? as i8 >= offsets.generator_ended => None,
         Some(_) => at_address(reader, at),
     }
 }
@@ -108,7 +108,7 @@ fn at_address(reader: &mut Reader, address: u64) -> Option<Frame> {
             return None;
         }
     }
-    let code = reader.pages.word(address.checked_add(u64::from(offsets.code))?)? & !offsets.code_tag;
+    let code = reader.pages.word(address.checked_add(u64::from(offsets.code))?)? & !offsets.tag;
     reader.is_a(code, "code").then_some(Frame { address, code })
 }
 
@@ -194,9 +194,9 @@ pub fn variables(reader: &mut Reader, frame: Frame, names: &mut Names) -> Option
     let names = names.of(reader, frame.code);
     let first = frame.address + u64::from(offsets.first_local);
     let values = reader.pages.words(first, names.len())?;
-    let tag = offsets.code_tag;
-    let locals = names.iter().zip(&values).map(|(name, value)| (*name, value & !tag));
-    let locals = locals.filter(|(_, value)| *value != 0).collect();
+    let tag = offsets.tag;
+    let locals = names.iter().copied().zip(values);
+    let locals = locals.filter(|(_, value)| *value != 0 && value & tag == 0).collect();
     let size = reader.pages.half(frame.code + u64::from(offsets.stack_size))?;
     let size = (size as usize).min(MOST_LOCALS);
     let begin = first + names.len() as u64 * 8;
@@ -218,7 +218,7 @@ pub fn variables(reader: &mut Reader, frame: Frame, names: &mut Names) -> Option
         .and_then(|depth| usize::try_from(depth).ok())
         .filter(|depth| *depth <= size);
     let mut temporaries = reader.pages.words(begin, depth.unwrap_or(size)).unwrap_or_default();
-    temporaries.iter_mut().for_each(|value| *value &= !tag);
+    temporaries.retain(|value| value & tag == 0);
     let (temporaries, maybe) = match depth {
         Some(_) => (temporaries, Vec::new()),
         None => (Vec::new(), temporaries),

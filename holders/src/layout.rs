@@ -1,7 +1,7 @@
 //! Where CPython keeps what we read: byte offsets by version, x86-64, builds with the GIL. Data only.
 //!
-//! 3.7 to 3.13 were measured with a C program compiled against each version's own headers (3.7.16, 3.8.18, 3.9.18, 3.10.13, 3.11.7,
-//! 3.12.1, 3.13.0). Structures without a header are as they stand in CPython's sources: dict keys up to 3.10, deque, array, ordered
+//! Measured with a C program compiled against each version's own headers (3.7.16, 3.8.18, 3.9.18, 3.10.13, 3.11.7, 3.12.1, 3.13.0,
+//! 3.14.10, 3.15.2). Structures without a header are as they stand in CPython's sources: dict keys up to 3.10, deque, array, ordered
 //! dicts. The structures do not change within a minor version once it is released. A version that is not here is refused.
 
 mod tables;
@@ -96,8 +96,9 @@ pub struct Frames {
     pub back: u16,
     /// Frame to its code object.
     pub code: u16,
-    /// Bits of that word which are no address.
-    pub code_tag: u64,
+    /// Bits of a frame's references which are no address. A value with one of them set is not counted among an object's references:
+    /// the frame of a caller has it, or it lives for ever, or it is no object (3.14 on).
+    pub tag: u64,
     /// Frame to its instruction.
     pub instruction: u16,
     /// What the instruction is.
@@ -118,8 +119,10 @@ pub struct Frames {
     pub frame_object: Option<u16>,
     /// Generator to its frame: a pointer up to 3.10, the frame itself later.
     pub generator: u16,
-    /// Generator to the state of its frame, a signed byte: up to 0 it is suspended, 1 and more done (3.11 on).
+    /// Generator to the state of its frame, a signed byte (3.11 on).
     pub generator_state: Option<u16>,
+    /// The least state of a frame that has ended.
+    pub generator_ended: i8,
     /// Code to `co_filename`, `co_name`, `co_firstlineno`.
     pub filename: u16,
     /// Code to its name.

@@ -23,7 +23,7 @@ const V3_7: Layout = Layout {
     frames: Frames {
         back: 24,
         code: 32,
-        code_tag: 0,
+        tag: 0,
         instruction: 104,
         instruction_kind: Instruction::Bytes,
         owner: None,
@@ -35,6 +35,7 @@ const V3_7: Layout = Layout {
         frame_object: None,
         generator: 16,
         generator_state: None,
+        generator_ended: 1,
         filename: 96,
         name: 104,
         first_line: 36,
@@ -143,7 +144,7 @@ const V3_11: Layout = Layout {
     frames: Frames {
         back: 48,
         code: 32,
-        code_tag: 0,
+        tag: 0,
         instruction: 56,
         instruction_kind: Instruction::Pointer,
         owner: Some(69),
@@ -155,6 +156,7 @@ const V3_11: Layout = Layout {
         frame_object: Some(24),
         generator: 80,
         generator_state: Some(75),
+        generator_ended: 1,
         filename: 112,
         name: 120,
         first_line: 72,
@@ -235,6 +237,51 @@ const V3_13: Layout = Layout {
     },
 };
 
+const V3_14: Layout = Layout {
+    version: (3, 14),
+    runtime: Runtime {
+        interpreters: 808,
+        next_interpreter: 7272,
+        modules: 7688,
+        ..V3_13.runtime
+    },
+    frames: Frames {
+        tag: 3,
+        owner: Some(74),
+        first_local: 80,
+        stack_kind: Stack::TopPointer,
+        bytecode: 208,
+        ..V3_13.frames
+    },
+    objects: Objects {
+        tuple_items: 32,
+        ..V3_13.objects
+    },
+};
+
+const V3_15: Layout = Layout {
+    version: (3, 15),
+    runtime: Runtime {
+        interpreters: 936,
+        next_interpreter: 7264,
+        threads: 7336,
+        modules: 7592,
+        native_thread: Some(184),
+        thread_dict: 152,
+        handled: 144,
+        raised: 136,
+        ..V3_14.runtime
+    },
+    frames: Frames {
+        generator_ended: 5,
+        ..V3_14.frames
+    },
+    objects: Objects {
+        shared_keys: 888,
+        ..V3_14.objects
+    },
+};
+
 /// The layout of a CPython, if it is known.
 pub fn of(major: u8, minor: u8) -> Option<&'static Layout> {
     Some(match (major, minor) {
@@ -245,9 +292,11 @@ pub fn of(major: u8, minor: u8) -> Option<&'static Layout> {
         (3, 11) => &V3_11,
         (3, 12) => &V3_12,
         (3, 13) => &V3_13,
+        (3, 14) => &V3_14,
+        (3, 15) => &V3_15,
         _ => return None,
     })
 }
 
 /// The newest version that is known.
-pub const NEWEST: (u8, u8) = V3_13.version;
+pub const NEWEST: (u8, u8) = V3_15.version;
