@@ -20,6 +20,9 @@ pub enum Rank {
 }
 
 impl Rank {
+    /// Both.
+    pub const ALL: [Rank; 2] = [Rank::Requested, Rank::Resident];
+
     /// As in `--rank`, in `run.json` and in `report.json`.
     pub fn name(self) -> &'static str {
         match self {
@@ -28,16 +31,19 @@ impl Rank {
         }
     }
 
+    /// The one with this name.
+    pub fn from_name(name: &str) -> Option<Rank> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// For a moment of a run: what the user asked for, else what the limit counts that was hit or is the nearest. What was
     /// measured long before the limit was met is no ground to rank by.
     pub fn of(run: &Run, moment: Moment, measured: Option<&Measured>) -> Rank {
         let Some(measured) = measured else {
             return Rank::Requested;
         };
-        match run.rank.as_str() {
-            "requested" => return Rank::Requested,
-            "resident" => return Rank::Resident,
-            _ => {}
+        if let Some(rank) = run.rank {
+            return rank;
         }
         if counts(run) == Counts::AddressSpace {
             return Rank::Requested;
@@ -106,7 +112,7 @@ mod tests {
         };
         Run {
             limits: vec![limit],
-            rank: rank.to_owned(),
+            rank: Rank::from_name(rank),
             ..Run::default()
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use recording::protocol::OnOom;
 use recording::protocol::files::RUN as FILE;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::folder::{Birth, Folder};
 use crate::label::printable;
 use crate::outcome::{Limit, Outcome};
 use crate::outlet::to_json_pretty;
+use crate::rank::Rank;
 use crate::save::save;
 use crate::source::LocalSource;
 
@@ -46,8 +48,9 @@ pub struct Run {
     pub token: Option<String>,
     /// The supervisor's process id.
     pub supervisor: u32,
-    /// `report` or `exit`.
-    pub on_oom: String,
+    /// What was to happen at a failed allocation.
+    #[serde(with = "on_oom")]
+    pub on_oom: OnOom,
     /// The soft `RLIMIT_AS` that the user set, in bytes, before we granted our own share; none if unlimited.
     pub address_space_limit: Option<u64>,
     /// The soft `RLIMIT_DATA` in bytes; none if unlimited.
@@ -63,8 +66,9 @@ pub struct Run {
     /// The limits in force at the start, the smallest first.
     #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub limits: Vec<Limit>,
-    /// What call sites are ranked by: `requested` or `resident`; empty for what the limit counts.
-    pub rank: String,
+    /// What call sites are ranked by; none for what the limit counts.
+    #[serde(with = "rank")]
+    pub rank: Option<Rank>,
     /// Whether the recordings stay where they are when the bundle has been written.
     pub keep_recording: bool,
     /// What its report says, in short; none until there is one.
@@ -149,6 +153,37 @@ impl Run {
     }
 }
 
+/// [`OnOom`] by its name.
+mod on_oom {
+    use recording::protocol::OnOom;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(on_oom: &OnOom, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(on_oom.name())
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<OnOom, D::Error> {
+        let name = String::deserialize(from)?;
+        Ok(OnOom::from_name(&name).unwrap_or_default())
+    }
+}
+
+/// A [`Rank`] by its name; an empty one is none.
+mod rank {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::rank::Rank;
+
+    pub fn serialize<S: Serializer>(rank: &Option<Rank>, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(rank.map_or("", Rank::name))
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Rank>, D::Error> {
+        let name = String::deserialize(from)?;
+        Ok(Rank::from_name(&name))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +205,25 @@ mod tests {
         };
         run.save(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(Run::load(&Folder::open(folder.path()).unwrap()).unwrap(), run);
+    }
+
+    #[test]
+    fn an_option_is_written_by_its_name_and_one_that_is_not_known_counts_as_not_given() {
+        let run = |text: &str| Run::parse(text.as_bytes()).unwrap();
+        let known = run(r#"{"on_oom":"exit","rank":"resident"}"#);
+        assert_eq!((known.on_oom, known.rank), (OnOom::Exit, Some(Rank::Resident)));
+        let text = serde_json::to_string(&known).unwrap();
+        assert!(
+            text.contains(r#""on_oom":"exit""#) && text.contains(r#""rank":"resident""#),
+            "{text}"
+        );
+        for text in [
+            "{}",
+            r#"{"on_oom":"","rank":""}"#,
+            r#"{"on_oom":"later","rank":"later"}"#,
+        ] {
+            assert_eq!((run(text).on_oom, run(text).rank), (OnOom::Report, None), "{text}");
+        }
     }
 
     #[test]

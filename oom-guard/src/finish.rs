@@ -1,7 +1,7 @@
 //! The end of a run, and every report before and after it: one sequence of steps.
 //!
-//! A report is written on different [`Occasion`]s: by the supervisor when its job ends, by the next run, by a command, or while the
-//! job still runs. Each does a subset of these steps ([`Occasion::does`]), always in this order:
+//! A report is written for different reasons ([`Trigger`]): by the supervisor when its job ends, by the next run, by a command, or while the
+//! job still runs. Each trigger does a subset of these steps ([`Trigger::does`]), always in this order:
 //!
 //! | step | what it does | if it fails |
 //! |---|---|---|
@@ -49,7 +49,7 @@ use material::Material;
 
 /// Why a report is written, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
+pub enum Trigger {
     /// The supervisor's job has ended.
     JobEnded,
     /// The next `fil-profile run` has found a run that ended without a report.
@@ -92,11 +92,12 @@ pub struct Finished {
     /// A line for each file of the report that could not be written.
     pub failed: Vec<String>,
     /// The steps, in the order in which they were done.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests check the order"))]
     pub steps: Vec<Step>,
 }
 
-impl Occasion {
-    /// Whether a step is done on this occasion.
+impl Trigger {
+    /// Whether a step belongs to this trigger.
     fn does(self, step: Step) -> bool {
         use Step::{Bundle, Flush, Judge, Link, Notify, Prune, Save, Settle, Tell, Write};
         match (step, self) {
@@ -131,16 +132,16 @@ impl Occasion {
     }
 }
 
-/// Keeps account of the steps of one occasion.
+/// Keeps account of the steps of one trigger.
 struct Steps {
-    occasion: Occasion,
+    trigger: Trigger,
     done: Vec<Step>,
 }
 
 impl Steps {
     /// Whether this step is to be done now.
     fn begin(&mut self, step: Step) -> bool {
-        let is_due = self.occasion.does(step);
+        let is_due = self.trigger.does(step);
         if is_due {
             self.done.push(step);
         }
@@ -148,20 +149,20 @@ impl Steps {
     }
 }
 
-/// Does the steps of `occasion` for `run`, whose folder is `home`. The report goes into the folder `into`.
+/// Does the steps of `trigger` for `run`, whose folder is `home`. The report goes into the folder `into`.
 ///
 /// # Errors
 ///
 /// The report cannot be written.
 pub fn finish(
-    occasion: Occasion,
+    trigger: Trigger,
     home: &RunFolder,
     into: &Folder,
     mut run: Run,
     material: &Material,
 ) -> Result<Finished, String> {
     let mut steps = Steps {
-        occasion,
+        trigger,
         done: Vec::new(),
     };
     if steps.begin(Step::Judge) {
@@ -180,13 +181,13 @@ pub fn finish(
     }
     let is_worth_a_report = !material.is_empty() || is_worth_a_report(&run);
     let written = match is_worth_a_report && steps.begin(Step::Write) {
-        true => Some(write(occasion, into, &run, material)),
+        true => Some(write(trigger, into, &run, material)),
         false => None,
     };
     let written = match written.transpose() {
         Ok(written) => written,
         Err(error) => {
-            if occasion == Occasion::LeftBehind && steps.begin(Step::Settle) {
+            if trigger == Trigger::LeftBehind && steps.begin(Step::Settle) {
                 settle::settle(run, home);
             } else if ended_well && steps.begin(Step::Save) {
                 save(&run, home);
@@ -199,7 +200,7 @@ pub fn finish(
     if let Some(written) = written {
         run.headline.clone_from(&written.headline);
         if steps.begin(Step::Tell) {
-            tell::tell(occasion, &run, &written);
+            tell::tell(trigger, &run, &written);
         }
         if steps.begin(Step::Link) && written.out_of_memory.is_some() {
             let _ = home.link_out_of_memory();
@@ -211,15 +212,15 @@ pub fn finish(
             tidy::remove_small(&material.processes, &home.folder);
         }
         if steps.begin(Step::Bundle) {
-            let removes = failed.is_empty() && !run.keep_recording && occasion.does(Step::Settle);
+            let removes = failed.is_empty() && !run.keep_recording && trigger.does(Step::Settle);
             write_bundle(home, &run, material, removes, written);
         }
     }
-    if failed.is_empty() || occasion == Occasion::LeftBehind {
+    if failed.is_empty() || trigger == Trigger::LeftBehind {
         if steps.begin(Step::Settle) {
             settle::settle(run, home);
         }
-    } else if occasion.does(Step::Save) {
+    } else if trigger.does(Step::Save) {
         save(&run, home);
     }
     Ok(Finished {
@@ -248,18 +249,18 @@ fn notify(run: &Run, material: &Material) {
     let _ = termination::set(&log, &message.lines().collect::<Vec<_>>());
 }
 
-fn write(occasion: Occasion, into: &Folder, run: &Run, material: &Material) -> Result<Written, String> {
-    let _progress = Progress::of("writing the report");
-    if !occasion.is_running() {
+fn write(trigger: Trigger, into: &Folder, run: &Run, material: &Material) -> Result<Written, String> {
+    let _progress = Progress::show("writing the report");
+    if !trigger.is_running() {
         tidy::remove_unfinished(into);
     }
-    let reason = occasion.in_the_report();
+    let reason = trigger.in_the_report();
     let written = report::write(into, run, &material.processes, &material.unreadable, reason);
     match written {
-        Ok(written) if occasion.is_running() && !written.failed.is_empty() => Err(written.failed.join("; ")),
+        Ok(written) if trigger.is_running() && !written.failed.is_empty() => Err(written.failed.join("; ")),
         Ok(written) => Ok(written),
         Err(error) => {
-            if !occasion.is_running() {
+            if !trigger.is_running() {
                 // The log may have room where the disk has none.
                 let message = report::termination_message(run, &material.processes);
                 message.lines().for_each(say);

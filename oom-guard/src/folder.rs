@@ -1,15 +1,16 @@
-//! The run folder, and the links beside it that lead to the newest.
+//! The run folder, and the links beside it to the newest run.
 //!
-//! Hazard: a folder that looks like a run's may be anybody's: in a shared folder, in an archive, in a cloned repository. Only one that
-//! [`RunFolder::is_ours`] is written to; all others are read, and their reports go elsewhere ([`crate::commands::elsewhere`]).
+//! Hazard: anybody may have made a folder that looks like a run's: in a shared folder, in an archive, in a cloned repository. Only a
+//! folder for which [`RunFolder::is_ours`] is true is written to. All others are only read, and their reports go elsewhere
+//! ([`crate::commands::elsewhere`]).
 
 pub mod find;
 pub mod lock;
 pub mod names;
 pub mod record;
+pub mod scratch;
 pub mod termination;
 pub mod tidy;
-pub mod workplace;
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
@@ -23,18 +24,19 @@ use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
 use nix::unistd::geteuid;
 
-use crate::folder::names::{DOORBELL, LATEST, LIBRARY, LOCK, OUT_OF_MEMORY, OUTPUT, RECORDINGS, RUN};
+use crate::folder::names::{LATEST, LIBRARY, OUT_OF_MEMORY, OUTPUT};
 use crate::kernel::host::Host;
 use crate::kernel::procfs;
 use crate::terminal::say::say;
+use recording::protocol::files::{DOORBELL, LOCK, RECORDINGS, RUN};
 
-/// Folders of one name are told apart by a number below this.
+/// The number after the names of folders that would have the same name is below this.
 const MOST_OF_ONE_NAME: u32 = 1000;
 
 /// One run's folder.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
-    /// By which everything in it is reached.
+    /// The folder, open: all its files are reached through it.
     pub folder: Folder,
     /// Absolute; for messages.
     pub path: PathBuf,
@@ -51,8 +53,8 @@ impl RunFolder {
         Self::make(&output, &name, |_| false)
     }
 
-    /// Makes a folder in `output` that has this name, or the first number behind it that is free; or takes one that is there
-    /// already, and is the user's, and of which `may_take` says so.
+    /// Makes a folder with this name in `output`, with a number after it if the name is taken. An existing folder of the user for which
+    /// `may_take` returns true is used again.
     pub fn make(output: &Folder, name: &str, may_take: impl Fn(&Run) -> bool) -> io::Result<Self> {
         let names = std::iter::once(name.to_owned());
         let names = names.chain((2..MOST_OF_ONE_NAME).map(|number| format!("{name}-{number}")));
@@ -96,14 +98,14 @@ impl RunFolder {
         self.folder.has_file(RUN)
     }
 
-    /// Whether it is the folder of a run of this user's fil-profile, made here: it may be written to, and lines of this machine's files
-    /// that its run names may be shown. Not so a copy, what comes with a repository or an archive, what others can write to, and a
-    /// folder that was made here for the report of such a one: all that this holds comes from there.
+    /// Whether this user's fil-profile has made this folder, here. Only then may it be written to, and only then may lines of files of
+    /// this machine that its run names be shown. It is false for a copy, for a folder from a repository or an archive, for one that others
+    /// can write to, and for a folder with the report of such a run.
     pub fn is_ours(&self) -> bool {
         self.made_here().is_some_and(|run| !run.is_copy)
     }
 
-    /// Notes in `run.json` that the folder was made here, for whoever has made it without this program.
+    /// Notes in `run.json` that the folder was made here, if another program of ours has made it.
     pub fn claim(&self) -> io::Result<()> {
         let run = Run::load(&self.folder).map_err(io::Error::other)?;
         let run = Run {
@@ -113,14 +115,14 @@ impl RunFolder {
         run.save(&self.folder).map_err(io::Error::other)
     }
 
-    /// What it says of its run, if this user's fil-profile has made it, here.
+    /// Its `run.json`, if this user's fil-profile has made the folder, here.
     fn made_here(&self) -> Option<Run> {
         let run = Run::load(&self.folder).ok().filter(|_| self.folder.is_own())?;
         self.folder.is_own_file(RUN).then_some(())?;
         run.made_in?.is(&self.folder.birth().ok()?).then_some(run)
     }
 
-    /// Removes the folder of a run that has not come about, with the files that were made for it.
+    /// Removes the folder of a run that did not start, with the files that were made for it.
     pub fn discard(&self) {
         for name in [
             RUN,
@@ -137,12 +139,12 @@ impl RunFolder {
         let _ = self.output.remove_folder(self.name());
     }
 
-    /// Leads `latest` here.
+    /// Points the link `latest` to this run.
     pub fn link_latest(&self) -> io::Result<()> {
         self.link(LATEST, Path::new(self.name()))
     }
 
-    /// Leads `out-of-memory.svg` here, unless it leads to a newer run already.
+    /// Points the link `out-of-memory.svg` to this run's picture, unless it points to a newer run already.
     pub fn link_out_of_memory(&self) -> io::Result<()> {
         let target = Path::new(self.name()).join(OUT_OF_MEMORY);
         let newer = |old: PathBuf| old > target && self.output.path().join(old).exists();
@@ -152,7 +154,7 @@ impl RunFolder {
         self.link(OUT_OF_MEMORY, &target)
     }
 
-    /// Whether what the user has in the folder around it can be exchanged by nobody else.
+    /// Whether nobody else can exchange files of the user in the folder around it.
     pub fn is_safely_kept(&self) -> bool {
         self.output.keeps_what_is_ours()
     }
@@ -161,8 +163,8 @@ impl RunFolder {
         self.path.file_name().unwrap_or_default()
     }
 
-    /// Makes a link, or leads the one to another run here, in one step. What else has this name stays: a file, a folder, or a link that
-    /// somebody has made for something else.
+    /// Makes a link, or replaces one to another run, in one step. Anything else with this name stays: a file, a folder, or a link to
+    /// something else.
     fn link(&self, name: &str, target: &Path) -> io::Result<()> {
         let is_ours = self
             .output
@@ -183,7 +185,7 @@ impl RunFolder {
     }
 }
 
-/// Whether a link of this name with such a target is one that a run has made: to the run folder, or to the picture in it.
+/// Whether a run has made a link with this name and target: it points to a run folder, or to the picture in one.
 fn leads_to_a_run(target: &Path, name: &str) -> bool {
     let folder = match name {
         LATEST => Some(target),
@@ -193,7 +195,7 @@ fn leads_to_a_run(target: &Path, name: &str) -> bool {
     folder.is_some_and(|folder| !folder.contains(&b'/') && is_named_for_a_time(folder))
 }
 
-/// Whether a name begins as [`name`] has it: `2026-11-20T123456.`
+/// Whether a name begins like those of [`name`]: `2026-11-20T123456.`
 fn is_named_for_a_time(name: &[u8]) -> bool {
     const PATTERN: &[u8] = b"0000-00-00T000000.";
     let fits = |(byte, pattern): (&u8, &u8)| match pattern {
@@ -233,12 +235,12 @@ fn is_link_of_somebody_else(path: &Path) -> bool {
     about.is_ok_and(|about| about.is_symlink() && about.uid() != 0 && about.uid() != geteuid().as_raw())
 }
 
-/// The name of a run folder: ISO 8601 without the colons, which many a tool takes for something else. Sorts by time.
+/// The name of a run folder: ISO 8601 without colons, which have a meaning to some tools. Names sort by time.
 pub fn name(now: &Zoned) -> String {
     now.strftime("%Y-%m-%dT%H%M%S%.3f").to_string()
 }
 
-/// Removes links that were to become [`LATEST`] or [`OUT_OF_MEMORY`] when the process that made them was ended.
+/// Removes temporary links for [`LATEST`] or [`OUT_OF_MEMORY`] whose processes were ended before they could rename them.
 pub fn remove_unfinished_links(output: &Path) {
     let Ok(output) = Folder::open(output) else { return };
     if !output.is_own() {

@@ -1,18 +1,17 @@
 //! The life of a run: resolve, prepare, spawn, supervise, report.
 
-pub mod board;
-pub mod expendable;
-pub mod footing;
-pub mod glass;
+pub mod forced_exit;
+pub mod killed_first;
 pub mod last_report;
 pub mod meanwhile;
 pub mod parent;
+pub mod pinned_pages;
 pub mod reports;
+pub mod shared_state;
+pub mod signal_probe;
 pub mod signals;
-pub mod slack;
 pub mod supervise;
 pub mod supervisor;
-pub mod witness;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,51 +20,51 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
+use recording::protocol::{OnOom, RunInode, variables};
 
 use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::folder::record::{Beginning, Record};
-use crate::folder::workplace::Workplace;
-use crate::kernel::elf::{self, Watch};
+use crate::folder::scratch::Scratch;
 use crate::kernel::end::End;
-use crate::kernel::filesystem::{Kind, kind};
+use crate::kernel::filesystem::{FileSystem, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
-use crate::options::cli::OnOom;
 use crate::options::settings::Settings;
-use crate::run::board::Board;
 use crate::run::parent::Parent;
+use crate::run::shared_state::SharedState;
+use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::Listener;
-use crate::run::slack::Slack;
 use crate::run::supervisor::Supervisor;
-use crate::run::witness::Witness;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
+use crate::start::preloadable::{self, Watch};
 use crate::start::target::{self, Surroundings, Target};
 use crate::terminal::say::say;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::family::Family;
-use crate::watch::lookout::{self, Lookout};
+use crate::watch::limit_poller::{self, LimitPoller};
+use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 use crate::{
-    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::library, start::rescue,
+    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::fallback, start::library,
     start::sanitizer, terminal::local_time,
 };
 
-/// The supervisor wants to hear of a block that takes at least this part of the smallest limit.
+/// The library tells the supervisor of each block that is at least this part of the smallest limit,
 const LARGE_SHARE: u64 = 8;
-/// But not of one below this.
+/// and at least this large.
 const LEAST_LARGE: u64 = 1 << 20;
 
 /// Runs the job that `words` name, and returns how it ended.
 pub fn run(settings: &Settings, words: &[OsString]) -> Result<End, Error> {
     let surroundings = Surroundings::of_this_process(settings.python.clone());
     let start = Start::new(settings, target::resolve(words, &surroundings)?);
-    // Where that fails, a report may want for room, which it will say.
+    // Best effort: without it, reporting may hit our own RLIMIT_AS.
     start.limits.lifted().set();
-    rescue::prepare(start.command(start.limits).lasting());
+    fallback::prepare(start.command(start.limits).lasting());
     orphans::report_those_in(&settings.output);
     match start.prepare().map(|prepared| prepared.run(settings)) {
         Ok(Ok(end)) => Ok(end),
@@ -86,7 +85,7 @@ pub fn become_python(settings: &Settings, args: Vec<OsString>) -> Error {
     match start.library().and_then(|library| library::nameable(&library, None)) {
         Ok(library) => {
             start.preload(&mut command, &library, settings.stash);
-            command.env("FIL_PROFILE_RECORDING", "off");
+            command.env(variables::RECORDING.name(), variables::OFF);
         }
         Err(why) => say(format!("cannot load the library: {why}; Python runs all the same")),
     }
@@ -98,7 +97,7 @@ struct Start<'a> {
     settings: &'a Settings,
     target: Target,
     inherited: Inherited,
-    limits: Limits,
+    limits: ResourceLimits,
 }
 
 impl<'a> Start<'a> {
@@ -107,17 +106,17 @@ impl<'a> Start<'a> {
             settings,
             target,
             inherited: Inherited::read(),
-            limits: Limits::read(),
+            limits: ResourceLimits::read(),
         }
     }
 
-    fn command(&self, limits: Limits) -> Launch {
+    fn command(&self, limits: ResourceLimits) -> Launch {
         Launch::new(&self.target, self.inherited, limits, self.limits)
     }
 
-    /// The library, if the program can bear it.
+    /// The library, if the program works with it.
     fn library(&self) -> Result<PathBuf, String> {
-        match elf::watch(&self.target.program) {
+        match preloadable::watch(&self.target.program) {
             Watch::Harmful(why) => Err(format!("{}: {why}", self.target.program.display())),
             Watch::Possible if std::env::var_os("LD_PRELOAD").is_some_and(|names| sanitizer::is_preloaded(&names)) => {
                 Err(format!("LD_PRELOAD: {}", sanitizer::WHY))
@@ -130,10 +129,10 @@ impl<'a> Start<'a> {
     fn preload(&self, command: &mut Launch, library: &Path, stash: u64) {
         let users = std::env::var_os("LD_PRELOAD");
         command.env("LD_PRELOAD", library::ld_preload(library, users.as_deref()));
-        for (name, value) in self.settings.environment(stash) {
+        for (variable, value) in self.settings.environment(stash) {
             match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
+                Some(value) => command.env(variable.name(), value),
+                None => command.env_remove(variable.name()),
             };
         }
     }
@@ -143,11 +142,11 @@ impl<'a> Start<'a> {
         let library = self.library()?;
         let granted = capacity::beside_the_job(&Host::this(), self.limits)?;
         let now = local_time::now();
-        let evidence = Evidence::before(&Host::this(), Pid::this());
+        let evidence = CountersAtStart::before(&Host::this(), Pid::this());
         let label = identity::label(&identity::read(None));
         let folder = RunFolder::create(&self.settings.output, &now, label.as_deref())
             .map_err(|error| format!("cannot make a folder in {}: {error}", self.settings.output.display()))?;
-        let bounds = lookout::deadly_bounds(&Host::this(), evidence.cgroup.as_ref());
+        let bounds = limit_poller::deadly_bounds(&Host::this(), evidence.cgroup.as_ref());
         let beginning = Beginning {
             settings: self.settings,
             target: &self.target,
@@ -156,8 +155,8 @@ impl<'a> Start<'a> {
             evidence: &evidence,
             now: &now,
         };
-        let workplace = Workplace::choose(&folder);
-        let record = Record::new(folder, workplace, &beginning);
+        let scratch = Scratch::choose(&folder);
+        let record = Record::new(folder, scratch, &beginning);
         match self.equip(&record, &library, &bounds, granted) {
             Ok((command, hearing)) => Ok(Prepared {
                 command,
@@ -166,9 +165,9 @@ impl<'a> Start<'a> {
                 evidence,
                 limits: self.limits,
                 library,
-                first_only: self.settings.first_only,
-                exits_on_oom: self.settings.on_oom == OnOom::Exit,
-                unwatched: match elf::watch(&self.target.program) {
+                no_children: self.settings.no_children,
+                on_oom: self.settings.on_oom,
+                unwatched: match preloadable::watch(&self.target.program) {
                     Watch::Ignored(why) => Some(why),
                     Watch::Possible | Watch::Harmful(_) => None,
                 },
@@ -186,46 +185,49 @@ impl<'a> Start<'a> {
         record: &Record,
         library: &Path,
         bounds: &[Bound],
-        granted: Limits,
+        granted: ResourceLimits,
     ) -> Result<(Launch, Hearing), String> {
         let folder = &record.folder;
-        let workplace = &record.workplace;
-        // Before there is a run.json: from then on, a run without a holder of its lock has ended.
+        let scratch = &record.scratch;
+        // Before there is a run.json: a run with one whose lock nobody holds counts as ended.
         lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
         // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(&workplace.folder).ok();
+        let doorbell = Doorbell::hang(&scratch.folder).ok();
         let hearing = Hearing::with(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
         let (limits, stash) = granted.for_job(self.settings.stash);
         let mut command = self.command(limits);
         self.preload(&mut command, &library, stash);
-        command.env("FIL_PROFILE_RUN", workplace.path());
-        // Whoever can exchange the folder must not get a recording into another one.
-        match workplace.folder.identity() {
-            // The job may go on on other machines, each of which has a number of its own for a network's file system.
-            Ok((_, inode)) if kind(workplace.path()) == Kind::Network => {
-                command.env("FIL_PROFILE_RUN_INODE", format!("0:{inode}"))
-            }
-            Ok((device, inode)) => command.env("FIL_PROFILE_RUN_INODE", format!("{device}:{inode}")),
-            Err(error) => return Err(format!("cannot look at {}: {error}", workplace.path().display())),
+        command.env(variables::RUN.name(), scratch.path());
+        // Somebody who exchanges the folder must not get a recording written into another one.
+        let (device, inode) = scratch
+            .folder
+            .identity()
+            .map_err(|error| format!("cannot look at {}: {error}", scratch.path().display()))?;
+        // The job may start processes on other machines, where a network's file system has another device number.
+        let is_shared = kind(scratch.path()) == FileSystem::Network;
+        let inode = RunInode {
+            device: if is_shared { 0 } else { device },
+            inode,
         };
-        for (name, limit) in [
-            ("FIL_PROFILE_LIMIT_AS", limits.address_space),
-            ("FIL_PROFILE_LIMIT_DATA", limits.data),
+        command.env(variables::RUN_INODE.name(), inode.to_string());
+        for (variable, limit) in [
+            (variables::LIMIT_AS, limits.address_space),
+            (variables::LIMIT_DATA, limits.data),
         ] {
-            command.env(name, limit.bytes().unwrap_or(u64::MAX).to_string());
+            command.env(variable.name(), limit.bytes().unwrap_or(u64::MAX).to_string());
         }
-        command.env("FIL_PROFILE_SUPERVISOR", Pid::this().to_string());
-        command.env_remove("FIL_PROFILE_RECORDING");
+        command.env(variables::SUPERVISOR.name(), Pid::this().to_string());
+        command.env_remove(variables::RECORDING.name());
         match deadly {
             Some(bytes) => {
                 let large = (bytes / LARGE_SHARE).max(LEAST_LARGE);
-                command.env("FIL_PROFILE_LARGE_REQUEST", large.to_string())
+                command.env(variables::LARGE_REQUEST.name(), large.to_string())
             }
-            None => command.env_remove("FIL_PROFILE_LARGE_REQUEST"),
+            None => command.env_remove(variables::LARGE_REQUEST.name()),
         };
         Ok((command, hearing))
     }
@@ -245,65 +247,62 @@ struct Prepared {
     command: Launch,
     hearing: Hearing,
     record: Record,
-    evidence: Evidence,
-    limits: Limits,
+    evidence: CountersAtStart,
+    limits: ResourceLimits,
     library: PathBuf,
-    first_only: bool,
-    exits_on_oom: bool,
+    no_children: bool,
+    on_oom: OnOom,
     /// See [`Supervisor::unwatched`].
     unwatched: Option<&'static str>,
 }
 
-/// What will tell of the job.
+/// The sources of news about the job.
 struct Hearing {
     listener: Listener,
     /// For a supervisor that is not the job's parent.
     children: SignalFd,
     doorbell: Option<Doorbell>,
-    board: Board,
-    /// Whether the board can be read by another process.
-    is_shared: bool,
+    shared: SharedState,
 }
 
 impl Prepared {
-    /// Starts the job, waits until it has ended and all is done that there is to do then, and returns how we shall end.
+    /// Starts the job, waits for its end and for the last report, and returns how `fil-profile` must end.
     fn run(self, settings: &Settings) -> Result<End, Unspawned> {
         let began = Instant::now();
-        // No sooner: what the terminal sends from here on is taken to have reached the job too.
+        // No sooner: from here on a signal of the terminal counts as received by the job too.
         if let Err(error) = process::hold_signals() {
             self.record.discard();
             return Err(Unspawned::NoRoom(error.into()));
         }
-        footing::give_back();
+        pinned_pages::trim_heap();
         let Hearing {
             listener,
             children,
             doorbell,
-            board,
-            is_shared,
+            shared,
         } = self.hearing;
-        // Before the job, so that what has reached the job has reached it too.
-        let witness = Witness::call();
-        // All that a supervisor needs is made before there is one: the next one needs it too.
+        // Before the job, so that every signal that reaches the job reaches the probe too.
+        let probe = SignalProbe::start();
+        // All that a supervisor needs is made before the fork, so that the next supervisor has it too.
         let cgroup = self.evidence.cgroup.clone();
-        let mut slack = Slack::of(cgroup.as_ref());
-        let lookout = Lookout::new(&Host::this(), cgroup, self.limits);
-        let (folder, recordings) = (&self.record.folder.folder, &self.record.workplace.folder);
-        let family = Family::new(folder, recordings, &self.library, self.first_only);
+        let mut room = Room::in_cgroup(cgroup.as_ref());
+        let poller = LimitPoller::new(&Host::this(), cgroup, self.limits);
+        let (folder, recordings) = (&self.record.folder.folder, &self.record.scratch.folder);
+        let family = Family::new(folder, recordings, &self.library, self.no_children);
         let mut supervisor = Some(Supervisor {
-            lookout,
+            poller,
             sampling: Sampling::new(folder, family),
             children,
             doorbell,
             record: self.record,
             evidence: self.evidence,
-            exits_on_oom: self.exits_on_oom,
+            on_oom: self.on_oom,
             unwatched: self.unwatched,
         });
-        let mut parent = Parent::new(listener, witness, &board, began);
-        // And the supervisor before the job too, which may need all memory at once.
+        let mut parent = Parent::new(listener, probe, &shared, began);
+        // The supervisor starts before the job too: the job may use up all memory at once.
         let is_apart =
-            is_shared && parent.begin(&mut slack, || supervisor::work_apart(&mut supervisor, &board, settings));
+            shared.is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
         let job = match self.command.spawn() {
             Ok(job) => job,
             Err(unspawned) => {
@@ -313,27 +312,25 @@ impl Prepared {
             }
         };
         process::set_job(job);
-        board.tell_job(job);
+        shared.tell_job(job);
         if is_apart {
-            let work = || supervisor::work_apart(&mut supervisor, &board, settings);
-            let last_death = parent.wait(job, &mut slack, work);
-            let ours = board.ours();
-            return Ok(ours.unwrap_or_else(|| supervisor::give_up(supervisor, &board, last_death)));
+            let work = || supervisor::work_apart(&mut supervisor, &shared, settings);
+            let last_death = parent.wait(job, &mut room, work);
+            let ours = shared.ours();
+            return Ok(ours.unwrap_or_else(|| supervisor::give_up(supervisor, &shared, last_death)));
         }
-        let end = supervisor.map(|supervisor| supervisor.work(parent.into_source(), job, &board, settings));
+        let end = supervisor.map(|supervisor| supervisor.work(parent.into_source(), job, &shared, settings));
         Ok(end.unwrap_or(End::Status(1)))
     }
 }
 
 impl Hearing {
     fn with(doorbell: Option<Doorbell>) -> nix::Result<Self> {
-        let (board, is_shared) = Board::new()?;
         Ok(Self {
             listener: Listener::new()?,
             children: signals::waiting_for(&SigSet::from(Signal::SIGCHLD))?,
             doorbell,
-            board,
-            is_shared,
+            shared: SharedState::new()?,
         })
     }
 }

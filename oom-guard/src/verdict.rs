@@ -1,8 +1,8 @@
 //! Why the job ended: a pure function from what was observed to a verdict and the evidence for it.
 //!
-//! The kernel counts a kill by its OOM killer at the cgroup that the victim was in, whichever limit was to blame, and before it
-//! sends SIGKILL. So a counter of the job's own cgroup that has moved is proof, and one that has not moved is proof of
-//! the opposite; an ancestor's or the machine's counter alone says only that somebody was killed somewhere.
+//! The OOM killer increments a counter of the victim's cgroup before it sends SIGKILL, whichever limit was full. So if the counter of the
+//! job's own cgroup has changed, that proves a kill; if it has not, that proves there was none. The counter of an ancestor or of the
+//! machine says only that some process was killed somewhere.
 
 pub mod consequences;
 pub mod evidence;
@@ -24,27 +24,25 @@ use nix::libc::{
     SIGXFSZ,
 };
 
-use crate::kernel::headroom::Bound;
-use kernel::Kernel;
+use recording::protocol::OOM_STATUS;
 
-use observed::{Ending, Observed, Progress};
+use crate::kernel::headroom::Bound;
+use kernel::KernelKills;
+
+use observed::{Ending, Observed, ProcessState};
 use victim::Victim;
 
-/// The status by which a process leaves at a failed allocation under `--on-oom=exit`.
-pub const OOM_STATUS: i32 = 53;
-
-/// Shells report a command's death by a signal as this and the signal's number.
+/// A shell reports a command that a signal has killed by this status plus the signal's number.
 const SHELL_SIGNAL: i32 = 128;
 
-/// The signals that such a status stands for. SIGHUP is not among them: some programs complain about their arguments by
-/// a status of 129.
+/// The signals for which such a status counts. SIGHUP does not: some programs exit with 129 for wrong arguments.
 const TOLD: [i32; 12] = [
     SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ,
 ];
 
 /// Why the job ended.
 pub fn judge(observed: &Observed) -> Outcome {
-    // The kills of our own processes are none of the job's.
+    // Without the kills of our own processes.
     let observed = &observed.without_own_kills();
     let mut outcome = match observed.ending {
         Ending::Running => running(observed),
@@ -85,22 +83,22 @@ fn simple(observed: &Observed, kind: Kind, sentence: String) -> Outcome {
 fn unseen(observed: &Observed) -> Outcome {
     let job = observed.latest().find(|facts| facts.name.pid == observed.job.pid);
     match job.map(|facts| facts.state) {
-        Some(Progress::Alive) => running(observed),
-        Some(Progress::Ended) => Outcome {
+        Some(ProcessState::Alive) => running(observed),
+        Some(ProcessState::Ended) => Outcome {
             certainty: Certainty::Unknown,
             ..simple(observed, Kind::Unknown, words::ended_alone(observed))
         },
-        Some(Progress::Left) => left(observed, &observed.job, Certainty::Certain),
-        Some(Progress::Cut) | None => {
-            let kernel = Kernel::of(observed);
+        Some(ProcessState::Left) => left(observed, &observed.job, Certainty::Certain),
+        Some(ProcessState::Cut) | None => {
+            let kernel = KernelKills::find(observed);
             let certainty = match kernel {
-                Kernel::KilledHere(_) => Certainty::Certain,
-                Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => Certainty::Likely,
-                Kernel::Silent if observed.near.is_some() => Certainty::Likely,
-                Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => Certainty::Unknown,
+                KernelKills::KilledHere(_) => Certainty::Certain,
+                KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => Certainty::Likely,
+                KernelKills::Silent if observed.near.is_some() => Certainty::Likely,
+                KernelKills::KilledOthers | KernelKills::Idle | KernelKills::Silent => Certainty::Unknown,
             };
             let limit = match kernel {
-                Kernel::KilledHere(_) | Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => {
+                KernelKills::KilledHere(_) | KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => {
                     kernel::culprit(observed).limit
                 }
                 _ => observed.near.as_ref().map(Bound::limit),
@@ -132,7 +130,7 @@ fn of_status(observed: &Observed, status: i32) -> Outcome {
         return killed(observed, &child, kernel::certainty_for_child(observed, &child, told));
     }
     if let Some(signal) = told {
-        // What was passed on to the job, it has most likely died of itself.
+        // If this signal was passed on to the job, most likely the job itself died of it.
         let was_sent = observed.sent(signal).is_some();
         let job = Victim {
             is_seen: false,
@@ -178,9 +176,9 @@ fn failed(observed: &Observed) -> Option<Outcome> {
     })
 }
 
-/// A process that was to leave at the first sign of memory running out.
+/// A process that `--on-oom=exit` has ended.
 fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Outcome {
-    let failure = failure::of(observed, process);
+    let failure = failure::last_of(observed, process);
     let limit = failure.and_then(|_| failure::limit(observed));
     let limit = limit.or_else(|| observed.near.as_ref().map(Bound::limit));
     Outcome {
@@ -219,13 +217,13 @@ fn of_signal(observed: &Observed, signal: i32, victim: &Victim) -> Outcome {
         };
         return terminated(observed, signal, victim, certainty);
     }
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) => killed(observed, victim, Certainty::Certain),
-        Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
-        Kernel::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),
-        Kernel::Idle if victim.is_seen => terminated(observed, signal, victim, Certainty::Certain),
-        Kernel::Idle | Kernel::KilledOthers => terminated(observed, signal, victim, Certainty::Likely),
-        Kernel::Silent => terminated(observed, signal, victim, Certainty::Unknown),
+    match KernelKills::find(observed) {
+        KernelKills::KilledHere(_) => killed(observed, victim, Certainty::Certain),
+        KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_) => killed(observed, victim, Certainty::Likely),
+        KernelKills::Silent if kernel::is_full(observed) => killed(observed, victim, Certainty::Likely),
+        KernelKills::Idle if victim.is_seen => terminated(observed, signal, victim, Certainty::Certain),
+        KernelKills::Idle | KernelKills::KilledOthers => terminated(observed, signal, victim, Certainty::Likely),
+        KernelKills::Silent => terminated(observed, signal, victim, Certainty::Unknown),
     }
 }
 

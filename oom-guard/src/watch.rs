@@ -3,9 +3,10 @@
 pub mod alarms;
 pub mod doorbell;
 pub mod family;
-pub mod gauge;
-pub mod lookout;
+pub mod limit_poller;
 pub mod measure;
 pub mod measurer;
+pub mod room;
 pub mod sampling;
-pub mod unseen;
+pub mod unrecorded;
+pub mod usage_reader;

@@ -13,10 +13,10 @@ use crate::sys::Errno;
 use crate::thread::Inside;
 use crate::{file, phases, start, windows};
 
-/// Goes up when a function changes its meaning; the package refuses what it does not know.
+/// Goes up when the meaning of a function changes; the package refuses a version that it does not know.
 const VERSION: c_int = 1;
 
-/// What [`fil_profile_write`] shows where it is no window.
+/// Instead of a window, for [`fil_profile_write`]: all that is recorded, and what is held now.
 const ALL: c_int = -1;
 /// See [`ALL`].
 const NOW: c_int = -2;
@@ -48,7 +48,7 @@ pub extern "C" fn fil_profile_peak_bytes() -> u64 {
     with_state(|_, header| phases::highest(header)).unwrap_or(0)
 }
 
-/// Begins anew to look for the peak; that of the run's report stays as it is.
+/// Starts to look for a new peak; that of the run's report does not change.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_reset_peak() {
     let _ = with_state(|state, header| phases::reset(state.total(header)));
@@ -62,12 +62,12 @@ pub extern "C" fn fil_profile_reset_peak() {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
     if !RECORDING.load(Relaxed) {
-        // SAFETY: the caller's promise.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
         let folder = unsafe { CStr::from_ptr(folder) };
         let Some(_inside) = Inside::enter() else {
             return -libc::EDEADLK;
         };
-        start::wake(folder.to_bytes());
+        start::record_into(folder.to_bytes());
         SLEEPS.store(true, Relaxed);
     }
     match with_state(|state, header| windows::open(header, state.total(header))) {
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
 pub extern "C" fn fil_profile_window_peak(window: c_int) -> i64 {
     let peak = with_state(|state, header| {
         let (_, tree) = state.tables()?;
-        windows::look(usize::try_from(window).ok()?, header, |view| {
+        windows::with(usize::try_from(window).ok()?, header, |view| {
             let count = tree.file.count(header, Table::Sites).load(Relaxed);
             let sites = (0..count).filter_map(|index| tree.file.record::<Site>(index));
             let peaks = sites.map(|site| {
@@ -113,7 +113,7 @@ pub extern "C" fn fil_profile_close(window: c_int) {
 /// `path` ends in a zero byte.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> c_int {
-    // SAFETY: the caller's promise.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) };
     let written = with_state(|state, header| {
         let (_, tree) = state.tables().ok_or(Errno(libc::EBADF))?;
@@ -123,8 +123,8 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
             NOW => copy::write(header, file, &Shown::Now, path),
             window => {
                 let window = usize::try_from(window).map_err(|_| Errno(libc::EINVAL))?;
-                let write = |view: &windows::View| copy::write(header, file, &Shown::Window(view), path);
-                windows::look(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
+                let write = |view: &windows::WindowView| copy::write(header, file, &Shown::Window(view), path);
+                windows::with(window, header, write).unwrap_or(Err(Errno(libc::ENOMEM)))
             }
         }
     });
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
 /// `name` ends in a zero byte.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
-    // SAFETY: the caller's promise.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     match with_state(|state, _| phases::begin(state, name)) {
         Ok(true) => {
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
     }
 }
 
-/// What a forked child has of its parent's calls is nothing.
+/// In a forked child: the windows and phases were those of the parent.
 pub fn after_fork() {
     windows::close_all();
     phases::forget();

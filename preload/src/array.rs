@@ -23,12 +23,12 @@ pub struct Array<T: Plain> {
 /// Both must hold.
 pub unsafe trait Plain: Copy {}
 
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for u32 {}
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for u64 {}
 
-// SAFETY: an array owns its memory; `T` is plain data.
+// SAFETY: `Send` wants that another thread may own it: no other pointer to its memory exists, and `T` is plain data.
 unsafe impl<T: Plain> Send for Array<T> {}
 
 impl<T: Plain> Array<T> {
@@ -56,7 +56,7 @@ impl<T: Plain> Array<T> {
     pub fn expect(&self, index: usize) {
         if let Some(element) = self.get(index) {
             let address = ptr::from_ref(element).cast();
-            // SAFETY: it only asks for memory that is ours.
+            // SAFETY: a prefetch reads nothing and cannot fault; the address is that of an element.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
         }
     }
@@ -74,7 +74,8 @@ impl<T: Plain> Array<T> {
         if bytes <= old {
             return true;
         }
-        // SAFETY: the mapping is ours alone, and the only pointer to it is replaced.
+        // SAFETY: `extend` wants that nobody uses the old address afterwards: `start` is the only pointer to the mapping, and it
+        // is replaced.
         let Ok(start) = (unsafe { sys::extend(self.start.cast(), old, bytes) }) else {
             return false;
         };
@@ -88,7 +89,8 @@ impl<T: Plain> Deref for Array<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: `start` points to `length` zero-initialized or written values; for length 0 any aligned pointer will do.
+        // SAFETY: a slice wants `length` values at an aligned address: the mapping has so many, zeroed or written. For length 0
+        // any aligned pointer will do.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 }
@@ -96,7 +98,7 @@ impl<T: Plain> Deref for Array<T> {
 impl<T: Plain> DerefMut for Array<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and the array is borrowed mutably.
+        // SAFETY: as in `deref`; and nobody else reads or writes it, since the array is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }
@@ -106,7 +108,7 @@ impl<T: Plain> Drop for Array<T> {
         if self.length > 0 {
             let bytes = self.length * size_of::<T>();
             OWN_BYTES.fetch_sub(bytes, Relaxed);
-            // SAFETY: the mapping is ours alone and goes with the array.
+            // SAFETY: `unmap` wants that nobody uses the memory any more: the array had the only pointer to it, and is dropped.
             unsafe { sys::unmap(self.start.cast(), bytes) };
         }
     }

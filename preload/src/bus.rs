@@ -1,6 +1,5 @@
-//! SIGBUS without the job seeing that we handle it: the kernel knows our handler, the job the action that it has set itself. A
-//! SIGBUS that is none of ours does what it would do without us.
-//! See sigaction(2) and signal(7).
+//! Handles SIGBUS without the job seeing it: the kernel has our handler, and the job sees the action that it has set itself. A
+//! SIGBUS that is not at a recording has the effect that it would have without us. See sigaction(2) and signal(7).
 #![expect(unsafe_code, reason = "a signal handler, and calls of the job's own")]
 
 use core::ffi::{c_int, c_void};
@@ -12,13 +11,13 @@ use libc::{SIG_DFL, SIGBUS, sigaction, siginfo_t};
 
 use crate::{lost, real, sys};
 
-/// The process whose action we keep; 0 before there is a recording to guard.
+/// The process whose action is kept here; 0 before there is a recording in a file.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The job's own action.
 static HANDLER: AtomicUsize = AtomicUsize::new(SIG_DFL);
 static FLAGS: AtomicI32 = AtomicI32::new(0);
 static MASK: AtomicU64 = AtomicU64::new(0);
-/// May any thread have SIGBUS blocked?
+/// Whether any thread may have SIGBUS blocked.
 static ANY_BLOCKED: AtomicBool = AtomicBool::new(false);
 
 const BIT: u64 = 1 << (SIGBUS - 1);
@@ -32,7 +31,7 @@ fn handler() -> usize {
 /// # Safety
 /// `set` must be readable.
 unsafe fn word(set: *const libc::sigset_t) -> u64 {
-    // SAFETY: the caller's promise; a `sigset_t` is an array of such words.
+    // SAFETY: a read wants a readable word: the caller's promise, since a `sigset_t` is an array of words.
     unsafe { set.cast::<u64>().read() }
 }
 
@@ -45,16 +44,16 @@ pub fn guard() {
     if sys::mask_of_signals() & BIT != 0 {
         ANY_BLOCKED.store(true, Relaxed);
     }
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut before: sigaction = unsafe { zeroed() };
-    // SAFETY: asks only.
+    // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `before`.
     let asked = unsafe { real::sigaction(SIGBUS, null_mut(), (&raw mut before).cast()) };
     if asked != 0 || before.sa_sigaction == libc::SIG_IGN {
         return;
     }
     let ours = in_front_of(&before);
     remember(&before);
-    // SAFETY: a complete action with a handler that can be called at any time.
+    // SAFETY: sigaction wants a complete action: `ours` is one, and its handler can be called at any time.
     unsafe { real::sigaction(SIGBUS, (&raw const ours).cast_mut().cast(), null_mut()) };
 }
 
@@ -74,16 +73,16 @@ fn in_front_of(jobs: &sigaction) -> sigaction {
 fn remember(jobs: &sigaction) {
     HANDLER.store(jobs.sa_sigaction, Relaxed);
     FLAGS.store(jobs.sa_flags, Relaxed);
-    // SAFETY: a set of the job's.
+    // SAFETY: `word` wants a readable set: it is a part of `jobs`.
     MASK.store(unsafe { word(&raw const jobs.sa_mask) }, Relaxed);
 }
 
 fn remembered() -> sigaction {
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut jobs: sigaction = unsafe { zeroed() };
     jobs.sa_sigaction = HANDLER.load(Relaxed);
     jobs.sa_flags = FLAGS.load(Relaxed);
-    // SAFETY: a `sigset_t` is an array of such words.
+    // SAFETY: a write wants a writable word: a `sigset_t` is an array of words.
     unsafe { (&raw mut jobs.sa_mask).cast::<u64>().write(MASK.load(Relaxed)) };
     jobs
 }
@@ -93,7 +92,7 @@ fn remembered() -> sigaction {
 /// # Safety
 /// `set` is null or readable.
 pub unsafe fn note_blocked(set: *const libc::sigset_t) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `word` wants a readable set: it is not null, and the caller promises the rest.
     if !set.is_null() && unsafe { word(set) } & BIT != 0 {
         ANY_BLOCKED.store(true, Relaxed);
     }
@@ -104,9 +103,9 @@ pub unsafe fn note_blocked(set: *const libc::sigset_t) {
 /// # Safety
 /// `action` is null or readable.
 pub unsafe fn note_blocked_by(action: *const sigaction) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `as_ref` wants null or a readable action: the caller's promise.
     if let Some(action) = unsafe { action.as_ref() } {
-        // SAFETY: a part of the action.
+        // SAFETY: note_blocked wants null or a readable set: it is a part of the action.
         unsafe { note_blocked(&raw const action.sa_mask) };
     }
 }
@@ -119,9 +118,9 @@ pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
     let guarded = PROCESS.load(Relaxed);
     // Not after a vfork, in the parent's memory, nor in a copy of the process that nobody told us of.
     let is_ours = guarded != 0 && guarded == sys::pid();
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut before: sigaction = unsafe { zeroed() };
-    // SAFETY: the caller's promise.
+    // SAFETY: a read wants a readable action: it is not null, and the caller keeps the contract of sigaction(2).
     let wanted = (!new.is_null()).then(|| unsafe { *new });
     let front = wanted.map(|wanted| match wanted.sa_sigaction {
         // What is ignored stays so in a program that the job executes.
@@ -132,7 +131,7 @@ pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
     let front = front
         .as_ref()
         .map_or(null_mut(), |front| (&raw const *front).cast_mut().cast());
-    // SAFETY: null, or a complete action; `before` is writable.
+    // SAFETY: sigaction wants null or a complete action, and null or a writable one: `front` is the former, `before` the latter.
     let status = unsafe { real::sigaction(SIGBUS, front, (&raw mut before).cast()) };
     if status != 0 {
         return status;
@@ -144,7 +143,7 @@ pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
         remember(&wanted);
     }
     if !old.is_null() {
-        // SAFETY: the caller's promise.
+        // SAFETY: a write wants a writable action: it is not null, and the caller keeps the contract of sigaction(2).
         unsafe { *old = before };
     }
     status
@@ -155,22 +154,23 @@ pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
 /// # Safety
 /// As for the C function.
 pub unsafe fn set_handler(handler: libc::sighandler_t) -> libc::sighandler_t {
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut new: sigaction = unsafe { zeroed() };
     let mut old = new;
     new.sa_sigaction = handler;
     // What signal(3) of glibc does.
     new.sa_flags = libc::SA_RESTART;
-    // SAFETY: the set is this function's own.
+    // SAFETY: a write wants a writable word: the set is this function's own.
     unsafe { (&raw mut new.sa_mask).cast::<u64>().write(BIT) };
-    // SAFETY: two actions of this function's own, and the caller's handler.
+    // SAFETY: set_action wants readable and writable actions: both are this function's own. The caller promises that the handler
+    // is one.
     if unsafe { set_action(&raw const new, &raw mut old) } != 0 {
         return libc::SIG_ERR;
     }
     old.sa_sigaction
 }
 
-/// What the job shall see instead of a handler of ours that the C library has returned.
+/// What the job sees instead of our handler, which the C library has returned.
 pub fn seen(found: usize) -> usize {
     if found == handler() {
         HANDLER.load(Relaxed)
@@ -179,7 +179,7 @@ pub fn seen(found: usize) -> usize {
     }
 }
 
-/// In a forked child: the same goes for it.
+/// In a forked child: the handler is its own too.
 pub fn after_fork() {
     if PROCESS.load(Relaxed) != 0 {
         PROCESS.store(sys::pid(), Relaxed);
@@ -189,9 +189,9 @@ pub fn after_fork() {
 /// # Safety
 /// Called by the kernel as a handler with `SA_SIGINFO`.
 unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel's promise.
+    // SAFETY: a reference wants a siginfo_t: the kernel passes one to a handler with SA_SIGINFO.
     let about = unsafe { &*info };
-    // SAFETY: for SIGBUS the field is there, whoever has sent it.
+    // SAFETY: si_addr wants a siginfo_t that has the field: that of SIGBUS has it, whoever has sent it.
     if about.si_code > 0 && lost::replace(unsafe { about.si_addr() } as usize) {
         return;
     }
@@ -202,22 +202,24 @@ unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c
     if FLAGS.load(Relaxed) & libc::SA_RESETHAND != 0 {
         HANDLER.store(SIG_DFL, Relaxed);
     }
-    // SAFETY: the job has set this function for this signal; one that takes the number alone does not look at the others.
+    // SAFETY: transmute wants a function of this type: the job has set it as its handler. One that takes the number alone does
+    // not look at the other arguments.
     let jobs = unsafe { transmute::<usize, unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(jobs) };
-    // SAFETY: the kernel's arguments, handed on.
+    // SAFETY: the job's handler wants what the kernel passes, and gets that.
     unsafe { jobs(signal, info, context) }
 }
 
 /// Lets the kernel do with a signal what it does where nobody handles it, as soon as the handler is back.
 pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
-    // SAFETY: zeros are a value of it, the default action.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null. They are
+    // the default action.
     let default: sigaction = unsafe { zeroed() };
-    // SAFETY: a complete action.
+    // SAFETY: sigaction wants a complete action: `default` is one.
     unsafe { real::sigaction(signal, (&raw const default).cast_mut().cast(), null_mut()) };
     sys::signal_this_thread(signal, info.cast_const());
 }
 
-/// While it lives, a SIGBUS on this thread reaches us: where one is blocked, the kernel would end the process.
+/// While it lives, a SIGBUS on this thread reaches our handler: the kernel ends a process in which it is blocked.
 pub struct Reachable {
     was_blocked: bool,
 }

@@ -1,5 +1,5 @@
-//! The callstack of the current thread as a node of the tree. Frames that the last sample saw too are taken from there; lines
-//! already looked up, from a cache.
+//! The callstack of the current thread as a node of the tree. Frames that the last sample saw too are not read again; lines are
+//! looked up in a cache.
 
 use recording::{Header, Trouble};
 
@@ -11,21 +11,21 @@ use crate::python::{Look, Python};
 use crate::sys;
 use crate::tree::Tree;
 
-/// Links of the chain of frames that a callstack keeps, from the innermost on.
+/// The most links that a callstack keeps, from the innermost on.
 const DEPTH: usize = 2048;
 /// Places of the cache of functions.
 const FUNCTIONS: usize = 1024;
-/// Lines that the cache keeps of the functions that share a place.
+/// Lines that the cache has room for, of the functions that share a place.
 const LINES_EACH: usize = 8;
-/// How many of them a line can be in.
+/// How many of these places a line can be in.
 const PLACES_OF_A_LINE: usize = 4;
 
-/// A code object looked up: its address and the function's id.
+/// A known code object: its address and the id of its function.
 type Code = (u64, u32);
 
-/// A frame looked up, and the node that it was last under which other.
+/// A known frame, the parent that it had last, and its node under that parent.
 #[derive(Clone, Copy)]
-struct Line {
+struct KnownLine {
     frame: Frame,
     function: u32,
     line: u32,
@@ -48,7 +48,7 @@ const NO_STEP: Step = Step {
     node: 0,
     has_own_node: false,
 };
-const NO_LINE: Line = Line {
+const NO_LINE: KnownLine = KnownLine {
     frame: NO_FRAME,
     function: 0,
     line: 0,
@@ -57,32 +57,32 @@ const NO_LINE: Line = Line {
 };
 const NO_CODE: Code = (0, 0);
 
-/// What it takes to turn frames into nodes quickly.
+/// The caches that turn frames into nodes.
 pub struct Callstacks {
     /// The interpreter, if there is one that can be read.
     pub python: Option<Python>,
     /// The links now, innermost first.
     links: [Link; DEPTH],
-    /// The links of the last sample, outermost first; of a deeper callstack, those that it keeps.
+    /// The links of the last sample, outermost first; of a callstack that is deeper, those that were kept.
     trail: [Step; DEPTH],
     trail_length: usize,
     trail_is_deeper: bool,
-    lines: [[Line; LINES_EACH]; FUNCTIONS],
+    lines: [[KnownLine; LINES_EACH]; FUNCTIONS],
     functions: [Code; FUNCTIONS],
-    /// Has anything been looked up for this recording?
+    /// Whether the cache has any line of this recording.
     any_lines: bool,
     file: Name,
     name: Name,
-    /// Whose line a thread without Python works for.
+    /// Which Python thread a thread without Python works for.
     waiting: Waiting,
-    /// Links looked at since [`Callstacks::take_walked`].
+    /// Links read since [`Callstacks::take_walked`].
     walked: u64,
     /// The node for callstacks without a Python frame; 0 until needed.
     no_python: u32,
 }
 
 impl Callstacks {
-    /// Nothing seen yet.
+    /// Empty.
     pub const fn new() -> Self {
         Self {
             python: None,
@@ -104,7 +104,7 @@ impl Callstacks {
     /// For a new recording: ids of the old one mean nothing there.
     pub fn start_over(&mut self) {
         self.trail_length = 0;
-        // What has never been written to is not in memory, in most processes for good.
+        // Pages that were never written to are not resident, in most processes until their end.
         if core::mem::take(&mut self.any_lines) {
             self.lines.fill([NO_LINE; LINES_EACH]);
             self.functions.fill(NO_CODE);
@@ -113,18 +113,18 @@ impl Callstacks {
         self.no_python = 0;
     }
 
-    /// How many links of chains of frames have been looked at since this was asked last.
+    /// The number of links that were read since the last call.
     pub fn take_walked(&mut self) -> u64 {
         core::mem::take(&mut self.walked)
     }
 
-    /// A block is gone that is or holds a code object whose lines may be in the cache; its address will be used again.
+    /// A block was freed that is or contains a code object. Drops its lines from the cache, since its address will be used again.
     pub fn forget(&mut self, address: u64) {
         self.trail_length = 0;
         for code in [address, address + DEBUG_HEAD] {
             let place = place_of(code);
             if let Some(lines) = self.lines.get_mut(place) {
-                let gone = |line: &&mut Line| line.frame.code == code;
+                let gone = |line: &&mut KnownLine| line.frame.code == code;
                 lines.iter_mut().filter(gone).for_each(|line| *line = NO_LINE);
             }
             if let Some(known) = self.functions.get_mut(place).filter(|known| known.0 == code) {
@@ -168,7 +168,7 @@ impl Callstacks {
             (self.python, trouble) = (None, Some(Trouble::PythonSelfCheck));
         }
         if node == 0 {
-            let node = self.of_waiting(header, tree, live);
+            let node = self.node_of_waiting(header, tree, live);
             return (node.unwrap_or_else(|| self.no_python(header, tree)), trouble);
         }
         if let Some(python) = &self.python {
@@ -179,7 +179,7 @@ impl Callstacks {
 
     /// For a thread without Python: the node of the thread that waits for its work.
     #[cold]
-    fn of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
+    fn node_of_waiting(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live) -> Option<u32> {
         let python = self.python.filter(Python::is_without)?;
         let now = sys::monotonic_ns();
         if let Some(node) = self.waiting.recent(now) {
@@ -187,7 +187,7 @@ impl Callstacks {
         }
         let place = self.waiting.choose(|state| python.top(state))?;
         if let Some(node) = self.waiting.known(place) {
-            self.waiting.holds(now);
+            self.waiting.confirm(now);
             return Some(node);
         }
         let (links, mut length, mut deeper) = (&mut self.links, 0, false);
@@ -210,11 +210,11 @@ impl Callstacks {
         let node = self.node(header, tree, live, length, deeper);
         careful(self, false);
         self.waiting.remember(place, node);
-        self.waiting.holds(now);
+        self.waiting.confirm(now);
         (node != 0).then_some(node)
     }
 
-    /// The innermost frame alone has gone on, to this link.
+    /// Only the innermost frame has changed: it is at this link now.
     fn go_on(&mut self, header: &'static Header, tree: &mut Tree, live: &mut Live, link: Link) -> u32 {
         let position = self.trail_length.saturating_sub(1);
         let before = position.checked_sub(1).and_then(|before| self.trail.get(before));
@@ -245,7 +245,8 @@ impl Callstacks {
         };
         let before = self.trail.iter_mut().take(known);
         let now = self.links.iter().take(length).rev();
-        // A node is known by the lines alone. So deep in a recursion, where other frames are the last 2048 each time, nearly all are.
+        // A node depends on the lines alone. So deep in a recursion, where the last 2048 frames are others each time, nearly all
+        // nodes are the same.
         let same = before.zip(now).take_while(|(step, link)| step.link.is_alike(**link));
         let (shared, mut node) = same.fold((0, root), |(count, _), (step, link)| {
             step.link = *link;
@@ -269,7 +270,7 @@ impl Callstacks {
         node
     }
 
-    /// The node of a link under `parent`, so far from the outermost; the trail goes on with it.
+    /// The node of a link under `parent`; it becomes the trail's at this position.
     fn step(
         &mut self,
         header: &'static Header,
@@ -308,9 +309,9 @@ impl Callstacks {
         node
     }
 
-    /// The place of a frame in the cache: where it is, else one of another function, else the one that it would be in first.
+    /// The place of a frame in the cache: where it is, else one of another function, else the first that it can be in.
     #[inline]
-    fn line_at(&mut self, frame: Frame) -> Option<&mut Line> {
+    fn line_at(&mut self, frame: Frame) -> Option<&mut KnownLine> {
         let lines = self.lines.get_mut(place_of(frame.code))?;
         // An instruction has two bytes at least.
         let first = (frame.at >> 1) as usize;
@@ -350,7 +351,7 @@ impl Callstacks {
         if watch(live, frame.code) {
             self.any_lines = true;
             if let Some(place) = self.line_at(frame) {
-                *place = Line {
+                *place = KnownLine {
                     frame,
                     function,
                     line,

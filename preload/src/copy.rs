@@ -1,4 +1,4 @@
-//! A copy of the recording as a file of its own, for a report of less than all: of the moment, or of what one window saw.
+//! A copy of the recording in another file, for a report of a part: of what is held now, or of one window.
 
 use core::ffi::CStr;
 use core::mem::offset_of;
@@ -8,8 +8,9 @@ use recording::{CHUNK_BYTES, HEADER_BYTES, Header, KINDS, KindSum, Site, Snapsho
 
 use crate::array::Array;
 use crate::file::{Recording, allowed};
+use crate::snapshot::held;
 use crate::sys::{self, Errno, File};
-use crate::windows::{Held, View};
+use crate::windows::WindowView;
 
 /// What the copy is to show.
 pub enum Shown<'a> {
@@ -18,7 +19,7 @@ pub enum Shown<'a> {
     /// What is held now, as if that were the peak.
     Now,
     /// What has grown while a window was open.
-    Window(&'a View<'a>),
+    Window(&'a WindowView<'a>),
 }
 
 /// Bytes of a word.
@@ -64,8 +65,7 @@ fn adjust(words: &mut [u64], header: &Header, site: &Site, shown: &Shown, sums: 
     let held = match shown {
         Shown::All => return,
         Shown::Now => {
-            let live = &site.live;
-            let now: Held = [&live.bytes, &live.blocks, &live.variance].map(|counter| counter.load(Relaxed));
+            let now = held(&site.live);
             [now, now, [0; 3]]
         }
         Shown::Window(view) => view.growth(header, site),
@@ -109,7 +109,7 @@ fn summarize(words: &mut [u64], header: &Header, shown: &Shown, [now, peak, fail
         _ => 0,
     };
     put(words, offset_of!(Header, failures), failures);
-    // Of what has grown in a window, or is held now, the kinds are not known: as in a file that has none.
+    // The kinds of what has grown in a window, or is held now, are not known: zeros, as in a file without kinds.
     let kinds = offset_of!(Header, kinds);
     for offset in (kinds..kinds + size_of::<[KindSum; KINDS]>()).step_by(WORD) {
         put(words, offset, 0);

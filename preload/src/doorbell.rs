@@ -1,4 +1,4 @@
-//! Waking the supervisor, and where there is none, starting the dumper in its place.
+//! Messages to the supervisor; if there is none, the dumper is started in its place.
 #![expect(unsafe_code, reason = "starts a process; reads the C environment")]
 
 use core::ffi::{CStr, c_char, c_void};
@@ -11,6 +11,7 @@ use recording::protocol::files::C_DOORBELL;
 use recording::protocol::message::{self, Message};
 
 use crate::errno;
+use crate::lock::Lock;
 use crate::run_folder;
 use crate::settings::Path;
 use crate::sys;
@@ -20,27 +21,29 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Where the run folder is and what to start without it; each ends in a zero byte. Written once, by [`prepare`].
-struct Places {
+/// The paths of the run folder and of the dumper; each ends in a zero byte. Written once, by [`prepare`].
+struct Paths {
     run: Path,
     program: Path,
 }
 
-static PLACES: AtomicPtr<Places> = AtomicPtr::new(null_mut());
+static PATHS: AtomicPtr<Paths> = AtomicPtr::new(null_mut());
 
-fn places() -> Option<&'static Places> {
-    // SAFETY: null, or points to the static below, which does not change any more.
-    unsafe { PLACES.load(Relaxed).as_ref() }
+fn paths() -> Option<&'static Paths> {
+    // SAFETY: as_ref wants null or a `Paths` that nobody changes: it is the static in `prepare`, which is stored here when it is
+    // complete.
+    unsafe { PATHS.load(Relaxed).as_ref() }
 }
 
 /// Works out the paths while there is time.
 pub fn prepare(run: &[u8]) {
-    static mut STORE: Places = Places {
+    static mut STORE: Paths = Paths {
         run: Path::new(),
         program: Path::new(),
     };
-    let store: *mut Places = &raw mut STORE;
-    // SAFETY: called once, by the constructor, before PLACES gives anybody else a reference.
+    let store: *mut Paths = &raw mut STORE;
+    // SAFETY: a mutable reference wants to be the only one: the constructor calls this once, before PATHS gives a reference to
+    // anybody.
     let store = unsafe { &mut *store };
     store.run.push(run);
     store.run.push(b"\0");
@@ -48,22 +51,23 @@ pub fn prepare(run: &[u8]) {
         store.program.push(folder);
         store.program.push(b"/fil-profile\0");
     }
-    PLACES.store(store, Relaxed);
+    PATHS.store(store, Relaxed);
 }
 
 /// The path that this library was loaded by.
 pub fn library_path() -> Option<&'static [u8]> {
     let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: `found` is writable; the address is one of this library.
+    // SAFETY: dladdr wants a writable Dl_info: `found` is one.
     if unsafe { libc::dladdr(prepare as *const c_void, found.as_mut_ptr()) } == 0 {
         return None;
     }
-    // SAFETY: zeros are a value of it, and dladdr has filled it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of pointers that may be
+    // null.
     let name = unsafe { found.assume_init() }.dli_fname;
     if name.is_null() {
         return None;
     }
-    // SAFETY: the loader's own string, which lives as long as the library.
+    // SAFETY: from_ptr wants a string that ends in a zero byte and stays: it is the loader's, and lives as long as this library.
     Some(unsafe { CStr::from_ptr(name) }.to_bytes())
 }
 
@@ -74,21 +78,15 @@ fn library_folder() -> Option<&'static [u8]> {
 
 /// Sends a message to the supervisor. `false` if nobody listens.
 pub fn send(message: Message<'_>) -> bool {
-    let run = places().and_then(|places| places.run.as_c_str());
+    let run = paths().and_then(|paths| paths.run.as_c_str());
     run.is_some_and(|run| send_to(run, message))
 }
 
 /// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us.
 #[cold]
-pub fn tell_unwatched(run: &[u8], program: &[u8]) {
-    let mut path = Path::new();
-    path.push(run);
-    path.push(b"\0");
-    let program = core::str::from_utf8(program).unwrap_or("a program");
-    if let Some(path) = path.as_c_str() {
-        let pid = sys::pid();
-        send_to(path, Message::Unwatched { pid, program });
-    }
+pub fn tell_unwatched(run: &CStr, program: &CStr) {
+    let (pid, program) = (sys::pid(), program.to_str().unwrap_or("a program"));
+    send_to(run, Message::Unwatched { pid, program });
 }
 
 fn send_to(run: &CStr, message: Message<'_>) -> bool {
@@ -107,27 +105,33 @@ pub fn start_dumper() -> Option<i32> {
     if sys::is_locked_in() {
         return None;
     }
-    let places = places()?;
-    let (program, run) = (places.program.as_c_str()?, places.run.as_c_str()?);
+    let paths = paths()?;
+    let (program, run) = (paths.program.as_c_str()?, paths.run.as_c_str()?);
     let arguments = [program.as_ptr(), c"report".as_ptr(), run.as_ptr(), null()];
-    let mut variables = [null::<c_char>(); 512];
+    // Not on the stack of the thread, which may be as small as 16 KiB. Addresses of strings, since pointers may not be shared.
+    static VARIABLES: Lock<[usize; 512]> = Lock::new([0; 512]);
+    let mut variables = VARIABLES.try_for_a_while()?;
+    variables.fill(0);
     let mut count = 0;
-    // SAFETY: an array of strings that ends in null; a job that writes its environment while it runs out of memory loses.
+    // SAFETY: a read of a static wants that nobody writes meanwhile: only a job that changes its environment while an allocation
+    // fails does.
     let mut next = unsafe { environ };
-    // SAFETY: as above; `next` never passes the final null.
+    // SAFETY: as_ref wants null or a readable pointer: `environ` is an array that ends in null, and `next` does not go beyond
+    // that.
     while let Some(variable) = unsafe { next.as_ref() }.filter(|variable| !variable.is_null()) {
-        // SAFETY: an environment string ends in a zero byte.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: those of the environment do.
         let text = unsafe { CStr::from_ptr(*variable) }.to_bytes();
         if !text.starts_with(b"LD_PRELOAD=")
             && let Some(place) = variables.get_mut(count).filter(|_| count < 511)
         {
-            (*place, count) = (*variable, count + 1);
+            (*place, count) = (*variable as usize, count + 1);
         }
-        // SAFETY: not yet at the final null.
+        // SAFETY: `add` wants to stay in the array: `next` is not yet at the null that ends it.
         next = unsafe { next.add(1) };
     }
     let mut child = 0;
-    // SAFETY: all strings end in a zero byte and both arrays in null; posix_spawn takes no memory from the heap.
+    // SAFETY: posix_spawn wants strings that end in a zero byte and arrays that end in null: `variables` has at most 511 strings
+    // and was filled with zeros. It takes no memory from the heap.
     let result = unsafe {
         libc::posix_spawn(
             &mut child,
@@ -143,7 +147,7 @@ pub fn start_dumper() -> Option<i32> {
 
 /// Waits for the dumper.
 pub fn wait_for(child: i32) {
-    // SAFETY: no status is asked for.
+    // SAFETY: waitpid wants null or a writable status: null.
     while unsafe { libc::waitpid(child, null_mut(), 0) } == -1 {
         if errno::get() != libc::EINTR {
             break;

@@ -1,9 +1,11 @@
-//! What the sites held a while ago, to tell what has grown since: the recording's page says when that was. Kept at a site's next
-//! change, so that a moment costs nothing by itself.
+//! What the sites held at earlier moments, to tell what has grown since; the recording's page says when these are. It is saved at
+//! a site's next change, so that a moment itself costs nothing.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use recording::{Earlier, Header, Site};
+
+use crate::snapshot::at_first_change;
 
 /// The first moment is when the process has run for 7/5 of this, in nanoseconds: the coarse clock has ticked a few times.
 const FIRST_NS: u64 = 10_000_000;
@@ -25,18 +27,13 @@ pub fn pass(header: &Header, now_ns: u64) {
 /// A site is about to change; the caller holds the state's lock.
 #[inline(always)]
 pub fn keep(site: &Site, epoch: u32) {
-    if site.earlier_epoch.load(Relaxed) != epoch {
-        catch_up(site, epoch);
-    }
-}
-
-fn catch_up(site: &Site, epoch: u32) {
-    save(site, epoch);
-    // It has not changed at the moment before either.
-    if epoch.wrapping_sub(site.earlier_epoch.load(Relaxed)) > 1 {
-        save(site, epoch.wrapping_sub(1));
-    }
-    site.earlier_epoch.store(epoch, Release);
+    at_first_change(&site.earlier_epoch, epoch, || {
+        save(site, epoch);
+        // It has not changed at the moment before either.
+        if epoch.wrapping_sub(site.earlier_epoch.load(Relaxed)) > 1 {
+            save(site, epoch.wrapping_sub(1));
+        }
+    });
 }
 
 fn save(site: &Site, epoch: u32) {

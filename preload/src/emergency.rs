@@ -1,5 +1,6 @@
-//! The last words: what happens when an allocation has failed. The process may be about to die, any lock may be held by a thread
-//! that will never run again, and there is no memory; so this notes, gives back the stash, rings, and is done.
+//! The emergency path: what happens when an allocation has failed. The process may be about to die, any lock may be held by a
+//! thread that will never run again, and there is no memory. So this only notes the failure, gives back the stash and rings the
+//! doorbell.
 #![expect(unsafe_code, reason = "fflush, madvise and what pthread attributes say")]
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -12,33 +13,33 @@ use crate::state::STATE;
 use crate::thread::{Failing, Inside};
 use crate::{doorbell, errno, events, file, hooks, stash, sys};
 
-/// Within this time a smaller failure belongs to the same moment: the program is unwinding.
+/// A smaller failure within this time belongs to the same moment: the program is unwinding.
 const MOMENT_NS: u64 = 2_000_000_000;
-/// What a program asks for while it unwinds is less than this.
+/// A program that unwinds asks for less than this.
 const ECHO_BYTES: u64 = 1 << 20;
 /// Shortest time between two rings.
 const RING_PAUSE_NS: u64 = 500_000_000;
 
-/// How long at most the supervisor is waited for while it measures, and between two looks whether it has.
+/// How long the process waits at most for the supervisor to measure, and the pause between two checks.
 const PATIENCE_NS: u64 = 1_000_000_000;
 /// See [`PATIENCE_NS`].
 const LOOK_NS: u64 = 300_000;
 
 /// End the process on a failed allocation?
 pub static EXIT_ON_OOM: AtomicBool = AtomicBool::new(false);
-/// Was the last moment one that the allocator coped with?
-static ONLY_A_SIGN: AtomicBool = AtomicBool::new(false);
+/// Whether the allocator coped with the failure at the last moment.
+static WAS_COPED_WITH: AtomicBool = AtomicBool::new(false);
 /// Threads started so far beside the first.
 pub static THREADS_STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// An allocation that failed.
 #[derive(Clone, Copy)]
 pub struct Failure {
-    /// Who was asked.
+    /// Which function failed.
     pub function: AllocFunction,
-    /// For how much.
+    /// Bytes that were asked for.
     pub bytes: u64,
-    /// The caller is an allocator that tries something else next: a sign, but not yet the end.
+    /// The caller is an allocator that tries something else next.
     pub coped_with: bool,
 }
 
@@ -54,7 +55,7 @@ pub fn failed(failure: Failure) {
     stash::release();
     let exits = EXIT_ON_OOM.load(Relaxed);
     if exits {
-        break_the_glass();
+        end_process();
     }
     tell(is_new);
     errno::set(errno);
@@ -85,7 +86,7 @@ fn note(failure: Failure) -> bool {
     events::note_failure(header, function as u32, bytes, node);
     let is_new = is_a_new_moment(header, failure);
     if is_new {
-        ONLY_A_SIGN.store(coped_with, Relaxed);
+        WAS_COPED_WITH.store(coped_with, Relaxed);
         header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
         header.oom_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
         header.oom_request_bytes.store(bytes, Relaxed);
@@ -97,13 +98,13 @@ fn note(failure: Failure) -> bool {
     is_new
 }
 
-/// Is this failure "the moment it ran out", or an echo of the last while the program unwinds?
+/// Whether this failure is a new "moment it ran out", and not one of those that follow while the program unwinds.
 fn is_a_new_moment(header: &Header, failure: Failure) -> bool {
     let (live, then) = (header.live_bytes.load(Relaxed), header.oom_live_bytes.load(Relaxed));
     let later = sys::now_ns(false).saturating_sub(header.oom_time_ns.load(Relaxed)) > MOMENT_NS;
     let has_grown = live > then.saturating_add((then / 64).max(ECHO_BYTES));
     let is_another = live >= then && failure.bytes >= ECHO_BYTES;
-    let outranks = !failure.coped_with && (is_another || ONLY_A_SIGN.load(Relaxed));
+    let outranks = !failure.coped_with && (is_another || WAS_COPED_WITH.load(Relaxed));
     header.oom_epoch.load(Relaxed) == 0 || later || has_grown || outranks
 }
 
@@ -112,7 +113,7 @@ fn ring() -> bool {
     doorbell::send(Message::Failed { pid: sys::pid() })
 }
 
-/// Rings the doorbell, not too often; where nobody listens, starts the dumper once.
+/// Rings the doorbell, not too often; if nobody listens, starts the dumper once.
 fn tell(is_new: bool) {
     static LAST_NS: AtomicU64 = AtomicU64::new(0);
     static STARTED: AtomicBool = AtomicBool::new(false);
@@ -127,31 +128,30 @@ fn tell(is_new: bool) {
             doorbell::start_dumper();
         }
     } else if is_new {
-        let_measure(epoch);
+        wait_until_measured(epoch);
     }
 }
 
-/// The number of the last moment that it ran out. To be asked before ringing: what fails in other threads after that may be
-/// measured too, or not.
+/// The number of the last moment. To be read before ringing: a failure in another thread after that may be measured too, or not.
 fn moment() -> u32 {
     file::header().map_or(0, |header| header.oom_epoch.load(Relaxed))
 }
 
 /// Lets the supervisor measure what is resident at this moment before the program unwinds, if it does so soon.
-fn let_measure(epoch: u32) {
+fn wait_until_measured(epoch: u32) {
     let Some(header) = file::header() else { return };
     let began = sys::monotonic_ns();
-    // It may be of a later one, of another thread.
+    // The answer may be for a later moment, of another thread.
     while header.measured_epoch.load(Relaxed) < epoch && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS {
         sys::sleep_ns(LOOK_NS);
     }
 }
 
 /// Ends the process. A supervisor draws the report when it sees the end; without one the dumper is started from here, and given
-/// room by handing the large blocks' pages back. Other threads may run on until the end, so nothing is unmapped.
-fn break_the_glass() -> ! {
-    static BROKEN: AtomicBool = AtomicBool::new(false);
-    if BROKEN.swap(true, Relaxed) {
+/// room by handing the large blocks' pages back. Other threads may continue until then, so nothing is unmapped.
+fn end_process() -> ! {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    if ENDING.swap(true, Relaxed) {
         loop {
             sys::pause();
         }
@@ -159,14 +159,14 @@ fn break_the_glass() -> ! {
     if let Some(header) = file::header() {
         header.state.store(recording::STATE_OOM_EXIT, Release);
     }
-    // With other threads around, one of them may hold a stream's lock for ever.
+    // If there are other threads, one of them may hold a stream's lock for ever.
     if THREADS_STARTED.load(Relaxed) == 0 {
-        // SAFETY: null means every stream.
+        // SAFETY: fflush wants null, for every stream, or a stream.
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
     let epoch = moment();
     if ring() {
-        let_measure(epoch);
+        wait_until_measured(epoch);
     } else {
         give_back_large_blocks();
         if let Some(dumper) = doorbell::start_dumper() {
@@ -180,7 +180,7 @@ fn give_back_large_blocks() {
     let Some(state) = STATE.try_for_a_while() else { return };
     for index in 0..state.large_block_count() {
         let Some(block) = state.large_block(index) else { break };
-        // Not mappings: they may be another allocator's, or a thread's stack.
+        // No mappings: they may be an allocator's, or a thread's stack.
         if matches!(
             Kind::from_code(block.flags.load(Relaxed)),
             Kind::Heap | Kind::Mapped | Kind::Foreign
@@ -196,7 +196,8 @@ fn give_back(block: &Block) {
     let first = start.next_multiple_of(PAGE);
     let end = start.saturating_add(block.bytes.load(Relaxed)) & !(PAGE - 1);
     if start != 0 && first < end {
-        // SAFETY: whole pages of a live block of a process that is about to end; its contents are given up on purpose.
+        // SAFETY: `advise` wants that the contents may go: these are whole pages of a live block, given up on purpose since the
+        // process is about to end.
         let _ = unsafe { sys::advise(first as usize, (end - first) as usize, libc::MADV_DONTNEED) };
     }
 }
@@ -215,7 +216,7 @@ pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
     let bytes = stack_bytes(attributes);
     let no_room = || match sys::map_anonymous(bytes) {
         Ok(probe) => {
-            // SAFETY: just mapped, and not used.
+            // SAFETY: `unmap` wants memory that nobody uses: it was mapped just now.
             unsafe { sys::unmap(probe, bytes) };
             false
         }
@@ -233,7 +234,8 @@ fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: a writable rlimit. A new thread's stack is as large as RLIMIT_STACK says (pthread_create(3)), 2 MiB if unlimited.
+        // SAFETY: getrlimit wants a writable rlimit, as `default` is. A new thread's stack is as large as RLIMIT_STACK says
+        // (pthread_create(3)), 2 MiB if unlimited.
         unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut default) };
         bytes = if default.rlim_cur == libc::RLIM_INFINITY {
             2 << 20
@@ -241,7 +243,7 @@ fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
             default.rlim_cur as usize
         };
     } else {
-        // SAFETY: initialized attributes, as the caller gave them to pthread_create.
+        // SAFETY: the function wants initialized attributes: the job has passed them to pthread_create, which wants the same.
         unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
     }
     bytes

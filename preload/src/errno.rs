@@ -4,20 +4,22 @@
 use core::ptr::NonNull;
 
 fn place() -> Option<NonNull<i32>> {
-    // SAFETY: needs nothing; gives the address of the thread's own variable.
+    // SAFETY: the function wants nothing: it gives the address of this thread's variable.
     NonNull::new(unsafe { libc::__errno_location() })
 }
 
 /// What it is now.
 pub fn get() -> i32 {
-    // SAFETY: the thread's own variable, alive as long as the thread.
+    // SAFETY: reading and writing want a valid address that nobody else uses: it is this thread's own variable, which lives as
+    // long as the thread.
     place().map_or(0, |errno| unsafe { errno.read() })
 }
 
 /// Sets it.
 pub fn set(value: i32) {
     if let Some(errno) = place() {
-        // SAFETY: the thread's own variable, alive as long as the thread.
+        // SAFETY: reading and writing want a valid address that nobody else uses: it is this thread's own variable, which lives
+        // as long as the thread.
         unsafe { errno.write(value) };
     }
 }

@@ -12,7 +12,7 @@ pub fn note(header: &Header, kind: EventKind, detail: u32, bytes: u64) -> u64 {
     write(header, kind, detail, bytes, 0)
 }
 
-/// Notes a trouble, unless the same was the last thing noted of its kind.
+/// Notes a trouble, unless it was noted before.
 pub fn note_once(header: &Header, trouble: Trouble, number: u64) {
     static TOLD: AtomicU64 = AtomicU64::new(0);
     let bit = 1 << trouble as u32;
@@ -21,11 +21,11 @@ pub fn note_once(header: &Header, trouble: Trouble, number: u64) {
     }
 }
 
-/// How far back a failure of the same kind is looked for.
+/// How many events back the same failure is looked for.
 const LOOK_BACK: u64 = 8;
 
-/// Notes a failed allocation. The same again soon after only counts up: a dying interpreter asks for the same arena a thousand
-/// times.
+/// Notes a failed allocation. If the same one was noted shortly before, only its count goes up: a dying interpreter asks for the
+/// same arena a thousand times.
 pub fn note_failure(header: &Header, function: u32, bytes: u64, node: u32) {
     let (last, thread) = (header.events.load(Relaxed), sys::thread_id());
     for number in (last.saturating_sub(LOOK_BACK) + 1..=last).rev() {

@@ -18,20 +18,22 @@ use crate::{bus, lost};
 /// The header of this process's recording; null before the first sample and after a fork.
 static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
 
-/// The header, for whoever cannot wait for the lock.
+/// The header, for callers that cannot wait for the lock.
 pub fn header() -> Option<&'static Header> {
-    // SAFETY: a non-null pointer is to a mapped header that stays mapped for the life of the process; all its fields are atomic.
+    // SAFETY: a reference for ever wants memory that stays a header: `publish` stores nothing else, a header is never unmapped,
+    // and all its fields are atomic.
     NonNull::new(HEADER.load(Acquire)).map(|header| unsafe { header.as_ref() })
 }
 
-/// In a forked child: what is mapped is the parent's.
+/// In a forked child: the mapped recording is the parent's.
 pub fn disown() {
     HEADER.store(null_mut(), Release);
 }
 
 /// Puts private memory in place of a part of the recording, for [`lost::replace`]; `false` if there is none.
 pub fn put_memory_over(start: usize, bytes: usize) -> bool {
-    // SAFETY: a range that was told to `lost` is a mapping of a recording, never unmapped; any bytes are a value of what lies there.
+    // SAFETY: map_anonymous_over wants a mapping of ours whose contents may go: `lost` has only ranges of recordings, which are
+    // never unmapped, and any bytes are a value of their records.
     unsafe { sys::map_anonymous_over(start, bytes) }.is_ok()
 }
 
@@ -53,7 +55,7 @@ const NO_CHUNKS: Chunks = Chunks {
 
 /// The file of this process.
 pub struct Recording {
-    /// Where a file of it would be; ends in a zero byte.
+    /// The folder for its file; ends in a zero byte.
     folder: Path,
     /// The name of its file, once there is one; ends in a zero byte.
     name: Text<64>,
@@ -61,11 +63,12 @@ pub struct Recording {
     /// Which file that is.
     identity: Option<(u64, u64)>,
     tables: [Chunks; Table::ALL.len()],
-    /// Set when it cannot grow any more.
+    /// Why it cannot grow any more.
     stuck: Option<(Trouble, u64)>,
 }
 
-// SAFETY: the pointers are to shared mappings that any thread may use; the records are atomic.
+// SAFETY: `Send` wants that another thread may own it: the pointers lead to mappings that are never unmapped, with atomic
+// records.
 unsafe impl Send for Recording {}
 
 /// May this process have a file of this size? Reserving a larger one would not fail but kill it, by SIGXFSZ (setrlimit(2)).
@@ -74,7 +77,7 @@ pub fn allowed(bytes: usize) -> Result<(), Errno> {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: a writable rlimit.
+    // SAFETY: getrlimit wants a writable rlimit, as `limit` is.
     let asked = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
     if asked == 0 && limit.rlim_cur < bytes as u64 {
         Err(Errno(libc::EFBIG))
@@ -114,10 +117,11 @@ impl Recording {
         }
     }
 
-    /// Begins one in private memory, to be kept in this folder once it is worth a file.
+    /// Begins a recording in private memory. Its file will be in this folder.
     pub fn begin(&mut self, folder: &[u8]) -> Result<&'static Header, Errno> {
         let start = sys::map_anonymous(FIRST_BYTES)?;
-        // SAFETY: the mapping is zeroed, page-aligned, longer than a header, and never unmapped; zeros are a valid header.
+        // SAFETY: a reference for ever wants an aligned header that stays: the mapping is page-aligned, longer than a header and
+        // never unmapped, and zeros are a header.
         let header: &'static Header = unsafe { start.cast::<Header>().as_ref() };
         self.folder.clear();
         self.folder.push(folder);
@@ -148,8 +152,8 @@ impl Recording {
         self.is_kept
     }
 
-    /// Puts what has begun in private memory into the file `<folder>/<pid>-<n>.recording`, with the first free `n`, and maps that
-    /// in the memory's place: every reference stays good. What another thread notes without the lock just now may be lost.
+    /// Writes the private memory into the file `<folder>/<pid>-<n>.recording`, with the first free `n`, and maps the file in its
+    /// place: every reference stays valid. What another thread notes without the lock at this moment may be lost.
     pub fn keep(&mut self, header: &'static Header) -> Result<(), Errno> {
         if self.is_kept {
             return Ok(());
@@ -193,18 +197,18 @@ impl Recording {
             .chain((0..HEADER_BYTES).step_by(PAGE));
         for offset in pages {
             let page = start.as_ptr().wrapping_add(offset).cast::<[u64; PAGE / 8]>();
-            // SAFETY: inside the mapping that begins at the header, aligned to a page; integers, for which any bytes are a value.
-            // Where another thread changes a counter meanwhile, the old or the new one is written.
+            // SAFETY: a reference wants an aligned, readable page: it lies in the mapping that begins at the header. Any bytes
+            // are integers. If another thread changes a counter meanwhile, the old or the new one is written.
             let page = unsafe { &*page };
             if page.iter().any(|word| *word != 0) {
                 file.write_at(page, offset)?;
             }
         }
-        // SAFETY: the mapping is ours, and what takes its place has the same contents.
+        // SAFETY: map_file_over wants a mapping of ours whose contents may go: the file that takes its place has the same.
         unsafe { sys::map_file_over(start, file, FIRST_BYTES) }
     }
 
-    /// Makes what has begun a recording, and this process's own.
+    /// Makes it a complete recording, and that of this process.
     pub fn publish(&self, header: &'static Header) {
         header.magic.store(u64::from_le_bytes(recording::MAGIC), Release);
         HEADER.store((header as *const Header).cast_mut(), Release);
@@ -304,7 +308,8 @@ impl Recording {
                 .starts
                 .get(first / table.records_per_chunk());
             if let Some(start) = start.filter(|start| !start.is_null()) {
-                // SAFETY: a mapped chunk, aligned to a page, never unmapped; atomic integers, for which any bytes are a value.
+                // SAFETY: a slice wants so many values at an aligned address: a chunk is mapped as a whole, aligned to a page and
+                // never unmapped, and any bytes are atomic integers.
                 let words = unsafe { core::slice::from_raw_parts(start.cast::<AtomicU64>(), CHUNK_BYTES / 8) };
                 look(table, first, words)?;
             }
@@ -315,7 +320,7 @@ impl Recording {
     /// The words of the header.
     pub fn header_words(&self, header: &'static Header) -> impl Iterator<Item = &'static AtomicU64> + use<> {
         let start = (header as *const Header).cast::<AtomicU64>();
-        // SAFETY: a header begins a mapping of at least this length, which is never unmapped; integers, as above.
+        // SAFETY: as in `each_chunk`: a header begins a mapping of at least this length.
         unsafe { core::slice::from_raw_parts(start, HEADER_BYTES / 8) }.iter()
     }
 
@@ -329,22 +334,23 @@ impl Recording {
             return None;
         }
         let address = start.wrapping_add(index as usize % per_chunk * const { R::TABLE.record_bytes() });
-        // SAFETY: inside a mapped chunk, aligned by the record's size, never unmapped; a record is atomic integers, for which any
-        // bytes are a value.
+        // SAFETY: a reference for ever wants an aligned record that stays: a chunk is aligned to a page and never unmapped, the
+        // address is a multiple of the record's size inside of it, and any bytes are a record of atomic integers.
         Some(unsafe { &*address.cast::<R>() })
     }
 
     /// `length` bytes of the string table from `offset` on; they must not straddle two chunks.
     pub fn string_bytes(&self, offset: usize, length: usize) -> Option<&[u8]> {
         let address = self.string_place(offset, length)?;
-        // SAFETY: inside a mapped chunk; string bytes never change once written, and all writing is under the same lock.
+        // SAFETY: a slice wants readable bytes that nobody writes meanwhile: string_place gives them inside of a mapped chunk,
+        // and string_bytes_mut borrows all of the recording.
         Some(unsafe { core::slice::from_raw_parts(address, length) })
     }
 
     /// As [`Recording::string_bytes`], for writing.
     pub fn string_bytes_mut(&mut self, offset: usize, length: usize) -> Option<&mut [u8]> {
         let address = self.string_place(offset, length)?;
-        // SAFETY: as above; `&mut self` makes this the only slice.
+        // SAFETY: as in string_bytes; and `&mut self` makes this the only slice.
         Some(unsafe { core::slice::from_raw_parts_mut(address, length) })
     }
 

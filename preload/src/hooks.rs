@@ -1,5 +1,5 @@
-//! What the interposed functions call when a block needs more than a glance: which are recorded, and the bookkeeping around the
-//! call. Safe, so that tests call it from many threads without a preload.
+//! What the interposed functions call for a block that may be recorded: the decision, and the bookkeeping around the call. Safe,
+//! so that tests call it from many threads without a preload.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -11,80 +11,80 @@ use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
-use crate::thread::{self, Inside, Words};
+use crate::thread::{self, Inside, ThreadState};
 use crate::{doorbell, errno, file, live, stash, sys};
 
-/// How often a thread looks whether recording has begun, in bytes.
+/// A thread checks after so many bytes whether recording has begun.
 const LOOK_AGAIN: u64 = 64 << 10;
 
-/// Decides about an allocation for which [`thread::spend`] said to look: how it is recorded, if at all.
-fn decide(words: &Words, bytes: usize) -> Option<Chance> {
+/// Decides how an allocation is recorded for which [`thread::spend`] returned `true`; `None`: not at all.
+fn decide(thread: &ThreadState, bytes: usize) -> Option<Chance> {
     if !RECORDING.load(Relaxed) {
-        words.arm(LOOK_AGAIN, LOOK_AGAIN);
+        thread.arm(LOOK_AGAIN, LOOK_AGAIN);
         return None;
     }
     if EXACT.load(Relaxed) {
-        words.arm(0, 0);
+        thread.arm(0, 0);
         return Some(Chance::Certain);
     }
     let (size, large) = (bytes as u64, LARGE_BYTES.load(Relaxed));
-    if words.random.get() == 0 {
-        words
+    if thread.random.get() == 0 {
+        thread
             .random
             .set(sys::now_ns(false) ^ (sys::thread_id() as u64) << 40 | 1);
-        words.arm(draw(words), large - 1);
-        return decide_armed(words, size, large);
+        thread.arm(draw(thread), large - 1);
+        return decide_armed(thread, size, large);
     }
-    words.arm(words.before(bytes), large - 1);
-    decide_armed(words, size, large)
+    thread.arm(thread.before(bytes), large - 1);
+    decide_armed(thread, size, large)
 }
 
-fn decide_armed(words: &Words, bytes: u64, large: u64) -> Option<Chance> {
+fn decide_armed(thread: &ThreadState, bytes: u64, large: u64) -> Option<Chance> {
     if bytes >= large {
         return Some(Chance::Certain);
     }
-    let left = words.distance();
+    let left = thread.distance();
     if left >= bytes {
-        words.arm(left - bytes, large - 1);
+        thread.arm(left - bytes, large - 1);
         return None;
     }
-    let drawn_with = words.interval_log2.get();
-    words.arm(draw(words), large - 1);
+    let drawn_with = thread.interval_log2.get();
+    thread.arm(draw(thread), large - 1);
     Some(Chance::Interval(drawn_with))
 }
 
-fn draw(words: &Words) -> u64 {
+fn draw(thread: &ThreadState) -> u64 {
     let log2 = INTERVAL_LOG2.load(Relaxed);
-    words.interval_log2.set(log2);
-    let mut random = words.random.get();
+    thread.interval_log2.set(log2);
+    let mut random = thread.random.get();
     let distance = sampler::draw(&mut random, log2);
-    words.random.set(random);
+    thread.random.set(random);
     distance
 }
 
-/// An allocation below a hook that counts by itself, or of our own, ran the countdown out: what is left after it is as good as
-/// newly drawn.
-fn skip(words: &Words) {
-    if RECORDING.load(Relaxed) && !EXACT.load(Relaxed) && words.random.get() != 0 {
-        words.arm(draw(words), LARGE_BYTES.load(Relaxed) - 1);
+/// An uncounted allocation, of our own or below a hook that counts by itself, used up the sampling countdown. Draws anew: the
+/// distribution is memoryless, so this adds no bias.
+fn skip(thread: &ThreadState) {
+    if RECORDING.load(Relaxed) && !EXACT.load(Relaxed) && thread.random.get() != 0 {
+        thread.arm(draw(thread), LARGE_BYTES.load(Relaxed) - 1);
     } else {
-        words.arm(0, 0);
+        thread.arm(0, 0);
     }
 }
 
 /// Says what kind of memory a new block is.
 pub type KindOf = fn(Pointer) -> Kind;
 
-/// Allocates by `call` where the countdown ran out.
+/// Allocates by `call` after the countdown was used up.
 #[cold]
 #[inline(never)]
 pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
-    let words = thread::words();
+    let thread = thread::state();
     let Some(_inside) = Inside::enter() else {
-        skip(words);
+        skip(thread);
         return call();
     };
-    let chance = decide(words, bytes);
+    let chance = decide(thread, bytes);
     let block = call();
     if let (Some(chance), false) = (chance, block.is_null()) {
         record(block, bytes, chance, kind);
@@ -92,20 +92,20 @@ pub fn allocate_looking(kind: KindOf, bytes: usize, call: impl FnOnce() -> Point
     block
 }
 
-/// Resizes by `call`; `look` says that the countdown ran out. Whatever lies below does not count.
+/// Resizes by `call`; `look` says that the countdown was used up. What `call` allocates itself is not counted.
 pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: impl FnOnce() -> Pointer) -> Pointer {
-    let words = thread::words();
+    let thread = thread::state();
     let Some(_inside) = Inside::enter() else {
         if look {
-            skip(words);
+            skip(thread);
         }
         return call();
     };
-    // Out before the call: once it has returned, another thread may own the address.
+    // Removed before the call: once it has returned, another thread may own the address.
     let removed = live::may_be_recorded(old as u64)
         .then(|| STATE.lock().remove(old as u64))
         .flatten();
-    let chance = if look { decide(words, bytes) } else { None };
+    let chance = if look { decide(thread, bytes) } else { None };
     let block = call();
     if block.is_null() {
         if let (Some(entry), true) = (removed, bytes > 0) {
@@ -161,7 +161,7 @@ pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
     }
 }
 
-/// The program may write to a range from now on.
+/// The program has made a range writable.
 pub fn made_writable(start: Pointer, bytes: u64) {
     if ANY_MAPPING.load(Relaxed)
         && let Some(_inside) = Inside::enter()
@@ -170,7 +170,7 @@ pub fn made_writable(start: Pointer, bytes: u64) {
     }
 }
 
-/// The program is about to unmap a range, or has mapped over it. What it had there first, if anything that is known.
+/// The program is about to unmap a range, or has mapped over it. Returns the first mapping in it that is known.
 pub fn unmapped(start: Pointer, bytes: u64) -> Option<Mapping> {
     if !ANY_MAPPING.load(Relaxed) {
         return None;
@@ -188,7 +188,7 @@ pub fn unmapped_all(start: Pointer) -> Option<Mapping> {
     STATE.lock().unmap_all(start as u64)
 }
 
-/// What [`unmapped`] was told did not come to pass, or what was there is elsewhere now.
+/// Re-inserts a mapping whose munmap failed or which mremap moved.
 pub fn still_mapped(start: Pointer, bytes: u64, what: Mapping) {
     if let Some(_inside) = Inside::enter() {
         let start = start as u64;
@@ -211,8 +211,8 @@ pub fn arena_changed(bytes: i64) {
     }
 }
 
-/// An allocator came back without memory: is that why, or were the arguments wrong? Comes back without memory itself, so that the
-/// caller may leave by calling it.
+/// An allocator returned null: notes the failure if `errno` says that there was no memory, and not that the arguments were wrong.
+/// Returns null, so that the caller can end with this call.
 #[cold]
 #[inline(never)]
 pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
@@ -222,12 +222,12 @@ pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
     core::ptr::null_mut()
 }
 
-/// An allocation failed. Does not return if that ends the process. Below a hook or another allocator of ours it is not yet told:
-/// the call above may cope, and until it is back a block that was to be resized is not in the recording.
+/// An allocation failed. Does not return if that ends the process. It is not noted below a hook or another interposed function:
+/// the outer call may still succeed, and until it returns a block that is being resized is not in the recording.
 #[cold]
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
-    if RECORDING.load(Relaxed) && bytes > 0 && !thread::words().is_inside() {
+    if RECORDING.load(Relaxed) && bytes > 0 && !thread::state().is_inside() {
         emergency::failed(Failure {
             function,
             bytes: bytes as u64,
@@ -236,7 +236,7 @@ pub fn failed(function: AllocFunction, bytes: usize) {
     }
 }
 
-/// pymalloc got no arena. It goes on with malloc, which may still have a little.
+/// pymalloc got no arena. It continues with malloc, which may still have some memory.
 #[cold]
 #[inline(never)]
 pub fn arena_failed(bytes: usize) {
@@ -252,7 +252,7 @@ pub fn arena_failed(bytes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Path, Settings};
+    use crate::settings::Settings;
 
     fn heap(_: Pointer) -> Kind {
         Kind::Heap
@@ -265,18 +265,17 @@ mod tests {
         address as Pointer
     }
 
-    /// One test, since there is one state in a process.
+    /// One test, since a process has one state.
     #[test]
     fn eight_threads_add_up_to_the_byte() {
         let _one = crate::live::tests::ONE_AT_A_TIME.lock();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut run = Path::new();
-        run.push(folder.path().as_os_str().as_encoded_bytes());
         STATE.lock().settings = Settings {
-            run: Some(run),
             exact: true,
             ..Settings::off()
         };
+        let run = folder.path().as_os_str().as_encoded_bytes();
+        STATE.lock().settings.run.push(run);
         STATE.lock().expect_every_block();
         EXACT.store(true, Relaxed);
         RECORDING.store(true, Relaxed);

@@ -1,23 +1,23 @@
-//! A hash index of records that live elsewhere: from what a record says to its number.
+//! A hash index: from the contents of a record, which is stored elsewhere, to its number.
 
 use crate::array::{Array, Plain};
 
-/// One place of the index: the upper half of the hash and the record's number plus one; zero when free.
+/// A bucket: the upper half of the hash and the number of the record plus one; 0 if it is free.
 #[derive(Clone, Copy)]
-struct Place {
+struct Bucket {
     hash: u32,
     record: u32,
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
-unsafe impl Plain for Place {}
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
+unsafe impl Plain for Bucket {}
 
-const FIRST_PLACES: usize = 1024;
+const FIRST_BUCKETS: usize = 1024;
 
-/// An open-addressing index that never forgets.
+/// An open-addressing index; nothing is removed.
 pub struct Index {
-    places: Array<Place>,
+    buckets: Array<Bucket>,
     used: usize,
 }
 
@@ -25,7 +25,7 @@ impl Index {
     /// An index without memory.
     pub const fn new() -> Self {
         Self {
-            places: Array::empty(),
+            buckets: Array::empty(),
             used: 0,
         }
     }
@@ -33,12 +33,12 @@ impl Index {
     /// The record with this hash for which `is_it` holds.
     #[inline]
     pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        let mask = self.places.len().checked_sub(1)?;
+        let mask = self.buckets.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
         loop {
-            let place = self.places.get(at)?;
-            let record = place.record.checked_sub(1)?;
-            if place.hash == (hash >> 32) as u32 && is_it(record) {
+            let bucket = self.buckets.get(at)?;
+            let record = bucket.record.checked_sub(1)?;
+            if bucket.hash == (hash >> 32) as u32 && is_it(record) {
                 return Some(record);
             }
             at = (at + 1) & mask;
@@ -47,34 +47,34 @@ impl Index {
 
     /// Makes room for one more; `false` if there is no memory for it.
     pub fn reserve(&mut self, mut hash_of: impl FnMut(u32) -> u64) -> bool {
-        if self.used * 2 < self.places.len() {
+        if self.used * 2 < self.buckets.len() {
             return true;
         }
-        let Some(mut larger) = Array::<Place>::zeroed((self.places.len() * 2).max(FIRST_PLACES)) else {
-            return self.used + 1 < self.places.len();
+        let Some(mut larger) = Array::<Bucket>::zeroed((self.buckets.len() * 2).max(FIRST_BUCKETS)) else {
+            return self.used + 1 < self.buckets.len();
         };
-        for place in self.places.iter().filter(|place| place.record > 0) {
-            put(&mut larger, hash_of(place.record - 1), place.record);
+        for bucket in self.buckets.iter().filter(|bucket| bucket.record > 0) {
+            put(&mut larger, hash_of(bucket.record - 1), bucket.record);
         }
-        self.places = larger;
+        self.buckets = larger;
         true
     }
 
     /// Adds a record that [`Index::find`] did not find, after [`Index::reserve`].
     pub fn add(&mut self, hash: u64, record: u32) {
-        put(&mut self.places, hash, record + 1);
+        put(&mut self.buckets, hash, record + 1);
         self.used += 1;
     }
 }
 
-fn put(places: &mut [Place], hash: u64, record: u32) {
-    let Some(mask) = places.len().checked_sub(1) else {
+fn put(buckets: &mut [Bucket], hash: u64, record: u32) {
+    let Some(mask) = buckets.len().checked_sub(1) else {
         return;
     };
     let mut at = hash as usize & mask;
-    while let Some(place) = places.get_mut(at) {
-        if place.record == 0 {
-            *place = Place {
+    while let Some(bucket) = buckets.get_mut(at) {
+        if bucket.record == 0 {
+            *bucket = Bucket {
                 hash: (hash >> 32) as u32,
                 record,
             };

@@ -9,7 +9,7 @@ use recording::AllocFunction;
 use crate::real::{self, Pointer};
 use crate::{chunk, emergency, hooks, live, sanitizer, start, sys, thread};
 
-/// Asks the sampler and then calls `call`. What is rare is called in a way that leaves nothing to save for the rest.
+/// Asks the sampler and calls `call`. The rare case is a tail call, so that the common one saves no registers.
 #[inline(always)]
 fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -> Pointer {
     let block = if thread::spend(bytes) {
@@ -39,13 +39,13 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn malloc(bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::Malloc, bytes, move || unsafe { real::malloc(bytes) })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn calloc(count: usize, each: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::Calloc, count.saturating_mul(each), move || unsafe {
         real::calloc(count, each)
     })
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn calloc(count: usize, each: usize) -> Pointer {
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     reallocate(AllocFunction::Realloc, old, bytes, move || unsafe {
         real::realloc(old, bytes)
     })
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, each: usize) -> Pointer {
     let bytes = count.saturating_mul(each);
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     reallocate(AllocFunction::ReallocArray, old, bytes, move || unsafe {
         real::reallocarray(old, count, each)
     })
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn free(block: Pointer) {
     if live::may_be_recorded(block as u64) {
         hooks::freed(block);
     }
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::free(block) }
 }
 
@@ -81,9 +81,10 @@ pub unsafe extern "C" fn free(block: Pointer) {
 pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, bytes: usize) -> c_int {
     let status = core::cell::Cell::new(0);
     let call = || {
-        // SAFETY: the caller's arguments, handed on.
+        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+        // unchanged.
         status.set(unsafe { real::posix_memalign(out, alignment, bytes) });
-        // SAFETY: written by a call that succeeded.
+        // SAFETY: a read wants a readable pointer: a call that succeeded has written it.
         if status.get() == 0 { unsafe { *out } } else { null_mut() }
     };
     if thread::spend(bytes) {
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, byt
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn aligned_alloc(alignment: usize, bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::AlignedAlloc, bytes, move || unsafe {
         real::aligned_alloc(alignment, bytes)
     })
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn aligned_alloc(alignment: usize, bytes: usize) -> Pointe
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn memalign(alignment: usize, bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::Memalign, bytes, move || unsafe {
         real::memalign(alignment, bytes)
     })
@@ -115,13 +116,13 @@ pub unsafe extern "C" fn memalign(alignment: usize, bytes: usize) -> Pointer {
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn valloc(bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::Valloc, bytes, move || unsafe { real::valloc(bytes) })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn pvalloc(bytes: usize) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     allocate(AllocFunction::Pvalloc, bytes, move || unsafe { real::pvalloc(bytes) })
 }
 
@@ -133,7 +134,7 @@ pub unsafe extern "C" fn pthread_create(
     argument: Pointer,
 ) -> c_int {
     emergency::thread_starts();
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::pthread_create(thread, attributes, start, argument) };
     if status != 0 {
         emergency::thread_failed(attributes, status);
@@ -159,14 +160,14 @@ pub unsafe extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: u
     if matches!(option, libc::PR_SET_NO_NEW_PRIVS | libc::PR_SET_SECCOMP) {
         sys::lock_in();
     }
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::prctl(option, a, b, c, d) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn dl_iterate_phdr(look: Pointer, data: Pointer) -> c_int {
     sanitizer::leave_if_any();
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::dl_iterate_phdr(look, data) }
 }
 

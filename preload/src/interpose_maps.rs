@@ -10,14 +10,13 @@ use crate::python::late;
 use crate::real::{self, Pointer};
 use crate::{chunk, hooks, memory_file, stash};
 
-/// Hands on who called, as a seventh argument: an allocator's own mappings are not the program's.
+/// Passes on the return address as a seventh argument: mappings of an allocator are not the program's own.
 macro_rules! with_caller {
     ($($name:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, from: i64) -> Pointer {
-            // The return address stands where the x86-64 ABI has the first argument that finds no register; that aligns the
-            // stack, too.
+            // The push puts the return address where the x86-64 ABI has the seventh argument, and aligns the stack.
             naked_asm!("push qword ptr [rsp]", "call {called}", "add rsp, 8", "ret", called = sym mmap_called)
         }
     )*};
@@ -34,13 +33,13 @@ unsafe extern "C" fn mmap_called(
     from: i64,
     caller: usize,
 ) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
         hooks::came_back_empty(AllocFunction::Mmap, bytes);
         return start;
     }
-    match memory_file::of(access, flags, file) {
+    match memory_file::classify(access, flags, file) {
         _ if flags & libc::MAP_ANONYMOUS != 0 && chunk::is_allocator(caller) => {
             hooks::mapped(start, bytes as u64, Kind::Pool, 0);
         }
@@ -65,14 +64,14 @@ unsafe extern "C" fn mmap_called(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn munmap(at: Pointer, bytes: usize) -> c_int {
     hooks::unmapped(at, bytes as u64);
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::munmap(at, bytes) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer {
     let before = hooks::unmapped(at, old as u64);
-    // SAFETY: the caller's arguments, handed on; without MREMAP_FIXED the kernel does not look at the last.
+    // SAFETY: as for `munmap`. The kernel looks at the last argument with MREMAP_FIXED alone.
     let start = unsafe { real::mremap(at, old, new, flags, to) };
     if start == libc::MAP_FAILED {
         if let Some(before) = before {
@@ -81,7 +80,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
         hooks::came_back_empty(AllocFunction::Mremap, new);
     } else if let Some(before) = before {
         match Kind::from_code(before.kind) {
-            // Who makes it larger holds it.
+            // The callstack that makes it larger holds it.
             kind @ (Kind::Mapping | Kind::Shared) if new > old => hooks::mapped(start, new as u64, kind, before.file),
             _ => hooks::still_mapped(start, new as u64, before),
         }
@@ -95,7 +94,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c_int {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::mprotect(at, bytes, access) };
     if status == 0 && access & libc::PROT_WRITE != 0 {
         hooks::made_writable(at, bytes as u64);
@@ -108,7 +107,8 @@ macro_rules! set_limits {
     ($($set:ident $of:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $set(which: c_int, limit: Pointer) -> c_int {
-            // SAFETY: the caller's arguments, handed on.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             let status = unsafe { real::setrlimit(which, limit) };
             stash::limit_was_set();
             status
@@ -116,7 +116,8 @@ macro_rules! set_limits {
 
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $of(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int {
-            // SAFETY: the caller's arguments, handed on.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             let status = unsafe { real::prlimit(process, which, new, old) };
             if !new.is_null() {
                 stash::limit_was_set();
@@ -130,7 +131,7 @@ set_limits! { setrlimit prlimit setrlimit64 prlimit64 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Pointer {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let start = unsafe { real::shmat(segment, at, flags) };
     if start != libc::MAP_FAILED {
         hooks::mapped(
@@ -146,7 +147,7 @@ pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Poi
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmdt(at: Pointer) -> c_int {
     let before = hooks::unmapped_all(at);
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::shmdt(at) };
     if let (Some(before), true) = (before, status != 0) {
         hooks::still_mapped(at, before.end - before.start, before);

@@ -1,5 +1,5 @@
-//! The C functions by which the job handles signals. No logic: what they say of the two signals that we handle, too, is what they
-//! would say without us.
+//! The C functions by which the job handles signals. No logic: they return for the two signals that we handle as well what they
+//! would return without us.
 #![expect(unsafe_code, reason = "exported C functions")]
 
 use core::ffi::c_int;
@@ -11,19 +11,22 @@ use crate::{bus, request};
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
-    // SAFETY: the caller's promise: null, or a readable action.
+    // SAFETY: note_blocked_by wants null or a readable action, as sigaction(2) does, whose contract the caller keeps.
     unsafe { bus::note_blocked_by(new) };
     match signal {
-        // SAFETY: the caller's arguments, handed on.
+        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+        // unchanged.
         SIGBUS => unsafe { bus::set_action(new, old) },
-        // SAFETY: the caller's arguments, handed on.
+        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+        // unchanged.
         SIGUSR2 => unsafe { request::set_action(new, old) },
-        // SAFETY: the caller's arguments, handed on.
+        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+        // unchanged.
         _ => unsafe { real::sigaction(signal, new.cast_mut().cast(), old.cast()) },
     }
 }
 
-/// What the C library says is the handler until now, as the job shall see it.
+/// The handler until now as the job sees it, instead of the one that the C library has returned.
 fn seen(signal: c_int, found: Handler) -> Handler {
     match signal {
         SIGBUS => bus::seen(found),
@@ -36,7 +39,8 @@ macro_rules! set_handlers {
     ($($name:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $name(signal: c_int, handler: Handler) -> Handler {
-            // SAFETY: the caller's arguments, handed on.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             seen(signal, unsafe { real::$name(signal, handler) })
         }
     )*};
@@ -47,29 +51,30 @@ set_handlers! { bsd_signal ssignal sysv_signal __sysv_signal sigset }
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn signal(signal: c_int, handler: Handler) -> Handler {
     if signal != SIGBUS {
-        // SAFETY: the caller's arguments, handed on.
+        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+        // unchanged.
         return seen(signal, unsafe { real::signal(signal, handler) });
     }
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { bus::set_handler(handler) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
     if how != libc::SIG_UNBLOCK {
-        // SAFETY: the caller's promise: null, or a readable set.
+        // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
         unsafe { bus::note_blocked(set) };
     }
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::sigprocmask(how, set.cast_mut().cast(), old.cast()) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
     if how != libc::SIG_UNBLOCK {
-        // SAFETY: the caller's promise: null, or a readable set.
+        // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
         unsafe { bus::note_blocked(set) };
     }
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     unsafe { real::pthread_sigmask(how, set.cast_mut().cast(), old.cast()) }
 }

@@ -1,42 +1,40 @@
-//! How much there is of each kind of memory, with the snapshots that the sites have.
+//! How much is held of each kind of memory, with the same snapshots as of the sites.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use recording::{BLOCK_UNIT, Header, Kind};
 
 use crate::sampler::Weight;
-use crate::tally::{Change, shift};
+use crate::snapshot::at_first_change;
+use crate::tally::{Direction, shift};
 
-/// Counts a block of `bytes` for its kind; the caller holds the lock. A new highest total saves the kinds as they are then, so
-/// that a block is to be counted here before it is for its site.
-pub fn change(header: &Header, kind: Kind, bytes: u64, weight: Weight, direction: Change) {
-    // The same number for the same block, so that what is added can be taken away again.
+/// Counts a block of `bytes` for its kind; the caller holds the lock. To be called before the block is counted for its site,
+/// which may begin a new peak: the peak's kinds include the block.
+pub fn change(header: &Header, kind: Kind, bytes: u64, weight: Weight, direction: Direction) {
+    // The same block gives the same number again, so that its free takes away what was added.
     let occupied = kind.occupied(bytes).saturating_mul(weight.blocks) / BLOCK_UNIT;
     count(header, kind, weight.bytes, occupied, direction);
 }
 
 /// As [`change`], for a block that stands for itself alone.
 #[inline]
-pub fn change_exactly(header: &Header, kind: Kind, bytes: u64, direction: Change) {
+pub fn change_exactly(header: &Header, kind: Kind, bytes: u64, direction: Direction) {
     count(header, kind, bytes, kind.occupied(bytes), direction);
 }
 
 #[inline(always)]
-fn count(header: &Header, kind: Kind, bytes: u64, occupied: u64, direction: Change) {
+fn count(header: &Header, kind: Kind, bytes: u64, occupied: u64, direction: Direction) {
     let Some(sum) = header.kinds.get(kind as usize) else {
         return;
     };
-    let (peak, oom) = (header.peak_epoch.load(Relaxed), header.oom_epoch.load(Relaxed));
-    if sum.peak_epoch.load(Relaxed) != peak {
+    at_first_change(&sum.peak_epoch, header.peak_epoch.load(Relaxed), || {
         sum.peak_bytes.store(sum.bytes.load(Relaxed), Relaxed);
         sum.peak_occupied.store(sum.occupied.load(Relaxed), Relaxed);
-        sum.peak_epoch.store(peak, Release);
-    }
-    if sum.oom_epoch.load(Relaxed) != oom {
+    });
+    at_first_change(&sum.oom_epoch, header.oom_epoch.load(Relaxed), || {
         sum.oom_bytes.store(sum.bytes.load(Relaxed), Relaxed);
         sum.oom_occupied.store(sum.occupied.load(Relaxed), Relaxed);
-        sum.oom_epoch.store(oom, Release);
-    }
+    });
     shift(&sum.bytes, bytes, direction);
     shift(&sum.occupied, occupied, direction);
 }

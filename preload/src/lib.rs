@@ -5,13 +5,13 @@
 //! From the most dangerous to the least:
 //!
 //! * [`interpose`], [`interpose_maps`], [`interpose_signals`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
-//!   what stands behind them; [`chunk`]: reads what it keeps before a block; [`memory_file`]: asks what a mapping shows;
-//! * [`sanitizer`]: starts a program anew where we must not be;
+//!   the next definition of each; [`chunk`]: reads the word before a block; [`memory_file`]: asks what a mapping shows;
+//! * [`sanitizer`]: starts a program anew in which we must not be;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2;
-//! * [`thread`]: thread-local words by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
-//! * [`emergency`], [`doorbell`], [`stash`]: the last words;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`earlier`], [`kinds`], [`windows`], [`lost`],
+//! * [`thread`]: thread-local state by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
+//! * [`emergency`], [`doorbell`], [`stash`]: what happens when an allocation fails;
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`snapshot`], [`earlier`], [`kinds`], [`windows`], [`lost`],
 //!   [`phases`], [`copy`], [`run_folder`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
@@ -57,6 +57,7 @@ mod sanitizer;
 mod say;
 mod settings;
 mod shadow;
+mod snapshot;
 mod start;
 mod stash;
 mod state;

@@ -1,4 +1,4 @@
-//! The recorded blocks that are alive, and the filter by which a free knows in a few instructions that its block is not among them.
+//! The recorded blocks that are alive, and the filter that tells a free in a few instructions that its block is not one of them.
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -31,14 +31,14 @@ fn tag(address: u64) -> u8 {
     ((above ^ (above >> 8)) as u8).clamp(1, SEVERAL - 1)
 }
 
-/// Might there be a recorded block at this address? A stale answer is impossible: who frees a block has learnt its address from
-/// who was given it, after the filter was set.
+/// Might there be a recorded block at this address? The address reaches the freeing thread only after the filter store, so
+/// Relaxed cannot miss it.
 #[inline(always)]
 pub fn may_be_recorded(address: u64) -> bool {
     FILTER[place(address)].load(Relaxed) != 0 && has_tag(address)
 }
 
-/// Is its place taken by a block with its tag, or by several?
+/// Whether the filter has the tag of this address, or stands for several blocks.
 #[cold]
 #[inline(never)]
 fn has_tag(address: u64) -> bool {
@@ -63,7 +63,7 @@ pub struct Entry {
     pub interval_log2: u8,
     /// [`COUNTED`], [`WATCHED`] and, above them, its [`Kind`].
     pub flags: u8,
-    /// Forks that this process is away from the one where it all began, modulo 2^16: older blocks are inherited.
+    /// Forks between the first process and the one that allocated it, modulo 2^16. A block of another generation is inherited.
     pub generation: u16,
 }
 
@@ -100,7 +100,7 @@ impl Entry {
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
-/// What is alive of what is recorded. Where every block is recorded, the small ones are in the shadow, the others in the table.
+/// What is alive of what is recorded. If every block is recorded, the small ones are in the shadow and the others in the table.
 pub struct Live {
     table: Table,
     every_block: bool,
@@ -119,19 +119,19 @@ impl Live {
         }
     }
 
-    /// Before the first insertion: every block will be recorded, so the filter has nothing to deny.
+    /// Every block will be recorded, so the filter excludes none. To be called before the first insertion.
     pub fn expect_every_block(&mut self) {
         self.every_block = true;
         FILTER.iter().for_each(|byte| byte.store(SEVERAL, Relaxed));
     }
 
-    /// In a forked child: nothing that is here is its own.
+    /// In a forked child: all that is here was allocated by the parent.
     pub fn after_fork(&mut self, generation: u16) {
         self.generation = generation;
         self.shadow.clear();
     }
 
-    /// A block at this address will be inserted soon. The table of a large heap is in no cache.
+    /// A block at this address will be inserted soon: prefetches its place, since the table of a large heap is in no cache.
     #[inline]
     pub fn expect(&self, address: u64) {
         self.table.expect(address);

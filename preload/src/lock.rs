@@ -1,4 +1,5 @@
-//! A lock over the preload's state that never allocates, can be given up on, and does not survive into a fork.
+//! The lock over the preload's state: it never allocates, a thread can give up waiting for it, and a forked child does not find
+//! it held.
 #![expect(unsafe_code, reason = "hands out a reference to what it guards")]
 
 use core::cell::UnsafeCell;
@@ -13,13 +14,13 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 
-/// Looks at a lock that is held before sleeping, and log2 of the turns between two of them at most: some microseconds in all, for
-/// which a lock is held at the very most.
-const LOOKS: u32 = 12;
-/// See [`LOOKS`].
-const MOST_TURNS_LOG2: u32 = 7;
+/// How often a thread tries a held lock before it sleeps, and log2 of the most spins between two tries: some microseconds in all,
+/// which is the longest that the lock is held.
+const TRIES: u32 = 12;
+/// See [`TRIES`].
+const MOST_SPINS_LOG2: u32 = 7;
 
-/// Turns that a bounded try spins or yields before it gives up: some milliseconds.
+/// Times that a bounded try spins or yields before it gives up: some milliseconds.
 const PATIENCE: u32 = 20_000;
 
 /// A mutual-exclusion lock on a futex (Drepper, "Futexes are tricky", 2011, mutex 3).
@@ -28,10 +29,11 @@ pub struct Lock<T> {
     guarded: UnsafeCell<T>,
 }
 
-// SAFETY: `guarded` is reached only through a guard, of which there is one at a time.
+// SAFETY: `Sync` wants that threads may share it: `guarded` is reached through a guard alone, of which `word` lets one exist at a
+// time.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// The right to use what the lock guards, which may be a recording that is lost meanwhile.
+/// Access to what the lock guards. While it exists, a SIGBUS reaches our handler ([`Reachable`]).
 pub struct Guard<'a, T>(&'a Lock<T>, Reachable);
 
 impl<T> Lock<T> {
@@ -52,11 +54,11 @@ impl<T> Lock<T> {
         self.wait()
     }
 
-    /// Looks for a while, ever less often, so that the holder has the cache line for itself; then sleeps.
+    /// Tries for a while, ever less often, so that the holder keeps the cache line; then sleeps.
     #[cold]
     fn wait(&self) -> Guard<'_, T> {
-        for turn in 0..LOOKS {
-            for _ in 0..1 << turn.min(MOST_TURNS_LOG2) {
+        for turn in 0..TRIES {
+            for _ in 0..1 << turn.min(MOST_SPINS_LOG2) {
                 core::hint::spin_loop();
             }
             if self.word.load(Relaxed) == FREE && self.take(HELD) {
@@ -69,7 +71,7 @@ impl<T> Lock<T> {
         Guard(self, Reachable::now())
     }
 
-    /// Tries for a bounded time; `None` if the holder does not let go, or is this thread itself.
+    /// Tries for a bounded time; `None` if the lock stays held, also by this thread itself.
     pub fn try_for_a_while(&self) -> Option<Guard<'_, T>> {
         for turn in 0..PATIENCE {
             if self.take(HELD) {
@@ -86,7 +88,7 @@ impl<T> Lock<T> {
         self.word.compare_exchange(FREE, state, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock until [`Lock::after_fork`], so that no other thread holds it while the process is copied; with a look at
+    /// Takes the lock until [`Lock::after_fork`], so that no other thread holds it while the process is copied; calls `look` with
     /// what it guards.
     pub fn before_fork(&self, look: impl FnOnce(&mut T)) {
         let mut guard = self.lock();
@@ -95,7 +97,8 @@ impl<T> Lock<T> {
         core::mem::forget(guard);
     }
 
-    /// Gives back what [`Lock::before_fork`] took, in the parent and in the child, after a last look at what it guards.
+    /// Releases the lock that [`Lock::before_fork`] took, in the parent and in the child; calls `look` with what it guards
+    /// before.
     pub fn after_fork(&self, look: impl FnOnce(&mut T)) {
         look(&mut Guard(self, Reachable::now()));
     }
@@ -110,14 +113,14 @@ impl<T> Lock<T> {
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: the guard is the only one there is.
+        // SAFETY: a shared reference wants that nobody writes meanwhile: this guard is the only one there is, and it is borrowed.
         unsafe { &*self.0.guarded.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard is the only one there is, and borrowed mutably.
+        // SAFETY: a mutable reference wants to be the only one: this guard is the only one there is, and it is borrowed mutably.
         unsafe { &mut *self.0.guarded.get() }
     }
 }

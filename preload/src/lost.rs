@@ -1,5 +1,5 @@
-//! A recording that is lost while the job runs: somebody truncates its file, or the disk goes, and the next look at the mapping is
-//! a SIGBUS. Private memory takes the mapping's place then, and nothing is recorded any more; the job does not notice.
+//! A recording that is lost while the job runs: its file is truncated, or the disk fails, and the next access to the mapping is a
+//! SIGBUS. Then private memory replaces the mapping, and nothing is recorded any more; the job does not notice.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -9,7 +9,7 @@ use crate::{file, say, sys};
 /// Ranges that can be known: the beginning of a recording, and each of its chunks.
 const MOST: usize = recording::MAX_CHUNKS + 1;
 
-/// Where this process has the recording mapped. Written under the lock of the state, read by a signal handler.
+/// The ranges where this process has the recording mapped. Written under the lock of the state, read by a signal handler.
 static RANGES: [[AtomicUsize; 2]; MOST] = [const { [const { AtomicUsize::new(0) }; 2] }; MOST];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static IS_LOST: AtomicBool = AtomicBool::new(false);
@@ -46,7 +46,7 @@ pub fn replace(address: usize) -> bool {
     let is_known = IS_LOST.swap(true, Relaxed);
     RECORDING.store(false, Relaxed);
     file::disown();
-    // All of it at once: what is there no longer would be met again and again.
+    // All ranges at once: otherwise each of them would raise a SIGBUS of its own.
     let mut all = true;
     for (from, to) in ranges() {
         all &= file::put_memory_over(from, to - from);

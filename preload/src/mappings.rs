@@ -23,7 +23,7 @@ pub struct Mapping {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for Mapping {}
 
 /// More mappings than the kernel's usual limit for a process (vm.max_map_count, 65530).

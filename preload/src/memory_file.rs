@@ -1,4 +1,4 @@
-//! Which mappings are memory: anonymous ones, and files that are in memory. What shows a file of a disk is page cache.
+//! Which mappings are memory: anonymous ones, and files that are in memory. A mapping of a file on a disk is page cache.
 #![expect(unsafe_code, reason = "asks what a descriptor is")]
 
 use core::ffi::c_int;
@@ -20,7 +20,7 @@ const ZERO: (u32, u32) = (1, 5);
 /// What a new mapping is, if it is memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// What cannot be written to is only reserved.
+    /// A mapping that is not writable is only reserved.
     pub kind: Kind,
     /// Which file in memory it shows; 0 for none.
     pub file: u64,
@@ -29,7 +29,7 @@ pub struct Memory {
 }
 
 /// What a new mapping is; `None` if it is no memory.
-pub fn of(access: c_int, flags: c_int, file: c_int) -> Option<Memory> {
+pub fn classify(access: c_int, flags: c_int, file: c_int) -> Option<Memory> {
     let is_shared = flags & libc::MAP_SHARED != 0;
     let anonymous = if is_shared { Kind::Shared } else { Kind::Mapping };
     let is_writable = access & libc::PROT_WRITE != 0;
@@ -53,25 +53,25 @@ pub fn of(access: c_int, flags: c_int, file: c_int) -> Option<Memory> {
     })
 }
 
-/// 0 for the file of zeros, an id for one in memory that is shared, with the size of its pages; `None` for what is on a disk.
+/// An id and the size of the pages: id 0 for `/dev/zero`, another one for a shared file in memory; `None` for a file on a disk.
 fn of_file(file: c_int, is_shared: bool) -> Option<(u64, u64)> {
     let mut about = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: writable; a bad descriptor gives an error.
+    // SAFETY: the call wants a writable struct, which `MaybeUninit` gives. A bad descriptor is an error and no more.
     if unsafe { libc::fstat(file, about.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: zeros are a value of it, and fstat has filled it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let about = unsafe { about.assume_init() };
     let device = (libc::major(about.st_rdev), libc::minor(about.st_rdev));
     if about.st_mode & libc::S_IFMT == libc::S_IFCHR && device == ZERO {
         return Some((0, PAGE));
     }
     let mut system = MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: writable; a bad descriptor gives an error.
+    // SAFETY: the call wants a writable struct, which `MaybeUninit` gives. A bad descriptor is an error and no more.
     if !is_shared || unsafe { libc::fstatfs(file, system.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: zeros are a value of it, and fstatfs has filled it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let system = unsafe { system.assume_init() };
     let id = (about.st_dev.rotate_left(40) ^ about.st_ino) | 1 << 62;
     match system.f_type as u64 & 0xffff_ffff {
@@ -91,19 +91,19 @@ fn page(flags: c_int) -> u64 {
     }
 }
 
-/// How large a segment of System V's shared memory is; 0 where that cannot be asked.
+/// The size of a segment of System V's shared memory; 0 if it cannot be found out.
 pub fn segment_bytes(segment: c_int) -> u64 {
     let errno = errno::get();
     let mut about = MaybeUninit::<libc::shmid_ds>::zeroed();
-    // SAFETY: writable; a bad segment gives an error.
+    // SAFETY: shmctl wants a writable shmid_ds, which `MaybeUninit` gives. A bad segment is an error and no more.
     let asked = unsafe { libc::shmctl(segment, libc::IPC_STAT, about.as_mut_ptr()) };
     errno::set(errno);
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
     let about = unsafe { about.assume_init() };
     if asked == 0 { about.shm_segsz as u64 } else { 0 }
 }
 
-/// As a file in memory.
+/// An id as for a file in memory.
 pub fn segment_id(segment: c_int) -> u64 {
     segment as u32 as u64 | 1 << 63
 }
@@ -118,7 +118,7 @@ mod tests {
         let (read, write) = (libc::PROT_READ, libc::PROT_READ | libc::PROT_WRITE);
         let (private, shared) = (libc::MAP_PRIVATE, libc::MAP_SHARED);
         let memory = |kind, file, page| Some(Memory { kind, file, page });
-        let anonymous = |access, flags| of(access, flags | libc::MAP_ANONYMOUS, -1);
+        let anonymous = |access, flags| classify(access, flags | libc::MAP_ANONYMOUS, -1);
         assert_eq!(anonymous(write, private), memory(Kind::Mapping, 0, PAGE));
         assert_eq!(anonymous(write, shared), memory(Kind::Shared, 0, PAGE));
         assert_eq!(anonymous(libc::PROT_NONE, private), memory(Kind::Reserved, 0, PAGE));
@@ -130,13 +130,16 @@ mod tests {
             .write(true)
             .open("/dev/zero")
             .unwrap();
-        assert_eq!(of(write, private, zero.as_raw_fd()), memory(Kind::Mapping, 0, PAGE));
+        assert_eq!(
+            classify(write, private, zero.as_raw_fd()),
+            memory(Kind::Mapping, 0, PAGE)
+        );
         let on_disk = tempfile::tempfile_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        assert_eq!(of(write, shared, on_disk.as_raw_fd()), None);
+        assert_eq!(classify(write, shared, on_disk.as_raw_fd()), None);
         let in_memory = tempfile::tempfile_in("/dev/shm").unwrap();
-        let seen = of(write, shared, in_memory.as_raw_fd()).unwrap();
+        let seen = classify(write, shared, in_memory.as_raw_fd()).unwrap();
         assert!(seen.kind == Kind::Shared && seen.file != 0);
-        assert_eq!(of(read, shared, in_memory.as_raw_fd()), None);
-        assert_eq!(of(write, shared, -1), None);
+        assert_eq!(classify(read, shared, in_memory.as_raw_fd()), None);
+        assert_eq!(classify(write, shared, -1), None);
     }
 }

@@ -1,4 +1,4 @@
-//! When is a total a new peak? Of the run, of a phase, of a window: each looks for its own, and all by the same rule.
+//! When a total is a new peak. The run, each phase and each window have a peak of their own, found by the same rule.
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -6,18 +6,18 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::VARIANCE_UNIT;
 
 use crate::sampler::Weight;
-use crate::tally::Change;
+use crate::tally::Direction;
 
-/// Goes up at each peak of anybody's.
+/// Logical clock: +1 at each peak of the run, a phase or a window.
 static MOMENT: AtomicU32 = AtomicU32::new(0);
 
-/// The moment at which a block comes that is recorded now.
+/// The time by this clock: when a block that is recorded now was born.
 #[inline]
 pub fn moment() -> u32 {
     MOMENT.load(Relaxed)
 }
 
-/// What is alive, by sampling.
+/// What is alive, as estimated by sampling.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Total {
     /// Bytes.
@@ -46,7 +46,7 @@ impl Peak {
         doubt: Doubt::NONE,
     };
 
-    /// What is alive now, this total, is in it, and what comes from now on is not.
+    /// A peak of this total: what is alive now is in it, and what is allocated from now on is not.
     #[inline]
     pub fn now(Total { bytes, variance }: Total) -> Self {
         Self {
@@ -57,9 +57,9 @@ impl Peak {
         }
     }
 
-    /// A block has come or gone that was `born` at this moment, and now this is the total.
+    /// A block that was `born` at this moment has been allocated or freed; `total` is the total now.
     #[inline]
-    pub fn follow(&mut self, weight: Weight, direction: Change, born: u32, total: Total) {
+    pub fn follow(&mut self, weight: Weight, direction: Direction, born: u32, total: Total) {
         let was_in_it = (born.wrapping_sub(self.moment) as i32) < 0;
         if self.doubt.follow(weight.variance, direction, was_in_it, total.variance) {
             let at_peak = Total {
@@ -70,7 +70,7 @@ impl Peak {
         }
     }
 
-    /// Is this total the new peak, then?
+    /// Whether this total is a new peak; if so, takes it over.
     #[inline]
     pub fn rises(&mut self, total: Total) -> bool {
         let rises = total.bytes > self.bytes && self.doubt.allows(total.bytes - self.bytes);
@@ -90,11 +90,11 @@ impl Peak {
 /// heap has been higher on an average that the total at this moment has no part in.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
-    /// Variance of what has come since the peak and is alive, in units of [`VARIANCE_UNIT`] bytes².
+    /// Variance of what was allocated since the peak and is alive, in units of [`VARIANCE_UNIT`] bytes².
     come: u64,
-    /// Variance of what was alive at the peak and has gone.
+    /// Variance of what was alive at the peak and has been freed.
     gone: u64,
-    /// Variance of what has gone since the heap was last taken to have been replaced.
+    /// Variance of what was freed since the heap was last considered replaced.
     turned: u64,
     /// How often the heap has been replaced since the peak.
     replaced: u64,
@@ -126,18 +126,19 @@ impl Doubt {
     /// Standard errors of the average by which it has to be higher, squared; to it comes 4 ln(1 + n) after n averages.
     const AVERAGE_ERRORS_SQUARED: f64 = 9.0;
 
-    /// A block has come, or one has gone that was alive at the peak or was not. Whether all that is `alive` has been replaced again.
+    /// A block was allocated, or one was freed that was alive at the peak or not. Whether all that is `alive` has been replaced
+    /// again.
     #[inline]
-    fn follow(&mut self, variance: u64, direction: Change, was_in_peak: bool, alive: u64) -> bool {
+    fn follow(&mut self, variance: u64, direction: Direction, was_in_peak: bool, alive: u64) -> bool {
         match (direction, was_in_peak) {
-            (Change::Add, _) => self.come = self.come.saturating_add(variance),
-            (Change::Remove, true) => self.gone = self.gone.saturating_add(variance),
-            (Change::Remove, false) => self.come = self.come.saturating_sub(variance),
+            (Direction::Add, _) => self.come = self.come.saturating_add(variance),
+            (Direction::Remove, true) => self.gone = self.gone.saturating_add(variance),
+            (Direction::Remove, false) => self.come = self.come.saturating_sub(variance),
         }
-        if direction == Change::Remove {
+        if direction == Direction::Remove {
             self.turned = self.turned.saturating_add(variance);
         }
-        // Where all that is alive is known for certain, there is nothing to be averaged.
+        // If all that is alive is known for certain, there is nothing to average.
         alive > 0 && self.turned > alive
     }
 
@@ -153,7 +154,7 @@ impl Doubt {
         }
     }
 
-    /// Is an average that is higher by so many bytes more than chance?
+    /// Whether an average that is higher by so many bytes is higher than chance explains.
     fn is_well_above(&self, above: u64, total: Total, peak: Total) -> bool {
         let averages = (self.replaced / Self::AVERAGED) as f64;
         let squared = Self::AVERAGE_ERRORS_SQUARED + 4.0 * libm::log(averages);
@@ -161,7 +162,7 @@ impl Doubt {
         above as f64 > Self::PEAK_ERRORS * deviation(peak.variance) + of_average
     }
 
-    /// Is a total that is higher by so many bytes a new peak? It is if nothing has gone.
+    /// Whether a total that is higher by so many bytes is a new peak. It always is if nothing was freed.
     #[inline]
     fn allows(self, higher_by: u64) -> bool {
         if self.gone == 0 || self.is_surpassed {

@@ -1,4 +1,4 @@
-//! The phases of a job, as it names them itself: each one's highest total, in the recording's ring of events.
+//! The phases of a job, which it names itself: the highest total of each, in the recording's ring of events.
 
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
@@ -10,20 +10,21 @@ use crate::lock::Lock;
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::state::State;
-use crate::tally::Change;
+use crate::tally::Direction;
 use crate::{doorbell, events, file, sys};
 
-/// Phases with different names: what the ring has room for beside what else happens.
+/// The most phases with different names: the ring also needs room for other events.
 const MOST: usize = EVENT_SLOTS / 4;
 
-/// Has the job named a phase, or asked for a peak of its own?
+/// Whether the job has named a phase, or reset the peak.
 static ANY: AtomicBool = AtomicBool::new(false);
 
-/// Taken by nobody but the holder of the state's lock.
+/// Only the holder of the state's lock takes this lock.
 static PHASES: Lock<Phases> = Lock::new(Phases::NONE);
 
 struct Phases {
-    /// Those that have begun; what comes and goes while another one lasts is part of their doubt as well.
+    /// Those that have begun. Blocks that are allocated and freed during another phase count for the doubt about each peak as
+    /// well.
     begun: [Phase; MOST],
     count: usize,
     lasting: usize,
@@ -32,7 +33,7 @@ struct Phases {
 
 #[derive(Clone, Copy)]
 struct Phase {
-    /// That of its name.
+    /// The string of its name.
     string: u32,
     /// The number of the event that stands for it.
     event: u64,
@@ -55,7 +56,7 @@ impl Phases {
         self.begun.get_mut(..self.count).unwrap_or_default()
     }
 
-    fn look(&mut self, total: Total) {
+    fn check_peak(&mut self, total: Total) {
         let lasting = self.lasting;
         if let Some(phase) = self.begun().get_mut(lasting)
             && phase.highest.rises(total)
@@ -69,14 +70,15 @@ impl Phases {
     }
 }
 
-/// Does anybody ask?
+/// Whether anything is to be told to this module.
 #[inline]
 pub fn are_any() -> bool {
     ANY.load(Relaxed)
 }
 
-/// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
-pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+/// A block that was `born` at this moment has been allocated or freed, and `total` is the total now; the caller holds the state's
+/// lock.
+pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     let mut phases = PHASES.lock();
     for phase in phases.begun() {
         phase.highest.follow(weight, direction, born, total);
@@ -84,8 +86,8 @@ pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
     if let Some(highest) = &mut phases.since_reset {
         highest.follow(weight, direction, born, total);
     }
-    if direction == Change::Add {
-        phases.look(total);
+    if direction == Direction::Add {
+        phases.check_peak(total);
     }
 }
 
@@ -97,13 +99,13 @@ fn event(header: &Header, number: u64) -> Option<&Event> {
     (event.sequence.load(Relaxed) == number).then_some(event)
 }
 
-/// The highest total since [`reset`], or that of the run; the caller holds the state's lock, as for all that follows.
+/// The highest total since [`reset`], or that of the run. The caller holds the state's lock, as for the functions below.
 pub fn highest(header: &Header) -> u64 {
     let since_reset = PHASES.lock().since_reset;
     since_reset.map_or_else(|| header.peak_bytes.load(Relaxed), |highest| highest.bytes)
 }
 
-/// Begins anew to look for the highest total.
+/// Starts to look for a new highest total.
 pub fn reset(total: Total) {
     PHASES.lock().since_reset = Some(Peak::now(total));
     ANY.store(true, Relaxed);
@@ -115,7 +117,7 @@ pub fn forget() {
     ANY.store(false, Relaxed);
 }
 
-/// A phase with this name begins, or goes on. `false` if there are too many.
+/// A phase with this name begins, or continues. `false` if there are too many.
 pub fn begin(state: &mut State, name: &[u8]) -> bool {
     let Some((header, tree)) = state.tables() else {
         return false;
@@ -141,7 +143,7 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
     }
     phases.count = phases.count.max(number + 1);
     phases.lasting = number;
-    phases.look(total);
+    phases.check_peak(total);
     ANY.store(true, Relaxed);
     true
 }

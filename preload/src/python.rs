@@ -23,7 +23,7 @@ use walk::{Change, End, Frame, Link, Memory};
 /// Links of another thread that are followed.
 const STEPS_OF_OTHERS: u32 = 4096;
 
-/// What a look at the current thread gave.
+/// What reading the frames of the current thread gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Not a thread that Python knows, or no frame.
@@ -32,17 +32,17 @@ pub enum Look {
     Frames,
     /// The frames are those that were known, in the same state.
     Unchanged,
-    /// They are those that were known, but the innermost has gone on: it is at this link now.
+    /// The frames are those that were known, but the innermost is at this link now.
     WentOn(Link),
     /// The offsets don't fit this build.
     Misfit,
 }
 
-/// Links followed before a callstack is given up: far deeper than any C stack lets Python recurse.
+/// The most links of a callstack: far more than any C stack lets Python recurse.
 const MOST_STEPS: u32 = 1 << 22;
 /// Links that the self-check follows.
 const STEPS_TO_CHECK: u32 = 200;
-/// More bytes than any table of lines has: what is longer is none.
+/// No table of lines has more bytes.
 const LONGEST_TABLE: u64 = 16 << 20;
 /// Frames that the self-check looks into.
 const FRAMES_TO_CHECK: u32 = 50;
@@ -54,11 +54,11 @@ const BLANKS: u32 = 100;
 pub struct Python {
     layout: &'static Layout,
     checked: bool,
-    /// The current thread's state, when it was looked at last; none where Python is coming to its end, 0 where the thread has none.
+    /// The state of the thread that was read last; `None` while Python shuts down, 0 if the thread has none.
     state: Option<u64>,
-    /// Another thread's frames are being looked up, which may go away meanwhile.
+    /// Frames of another thread are being read, which may go away meanwhile.
     careful: bool,
-    /// Looks at a thread that should have had frames, but none that looked right.
+    /// How often a thread should have had frames, but none was valid.
     blanks: u32,
     code_type: u64,
     str_type: u64,
@@ -75,7 +75,8 @@ enum Finalizing {
     Unknown,
 }
 
-// SAFETY: the pointers are to code and static data of the interpreter.
+// SAFETY: `Send` wants that another thread may use it: the pointers lead to code and static data of the interpreter, which is
+// never unloaded.
 unsafe impl Send for Python {}
 
 /// What was found in the process.
@@ -95,11 +96,11 @@ pub fn find() -> Found {
         let is_pypy = !real::find(c"PyPy_GetVersion").is_null();
         return if is_pypy { Found::Unknown((0, 0)) } else { Found::None };
     }
-    // SAFETY: `const char *Py_GetVersion(void)` in every version; it formats into static storage.
+    // SAFETY: transmute wants a function of this type: `const char *Py_GetVersion(void)` in every version.
     let version = unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(version) };
-    // SAFETY: needs no initialized interpreter.
+    // SAFETY: the function wants nothing, no initialized interpreter either: it formats into static storage.
     let text = unsafe { version() };
-    // SAFETY: a static string that ends in a zero byte.
+    // SAFETY: from_ptr wants a string that ends in a zero byte and stays: it is static.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let number = parse_version(text);
     match known(number, text) {
@@ -109,15 +110,15 @@ pub fn find() -> Found {
 }
 
 fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
-    // A free-threaded build keeps its frames otherwise and says so in its version.
+    // A free-threaded build has another layout of frames, and says so in its version.
     if text.windows(14).any(|part| part == b"free-threading") {
         return None;
     }
-    let layout = layout::of(number.0, number.1)?;
+    let layout = layout::for_version(number.0, number.1)?;
     let found = |symbol: &CStr| Some(real::find(symbol)).filter(|address| !address.is_null());
     let thread_state = found(c"PyGILState_GetThisThreadState")?;
     let function = found(c"Py_IsFinalizing").or_else(|| found(c"_Py_IsFinalizing"));
-    // SAFETY: `int (void)` under both names.
+    // SAFETY: transmute wants a function of this type: `int (void)` under both names.
     let as_function = |found| unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(found) };
     let is_finalizing = match (function, found(c"_Py_Finalizing")) {
         (Some(function), _) => Finalizing::Function(as_function(function)),
@@ -133,7 +134,7 @@ fn known(number: (u8, u8), text: &[u8]) -> Option<Python> {
         code_type: found(c"PyCode_Type")? as u64,
         str_type: found(c"PyUnicode_Type")? as u64,
         bytes_type: found(c"PyBytes_Type")? as u64,
-        // SAFETY: `PyThreadState *PyGILState_GetThisThreadState(void)` in every version.
+        // SAFETY: transmute wants a function of this type: `PyThreadState *PyGILState_GetThisThreadState(void)` in every version.
         thread_state: unsafe { transmute::<*mut c_void, unsafe extern "C" fn() -> *mut c_void>(thread_state) },
         is_finalizing,
     })
@@ -183,17 +184,17 @@ impl Python {
         walk::read(&Direct, self.layout, self.code_type, link)
     }
 
-    /// The state of the thread that was looked at last; 0 where it has none.
+    /// The state of the thread that was read last; 0 if it has none.
     pub fn last_state(&self) -> u64 {
         self.state.unwrap_or(0)
     }
 
-    /// Had the thread that was looked at last no Python of its own, while others have?
+    /// Whether the thread that was read last runs no Python, while others do.
     pub fn is_without(&self) -> bool {
         self.checked && self.state == Some(0)
     }
 
-    /// From now on, what is read may be gone.
+    /// From now on, what is read may have been freed (`true`) or not.
     pub fn be_careful(&mut self, careful: bool) {
         self.careful = careful;
     }
@@ -209,7 +210,7 @@ impl Python {
         top.filter(|_| is_one && !memory.has_failed())
     }
 
-    /// As [`Python::look`], of another thread: `false` if what was shown is nothing.
+    /// As [`Python::look`], of another thread. `false`: what was shown is not valid.
     pub fn look_at(&self, state: u64, visit: impl FnMut(Link) -> bool) -> bool {
         let memory = Checked::default();
         let end = walk::links(&memory, self.layout, state, STEPS_OF_OTHERS, visit);
@@ -219,20 +220,20 @@ impl Python {
     /// None while the interpreter shuts down, when thread states go away under their threads; 0 for a thread without one.
     fn current_thread_state(&self) -> Option<u64> {
         let finalizing = match self.is_finalizing {
-            // SAFETY: reads a variable of the runtime.
+            // SAFETY: the function wants nothing: it reads a variable of the runtime.
             Finalizing::Function(function) => unsafe { function() != 0 },
-            // SAFETY: a static pointer of the interpreter.
+            // SAFETY: a read wants a readable pointer: it is a static one of the interpreter.
             Finalizing::Variable(variable) => unsafe { variable.read_volatile() != 0 },
             Finalizing::Unknown => false,
         };
         if finalizing {
             return None;
         }
-        // SAFETY: looks up a thread-specific value; neither takes the GIL nor needs it.
+        // SAFETY: the function wants nothing: it looks up a thread-specific value, without the GIL.
         Some(unsafe { (self.thread_state)() as u64 })
     }
 
-    /// The self-check: do the offsets lead to code objects whose parts are of the right types?
+    /// The self-check: whether the offsets lead to code objects whose parts have the right types.
     fn check(&mut self, state: u64) -> Look {
         let memory = Checked::default();
         let mut frames = 0;

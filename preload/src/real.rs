@@ -24,12 +24,12 @@ pub fn look_in(library: *mut c_void) {
 
 /// A symbol of the program or of any library loaded with it; null where there is none.
 pub fn find(symbol: &CStr) -> *mut c_void {
-    // SAFETY: `symbol` ends in a zero byte.
+    // SAFETY: dlsym wants a name that ends in a zero byte, as a `CStr` does, and a handle or one of its constants.
     unsafe { dlsym(SCOPE.load(Relaxed), symbol.as_ptr()) }
 }
 
 fn find_next(symbol: &CStr) -> *mut c_void {
-    // SAFETY: `symbol` ends in a zero byte.
+    // SAFETY: dlsym wants a name that ends in a zero byte, as a `CStr` does, and a handle or one of its constants.
     unsafe { dlsym(NEXT, symbol.as_ptr()) }
 }
 
@@ -46,11 +46,13 @@ macro_rules! next_definitions {
             use super::*;
             $(pub unsafe extern "C" fn $name($($arg: $type),*) -> $result {
                 if super::resolve() {
-                    // SAFETY: the caller's arguments, handed on.
+                    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are
+                    // passed on unchanged.
                     return unsafe { super::$name($($arg),*) };
                 }
                 let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
-                // SAFETY: the caller's arguments, handed on.
+                // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+                // unchanged.
                 unsafe { meanwhile($($arg),*) }
             })*
         }
@@ -73,9 +75,11 @@ macro_rules! next_definitions {
         #[inline(always)]
         pub unsafe fn $name($($arg: $type),*) -> $result {
             let pointer = slots::$name.load(Relaxed);
-            // SAFETY: the slot holds a function of this symbol's type.
+            // SAFETY: transmute wants a function of this type: the slot has what dlsym found by this symbol's name, or the
+            // replacement of the same type.
             let function = unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(pointer) };
-            // SAFETY: the caller's promise.
+            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
+            // unchanged.
             unsafe { function($($arg),*) }
         })*
     };
@@ -198,7 +202,7 @@ mod absent {
     }
     /// Before glibc 2.32, where no library of threads is loaded.
     pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: Pointer, old: Pointer) -> c_int {
-        // SAFETY: the same arguments.
+        // SAFETY: sigprocmask(2) has the same contract as this function.
         match unsafe { super::sigprocmask(how, set, old) } {
             0 => 0,
             _ => libc::EINVAL,

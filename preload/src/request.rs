@@ -1,5 +1,5 @@
-//! SIGUSR2 asks for a report where the job has no plans for that signal: it is not told that we handle it, and what the signal
-//! has interrupted goes on.
+//! SIGUSR2 asks for a report if the job does not use that signal itself. The job does not see our handler, and a system call that
+//! the signal has interrupted continues.
 #![expect(unsafe_code, reason = "a signal handler that changes what it returns to")]
 
 use core::ffi::{c_int, c_void};
@@ -16,16 +16,16 @@ fn handler() -> usize {
     on_request as *const () as usize
 }
 
-/// Handles SIGUSR2, unless somebody has other plans for it.
+/// Handles SIGUSR2, unless an action was set for it before.
 pub fn listen() {
-    // SAFETY: zeros are a value of it.
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
     let mut action: sigaction = unsafe { zeroed() };
-    // SAFETY: asks only.
+    // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `action`.
     let asked = unsafe { real::sigaction(SIGUSR2, null_mut(), (&raw mut action).cast()) };
     if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
         action.sa_sigaction = handler();
         action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO | libc::SA_ONSTACK;
-        // SAFETY: a complete action; the handler does nothing but system calls and atomic stores.
+        // SAFETY: sigaction wants a complete action: `action` is one, whose handler makes system calls and atomic stores alone.
         unsafe { real::sigaction(SIGUSR2, (&raw mut action).cast(), null_mut()) };
     }
 }
@@ -35,17 +35,18 @@ pub fn listen() {
 /// # Safety
 /// As for the C function.
 pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
-    // SAFETY: the caller's arguments, handed on.
+    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
     let status = unsafe { real::sigaction(SIGUSR2, new.cast_mut().cast(), old.cast()) };
-    // SAFETY: null, or writable by the caller's promise and filled by the C function.
+    // SAFETY: as_mut wants null or a writable action: the caller keeps the contract of sigaction(2).
     if let Some(old) = unsafe { old.as_mut() }.filter(|old| status == 0 && old.sa_sigaction == handler()) {
-        // SAFETY: zeros are a value of it, the default action.
+        // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null. They
+        // are the default action.
         *old = unsafe { zeroed() };
     }
     status
 }
 
-/// What the job shall see instead of a handler of ours that the C library has returned.
+/// What the job sees instead of our handler, which the C library has returned.
 pub fn seen(found: usize) -> usize {
     if found == handler() { libc::SIG_DFL } else { found }
 }
@@ -53,29 +54,30 @@ pub fn seen(found: usize) -> usize {
 /// # Safety
 /// Called by the kernel as a handler with `SA_SIGINFO`.
 unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel's promise.
+    // SAFETY: a reference wants a siginfo_t: the kernel passes one to a handler with SA_SIGINFO.
     let about = unsafe { &*info };
-    // SAFETY: the field is there for what a process or a thread has sent, which is all that has such a code.
+    // SAFETY: si_pid wants a siginfo_t that has the field: one with such a code was sent by a process or a thread, and has it.
     if about.si_code > 0 || unsafe { about.si_pid() } == sys::pid() as i32 {
-        // From the job to itself: it knows what it wants.
+        // The job has sent it to itself, and gets its plain effect.
         return bus::as_plain(signal, info);
     }
-    // SAFETY: as above; what has no value of this kind has another number or zero here.
+    // SAFETY: as for si_pid; one without a value has another number or zero in its place.
     let is_passed_on = about.si_code == libc::SI_QUEUE && unsafe { about.si_value() }.sival_ptr.addr() == PASSED_ON;
-    // What `fil-profile` passes on has made it write a report already, and is for a handler of the job's, which there is not.
+    // For a signal that `fil-profile` passes on, the report is written already. It is meant for a handler of the job's, and there
+    // is none.
     if !is_passed_on {
         if let Some(header) = file::header() {
             events::note(header, EventKind::ReportRequested, 0, 0);
         }
         doorbell::send(Message::Report { pid: sys::pid() });
     }
-    // SAFETY: the kernel's promise.
+    // SAFETY: a mutable reference wants a ucontext_t that nobody else uses: the kernel passes one to a handler with SA_SIGINFO.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
     let registers = &mut context.uc_mcontext.gregs;
     if registers[REG_RAX as usize] == -i64::from(libc::EINTR)
         && let Some(number) = interrupted_call(registers[REG_RIP as usize] as usize)
     {
-        go_on(number, registers);
+        resume(number, registers);
     }
 }
 
@@ -94,22 +96,22 @@ fn interrupted_call(next: usize) -> Option<i64> {
     }
 }
 
-/// Lets a system call go on that a handler interrupts even with `SA_RESTART` (signal(7)).
-fn go_on(number: i64, registers: &mut [i64; 23]) {
+/// Continues a system call that a handler interrupts even with `SA_RESTART` (signal(7)).
+fn resume(number: i64, registers: &mut [i64; 23]) {
     match number {
-        // Here the kernel knows how much of the time is left, and waits on for that.
+        // The kernel knows how much of the time is left, and waits for that.
         libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_poll => {
             let timeout = registers[libc::REG_RDX as usize] as i32;
             let is_absolute = number == libc::SYS_clock_nanosleep && registers[libc::REG_RSI as usize] != 0;
             if is_absolute || number == libc::SYS_poll && timeout < 0 {
-                return again(registers);
+                return call_again(registers);
             }
             match sys::restart() {
-                answer if answer == -(libc::ENOSYS as isize) => again(registers),
+                answer if answer == -(libc::ENOSYS as isize) => call_again(registers),
                 answer => registers[REG_RAX as usize] = answer as i64,
             }
         }
-        // What is left of the time is where the argument was, it is a point in time, or it begins anew.
+        // These are called again: the time that is left was written to the argument, it is a point in time, or it begins anew.
         libc::SYS_select
         | libc::SYS_pselect6
         | libc::SYS_ppoll
@@ -131,12 +133,12 @@ fn go_on(number: i64, registers: &mut [i64; 23]) {
         | libc::SYS_recvmmsg
         | libc::SYS_sendto
         | libc::SYS_sendmsg
-        | libc::SYS_futex => again(registers),
+        | libc::SYS_futex => call_again(registers),
         _ => {}
     }
 }
 
 /// Makes the handler return to before the call. The kernel has left its arguments in their registers.
-fn again(registers: &mut [i64; 23]) {
+fn call_again(registers: &mut [i64; 23]) {
     registers[REG_RIP as usize] -= CALL_BYTES as i64;
 }

@@ -1,7 +1,7 @@
 //! The run folder, opened anew each time: no descriptor of ours is left in the job.
 //!
-//! Hazard: where others may write to the folder around it, it can be exchanged for a link or another folder. So the supervisor says
-//! which inode it has, and nothing is made in any other.
+//! Hazard: a user who can write to its parent folder can replace it by a link or another folder. So the supervisor passes its
+//! inode, and nothing is made in any other folder.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -21,7 +21,7 @@ pub fn expect(RunInode { device, inode }: RunInode) {
     IS_KNOWN.store(true, Relaxed);
 }
 
-/// Opens a file in the folder; fails where that is not the one that is expected.
+/// Opens a file in the folder; fails if that is not the expected one.
 pub fn open(folder: &CStr, name: &CStr, flags: i32) -> Result<File, Errno> {
     let expected = RunInode {
         device: DEVICE.load(Relaxed),

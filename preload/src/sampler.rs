@@ -13,37 +13,37 @@ pub const COARSEST_LOG2: u32 = 34;
 /// How many intervals the heap at its peak is divided into, at least half as many: the error of the total is between 1/√32768 = 0.55 %
 /// and 0.8 % if all of it is small blocks.
 const INTERVALS_PER_HEAP_LOG2: u32 = 15;
-/// A small heap of a program that allocates so fast that sampling would be felt may be sampled this coarsely, log2 of bytes; a heap
-/// of a 16th of [`SMALL_HEAP_LOG2`] four times as coarsely.
+/// Coarsest interval of a small heap, log2 of bytes, in a program that allocates so fast that sampling would slow it down; four
+/// times as much for a heap of a 16th of [`SMALL_HEAP_LOG2`].
 const CHEAP_LOG2: u32 = 15;
 const CHEAPEST_LOG2: u32 = CHEAP_LOG2 + 2;
-/// And so many times twice as coarsely where a program does next to nothing but allocate.
+/// How often the interval is doubled once more in a program that does almost nothing but allocate.
 const MORE_LOG2: u32 = 3;
-/// A heap that has ever been larger than this, log2 of bytes, is no longer small: its size is what the report is about.
+/// A heap that was larger than this at any time, log2 of bytes, is not small: the report is about its size.
 const SMALL_HEAP_LOG2: u32 = 26;
-/// Samples after which the interval is thought over.
+/// The interval is adapted after so many samples.
 pub const SAMPLES_PER_LOOK: u64 = 64;
 /// What so many samples take from the [`Budget`], in nanoseconds: 16,384 samples in a second. One costs 0.5 to 1 µs, freeing and
 /// what it displaces from the caches included, so this keeps sampling near 1 % of one processor.
 const LOOK_NS: u64 = SAMPLES_PER_LOOK * 1_000_000_000 / 16_384;
-/// What they take from what is kept for the utmost: 131,072 in a second, which only a program that allocates 4 GiB in each exceeds.
+/// The same for the second limit, 131,072 samples in a second, which only a program exceeds that allocates 4 GiB per second.
 const UTMOST_LOOK_NS: u64 = LOOK_NS / 8;
-/// So many links of a chain of frames cost what a sample costs without them: 2.4 µs for a thousand, 26 µs for two thousand, which
-/// are in no near cache.
+/// So many links of a chain of frames cost as much as the rest of a sample: 2.4 µs for a thousand, 26 µs for two thousand, which
+/// do not fit into the near caches.
 const LINKS_PER_SAMPLE: u64 = 100;
-/// What can be saved up: 8,192 samples, with which a program that fills its memory at once is sampled as finely as any other; of the
-/// utmost eight times as many.
+/// The most that the budget can save up: 8,192 samples, so that a program that fills its memory at once is sampled as finely as
+/// any other; for the second limit eight times as many.
 const MOST_NS: u64 = 128 * LOOK_NS;
 
-/// What a link of a chain of frames takes from the time of the program in nanoseconds, where samples are rare enough: one takes 10 to
-/// 25 ns below two thousand others, so this keeps the walks near a twentieth.
+/// What a link of a chain of frames takes from the budget for walks, in nanoseconds. In a chain of two thousand it costs 10 to 25
+/// ns, so this limits walks to about a twentieth of the time.
 const LINK_NS: u64 = 400;
-/// What can be saved up for walks: a hundred thousand links.
+/// The most that the budget for walks can save up: a hundred thousand links.
 const MOST_WALK_NS: u64 = 100_000 * LINK_NS;
-/// So many times twice as coarsely as its heap is large enough for is a program sampled that allocates below thousands of frames.
+/// How often the interval for a heap of its size is doubled at most, in a program that allocates below thousands of frames.
 const DEEP_LOG2: u32 = 5;
 
-/// What one record adds to a site and takes away again when freed. See the recording's "Counting".
+/// What a recorded block adds to a site, and takes away when it is freed. See the recording's "Counting".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weight {
     /// Bytes.
@@ -92,14 +92,14 @@ pub fn weight(bytes: u64, chance: Chance) -> Weight {
     }
 }
 
-/// Weights already computed, since most samples are of a few sizes.
+/// A cache of weights, since most samples are of a few sizes.
 pub struct Weights([(u64, Weight); WEIGHTS]);
 
-/// Places for them.
+/// Places of the cache.
 const WEIGHTS: usize = 256;
 
 impl Weights {
-    /// None yet. No block has 0 bytes and the interval that the empty places stand for.
+    /// Empty. The key of an empty place is that of no block.
     pub const fn new() -> Self {
         let none = Weight {
             bytes: 0,
@@ -128,8 +128,8 @@ impl Weights {
     }
 }
 
-/// How many bytes go by before the next sample: exponential with mean 2^`interval_log2`, rounded down, so that an allocation of
-/// more than what is left is hit with exactly the probability above.
+/// The bytes that are allocated before the next sample: exponential with mean 2^`interval_log2`, rounded down. So an allocation
+/// of more bytes than are left is sampled with exactly the probability above.
 pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
     // SplitMix64 (Steele, Lea, Flood 2014): 64 random bits from a counter.
     *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -142,13 +142,14 @@ pub fn draw(random: &mut u64, interval_log2: u32) -> u64 {
     distance as u64
 }
 
-/// The time that samples may still take, in nanoseconds of the program's own at [`LOOK_NS`] a look; filled by time going by.
+/// The time that samples may still take, in nanoseconds; it fills as time passes, and every [`SAMPLES_PER_LOOK`] samples take
+/// [`LOOK_NS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     left: u64,
-    /// The same at [`UTMOST_LOOK_NS`] a look.
+    /// The second limit, of which they take [`UTMOST_LOOK_NS`].
     utmost_left: u64,
-    /// For walks along chains of frames alone, however large the heap is.
+    /// The limit for walks along chains of frames, for a heap of any size.
     walk_left: u64,
 }
 
@@ -160,7 +161,8 @@ impl Budget {
         walk_left: MOST_WALK_NS,
     };
 
-    /// Another [`SAMPLES_PER_LOOK`] samples have been taken, in this time, for which so many links of chains of frames were looked at.
+    /// Takes off another [`SAMPLES_PER_LOOK`] samples, for which `links` links of chains of frames were read; they took
+    /// `took_ns`.
     pub fn spend(&mut self, took_ns: u64, links: u64) {
         let after = |left: u64, look: u64| {
             let cost = look + links * (look / SAMPLES_PER_LOOK) / LINKS_PER_SAMPLE;
@@ -174,7 +176,7 @@ impl Budget {
     }
 }
 
-/// One step coarser or finer, by what is left.
+/// One step coarser if nothing is left, finer if more than half is.
 fn paced(now: u32, left: u64, most: u64) -> u32 {
     match left {
         0 => now + 1,
@@ -183,8 +185,8 @@ fn paced(now: u32, left: u64, most: u64) -> u32 {
     }
 }
 
-/// log2 of the interval to use from now on. It grows with the heap, which keeps the error relative to the heap constant and the
-/// table of samples bounded; and for a small heap while the budget is used up, which bounds what samples cost.
+/// log2 of the interval to use from now on. It grows with the heap, which keeps the relative error constant and the table of
+/// samples bounded. For a small heap it also grows while the budget is used up, which bounds the cost of samples.
 pub fn interval_log2(now: u32, peak_bytes: u64, budget: Budget) -> u32 {
     let heap_log2 = u64::BITS - peak_bytes.leading_zeros();
     let finest = heap_log2

@@ -1,5 +1,5 @@
-//! A program with the shared runtime of a sanitizer: it has a malloc of its own that must come before anybody else's, and
-//! AddressSanitizer's ends a program where it does not come first. There we leave: the program starts anew without us.
+//! A program with the shared runtime of a sanitizer. The runtime has a malloc that must come before all others, and
+//! AddressSanitizer ends a program in which it does not. In such a program we start the program anew without the library.
 #![expect(unsafe_code, reason = "executes the program anew")]
 
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use recording::protocol::variables::{self, RunInode, Variable};
 
+use crate::lock::Lock;
 use crate::settings::Path;
 use crate::{doorbell, real, run_folder, sys};
 
@@ -24,7 +25,7 @@ const RUNTIMES: [&[u8]; 9] = [
     b"libclang_rt.hwasan",
 ];
 
-/// Has it been looked for?
+/// Whether a runtime has been looked for.
 static WAS_LOOKED_FOR: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" {
@@ -35,8 +36,8 @@ unsafe extern "C" {
 // Weak, so that a program of another C library starts all the same.
 core::arch::global_asm!(".weak __libc_stack_end");
 
-/// Leaves a program that has one. To be called before anything of the job's can have begun: by our constructor, and when a runtime
-/// looks at what is loaded, as AddressSanitizer's does before that.
+/// Starts a program anew that has a runtime. To be called before any code of the job runs: by our constructor, and when a runtime
+/// goes through the loaded libraries, as AddressSanitizer's does before that.
 #[inline]
 pub fn leave_if_any() {
     if !WAS_LOOKED_FOR.load(Relaxed) {
@@ -51,7 +52,7 @@ fn look() {
         return;
     }
     let mut found = false;
-    // SAFETY: the callback gets a pointer to `found`, which lives through the call.
+    // SAFETY: `is_runtime` wants a pointer to a bool: it gets that of `found`, which lives through the call.
     unsafe { real::dl_iterate_phdr(is_runtime as *const () as real::Pointer, (&raw mut found).cast()) };
     if found {
         start_anew();
@@ -59,49 +60,52 @@ fn look() {
 }
 
 unsafe extern "C" fn is_runtime(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: the loader's promise of dl_iterate_phdr(3).
+    // SAFETY: a read wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
     let name = unsafe { (*info).dlpi_name };
     if name.is_null() {
         return 0;
     }
-    // SAFETY: the loader's own string.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     if !RUNTIMES.iter().any(|runtime| file.starts_with(runtime)) {
         return 0;
     }
-    // SAFETY: what `look` gave.
+    // SAFETY: a write wants a bool: `look` passes a pointer to its own.
     unsafe { *found.cast::<bool>() = true };
     1
 }
 
-/// Executes this program again, with its arguments and its environment but for us. Comes back if that cannot be done.
+/// Executes this program again, with the same arguments and environment except for us. Returns if that is not possible.
 fn start_anew() {
-    // SAFETY: a variable of the dynamic linker, zero or absent where it is another's.
+    // SAFETY: as_ref wants null or a readable variable: it is the dynamic linker's, and the address of a weak symbol that is
+    // absent is null.
     let Some(start) =
         NonNull::new(unsafe { (&raw const __libc_stack_end).as_ref() }.map_or(null_mut(), |start| *start))
     else {
         return;
     };
     let start = start.as_ptr().cast_const();
-    // SAFETY: here the kernel has put the number of arguments, the arguments and null, the environment and null (execve(2)).
+    // SAFETY: a read wants a readable word: at this address the kernel has put the number of arguments, the arguments and null,
+    // the environment and null (execve(2)).
     let count = unsafe { start.read() };
     let arguments = start.wrapping_add(1).cast::<*const c_char>();
     let variables = arguments.wrapping_add(count + 1);
-    let mut preload = Path::new();
+    static PRELOAD: Lock<Path> = Lock::new(Path::new());
+    let mut preload = PRELOAD.lock();
     let Some((variables, run)) = without_us(variables, &mut preload) else {
         return;
     };
-    // SAFETY: asks the C library for what the kernel gave it.
+    // SAFETY: getauxval wants nothing: it gives what the kernel has passed to the program.
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
     let itself = c"/proc/self/exe";
     if !name.is_null() {
-        // SAFETY: the kernel's own string, which ends in a zero byte.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: AT_EXECFN is one, which the kernel has put on the stack.
         let name = unsafe { CStr::from_ptr(name) };
         if let Some(run) = run {
-            doorbell::tell_unwatched(run, name.to_bytes());
+            doorbell::tell_unwatched(run, name);
         }
-        // Of a script it is the script, and in a folder that the process has left it is another file or none.
+        // The name may be a script's, or a relative one that is another file or none since the process has changed its folder.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
             sys::execute(name, arguments, variables);
         }
@@ -110,19 +114,22 @@ fn start_anew() {
 }
 
 /// An environment, and the run folder that it names.
-type Environment = (*const *const c_char, Option<&'static [u8]>);
+type Environment = (*const *const c_char, Option<&'static CStr>);
 
 /// The value in a line of the environment, `NAME=value`, if it is this variable's.
-fn value_in(line: &[u8], variable: Variable) -> Option<&[u8]> {
-    line.strip_prefix(variable.name().as_bytes())?.strip_prefix(b"=")
+fn value_in(line: &CStr, variable: Variable) -> Option<&CStr> {
+    let bytes = line.to_bytes_with_nul();
+    let value = bytes.strip_prefix(variable.name().as_bytes())?.strip_prefix(b"=")?;
+    CStr::from_bytes_with_nul(value).ok()
 }
 
-/// The environment with what is in `LD_PRELOAD` beside us; `None` if we are not there, or there is no memory for it.
+/// The environment without us in `LD_PRELOAD`; `None` if we are not there, or there is no memory for the copy.
 fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Environment> {
     let variable = |at: usize| {
-        // SAFETY: an array of strings that ends in null, and nobody asks for what is behind that.
+        // SAFETY: a read wants a readable pointer: `variables` is an array that ends in null, and nobody asks for what is behind
+        // that.
         let text = unsafe { variables.wrapping_add(at).read() };
-        // SAFETY: an environment string ends in a zero byte.
+        // SAFETY: from_ptr wants a string that ends in a zero byte: those of the environment do.
         NonNull::new(text.cast_mut()).map(|text| unsafe { CStr::from_ptr(text.as_ptr()) })
     };
     let count = (0..).find(|at| variable(*at).is_none())?;
@@ -132,15 +139,12 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
     let (mut kept, mut found, mut run) = (0, false, None);
     for variable in (0..count).filter_map(variable) {
         let mut text = variable.as_ptr();
-        let bytes = variable.to_bytes();
-        if let Some(folder) = value_in(bytes, variables::RUN) {
-            run = Some(folder);
-        }
-        if let Some(inode) = value_in(bytes, variables::RUN_INODE) {
-            let inode = core::str::from_utf8(inode).ok().and_then(RunInode::parse);
+        run = run.or(value_in(variable, variables::RUN));
+        if let Some(inode) = value_in(variable, variables::RUN_INODE) {
+            let inode = inode.to_str().ok().and_then(RunInode::parse);
             inode.into_iter().for_each(run_folder::expect);
         }
-        if let Some(names) = bytes.strip_prefix(b"LD_PRELOAD=") {
+        if let Some(names) = variable.to_bytes().strip_prefix(b"LD_PRELOAD=") {
             preload.push(b"LD_PRELOAD=");
             let others = names.split(|byte| b": ".contains(byte)).filter(|name| !name.is_empty());
             let mut any = false;
@@ -159,7 +163,7 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
             }
             text = preload.as_c_str()?.as_ptr();
         }
-        // SAFETY: there are as many places as variables.
+        // SAFETY: a write wants a writable place: the mapping has one for each variable and one for the null.
         unsafe { copies.wrapping_add(kept).write(text) };
         kept += 1;
     }

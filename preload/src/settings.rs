@@ -13,8 +13,8 @@ pub type Path = Text<4096>;
 
 /// The settings of this process.
 pub struct Settings {
-    /// The run folder, not ended by a zero byte; `None`: do nothing.
-    pub run: Option<Path>,
+    /// The run folder, not ended by a zero byte; empty: do nothing.
+    pub run: Path,
     /// Which folder that is; `None` if nobody says.
     pub run_inode: Option<RunInode>,
     /// What to do when an allocation fails.
@@ -66,7 +66,7 @@ impl Settings {
     /// Settings that switch everything off.
     pub const fn off() -> Self {
         Self {
-            run: None,
+            run: Path::new(),
             run_inode: None,
             on_oom: OnOom::Report,
             stash_bytes: 0,
@@ -81,41 +81,34 @@ impl Settings {
         }
     }
 
-    /// What the environment says; see ARCHITECTURE.md for the variables.
-    pub fn from_environment(parent_pid: u32) -> Self {
+    /// Takes over what the environment says; `recording::protocol` has the variables. In place, since the path is as large as a small
+    /// thread's stack.
+    pub fn read_environment(&mut self, parent_pid: u32) {
         let is = |variable, value| text_of(variable) == Some(value);
-        let is_first = number_of(variables::SUPERVISOR) == Some(parent_pid as u64);
-        let first_only = is(variables::CHILDREN, OFF);
-        let off = is(variables::RECORDING, OFF) || first_only && !is_first;
-        let run = bytes_of(variables::RUN)
-            .filter(|path| !off && path.first() == Some(&b'/'))
-            .map(|path| {
-                let mut text = Path::new();
-                text.push(path);
-                text
-            });
-        let exact = is(variables::EXACT, ON);
-        Self {
-            // Room for "/", two numbers and ".recording".
-            run: run.filter(|path| path.bytes().len() < 4000),
-            run_inode: text_of(variables::RUN_INODE).and_then(RunInode::parse),
-            on_oom: text_of(variables::ON_OOM)
-                .and_then(OnOom::from_name)
-                .unwrap_or_default(),
-            stash_bytes: number_of(variables::STASH).map_or(STASH_BYTES, |bytes| bytes as usize),
-            is_first,
-            first_only,
-            rank: RANKS
-                .into_iter()
-                .find_map(number_of)
-                .map_or(0, |rank| rank.saturating_add(1).min(u32::MAX as u64) as u32),
-            stash_at_most: number_of(variables::STASH_AT_MOST).map_or(usize::MAX, |bytes| bytes as usize),
-            limits: [variables::LIMIT_AS, variables::LIMIT_DATA].map(|limit| number_of(limit).unwrap_or(0)),
-            large_request: number_of(variables::LARGE_REQUEST).unwrap_or(u64::MAX),
-            exact,
-            interval_log2: number_of(variables::SAMPLE_INTERVAL)
-                .filter(|_| !exact)
-                .map(|bytes| bytes.max(1).ilog2().min(40)),
-        }
+        self.is_first = number_of(variables::SUPERVISOR) == Some(parent_pid as u64);
+        self.first_only = is(variables::CHILDREN, OFF);
+        let off = is(variables::RECORDING, OFF) || self.first_only && !self.is_first;
+        // Room for "/", two numbers and ".recording".
+        let run = bytes_of(variables::RUN).filter(|path| !off && path.first() == Some(&b'/') && path.len() < 4000);
+        self.run.push(run.unwrap_or_default());
+        self.run_inode = text_of(variables::RUN_INODE).and_then(RunInode::parse);
+        self.on_oom = text_of(variables::ON_OOM)
+            .and_then(OnOom::from_name)
+            .unwrap_or_default();
+        self.stash_bytes = number_of(variables::STASH).map_or(STASH_BYTES, |bytes| bytes as usize);
+        self.stash_at_most = number_of(variables::STASH_AT_MOST).map_or(usize::MAX, |bytes| bytes as usize);
+        self.limits = [variables::LIMIT_AS, variables::LIMIT_DATA].map(|limit| number_of(limit).unwrap_or(0));
+        self.large_request = number_of(variables::LARGE_REQUEST).unwrap_or(u64::MAX);
+        let rank = RANKS.into_iter().find_map(number_of);
+        self.rank = rank.map_or(0, |rank| rank.saturating_add(1).min(u32::MAX as u64) as u32);
+        self.exact = is(variables::EXACT, ON);
+        self.interval_log2 = number_of(variables::SAMPLE_INTERVAL)
+            .filter(|_| !self.exact)
+            .map(|bytes| bytes.max(1).ilog2().min(40));
+    }
+
+    /// The run folder, if anything is to be recorded.
+    pub fn run(&self) -> Option<&[u8]> {
+        Some(self.run.bytes()).filter(|run| !run.is_empty())
     }
 }

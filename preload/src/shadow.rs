@@ -1,9 +1,9 @@
-//! The small blocks where every one is recorded: a word for each 16 bytes of the program's heap, so that a block is found by its
-//! address alone and neighbours stay neighbours.
+//! The small blocks if every block is recorded: a word for each 16 bytes of the program's heap, so that a block is found by its
+//! address alone, and the words of neighbours are neighbours.
 
 use crate::array::Array;
 
-/// log2 of the bytes of a region, whose words lie together.
+/// log2 of the bytes of a region; its words are contiguous.
 const REGION_LOG2: u32 = 21;
 /// log2 of the bytes that a word stands for: what malloc and pymalloc align to.
 const STEP_LOG2: u32 = 4;
@@ -14,7 +14,7 @@ const FIRST_PLACES: usize = 256;
 /// Regions that are found without a search.
 const RECENT: usize = 64;
 
-/// log2 of the bytes from which on a block is not kept here.
+/// log2 of the size from which on a block is not kept here.
 const MOST_LOG2: u32 = 24;
 
 /// What is known of the block that begins at an address, in one word; 0 for nothing.
@@ -54,30 +54,30 @@ impl Word {
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: an integer.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it is an integer.
 unsafe impl crate::array::Plain for Word {}
 
-/// A region and the number of its words' first, divided by [`WORDS`]; region 0, where nothing is, in a free place.
+/// A bucket: a region, and the number of its first word divided by [`WORDS`]; region 0, which has no blocks, if it is free.
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct Bucket {
     region: u64,
     number: usize,
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
-unsafe impl crate::array::Plain for Place {}
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
+unsafe impl crate::array::Plain for Bucket {}
 
 /// See the module's page.
 pub struct Shadow {
     words: Array<Word>,
     regions: usize,
     /// Open addressing, never more than half full.
-    places: Array<Place>,
-    recent: [Place; RECENT],
+    places: Array<Bucket>,
+    recent: [Bucket; RECENT],
 }
 
-/// Can a block be kept here?
+/// Whether a block can be kept here.
 #[inline]
 pub fn has_place_for(address: u64, bytes: u64) -> bool {
     address.is_multiple_of(1 << STEP_LOG2) && bytes >> MOST_LOG2 == 0 && address >> REGION_LOG2 > 0
@@ -95,7 +95,7 @@ impl Shadow {
             words: Array::empty(),
             regions: 0,
             places: Array::empty(),
-            recent: [Place { region: 0, number: 0 }; RECENT],
+            recent: [Bucket { region: 0, number: 0 }; RECENT],
         }
     }
 
@@ -170,11 +170,11 @@ impl Shadow {
             return None;
         }
         self.regions += 1;
-        self.put(Place { region, number })?;
+        self.put(Bucket { region, number })?;
         Some(number)
     }
 
-    fn put(&mut self, place: Place) -> Option<()> {
+    fn put(&mut self, place: Bucket) -> Option<()> {
         let mut at = self.home(place.region);
         loop {
             let free = self.places.get_mut(at)?;

@@ -7,7 +7,6 @@ use recording::Trouble;
 use recording::protocol::OnOom;
 
 use crate::python::{self, Found};
-use crate::settings::{Path, Settings};
 use crate::state::{self, EXACT, RECORDING, STATE};
 use crate::{
     api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, stash, sys,
@@ -24,7 +23,7 @@ static AT_START: extern "C" fn() = start;
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = end;
 
-/// Reads the settings and switches recording on, if it is asked for.
+/// Reads the settings, and begins to record if they say where.
 extern "C" fn start() {
     real::resolve();
     if !real::is_glibc() {
@@ -33,62 +32,59 @@ extern "C" fn start() {
     sanitizer::leave_if_any();
     say::meet_stderr();
     chunk::meet_allocator();
-    let settings = Settings::from_environment(sys::parent_pid());
-    let Some(run) = &settings.run else {
-        // Python may wake us.
-        STATE.lock().settings = settings;
-        return;
-    };
-    settings.run_inode.into_iter().for_each(run_folder::expect);
-    doorbell::prepare(run.bytes());
-    let (is_first, stash_bytes, stash_at_most) = (settings.is_first, settings.stash_bytes, settings.stash_at_most);
-    stash::granted(settings.limits);
-    EXACT.store(settings.exact, Relaxed);
-    emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
-    state::set_interval(settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
-    {
-        let mut state = STATE.lock();
-        if settings.exact {
-            state.expect_every_block();
-        }
-        state.settings = settings;
+    if prepare() {
+        begin();
     }
-    adopt_python();
-    look_after_forks();
-    request::listen();
-    if is_first {
-        stash::take(stash_bytes, stash_at_most);
-    }
-    RECORDING.store(true, Relaxed);
-    // Libraries that started before us have allocated on this thread: look at its next allocation.
-    thread::words().arm(0, 0);
 }
 
-/// Begins to record in a process that was started with recording off, into `folder`; later calls go on with it. The caller holds
-/// the interpreter's lock.
-pub fn wake(folder: &[u8]) {
-    static IS_AWAKE: AtomicBool = AtomicBool::new(false);
-    if !IS_AWAKE.swap(true, Relaxed) {
+/// Reads the settings, and prepares what they ask for. Whether this process is to be recorded; if not, the Python package may call
+/// [`record_into`] later.
+fn prepare() -> bool {
+    let settings = &mut STATE.lock().settings;
+    settings.read_environment(sys::parent_pid());
+    let Some(run) = settings.run() else { return false };
+    settings.run_inode.into_iter().for_each(run_folder::expect);
+    doorbell::prepare(run);
+    emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
+    request::listen();
+    stash::granted(settings.limits);
+    if settings.is_first {
+        stash::take(settings.stash_bytes, settings.stash_at_most);
+    }
+    true
+}
+
+/// Records from now on, into `folder`, in a process that was started with recording off. Only the folder of the first call counts.
+/// The caller holds the interpreter's lock.
+pub fn record_into(folder: &[u8]) {
+    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+    if HAS_BEGUN.swap(true, Relaxed) {
+        return record();
+    }
+    STATE.lock().settings.run.push(folder);
+    begin();
+}
+
+/// Begins to record this process as the settings in [`STATE`] say. To be called once.
+fn begin() {
+    {
         let mut state = STATE.lock();
-        let mut run = Path::new();
-        run.push(folder);
         EXACT.store(state.settings.exact, Relaxed);
         state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
         if state.settings.exact {
             state.expect_every_block();
         }
-        state.settings.run = Some(run);
-        drop(state);
-        adopt_python();
-        look_after_forks();
     }
-    RECORDING.store(true, Relaxed);
-    thread::words().arm(0, 0);
+    adopt_python();
+    // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never unloaded.
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+    record();
 }
 
-fn look_after_forks() {
-    // SAFETY: the handlers are functions of this library, which is never unloaded.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+fn record() {
+    RECORDING.store(true, Relaxed);
+    // This thread has allocated uncounted until now: the sampler looks at its next allocation.
+    thread::state().arm(0, 0);
 }
 
 /// Hooks and reads the interpreter, if there is one now. `false` if there is none.
@@ -156,7 +152,7 @@ extern "C" fn after_fork_in_child() {
     if lost::forget() {
         RECORDING.store(true, Relaxed);
     }
-    thread::words().spare(GRACE_BYTES);
+    thread::state().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
         STATE.after_fork(|state| {
             api::after_fork();

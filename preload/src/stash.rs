@@ -1,6 +1,7 @@
-//! Memory reserved for the last words: mapped from the start, given back at the first failed allocation, taken again when the
-//! program has made room. Never touched: an allocation fails on Linux for want of address space (RLIMIT_AS, RLIMIT_DATA) or of
-//! what the kernel has committed (vm.overcommit_memory), and a private writable mapping holds both without a page of memory.
+//! Address space reserved for the work after a failed allocation: mapped from the start, given back at the first failed
+//! allocation, taken again when the program has freed enough. Its pages are never touched. On Linux an allocation fails because a
+//! limit on address space (RLIMIT_AS, RLIMIT_DATA) or on committed memory (vm.overcommit_memory) is reached, and a private
+//! writable mapping counts for both without a page of memory.
 #![expect(unsafe_code, reason = "unmaps what it mapped, asks for limits")]
 
 use core::ptr::{NonNull, null_mut};
@@ -15,16 +16,16 @@ use crate::{events, file, sys};
 
 static START: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 static BYTES: AtomicUsize = AtomicUsize::new(0);
-/// Is it smaller than was asked for?
+/// Whether it is smaller than was asked for.
 static WAS_SCALED: AtomicBool = AtomicBool::new(false);
 /// Nanoseconds since the Unix epoch; 0 if it never was released.
 static RELEASED_NS: AtomicU64 = AtomicU64::new(0);
 
-/// Less than this helps nobody.
+/// A smaller stash is of no use.
 const LEAST_BYTES: usize = 1 << 20;
-/// A process that is not the job's first takes a stash when it holds this many times its size.
+/// A process that is not the first of the job takes a stash when it holds this many times its size.
 const WORTH_IT: u64 = 4;
-/// How long after its release the stash is at the earliest taken again.
+/// Shortest time from the release of the stash until it is taken again.
 const PAUSE_NS: u64 = 1_000_000_000;
 
 /// `RLIMIT_AS` and `RLIMIT_DATA` as they were when the job was started, with what was granted for a stash.
@@ -38,7 +39,7 @@ pub fn granted(limits: [u64; 2]) {
         .for_each(|(granted, limit)| granted.store(limit, Relaxed));
 }
 
-/// Has the job set a limit of its own, by which it measures its own memory alone?
+/// Whether the job has set a limit itself, which leaves no room for a stash.
 fn is_limited_by_job() -> bool {
     let mut of_both = GRANTED.iter().zip([libc::RLIMIT_AS, libc::RLIMIT_DATA]);
     of_both.any(|(granted, which)| {
@@ -46,13 +47,13 @@ fn is_limited_by_job() -> bool {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: a writable rlimit.
+        // SAFETY: getrlimit wants a writable rlimit, as `limit` is.
         let asked = unsafe { libc::getrlimit(which, &mut limit) };
         asked == 0 && limit.rlim_cur < granted.load(Relaxed)
     })
 }
 
-/// The job has set a limit on its memory, maybe.
+/// The job may have set a limit on its memory.
 pub fn limit_was_set() {
     if is_limited_by_job() {
         release();
@@ -98,7 +99,8 @@ pub fn release() {
     };
     let bytes = BYTES.load(Relaxed);
     RELEASED_NS.store(sys::now_ns(true), Relaxed);
-    // SAFETY: the swap made this thread the only one that knows the mapping, and nothing is kept in it.
+    // SAFETY: `unmap` wants memory that nobody uses: the swap made this thread the only one that knows the mapping, and nothing
+    // is kept in it.
     unsafe { sys::unmap(start, bytes) };
     if let Some(header) = file::header() {
         header.stash_bytes.store(0, Relaxed);
@@ -106,7 +108,7 @@ pub fn release() {
     }
 }
 
-/// After a sample: takes the stash where there is none and now is a reason and room for one.
+/// After a sample: takes the stash if there is none, there is a reason for one, and there is room.
 #[inline]
 pub fn look_after(state: &mut State) {
     if START.load(Relaxed).is_null() && state.settings.stash_bytes >= LEAST_BYTES {
@@ -132,7 +134,7 @@ fn consider(state: &mut State) {
     }
     take(asked as usize, state.settings.stash_at_most);
     if START.load(Relaxed).is_null() {
-        // Not even a small one: don't ask again at every sample.
+        // Not even a small one is possible: not tried again at every sample.
         RELEASED_NS.store(sys::now_ns(true), Relaxed);
     }
 }

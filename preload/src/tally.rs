@@ -7,11 +7,11 @@ use recording::{Header, Site, Snapshot};
 
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
-use crate::{earlier, phases, sys, windows};
+use crate::{earlier, phases, snapshot, sys, windows};
 
 /// The direction of a change.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum Direction {
     /// Memory was allocated.
     Add,
     /// Memory was freed.
@@ -43,16 +43,16 @@ impl Estimate {
 }
 
 /// Changes a site and the totals by a block that was `born` at this moment; the caller holds the lock.
-pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Weight, direction: Change, born: u32) {
+pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Weight, direction: Direction, born: u32) {
     let sequence = begin(header);
     let Estimate { variance, peak } = estimate;
     *variance = match direction {
-        Change::Add => variance.saturating_add(weight.variance),
-        Change::Remove => variance.saturating_sub(weight.variance),
+        Direction::Add => variance.saturating_add(weight.variance),
+        Direction::Remove => variance.saturating_sub(weight.variance),
     };
     let total = shift_all(header, site, weight, direction, born, *variance);
     peak.follow(weight, direction, born, total);
-    if direction == Change::Add && peak.rises(total) {
+    if direction == Direction::Add && peak.rises(total) {
         take_peak(header, true);
     }
     end(header, sequence);
@@ -60,10 +60,10 @@ pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Wei
 
 /// As [`change`], for a small block where every one is recorded, so that there is no doubt.
 #[inline]
-pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Change) {
+pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Direction) {
     let sequence = begin(header);
     let total = shift_all(header, site, Weight::exact(bytes), direction, 0, 0);
-    if direction == Change::Add && total.bytes > header.peak_bytes.load(Relaxed) {
+    if direction == Direction::Add && total.bytes > header.peak_bytes.load(Relaxed) {
         // A heap that grows has a peak at each block: the clock is read for every sixteenth.
         take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
     }
@@ -84,7 +84,7 @@ fn end(header: &Header, sequence: u64) {
 }
 
 #[inline(always)]
-fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change, born: u32, variance: u64) -> Total {
+fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Direction, born: u32, variance: u64) -> Total {
     windows::before(site);
     keep(&site.peak, header.peak_epoch.load(Relaxed), site);
     keep(&site.oom, header.oom_epoch.load(Relaxed), site);
@@ -104,7 +104,7 @@ fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Change, bo
 /// Out of the way of a process that asks for nothing.
 #[cold]
 #[inline(never)]
-fn tell_others(total: &Total, weight: &Weight, direction: Change, born: u32) {
+fn tell_others(total: &Total, weight: &Weight, direction: Direction, born: u32) {
     windows::changed(*total, *weight, direction, born);
     phases::changed(*total, *weight, direction, born);
 }
@@ -124,21 +124,18 @@ fn take_peak(header: &Header, read_clock: bool) {
 
 #[inline(always)]
 fn keep(snapshot: &Snapshot, epoch: u32, site: &Site) {
-    if snapshot.epoch.load(Relaxed) != epoch {
+    snapshot::at_first_change(&snapshot.epoch, epoch, || {
         let earlier = site.earlier_epoch.load(Relaxed);
         snapshot.earlier_epoch.store(earlier, Relaxed);
-        snapshot.saved.bytes.store(site.live.bytes.load(Relaxed), Relaxed);
-        snapshot.saved.blocks.store(site.live.blocks.load(Relaxed), Relaxed);
-        snapshot.saved.variance.store(site.live.variance.load(Relaxed), Relaxed);
-        snapshot.epoch.store(epoch, Release);
-    }
+        snapshot::set(&snapshot.saved, snapshot::held(&site.live));
+    });
 }
 
 /// One writer at a time, so a load and a store will do where an atomic addition would lock the bus.
 #[inline(always)]
-pub fn shift(counter: &AtomicU64, by: u64, direction: Change) {
+pub fn shift(counter: &AtomicU64, by: u64, direction: Direction) {
     let old = counter.load(Relaxed);
-    let new = if direction == Change::Add {
+    let new = if direction == Direction::Add {
         old.wrapping_add(by)
     } else {
         old.saturating_sub(by)
@@ -212,7 +209,7 @@ pub mod tests {
             self.sampled.len() as u64 * BLOCK
         }
 
-        fn change(&mut self, direction: Change, born: u32) {
+        fn change(&mut self, direction: Direction, born: u32) {
             let weight = weight(BLOCK, Chance::Interval(LOG2));
             change(self.header, &mut self.estimate, &self.site, weight, direction, born);
         }
@@ -223,7 +220,7 @@ pub mod tests {
             self.sampled.push(hit.then_some(born));
             if hit {
                 self.left = draw(&mut self.random, LOG2);
-                self.change(Change::Add, born);
+                self.change(Direction::Add, born);
             } else {
                 self.left -= BLOCK;
             }
@@ -231,7 +228,7 @@ pub mod tests {
 
         fn free(&mut self, which: usize) {
             if let Some(born) = self.sampled.swap_remove(which) {
-                self.change(Change::Remove, born);
+                self.change(Direction::Remove, born);
             }
         }
 

@@ -31,6 +31,12 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// Has another text put in its place by `fill`, which says how many bytes it has.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) {
+        self.clear();
+        self.length = fill(&mut self.bytes).min(N);
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         (self.length, self.cut) = (0, false);

@@ -6,9 +6,9 @@
 use core::arch::{asm, global_asm};
 use core::cell::Cell;
 
-/// The words of one thread; zero when the thread begins.
+/// The state of one thread; zero when the thread begins.
 #[repr(C)]
-pub struct Words {
+pub struct ThreadState {
     /// Bytes that may still be allocated before the sampler wants to look. Zero makes the next allocation look.
     countdown: Cell<u64>,
     /// Bytes to the next sample beyond `countdown`, which never exceeds the size of a large block.
@@ -37,25 +37,27 @@ global_asm!(
     ".zero 40",
     ".popsection",
 );
-const _: () = assert!(size_of::<Words>() == 40);
+const _: () = assert!(size_of::<ThreadState>() == 40);
 
-/// This thread's words.
+/// This thread's state.
 #[cfg(not(test))]
 #[inline(always)]
-pub fn words() -> &'static Words {
-    let address: *const Words;
-    // SAFETY: the x86-64 ABI: fs:0 holds the thread pointer, and the GOT entry the symbol's offset from it.
+pub fn state() -> &'static ThreadState {
+    let address: *const ThreadState;
+    // SAFETY: the instructions read only: by the x86-64 ABI, fs:0 has the thread pointer and the GOT entry the symbol's offset
+    // from it.
     unsafe {
         asm!("mov {a}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "add {a}, qword ptr fs:[0]", a = out(reg) address,
              options(nostack, pure, readonly));
     }
-    // SAFETY: the storage is zeroed, aligned, of this size, and lives as long as the thread; the reference does not leave it.
+    // SAFETY: a reference wants an aligned value that stays: the storage is zeroed, of this size, and lives as long as the
+    // thread, which no reference leaves.
     unsafe { &*address }
 }
 
 #[cfg(test)]
-pub fn words() -> &'static Words {
-    std::thread_local!(static WORDS: &'static Words = Box::leak(Box::new(Words {
+pub fn state() -> &'static ThreadState {
+    std::thread_local!(static STATE: &'static ThreadState = Box::leak(Box::new(ThreadState {
         countdown: Cell::new(0),
         beyond: Cell::new(0),
         random: Cell::new(0),
@@ -64,14 +66,15 @@ pub fn words() -> &'static Words {
         failing: Cell::new(0),
         resolving: Cell::new(0),
     })));
-    WORDS.with(|words| *words)
+    STATE.with(|state| *state)
 }
 
 /// Takes `bytes` off the countdown; `true` if it went below zero and the sampler has to look.
 #[cfg(not(test))]
 #[inline(always)]
 pub fn spend(bytes: usize) -> bool {
-    // SAFETY: as in `words`; one subtraction in the thread's own storage. An unsigned borrow means that the countdown was less.
+    // SAFETY: the instructions write the countdown alone, which is this thread's own; its address is as in `state`. A borrow
+    // means that the countdown was less.
     unsafe {
         asm!("mov {t}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "sub qword ptr fs:[{t}], {n}", "jb {look}",
              t = out(reg) _, n = in(reg) bytes, look = label { return true }, options(nostack));
@@ -81,22 +84,22 @@ pub fn spend(bytes: usize) -> bool {
 
 #[cfg(test)]
 pub fn spend(bytes: usize) -> bool {
-    let (left, borrow) = words().countdown.get().overflowing_sub(bytes as u64);
-    words().countdown.set(left);
+    let (left, borrow) = state().countdown.get().overflowing_sub(bytes as u64);
+    state().countdown.set(left);
     borrow
 }
 
 /// Calls with what is allocated below left uncounted, since it is counted here.
 #[inline(always)]
 pub fn uncounted<T>(call: impl FnOnce() -> T) -> T {
-    let words = words();
-    let before = words.inside.replace(1);
+    let state = state();
+    let before = state.inside.replace(1);
     let result = call();
-    words.inside.set(before);
+    state.inside.set(before);
     result
 }
 
-impl Words {
+impl ThreadState {
     /// Bytes to the next sample before `spend(bytes)` took the countdown below zero.
     pub fn before(&self, bytes: usize) -> u64 {
         self.countdown
@@ -133,18 +136,18 @@ impl Words {
 macro_rules! scope {
     ($(#[$doc:meta])* $name:ident, $field:ident) => {
         $(#[$doc])*
-        pub struct $name(&'static Words);
+        pub struct $name(&'static ThreadState);
 
         impl $name {
             /// `None` if this thread is there already.
             #[inline]
             pub fn enter() -> Option<Self> {
-                let words = words();
-                if words.$field.get() > 0 {
+                let state = state();
+                if state.$field.get() > 0 {
                     return None;
                 }
-                words.$field.set(1);
-                Some(Self(words))
+                state.$field.set(1);
+                Some(Self(state))
             }
         }
 

@@ -14,6 +14,8 @@ pub struct Tree {
     strings: Index,
     functions: Index,
     nodes: Index,
+    /// Room for the beginning of a long string, which is more than a small thread's stack has.
+    shortened: [u8; MAX_STRING_BYTES],
 }
 
 /// The node that every callstack begins under.
@@ -27,6 +29,7 @@ impl Tree {
             strings: Index::new(),
             functions: Index::new(),
             nodes: Index::new(),
+            shortened: [0; MAX_STRING_BYTES],
         }
     }
 
@@ -45,14 +48,21 @@ impl Tree {
 
     /// The id of a string; 0, the empty one, if there is no room.
     pub fn string(&mut self, header: &'static Header, text: &[u8]) -> u32 {
-        if text.len() > MAX_STRING_BYTES {
-            return self.long_string(header, text);
-        }
         if text.is_empty() {
             return 0;
         }
+        let Self {
+            file,
+            strings,
+            shortened,
+            ..
+        } = self;
+        let text = if text.len() > MAX_STRING_BYTES {
+            shorten(text, shortened)
+        } else {
+            text
+        };
         let hash = hash_bytes(text);
-        let Self { file, strings, .. } = self;
         if let Some(found) = strings.find(hash, |id| read_string(file, id) == Some(text)) {
             return found;
         }
@@ -79,15 +89,6 @@ impl Tree {
         count.store((offset + length).next_multiple_of(4) as u32, Release);
         strings.add(hash, offset as u32);
         offset as u32
-    }
-
-    /// As [`Tree::string`] for a text that has to be cut; apart, so that only this needs so much stack.
-    #[cold]
-    #[inline(never)]
-    fn long_string(&mut self, header: &'static Header, text: &[u8]) -> u32 {
-        let mut shortened = [0; MAX_STRING_BYTES];
-        let shortened = shorten(text, &mut shortened);
-        self.string(header, shortened)
     }
 
     /// The id of a function; 0 if there is no room.

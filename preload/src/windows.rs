@@ -1,17 +1,18 @@
-//! What the job held more of between two moments of its own choice: at the highest total in between, and at the end of it. Beside
-//! the recording, whose peak is that of the whole run.
+//! Windows: what the job held more between two moments that it chooses, at the highest total in between and at the end. They are
+//! kept beside the recording, whose peak is that of the whole run.
 
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use recording::{Header, Site, Snapshot, Tally};
+use recording::{Header, Site};
 
-use crate::array::Array;
+use crate::array::{Array, Plain};
 use crate::lock::Lock;
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
+use crate::snapshot::{Held, held};
 use crate::sys;
-use crate::tally::Change;
+use crate::tally::Direction;
 
 /// Windows that can be open at the same time.
 pub const MOST: usize = 16;
@@ -19,36 +20,43 @@ pub const MOST: usize = 16;
 /// A bit for each open window, so that a process without any pays one load.
 static OPEN: AtomicU32 = AtomicU32::new(0);
 
-/// Taken by nobody but the holder of the state's lock.
+/// Only the holder of the state's lock takes this lock.
 static WINDOWS: Lock<[Window; MOST]> = Lock::new([const { Window::closed() }; MOST]);
 
-/// Bytes, blocks and variance, as a [`Tally`] has them.
-pub type Held = [u64; 3];
+/// What a window knows of a site, beside the recording; zeros if the site has not changed since the window was opened.
+#[derive(Clone, Copy)]
+struct SiteGrowth {
+    /// The epoch of the window's peak for which `at_peak` was saved last; 0 for none.
+    epoch: u64,
+    /// What the site held when the window was opened.
+    at_opening: Held,
+    /// What it held at the window's highest total.
+    at_peak: Held,
+}
 
-/// What a window knows of a site, beside the recording: whether it has changed since the beginning, what it held then, and what it
-/// held at the highest total.
-type Words = [u64; WORDS];
-const WORDS: usize = 8;
+#[expect(unsafe_code, reason = "a marker")]
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: all fields are integers.
+unsafe impl Plain for SiteGrowth {}
 
 /// See the module's page.
 pub struct Window {
-    /// Of each site, by its node's number, [`WORDS`] words.
-    sites: Array<u64>,
+    /// By the number of the site's node.
+    sites: Array<SiteGrowth>,
     /// The highest total since the beginning, and when that was.
     highest: Peak,
     peak_time_ns: u64,
-    /// Goes up at each.
+    /// Counts the highest totals, from 1.
     epoch: u64,
     /// The moment of the last failed allocation, as it was at the beginning.
     oom_epoch: u32,
     failures: u64,
     began_ns: u64,
-    /// There was no memory for what a site held.
+    /// There was no memory to save what a site held.
     is_blind: bool,
 }
 
-/// A window as the one who writes it down needs it.
-pub struct View<'a> {
+/// What is needed to write a report of a window.
+pub struct WindowView<'a> {
     window: &'a Window,
     /// When it was opened.
     pub began_ns: u64,
@@ -74,76 +82,52 @@ impl Window {
         }
     }
 
-    /// The words of the site of this node; none where there is no memory for them.
-    fn words(&mut self, node: u32) -> Option<&mut Words> {
-        let begin = node as usize * WORDS;
-        if begin + WORDS > self.sites.len() {
-            let length = (begin + WORDS).next_power_of_two().max(1 << 12);
-            let Some(mut larger) = Array::zeroed(length) else {
-                self.is_blind = true;
-                return None;
-            };
-            let known = larger.iter_mut().zip(self.sites.iter());
-            known.for_each(|(to, from)| *to = *from);
-            self.sites = larger;
+    /// What it knows of the site of this node; `None` if there is no memory for that.
+    fn site(&mut self, node: u32) -> Option<&mut SiteGrowth> {
+        let number = node as usize;
+        if number >= self.sites.len() && !self.sites.grow((number + 1).next_power_of_two().max(1 << 9)) {
+            self.is_blind = true;
         }
-        self.sites.get_mut(begin..)?.first_chunk_mut()
+        self.sites.get_mut(number)
     }
 
     fn before(&mut self, site: &Site) {
         let epoch = self.epoch;
-        let Some(words) = self.words(site.node.load(Relaxed)) else {
+        let Some(known) = self.site(site.node.load(Relaxed)) else {
             return;
         };
-        let [touched, since, base @ .., a, b, c] = words;
         let now = held(&site.live);
-        if *touched == 0 {
-            *touched = 1;
-            base.copy_from_slice(&now);
+        if known.epoch == 0 {
+            known.at_opening = now;
         }
-        if *since != epoch {
-            *since = epoch;
-            [*a, *b, *c] = now;
+        if known.epoch != epoch {
+            (known.epoch, known.at_peak) = (epoch, now);
         }
     }
 }
 
-impl View<'_> {
+impl WindowView<'_> {
     /// What a site holds more than at the beginning: now, at the highest total, and when an allocation failed.
     pub fn growth(&self, header: &Header, site: &Site) -> [Held; 3] {
-        let begin = site.node.load(Relaxed) as usize * WORDS;
-        let words = self
-            .window
-            .sites
-            .get(begin..)
-            .and_then(|words| words.first_chunk::<WORDS>());
+        let known = self.window.sites.get(site.node.load(Relaxed) as usize);
         // What has not changed has not grown.
-        let Some(&[1, epoch, base @ .., a, b, c]) = words else {
+        let Some(known) = known.filter(|known| known.epoch != 0) else {
             return [[0; 3]; 3];
         };
         let now = held(&site.live);
-        let at_peak = if epoch == self.window.epoch { [a, b, c] } else { now };
-        let failed = saved(&site.oom, header.oom_epoch.load(Relaxed)).unwrap_or(now);
-        let [base_bytes, base_blocks, base_variance] = base;
-        [now, at_peak, failed].map(|[bytes, blocks, variance]| {
-            [
-                bytes.saturating_sub(base_bytes),
-                blocks.saturating_sub(base_blocks),
-                variance.saturating_sub(base_variance),
-            ]
-        })
+        let at_peak = if known.epoch == self.window.epoch {
+            known.at_peak
+        } else {
+            now
+        };
+        let has_changed_since = site.oom.epoch.load(Relaxed) == header.oom_epoch.load(Relaxed);
+        let failed = if has_changed_since { held(&site.oom.saved) } else { now };
+        [now, at_peak, failed]
+            .map(|then| core::array::from_fn(|number| then[number].saturating_sub(known.at_opening[number])))
     }
 }
 
-fn held(tally: &Tally) -> Held {
-    [&tally.bytes, &tally.blocks, &tally.variance].map(|counter| counter.load(Relaxed))
-}
-
-fn saved(snapshot: &Snapshot, epoch: u32) -> Option<Held> {
-    (snapshot.epoch.load(Relaxed) == epoch).then(|| held(&snapshot.saved))
-}
-
-/// Is there one?
+/// Whether any window is open.
 #[inline]
 pub fn are_any() -> bool {
     OPEN.load(Relaxed) != 0
@@ -157,11 +141,12 @@ pub fn before(site: &Site) {
     }
 }
 
-/// The total is now this, since a block has come or gone that was `born` at this moment; the caller holds the state's lock.
-pub fn changed(total: Total, weight: Weight, direction: Change, born: u32) {
+/// A block that was `born` at this moment has been allocated or freed, and `total` is the total now; the caller holds the state's
+/// lock.
+pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     each_open(|window| {
         window.highest.follow(weight, direction, born, total);
-        if direction == Change::Add && window.highest.rises(total) {
+        if direction == Direction::Add && window.highest.rises(total) {
             window.peak_time_ns = sys::now_ns(true);
             window.epoch += 1;
         }
@@ -179,7 +164,7 @@ fn each_open(mut look: impl FnMut(&mut Window)) {
     }
 }
 
-/// Opens a window; its number, or none if too many are open. The caller holds the state's lock, as for all that follows.
+/// Opens a window; its number, or `None` if too many are open. The caller holds the state's lock, as for the functions below.
 pub fn open(header: &Header, total: Total) -> Option<usize> {
     let number = (!OPEN.load(Relaxed)).trailing_zeros() as usize;
     let mut windows = WINDOWS.lock();
@@ -197,13 +182,13 @@ pub fn open(header: &Header, total: Total) -> Option<usize> {
     Some(number)
 }
 
-/// Looks through an open window; `None` if it is not open, or there was no memory for what it should know.
-pub fn look<T>(number: usize, header: &Header, look: impl FnOnce(&View) -> T) -> Option<T> {
+/// Calls with an open window; `None` if it is not open, or there was no memory to save what a site held.
+pub fn with<T>(number: usize, header: &Header, call: impl FnOnce(&WindowView) -> T) -> Option<T> {
     let windows = WINDOWS.lock();
     let window = windows
         .get(number)
         .filter(|window| is_open(number) && !window.is_blind)?;
-    Some(look(&View {
+    Some(call(&WindowView {
         window,
         began_ns: window.began_ns,
         peak_time_ns: window.peak_time_ns,
@@ -212,7 +197,7 @@ pub fn look<T>(number: usize, header: &Header, look: impl FnOnce(&View) -> T) ->
     }))
 }
 
-/// Closes a window. Whether any is still open.
+/// Closes a window. Returns whether any is still open.
 pub fn close(number: usize) -> bool {
     if is_open(number) {
         OPEN.fetch_and(!(1 << number), Relaxed);
@@ -223,7 +208,7 @@ pub fn close(number: usize) -> bool {
     OPEN.load(Relaxed) != 0
 }
 
-/// In a forked child: what was open was the parent's.
+/// In a forked child: the windows were those of the parent.
 pub fn close_all() {
     (0..MOST).for_each(|number| {
         close(number);
@@ -240,7 +225,7 @@ mod tests {
     use crate::tally::Estimate;
     use crate::tally::tests::Heap;
 
-    fn change(header: &Header, site: &Site, weight: Weight, direction: Change) {
+    fn change(header: &Header, site: &Site, weight: Weight, direction: Direction) {
         let mut estimate = Estimate::NONE;
         crate::tally::change(header, &mut estimate, site, weight, direction, 0);
     }
@@ -254,7 +239,7 @@ mod tests {
     }
 
     fn growth(number: usize, header: &Header, site: &Site) -> [u64; 2] {
-        look(number, header, |view| {
+        with(number, header, |view| {
             let [now, peak, _] = view.growth(header, site);
             [now[0], peak[0]]
         })
@@ -271,15 +256,15 @@ mod tests {
             site.node.store(number as u32 * 100 + 1, Relaxed);
         }
         let [old, new, untouched] = &sites;
-        change(header, old, of(1000), Change::Add);
-        change(header, untouched, of(70), Change::Add);
+        change(header, old, of(1000), Direction::Add);
+        change(header, untouched, of(70), Direction::Add);
         let outer = open(header, Estimate::NONE.total(header)).expect("there is room");
-        change(header, old, of(500), Change::Add);
+        change(header, old, of(500), Direction::Add);
         let inner = open(header, Estimate::NONE.total(header)).expect("there is room");
-        change(header, new, of(300), Change::Add);
-        change(header, old, of(1000), Change::Remove);
-        change(header, new, of(300), Change::Remove);
-        change(header, new, of(20), Change::Add);
+        change(header, new, of(300), Direction::Add);
+        change(header, old, of(1000), Direction::Remove);
+        change(header, new, of(300), Direction::Remove);
+        change(header, new, of(20), Direction::Add);
         assert_eq!(growth(outer, header, old), [0, 500]);
         assert_eq!(growth(outer, header, new), [20, 300]);
         assert_eq!(growth(outer, header, untouched), [0, 0]);
@@ -287,7 +272,7 @@ mod tests {
         assert_eq!(growth(inner, header, new), [20, 300]);
         assert!(close(outer));
         assert!(!close(inner));
-        assert!(look(inner, header, |_| ()).is_none());
+        assert!(with(inner, header, |_| ()).is_none());
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Which characters of a name a reader must not be sent as they are. The library and the reports agree on it.
+//! Which characters of a name must be escaped before a user sees them. The library and the reports use the same rule.
 
-/// Whether a character has no glyph of its own, commands a terminal or reorders the text around it: control characters, line
-/// separators, and what Unicode calls default-ignorable or a bidirectional control. A reader does not see them, but they make two
-/// names look the same, or one name look like another.
+/// Whether a character has no glyph, controls a terminal, or reorders the text around it: control characters, line separators, and
+/// what Unicode calls default-ignorable or a bidirectional control. They are invisible, but make two names look the same.
 pub fn is_hidden(character: char) -> bool {
     match character {
         ' '..='~' => false,

@@ -1,4 +1,4 @@
-//! The kinds of memory that are told apart, since each has another allocator behind it, and other slack.
+//! The kinds of memory. Each has another allocator, and so other slack.
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -14,13 +14,13 @@ pub enum Kind {
     /// From the C library's allocator, in one of its heaps.
     #[default]
     Heap = 1,
-    /// From the C library's allocator, which mapped it by itself.
+    /// From the C library's allocator, in a mapping of its own.
     Mapped = 2,
     /// Anonymous memory that the program mapped.
     Mapping = 3,
     /// Shared memory that the program mapped: anonymous, System V's, or a file that is in memory.
     Shared = 4,
-    /// From an allocator that was put in place of the C library's.
+    /// From an allocator that replaces the C library's.
     Foreign = 5,
     /// Mapped by that allocator: in no site and no sum, but among the blocks, so that its slack can be told.
     Pool = 6,
@@ -41,7 +41,7 @@ impl Kind {
         Kind::Reserved,
     ];
 
-    /// The kind with this code; those of a later version count as the heap's.
+    /// The kind with this code; [`Kind::Heap`] for a code of a later version.
     pub fn from_code(code: u32) -> Kind {
         Self::ALL.get(code as usize).copied().unwrap_or_default()
     }

@@ -1,9 +1,9 @@
 //! The layout of a *recording*: one memory-mapped file per process that always holds the live answer to "which call
 //! stacks hold how much memory, now, at the peak, and when an allocation failed". This page is the specification.
 //!
-//! Writer and reader share nothing but this crate. The writer (the preload) begins it in private memory, puts it into the
-//! file once it is worth one, the header last, and from then on updates the mapped file in place; the
-//! reader (the dumper) takes the bytes as they are, at any moment, also after a SIGKILL in the middle of an update.
+//! Writer and reader share nothing but this crate. The writer (the preload) begins a recording in private memory. When the process
+//! holds enough, it writes the file, the header last, and from then on updates the mapped file in place. The reader (the dumper)
+//! takes the bytes as they are, at any moment, also after a SIGKILL in the middle of an update.
 //!
 //! # File
 //!
@@ -21,7 +21,7 @@
 //! |-----------|--------------|------|-----------------------------------------------------------------|
 //! | nodes     | [`Node`]     | 16   | the root; its parent is itself                                  |
 //! | functions | [`Function`] | 16   | none; the root's function                                       |
-//! | sites     | [`Site`]     | 128  | the overflow site: what no longer found a place, nor its callers  |
+//! | sites     | [`Site`]     | 128  | the overflow site: for what has no site, nor has a caller of it   |
 //! | blocks    | [`Block`]    | 24   | an ordinary slot                                                |
 //! | strings   | bytes        | 1    | offset 0 is the empty string                                    |
 //!
@@ -37,24 +37,25 @@
 //!
 //! # Snapshots without copying
 //!
-//! `header.peak_epoch` goes up by one at every new highest total (a total that sampling alone may have made higher is none),
+//! `header.peak_epoch` goes up by one at every new highest total (a total that is higher by the chance of sampling alone is not one),
 //! and `header.oom_epoch` at every failed allocation that defines "the moment it ran out". Before a site's `live` changes, each of its [`Snapshot`]s whose `epoch` differs from
 //! the header's takes a copy of `live` and the header's epoch. So the tally at the snapshot is `saved` where the epochs
 //! agree and `live` elsewhere. Epoch 0 means that there has been no such moment.
 //!
 //! # Earlier moments
 //!
-//! What has grown is told by comparing with a moment before. `header.earlier_epoch` goes up at a new highest total, if the process
-//! has run for 7/5 of the time that it had run for when it last did. Moment `e` began at `header.earlier_ns[e % 2]`, and of the two
-//! last ones the sites keep what they held: as above, but that `site.earlier[e % 2]` holds what was saved for `e`, and that
-//! `site.earlier_epoch` stands for both. So the one before the last, the one to compare with, lies between 1/2 and 3/4 of the time
-//! in which the total has risen, and never after the peak. Where the total has stood still for long it lies further back; a reader
-//! may then take the last, which began when the total rose again. A site that has not changed since has grown by nothing, exactly.
+//! To tell what has grown, a report compares with an earlier moment. There are two of them. `header.earlier_epoch` counts them: it goes
+//! up at a new highest total, if the process has run for 7/5 of the time that it had run for when it went up last. Moment `e` began at
+//! `header.earlier_ns[e % 2]`. The sites keep what they held at the last two moments, as in a snapshot, but `site.earlier[e % 2]` holds
+//! what was saved for moment `e`, and `site.earlier_epoch` is the epoch of both. A report compares with the moment before the last. It
+//! lies between 1/2 and 3/4 of the time in which the total has risen, and never after the peak. If the total has not risen for long, it
+//! lies further back. Then a report may take the last moment, which began when the total rose again. A site that has not changed since
+//! has grown by nothing, exactly.
 //!
 //! # Kinds
 //!
-//! Each allocation also counts for the [`Kind`] of memory that it is, in `header.kinds`, with what it occupies beside what was
-//! asked for. Those sums have the same snapshots. They are kept a little beside the sites', and need not add up to them exactly.
+//! Each allocation also counts for its [`Kind`] of memory in `header.kinds`: the bytes that were asked for, and the bytes that they
+//! occupy. These sums have the same snapshots. They are updated apart from the sites, and may differ a little from their sum.
 //!
 //! # What a crash can leave
 //!
@@ -291,14 +292,14 @@ pub enum EventKind {
     StashTaken = 3,
     /// A report was asked for (SIGUSR2).
     ReportRequested = 4,
-    /// Recording is impaired; `detail` is a [`Trouble`], `bytes` a number that goes with it.
+    /// Something is missing in the recording; `detail` is a [`Trouble`], `bytes` a number that goes with it.
     Trouble = 5,
     /// This process is a fork; `detail` is the parent's pid.
     Forked = 6,
     /// Python was found; `detail` is `major << 8 | minor`.
     PythonFound = 7,
-    /// The job has named the phase that it begins, at `time_ns` with `live_bytes`; `detail` is a string, the name, and `bytes` the
-    /// highest total while the phase lasted, which goes up in place. A phase that begins again, `repeats` times, is one.
+    /// The job has named a phase that began at `time_ns` with `live_bytes`. `detail` is a string, the name. `bytes` is the highest total
+    /// while the phase lasted, and is updated in place. A phase that begins again has no event of its own: `repeats` counts that.
     Mark = 8,
 }
 
@@ -358,11 +359,11 @@ impl Trouble {
     }
 }
 
-/// [`Header::state`]: the process was running when last heard of.
+/// [`Header::state`]: the process was running when it last wrote.
 pub const STATE_RUNNING: u32 = 1;
 /// [`Header::state`]: the process ended of itself: it went through its exit handlers, or called `_exit`.
 pub const STATE_ENDED: u32 = 2;
-/// [`Header::state`]: the process replaced itself or broke the glass (`--on-oom=exit`).
+/// [`Header::state`]: the process replaced itself by another program, or was ended at a failed allocation (`--on-oom=exit`).
 pub const STATE_OOM_EXIT: u32 = 3;
 
 /// The first bytes of the file.
@@ -426,7 +427,7 @@ pub struct Header {
     pub oom_request_bytes: AtomicU64,
     /// When, nanoseconds since the Unix epoch.
     pub oom_time_ns: AtomicU64,
-    /// Who asked; 0 where the callstack could not be taken.
+    /// The node that asked for them; 0 where the callstack could not be taken.
     pub oom_node: AtomicU32,
     /// An [`AllocFunction`].
     pub oom_function: AtomicU32,

@@ -1,6 +1,6 @@
 //! What happened, in words.
 
-use recording::protocol::OOM_STATUS;
+use recording::protocol::{OOM_STATUS, OnOom};
 use recording::{EventKind, Trouble};
 
 use crate::call_tree::Moment;
@@ -95,7 +95,7 @@ pub(super) fn aftermath(run: &Run) -> String {
     };
     match (ending.status, ending.signal) {
         (Some(0), _) => "The program went on, and ended with status 0.".to_owned(),
-        (Some(OOM_STATUS), _) if run.on_oom == "exit" => {
+        (Some(OOM_STATUS), _) if run.on_oom == OnOom::Exit => {
             format!("The program was ended there with status {OOM_STATUS}, as --on-oom=exit asks.")
         }
         (Some(status), _) => format!("The program ended with status {status}."),

@@ -50,7 +50,6 @@ fn run() -> Run {
         directory: EVIL.into(),
         host: evil(),
         started: evil(),
-        on_oom: evil(),
         ending: Some(Ending {
             ended: evil(),
             ..Ending::default()
@@ -58,7 +57,6 @@ fn run() -> Run {
         limits: outcome.limit.iter().cloned().collect(),
         outcome: Some(outcome),
         identity: BTreeMap::from([(evil(), evil())]),
-        rank: evil(),
         text: true,
         ..Run::default()
     }

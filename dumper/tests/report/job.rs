@@ -217,7 +217,6 @@ pub fn run(folder: &Path) -> Run {
         host: "analytical".into(),
         started: "2023-11-14T23:13:20+01:00".into(),
         supervisor: 4710,
-        on_oom: "report".into(),
         address_space_limit: Some(2 << 30),
         ending: Some(Ending {
             status: Some(1),

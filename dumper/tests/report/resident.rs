@@ -152,7 +152,7 @@ fn close_to_a_limit_that_counts_pages_they_are_told_first() {
         ..Limit::default()
     };
     let run = Run {
-        rank: "resident".into(),
+        rank: Some(dumper::rank::Rank::Resident),
         limits: vec![limit],
         ending: None,
         ..job::run(folder.path())

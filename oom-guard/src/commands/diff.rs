@@ -1,4 +1,4 @@
-//! `fil-profile diff`: what grew and what shrank from one run to another, with a status for whoever must not let it grow.
+//! `fil-profile diff`: what grew and what shrank from one run to another, with an exit status for automated checks.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::kernel::end::End;
 use crate::options::allowance::Allowance;
 use crate::options::settings::Settings;
-use crate::terminal::paint::{Line, Tone};
+use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::progress::Progress;
 use crate::terminal::say::{say, show};
 
-/// The status that says that memory grew by more than was allowed.
+/// The exit status if memory grew by more than is allowed.
 const GREW: i32 = 3;
 
 /// Compares two runs: in words on stdout, and as a flame graph in `file`.
@@ -44,8 +44,8 @@ pub fn compare(
     let (was, is) = diff.totals();
     for (index, line) in diff.text().into_iter().enumerate() {
         let line = match index {
-            0 => Line::toned(tone(was, is), line),
-            _ => Line::of(line),
+            0 => PaintedLine::toned(tone(was, is), line),
+            _ => PaintedLine::plain(line),
         };
         show(&line);
     }

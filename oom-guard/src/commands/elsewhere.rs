@@ -1,4 +1,4 @@
-//! A folder for the report of what is not this user's to write to: a bundle, somebody else's run folder, a copy of one's own.
+//! Makes a folder for a report whose run folder must not be written to: of a bundle, of another user's run, of a copy.
 
 use std::path::Path;
 
@@ -8,9 +8,8 @@ use dumper::{Run, timeline};
 use crate::commands::subject::{Origin, Subject};
 use crate::folder::{RunFolder, make_output};
 
-/// Makes a folder for the report of `subject`, or takes the one of an earlier report of the same, and puts there what the report is
-/// made from beside the recordings. For a bundle it is beside the bundle, called as that is; otherwise, and where nothing can be
-/// made there, it is in `output`.
+/// Makes a folder for the report of `subject`, or takes that of an earlier report of it, and writes into it what a report reads beside the
+/// recordings. For a bundle the folder is beside it and has its name. Otherwise, or if that fails, it is in `output`.
 pub fn folder_for(subject: &Subject, output: &Path) -> Result<RunFolder, String> {
     let beside = match &subject.origin {
         Origin::Bundle(bundle) => beside(bundle, subject)?,
@@ -21,7 +20,7 @@ pub fn folder_for(subject: &Subject, output: &Path) -> Result<RunFolder, String>
     Ok(made)
 }
 
-/// None where nothing can be made.
+/// None if no folder can be made there.
 fn beside(bundle: &Path, subject: &Subject) -> Result<Option<RunFolder>, String> {
     let folder = bundle.with_extension("");
     if folder == bundle {

@@ -8,13 +8,18 @@ use dumper::report::{self, Occasion};
 
 use crate::commands::subject::Subject;
 use crate::error::Error;
-use crate::options::cli::Format;
+use crate::options::cli::ReportFormat;
 use crate::options::settings::Settings;
 use crate::terminal::progress::Progress;
 use crate::terminal::say;
 
 /// Writes the document.
-pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: Option<&Path>) -> Result<(), Error> {
+pub fn export(
+    path: Option<PathBuf>,
+    settings: &Settings,
+    format: ReportFormat,
+    file: Option<&Path>,
+) -> Result<(), Error> {
     if file.is_none() && is_binary(format) && say::is_shown() {
         return Err(Error::Usage(
             "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
@@ -28,7 +33,7 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
     let mut out = say::document();
     match write(&mut out, format, &subject).and_then(|()| out.flush()) {
-        // Whoever reads it has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => {
             written.map_err(|error| Error::Report(format!("cannot report on {}: {error}", subject.path.display())))
@@ -36,14 +41,14 @@ pub fn export(path: Option<PathBuf>, settings: &Settings, format: Format, file: 
     }
 }
 
-fn is_binary(format: Format) -> bool {
-    matches!(format, Format::Pprof | Format::Fil)
+fn is_binary(format: ReportFormat) -> bool {
+    matches!(format, ReportFormat::Pprof | ReportFormat::Fil)
 }
 
-fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<()> {
+fn write(out: &mut dyn Write, format: ReportFormat, subject: &Subject) -> io::Result<()> {
     let material = &subject.material;
     let format = match format {
-        Format::Fil => {
+        ReportFormat::Fil => {
             return bundle::to(
                 out,
                 &subject.run,
@@ -53,15 +58,15 @@ fn write(out: &mut dyn Write, format: Format, subject: &Subject) -> io::Result<(
             )
             .map(drop);
         }
-        Format::Pprof => report::Format::Pprof,
-        Format::Speedscope => report::Format::Speedscope,
-        Format::Csv => report::Format::Csv,
-        Format::Folded => report::Format::Folded,
-        Format::Json => report::Format::Json,
-        Format::Html => report::Format::Html,
-        Format::Text => report::Format::Text,
-        Format::Svg => report::Format::Svg,
-        Format::SvgReversed => report::Format::SvgReversed,
+        ReportFormat::Pprof => report::Format::Pprof,
+        ReportFormat::Speedscope => report::Format::Speedscope,
+        ReportFormat::Csv => report::Format::Csv,
+        ReportFormat::Folded => report::Format::Folded,
+        ReportFormat::Json => report::Format::Json,
+        ReportFormat::Html => report::Format::Html,
+        ReportFormat::Text => report::Format::Text,
+        ReportFormat::Svg => report::Format::Svg,
+        ReportFormat::SvgReversed => report::Format::SvgReversed,
     };
     let subject = report::Subject {
         run: &subject.run,

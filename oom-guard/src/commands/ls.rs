@@ -1,4 +1,4 @@
-//! `fil-profile ls`: the runs in a folder, a line for each. Of each no more is read than its `run.json`.
+//! `fil-profile ls`: the runs in a folder, one line each. Only `run.json` is read of each run.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use nix::sys::signal::Signal;
 
 use crate::error::Error;
 use crate::folder::find;
-use crate::folder::lock::{self, Supervisor};
-use crate::terminal::paint::{Line, Tone};
+use crate::folder::lock::{self, SupervisorState};
+use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{is_shown, say, show};
 
-/// Columns where nobody says how many there are.
+/// The width if there is no terminal.
 const COLUMNS: usize = 80;
-/// Columns of `2026-01-31 14:05:09`, of how a run ended, and of its peak.
+/// The widths of the time, `2026-01-31 14:05:09`, of the outcome, and of the peak.
 const TIME: usize = 19;
 const OUTCOME: usize = 11;
 const PEAK: usize = 10;
-/// Columns between columns.
+/// The blanks between columns.
 const GAP: usize = 2;
 
-/// What is said of one run.
+/// The texts of one line.
 #[derive(Debug, PartialEq)]
 struct Row {
     time: String,
@@ -43,11 +43,14 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
     let mut is_empty = true;
     for run in runs.by_ref().take(most) {
         if is_empty {
-            show(&Line::toned(Tone::Strong, Row::titles().line(columns).painted(false)));
+            show(&PaintedLine::toned(
+                Tone::Strong,
+                Row::titles().line(columns).painted(false),
+            ));
             is_empty = false;
         }
         let row = match Run::load(&run.folder) {
-            Ok(about) => Row::of(&about, lock::supervisor(&run.folder) == Supervisor::Lives),
+            Ok(about) => Row::describe(&about, lock::supervisor(&run.folder) == SupervisorState::Lives),
             Err(_) => Row::unreadable(&run.path),
         };
         show(&row.line(columns));
@@ -81,7 +84,7 @@ impl Row {
         }
     }
 
-    fn of(run: &Run, is_supervised: bool) -> Self {
+    fn describe(run: &Run, is_supervised: bool) -> Self {
         let (outcome, tone) = outcome(run, is_supervised);
         let headline = run.headline.as_ref();
         let culprit = headline.and_then(|headline| {
@@ -114,15 +117,15 @@ impl Row {
         }
     }
 
-    /// In so many columns. Each text is made visible before it is cut: what is escaped is longer.
-    fn line(&self, columns: usize) -> Line {
+    /// The line for this width. Texts are escaped before they are cut, because that makes them longer.
+    fn line(&self, columns: usize) -> PaintedLine {
         let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
         let command = room * 9 / 20;
         let culprit = room - command;
         let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
         let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
-        // Padded before it is painted: a colour has no columns.
-        Line::of(before)
+        // Padded before it is coloured: colour codes have no width.
+        PaintedLine::plain(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
             .and(None, after.trim_end())
     }
@@ -132,7 +135,7 @@ fn padded(text: &str, columns: usize) -> String {
     format!("{:columns$}", cut(&printable(text), columns))
 }
 
-/// The text, of which the middle is left out if it is too long: the share stands before it, the line number at its end.
+/// The text, without its middle if it is too long: the share is at its beginning, the line number at its end.
 fn cut_before(text: &str, columns: usize) -> String {
     let text = &*printable(text);
     let length = text.chars().count();
@@ -145,7 +148,7 @@ fn cut_before(text: &str, columns: usize) -> String {
     format!("{share} % …{}", place.chars().skip(skipped).collect::<String>())
 }
 
-/// `features.py:42` of `features.py:42 (build)`: there is no room for more.
+/// `features.py:42` of `features.py:42 (build)`: there is no room for the function.
 fn place(culprit: &str) -> String {
     let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
     place.map_or(culprit, |(place, _)| place).to_owned()
@@ -205,13 +208,13 @@ mod tests {
 
     #[test]
     fn a_run_is_a_line_of_80_columns() {
-        let line = Row::of(&run(), false).line(80).painted(false);
+        let line = Row::describe(&run(), false).line(80).painted(false);
         assert_eq!(
             line,
             "2026-01-31 14:05:09  features.py -…  OOM cgroup      4.0 GiB   78 % …tures.py:42"
         );
         assert_eq!(line.chars().count(), 80);
-        let wide = Row::of(&run(), false).line(140).painted(false);
+        let wide = Row::describe(&run(), false).line(140).painted(false);
         assert!(wide.contains("features.py --rows=1000000") && wide.ends_with(" 78 % a/very/long/path/features.py:42"));
         let titles = Row::titles().line(80).painted(false);
         assert_eq!(titles.find("OUTCOME"), line.find("OOM").map(|at| at - "…".len() + 1));
@@ -219,8 +222,8 @@ mod tests {
 
     #[test]
     fn colours_take_no_columns() {
-        let plain = Row::of(&run(), false).line(80).painted(false);
-        let painted = Row::of(&run(), false).line(80).painted(true);
+        let plain = Row::describe(&run(), false).line(80).painted(false);
+        let painted = Row::describe(&run(), false).line(80).painted(true);
         assert_ne!(plain, painted);
         assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
     }
@@ -233,7 +236,7 @@ mod tests {
         run.command = vec![hostile.to_owned()];
         run.headline.as_mut().unwrap().culprit = Some(hostile.to_owned());
         for columns in [80, 300] {
-            let line = Row::of(&run, false).line(columns).painted(false);
+            let line = Row::describe(&run, false).line(columns).painted(false);
             assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
             assert!(line.chars().count() <= columns, "{line}");
         }
@@ -241,11 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_a_dash() {
-        let row = Row::of(&Run::default(), false);
+        let row = Row::describe(&Run::default(), false);
         assert_eq!(
             (&*row.command, &*row.outcome, &*row.peak, &*row.culprit),
             ("-", "no report", "-", "-")
         );
-        assert_eq!(Row::of(&Run::default(), true).outcome, "running");
+        assert_eq!(Row::describe(&Run::default(), true).outcome, "running");
     }
 }

@@ -9,8 +9,8 @@ use dumper::run::Run;
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
-use crate::folder::lock::{self, Supervisor};
-use crate::folder::workplace::Workplace;
+use crate::folder::lock::{self, SupervisorState};
+use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::options::settings::Settings;
 use crate::terminal::local_time;
@@ -76,12 +76,12 @@ fn runs_in(path: &Path) -> Vec<RunFolder> {
 fn load(folder: &RunFolder, source: Option<&Path>) -> Result<(Run, Vec<process::Process>), String> {
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), source);
-    // Recordings on another machine's disk are missed; the verdict and the timeline are here.
-    let material = Workplace::of(folder)
+    // Recordings on another machine's disk are missing; the verdict and the timeline are here.
+    let material = Scratch::open(folder)
         .ok()
-        .and_then(|workplace| Material::load(&workplace.folder).ok());
+        .and_then(|scratch| Material::load(&scratch.folder).ok());
     let processes = material.map_or(Vec::new(), |material| material.processes);
-    let lives = lock::supervisor(&folder.folder) == Supervisor::Lives || from_disk::is_running(&processes);
+    let lives = lock::supervisor(&folder.folder) == SupervisorState::Lives || from_disk::is_running(&processes);
     if !lives {
         from_disk::judge_if_unjudged(&mut run, folder, &processes);
     }

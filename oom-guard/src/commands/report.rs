@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::commands::elsewhere;
 use crate::commands::subject::{Origin, Subject};
 use crate::error::Error;
-use crate::finish::{Occasion, finish};
+use crate::finish::{Trigger, finish};
 use crate::folder::find;
-use crate::folder::lock::Supervisor;
+use crate::folder::lock::SupervisorState;
 use crate::options::settings::Settings;
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_worth_a_report;
@@ -22,9 +22,7 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
             .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;
     }
     let mut subject = Subject::find(path, settings)?;
-    if let Some(rank) = settings.rank {
-        subject.run.rank = rank.name().to_owned();
-    }
+    subject.run.rank = settings.rank.or(subject.run.rank);
     let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", subject.path.display()));
     match (subject.material.is_empty(), subject.is_running) {
         (true, true) => return Err(cannot(&"nothing has been recorded so far")),
@@ -43,12 +41,12 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
         ));
     }
     let occasion = match (subject.is_ours, subject.is_running) {
-        (true, true) => Occasion::Requested,
-        (true, false) if subject.origin == Origin::Run => Occasion::Command {
+        (true, true) => Trigger::Requested,
+        (true, false) if subject.origin == Origin::Run => Trigger::Command {
             // A supervisor on another machine, which cannot be asked, may still write its own report.
-            settles: subject.supervisor == Supervisor::Gone && !subject.run.report_written,
+            settles: subject.supervisor == SupervisorState::Gone && !subject.run.report_written,
         },
-        (_, is_running) => Occasion::ReadOnly { is_running },
+        (_, is_running) => Trigger::ReadOnly { is_running },
     };
     let finished = finish(occasion, &home, &home.folder, subject.run, &subject.material).map_err(Error::Report)?;
     match finished.failed.is_empty() {

@@ -7,25 +7,27 @@ use std::path::{Path, PathBuf};
 
 use dumper::run::Run;
 
+use recording::protocol::variables::RUN;
+
 use crate::error::Error;
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish, source};
-use crate::folder::names::LOCK;
-use crate::folder::workplace::Workplace;
+use crate::finish::{Trigger, finish, source};
+use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::kernel::host::Host;
 use crate::terminal::local_time;
 use crate::watch::measure;
+use recording::protocol::files::LOCK;
 
 /// Reports on the job that `job` names, a process id or a folder, as it is now.
 pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
     let folder = find(job).map_err(cannot)?;
     let is_ours = folder.is_ours();
-    let workplace = Workplace::of(&folder);
-    let recordings = workplace.as_ref().map_or(&folder.folder, |workplace| &workplace.folder);
+    let scratch = Scratch::open(&folder);
+    let recordings = scratch.as_ref().map_or(&folder.folder, |scratch| &scratch.folder);
     if is_ours {
-        measure::all(&Host::this(), recordings, "for this snapshot", None);
+        measure::measure_processes(&Host::this(), recordings, "for this snapshot", None);
     }
     let material = Material::load(recordings).map_err(cannot)?;
     if material.is_empty() {
@@ -39,7 +41,7 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     };
     let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
     let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
-    let occasion = Occasion::ReadOnly { is_running: true };
+    let occasion = Trigger::ReadOnly { is_running: true };
     finish(occasion, &folder, &into, run, &material).map_err(cannot)?;
     Ok(())
 }
@@ -77,6 +79,6 @@ fn supervised_by(process: &Path) -> Option<PathBuf> {
 fn environment(process: &Path) -> std::io::Result<Option<PathBuf>> {
     let variables = fs::read(process.join("environ"))?;
     let mut variables = variables.split(|byte| *byte == 0);
-    let run = variables.find_map(|variable| variable.strip_prefix(b"FIL_PROFILE_RUN="));
+    let run = variables.find_map(|variable| variable.strip_prefix(RUN.name().as_bytes())?.strip_prefix(b"="));
     Ok(run.map(|run| OsStr::from_bytes(run).into()))
 }

@@ -1,4 +1,4 @@
-//! What a report of the past is about: a run folder, a bundle, or one recording, found and read.
+//! Finds and reads what a report is about: a run folder, a bundle, or one recording.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,16 @@ use dumper::folder::Place;
 use dumper::run::Run;
 use dumper::timeline::{self, Sample};
 
+use recording::protocol::files;
+
 use crate::error::Error;
 use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
-use crate::folder::lock::{self, Supervisor};
-use crate::folder::workplace::{Missing, Workplace};
-use crate::folder::{RunFolder, find, names};
+use crate::folder::lock::{self, SupervisorState};
+use crate::folder::scratch::{Missing, Scratch};
+use crate::folder::{RunFolder, find};
 use crate::options::settings::Settings;
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::terminal::say::say;
 
 /// A run that can be reported on.
@@ -24,28 +26,28 @@ use crate::terminal::say::say;
 pub struct Subject {
     /// As the user named it.
     pub path: PathBuf,
-    /// What of it was named.
+    /// Which part of it was named.
     pub origin: Origin,
-    /// The run folder, or where the one file is.
+    /// The run folder, or the folder of the one file.
     pub folder: RunFolder,
-    /// What was run; judged, unless it still runs.
+    /// The run; it has a verdict unless it still runs.
     pub run: Run,
     /// Its processes.
     pub material: Material,
     /// How much memory it had over time.
     pub timeline: Vec<Sample>,
-    /// Its processes that are known by a count alone.
+    /// Its processes without a recording of their own.
     pub unrecorded: Unrecorded,
     /// Whether this user's fil-profile has made the run folder here, or the user has said so with `--trust`. Only then is anything in it
-    /// changed, and only then do names of source files in it mean files of this machine. Never so for a bundle.
+    /// changed, and only then do its names of source files mean files of this machine. Always false for a bundle.
     pub is_ours: bool,
     /// Whether the job has not ended.
     pub is_running: bool,
-    /// What has become of the supervisor.
-    pub supervisor: Supervisor,
+    /// Whether the supervisor still lives.
+    pub supervisor: SupervisorState,
 }
 
-/// What of a run was named.
+/// Which part of a run was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// All of it.
@@ -59,8 +61,8 @@ pub enum Origin {
 impl Subject {
     /// What is at `path`, or the newest run in the folder for results.
     pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
-        // The preload may have started us below the limits of a job that has run out. Where that fails, so may the report.
-        Limits::read().lifted().set();
+        // Best effort: the preload may have started us under the limits of a job that has run out of memory.
+        ResourceLimits::read().lifted().set();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
         let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
@@ -70,7 +72,7 @@ impl Subject {
         }
         let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = open(parent.unwrap_or(Path::new(".")))?;
-        // The file itself may be reached by a link, as the user has named it.
+        // The user may have named the file by a link.
         let place = std::fs::canonicalize(&path).and_then(|path| Place::of(&path));
         let place = place.map_err(|error| cannot(&error))?;
         if !bundle::is_bundle(&place) {
@@ -83,8 +85,8 @@ impl Subject {
     }
 
     fn of_run(path: PathBuf, folder: RunFolder, settings: &Settings) -> Result<Self, Error> {
-        let workplace = match Workplace::of(&folder) {
-            Ok(workplace) => workplace,
+        let scratch = match Scratch::open(&folder) {
+            Ok(scratch) => scratch,
             Err(Missing(place)) => {
                 let host = Run::load(&folder.folder).unwrap_or_default().host;
                 return Err(Error::Report(format!(
@@ -94,7 +96,7 @@ impl Subject {
                 )));
             }
         };
-        let material = Material::load(&workplace.folder).map_err(Error::Report)?;
+        let material = Material::load(&scratch.folder).map_err(Error::Report)?;
         Self::of_material(path, material, Origin::Run, folder, settings)
     }
 
@@ -103,7 +105,7 @@ impl Subject {
         Self::of_material(path, material, Origin::Recording, folder, settings)
     }
 
-    /// Of recordings; what else is known is in the folder.
+    /// From recordings, and the other files of the folder.
     fn of_material(
         path: PathBuf,
         material: Material,
@@ -114,7 +116,7 @@ impl Subject {
         if material.is_unreadable() {
             return Err(Error::Report("no recording can be read".to_owned()));
         }
-        let mut run = match folder.folder.has(names::RUN) {
+        let mut run = match folder.folder.has(files::RUN) {
             true => said(Run::load(&folder.folder)),
             false => Run::default(),
         };
@@ -146,7 +148,7 @@ impl Subject {
             path,
             folder,
             run: Run {
-                // Whoever has made it, it has brought the text that it wants to show.
+                // A bundle brings the source text that it shows; nobody knows who has made it.
                 source: source::readable(false, settings.source.as_deref()),
                 ..bundle.run
             },
@@ -155,12 +157,12 @@ impl Subject {
             unrecorded: bundle.unrecorded,
             is_ours: false,
             is_running: false,
-            supervisor: Supervisor::Gone,
+            supervisor: SupervisorState::Gone,
         })
     }
 }
 
-/// What there is, or nothing and why.
+/// What was read, or after an error message, nothing.
 fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
     read.unwrap_or_else(|error| {
         say(error);
@@ -168,7 +170,7 @@ fn said<T: Default>(read: Result<T, dumper::Error>) -> T {
     })
 }
 
-fn is_running(supervisor: Supervisor, material: &Material, run: &Run) -> bool {
-    let runs = supervisor == Supervisor::Lives || from_disk::is_running(&material.processes);
+fn is_running(supervisor: SupervisorState, material: &Material, run: &Run) -> bool {
+    let runs = supervisor == SupervisorState::Lives || from_disk::is_running(&material.processes);
     runs && run.ending.is_none()
 }

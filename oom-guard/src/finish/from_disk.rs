@@ -28,7 +28,7 @@ pub fn is_running(processes: &[Process]) -> bool {
 }
 
 /// What `run.json` says at the start of a run, for a later command that has to judge without a supervisor.
-pub fn outcome_at_start(evidence: &evidence::Evidence) -> Outcome {
+pub fn outcome_at_start(evidence: &evidence::CountersAtStart) -> Outcome {
     let kills = Evidence {
         source: VMSTAT.to_owned(),
         says: "oom_kill, when the job began".to_owned(),
@@ -64,7 +64,7 @@ fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
         is_killed_as_group: run.identity.contains_key(OOM_GROUP),
         bounds,
         near,
-        exits_on_oom: run.on_oom == "exit",
+        on_oom: run.on_oom,
         ..Observed::default()
     })
 }

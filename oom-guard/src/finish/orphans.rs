@@ -9,9 +9,9 @@ use dumper::run::Run;
 
 use super::material::Material;
 use super::settle::settle;
-use super::{Occasion, finish, from_disk, source};
-use crate::folder::lock::{self, Supervisor};
-use crate::folder::workplace::Workplace;
+use super::{Trigger, finish, from_disk, source};
+use crate::folder::lock::{self, SupervisorState};
+use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find};
 use crate::kernel::process;
 use crate::terminal::say::say;
@@ -57,7 +57,7 @@ pub fn report_those_in(output: &Path) {
 fn is_orphan(run: &RunFolder) -> bool {
     lock::is_there(&run.folder)
         && run.is_ours()
-        && lock::supervisor(&run.folder) == Supervisor::Gone
+        && lock::supervisor(&run.folder) == SupervisorState::Gone
         && Run::load(&run.folder).is_ok_and(|run| !run.report_written)
 }
 
@@ -69,20 +69,20 @@ fn report(folder: &RunFolder) -> Result<(), String> {
     }
     let mut run = Run::load(&folder.folder).map_err(|error| error.to_string())?;
     run.source = source::readable(folder.is_ours(), None);
-    let Ok(workplace) = Workplace::of(folder) else {
+    let Ok(scratch) = Scratch::open(folder) else {
         say(format!(
             "found a run that ended without a report, and its recordings are gone: {path}"
         ));
         settle(run, folder);
         return Ok(());
     };
-    let material = Material::load(&workplace.folder)?;
+    let material = Material::load(&scratch.folder)?;
     if from_disk::is_running(&material.processes) {
         say(format!("found a run that goes on without its fil-profile: {path}"));
         return Ok(());
     }
     say(format!("found a run that ended without a report: {path}"));
-    let finished = finish(Occasion::LeftBehind, folder, &folder.folder, run, &material);
+    let finished = finish(Trigger::LeftBehind, folder, &folder.folder, run, &material);
     finished
         .map(drop)
         .inspect_err(|error| say(format!("its report cannot be written: {error}")))

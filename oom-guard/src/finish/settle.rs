@@ -2,11 +2,11 @@
 
 use dumper::run::Run;
 
-use crate::folder::names::DOORBELL;
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::folder::{RunFolder, lock, tidy};
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_about_memory;
+use recording::protocol::files::DOORBELL;
 
 /// Puts all of a run on disk.
 pub fn flush(home: &RunFolder) {
@@ -22,9 +22,9 @@ pub fn settle(mut run: Run, home: &RunFolder) {
         say(error);
     }
     // If the folder of the recordings is gone, there is nothing to move.
-    if let Ok(workplace) = Workplace::of(home) {
-        let _ = workplace.folder.remove(DOORBELL);
-        if let Err(error) = workplace.bring_home(home) {
+    if let Ok(scratch) = Scratch::open(home) {
+        let _ = scratch.folder.remove(DOORBELL);
+        if let Err(error) = scratch.bring_home(home) {
             say(format!("cannot bring the recordings home: {error}"));
         }
     }

@@ -3,28 +3,28 @@
 use dumper::report::Written;
 use dumper::run::Run;
 
-use super::Occasion;
+use super::Trigger;
 use crate::terminal::paint::Tone;
 use crate::terminal::say::{say, say_in};
 
 /// Prints the summary of a report, or a line or two where the terminal belongs to a job that runs or is about to start.
-pub fn tell(occasion: Occasion, run: &Run, written: &Written) {
+pub fn tell(trigger: Trigger, run: &Run, written: &Written) {
     let index = written.index.display();
     let picture = written.out_of_memory.as_ref();
-    match occasion {
-        Occasion::JobEnded | Occasion::Command { .. } | Occasion::ReadOnly { .. } | Occasion::Requested => {
+    match trigger {
+        Trigger::JobEnded | Trigger::Command { .. } | Trigger::ReadOnly { .. } | Trigger::Requested => {
             tell_summary(written);
         }
-        Occasion::LeftBehind => {
+        Trigger::LeftBehind => {
             if let Some(outcome) = &run.outcome {
                 say(&outcome.sentence);
             }
             let shown = picture.unwrap_or(&written.index);
             say(format!("its report: {}", shown.display()));
         }
-        Occasion::NearLimit => say(format!("the report so far: {index}")),
-        Occasion::Terminating => say(format!("the job was told to end; the report so far: {index}")),
-        Occasion::AllocationFailed => match picture {
+        Trigger::NearLimit => say(format!("the report so far: {index}")),
+        Trigger::Terminating => say(format!("the job was told to end; the report so far: {index}")),
+        Trigger::AllocationFailed => match picture {
             Some(picture) => {
                 let picture = picture.display();
                 say(format!("an allocation failed, the job goes on; so far: {picture}"));
@@ -33,7 +33,7 @@ pub fn tell(occasion: Occasion, run: &Run, written: &Written) {
         },
     }
     // A command returns them as its error.
-    if matches!(occasion, Occasion::JobEnded | Occasion::LeftBehind) {
+    if matches!(trigger, Trigger::JobEnded | Trigger::LeftBehind) {
         written.failed.iter().for_each(say);
     }
 }

@@ -11,16 +11,16 @@ use recordings::Recorded;
 #[expect(dead_code, reason = "only the recordings themselves are of use here")]
 mod recordings;
 
-const OCCASIONS: [Occasion; 9] = [
-    Occasion::JobEnded,
-    Occasion::LeftBehind,
-    Occasion::Command { settles: true },
-    Occasion::Command { settles: false },
-    Occasion::ReadOnly { is_running: false },
-    Occasion::NearLimit,
-    Occasion::AllocationFailed,
-    Occasion::Terminating,
-    Occasion::Requested,
+const TRIGGERS: [Trigger; 9] = [
+    Trigger::JobEnded,
+    Trigger::LeftBehind,
+    Trigger::Command { settles: true },
+    Trigger::Command { settles: false },
+    Trigger::ReadOnly { is_running: false },
+    Trigger::NearLimit,
+    Trigger::AllocationFailed,
+    Trigger::Terminating,
+    Trigger::Requested,
 ];
 
 /// A run that was killed, with the recording of one process.
@@ -42,15 +42,15 @@ fn killed_run(output: &Path) -> (RunFolder, Run) {
     (home, run)
 }
 
-fn finish_on(occasion: Occasion, output: &Path) -> (RunFolder, Result<Finished, String>) {
+fn finish_on(trigger: Trigger, output: &Path) -> (RunFolder, Result<Finished, String>) {
     let (home, run) = killed_run(output);
-    let finished = finish_again(occasion, &home, run);
+    let finished = finish_again(trigger, &home, run);
     (home, finished)
 }
 
-fn finish_again(occasion: Occasion, home: &RunFolder, run: Run) -> Result<Finished, String> {
+fn finish_again(trigger: Trigger, home: &RunFolder, run: Run) -> Result<Finished, String> {
     let material = Material::load(&home.folder).unwrap();
-    finish(occasion, home, &home.folder, run, &material)
+    finish(trigger, home, &home.folder, run, &material)
 }
 
 fn files(home: &RunFolder) -> Vec<String> {
@@ -64,13 +64,13 @@ fn files(home: &RunFolder) -> Vec<String> {
 
 #[test]
 fn every_occasion_does_its_steps_in_the_same_order() {
-    for occasion in OCCASIONS {
+    for trigger in TRIGGERS {
         let output = tempfile::tempdir().unwrap();
-        let (_, finished) = finish_on(occasion, output.path());
+        let (_, finished) = finish_on(trigger, output.path());
         let steps = finished.unwrap().steps;
-        assert!(steps.is_sorted(), "{occasion:?}: {steps:?}");
-        let all = (0..).map_while(step).filter(|step| occasion.does(*step));
-        assert_eq!(steps, all.collect::<Vec<_>>(), "{occasion:?}");
+        assert!(steps.is_sorted(), "{trigger:?}: {steps:?}");
+        let all = (0..).map_while(step).filter(|step| trigger.does(*step));
+        assert_eq!(steps, all.collect::<Vec<_>>(), "{trigger:?}");
     }
 }
 
@@ -83,12 +83,12 @@ fn step(number: u8) -> Option<Step> {
 #[test]
 fn whoever_finishes_a_run_leaves_the_same_behind() {
     let mut left = Vec::new();
-    for occasion in &OCCASIONS[..3] {
+    for trigger in &TRIGGERS[..3] {
         let output = tempfile::tempdir().unwrap();
-        let (home, finished) = finish_on(*occasion, output.path());
-        assert!(finished.unwrap().page.unwrap().exists(), "{occasion:?}");
+        let (home, finished) = finish_on(*trigger, output.path());
+        assert!(finished.unwrap().page.unwrap().exists(), "{trigger:?}");
         let run = Run::load(&home.folder).unwrap();
-        assert!(run.report_written && run.headline.is_some(), "{occasion:?}");
+        assert!(run.report_written && run.headline.is_some(), "{trigger:?}");
         left.push((files(&home), run.outcome));
     }
     assert!(left[0].0.contains(&bundle::FILE.to_owned()), "{left:?}");
@@ -100,20 +100,20 @@ fn whoever_finishes_a_run_leaves_the_same_behind() {
 /// A folder has the name of a file of the report.
 #[test]
 fn a_file_that_cannot_be_written_leaves_the_recordings_and_all_but_the_next_run_try_again() {
-    for (occasion, is_settled) in [
-        (Occasion::JobEnded, false),
-        (Occasion::LeftBehind, true),
-        (Occasion::Command { settles: true }, false),
+    for (trigger, is_settled) in [
+        (Trigger::JobEnded, false),
+        (Trigger::LeftBehind, true),
+        (Trigger::Command { settles: true }, false),
     ] {
         let output = tempfile::tempdir().unwrap();
         let (home, run) = killed_run(output.path());
         fs::create_dir_all(home.path.join("report.json/in-the-way")).unwrap();
-        let finished = finish_again(occasion, &home, run).unwrap();
-        assert_eq!(finished.failed.len(), 1, "{occasion:?}: {finished:?}");
+        let finished = finish_again(trigger, &home, run).unwrap();
+        assert_eq!(finished.failed.len(), 1, "{trigger:?}: {finished:?}");
         let run = Run::load(&home.folder).unwrap();
-        assert_eq!(run.report_written, is_settled, "{occasion:?}");
-        assert!(run.outcome.is_some(), "{occasion:?}");
-        assert!(files(&home).contains(&"7-0.recording".to_owned()), "{occasion:?}");
+        assert_eq!(run.report_written, is_settled, "{trigger:?}");
+        assert!(run.outcome.is_some(), "{trigger:?}");
+        assert!(files(&home).contains(&"7-0.recording".to_owned()), "{trigger:?}");
     }
 }
 
@@ -122,7 +122,7 @@ fn while_the_job_runs_an_incomplete_report_has_failed() {
     let output = tempfile::tempdir().unwrap();
     let (home, run) = killed_run(output.path());
     fs::create_dir_all(home.path.join("report.json/in-the-way")).unwrap();
-    assert!(finish_again(Occasion::NearLimit, &home, run).is_err());
+    assert!(finish_again(Trigger::NearLimit, &home, run).is_err());
     assert!(Run::load(&home.folder).unwrap().outcome.is_none());
 }
 
@@ -138,7 +138,7 @@ fn without_anything_recorded_or_to_say_there_is_no_report_but_the_run_is_settled
         }),
         ..run
     };
-    let finished = finish_again(Occasion::LeftBehind, &home, run).unwrap();
+    let finished = finish_again(Trigger::LeftBehind, &home, run).unwrap();
     assert!(
         finished.page.is_none() && finished.steps == [Step::Judge, Step::Settle],
         "{finished:?}"

@@ -10,25 +10,25 @@ use dumper::Folder;
 use dumper::run::Run;
 
 use crate::folder::RunFolder;
-use crate::folder::names::RUN;
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
+use recording::protocol::files::RUN;
 
-/// Opens a run folder, by its own name where a link leads to it, or by the folder where its recordings are meanwhile.
+/// Opens a run folder by its path, by a link to it, or by the folder of its recordings.
 pub fn open(path: &Path) -> io::Result<RunFolder> {
     let named = RunFolder::at(&fs::canonicalize(path)?)?;
-    // Where the recordings are meanwhile, `run.json` is a link to that of the run.
+    // In a folder of recordings, `run.json` is a link to that of the run folder.
     let home = named.folder.link_target(RUN).ok();
     let home = home.and_then(|run| RunFolder::at(&fs::canonicalize(run.parent()?).ok()?).ok());
-    let home = home.filter(|home| Workplace::of_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
+    let home = home.filter(|home| Scratch::open_quietly(home).is_some_and(|place| place.is_at(&named.folder)));
     Ok(home.unwrap_or(named))
 }
 
-/// The run folders in `output`, the newest first; those behind them that are not named for a time. A folder that holds a report on a
-/// run of elsewhere is no run.
+/// The run folders in `output`, the newest first, and then those whose names are no times. A folder with only the report of a run from
+/// elsewhere is none.
 pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
     let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
     let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
-    // A link may lead here from a folder of recordings, or from anywhere.
+    // Links are left out: they may lead anywhere.
     let folders = entries
         .unwrap_or_default()
         .into_iter()

@@ -1,7 +1,7 @@
-//! The lock by which a run whose supervisor lives is told from one that ended without a report.
+//! The lock of a run: a run whose lock nobody holds has ended. If it has no report, it was left behind.
 //!
-//! The supervisor holds it for as long as it lives, so that neither a process id that has come around nor another container
-//! or machine can mislead. Where a network's file system has no locks, what the file says of its holder must do.
+//! `fil-profile` holds the lock for its whole life. Unlike a process id, a lock cannot be mistaken after the id was reused, in another
+//! container, or on another machine. On a file system without locks, the text in the file says who the holder is.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,19 +11,19 @@ use dumper::Folder;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::folder::names::LOCK;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::text;
 use crate::kernel::procfs;
+use recording::protocol::files::LOCK;
 
-/// More than a holder has to say.
+/// More than the text about a holder has.
 const MOST_BYTES: u64 = 4096;
-/// No name of a machine is longer, and no id of its start.
+/// More than the name of a machine, or the id of its boot, has.
 const LINE_BYTES: usize = 256;
 
 /// Whether somebody supervises a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supervisor {
+pub enum SupervisorState {
     /// It lives.
     Lives,
     /// It has ended, or never was.
@@ -32,19 +32,19 @@ pub enum Supervisor {
     Unknown,
 }
 
-/// Makes the lock of a new run and holds it for as long as this process lives, and the processes that it forks.
+/// Makes the lock of a new run and holds it until this process and all processes that it forks have ended.
 pub fn hold(folder: &Folder) -> io::Result<()> {
     let mut file = folder.create(LOCK)?;
     let mut holder = Holder::this_process();
     match Flock::lock(file.try_clone()?, FlockArg::LockExclusiveNonblock) {
-        // A Flock that is dropped unlocks: in a fork of this process, it would for all of us.
+        // Dropping a Flock unlocks it, and in a forked process it would do so for all of them.
         Ok(lock) => mem::forget(lock),
         Err(_) => holder.is_locked = false,
     }
     file.write_all(holder.text().as_bytes())
 }
 
-/// Takes the lock that a supervisor has left behind, until this process ends. Fails where somebody else was faster.
+/// Takes the lock that a supervisor has left behind, until this process ends. Returns false if another process was faster.
 pub fn take_over(folder: &Folder) -> bool {
     let locked = open(folder).map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
     match locked {
@@ -57,7 +57,7 @@ pub fn take_over(folder: &Folder) -> bool {
     }
 }
 
-/// Whether a run has a lock at all; it goes when the last report has been written.
+/// Whether a run has a lock file at all; it is removed when the last report has been written.
 pub fn is_there(folder: &Folder) -> bool {
     folder.has(LOCK)
 }
@@ -68,44 +68,44 @@ pub fn remove(folder: &Folder) {
 }
 
 /// Whether the supervisor of a run lives.
-pub fn supervisor(folder: &Folder) -> Supervisor {
+pub fn supervisor(folder: &Folder) -> SupervisorState {
     let Ok(file) = open(folder) else {
-        return Supervisor::Gone;
+        return SupervisorState::Gone;
     };
     let holder = Holder::read(&file);
     let this = Holder::this_process();
     match (Flock::lock(file, FlockArg::LockSharedNonblock), holder) {
-        (Err((_, Errno::EWOULDBLOCK)), _) => Supervisor::Lives,
-        (_, None) => Supervisor::Gone,
-        (Ok(_), Some(holder)) if holder.is_locked => Supervisor::Gone,
+        (Err((_, Errno::EWOULDBLOCK)), _) => SupervisorState::Lives,
+        (_, None) => SupervisorState::Gone,
+        (Ok(_), Some(holder)) if holder.is_locked => SupervisorState::Gone,
         (_, Some(holder)) if holder.boot == this.boot => match started(holder.pid) {
-            Some(started) if started == holder.started => Supervisor::Lives,
-            _ => Supervisor::Gone,
+            Some(started) if started == holder.started => SupervisorState::Lives,
+            _ => SupervisorState::Gone,
         },
-        (_, Some(holder)) if holder.host == this.host => Supervisor::Gone,
-        (_, Some(_)) => Supervisor::Unknown,
+        (_, Some(holder)) if holder.host == this.host => SupervisorState::Gone,
+        (_, Some(_)) => SupervisorState::Unknown,
     }
 }
 
-/// Whether a run was begun since this machine was started, so that the kernel's counters go on from what they were then.
+/// Whether a run began after this machine was booted, so that the kernel's counters have not been reset since.
 pub fn is_of_this_boot(folder: &Folder) -> bool {
     let holder = open(folder).ok().and_then(|file| Holder::read(&file));
     holder.is_some_and(|holder| holder.boot == Holder::this_process().boot)
 }
 
 fn open(folder: &Folder) -> io::Result<File> {
-    // For writing too: on a network, an exclusive lock may need it.
+    // Also for writing: on a network's file system, an exclusive lock may need that.
     folder.file_to_change(LOCK, MOST_BYTES)
 }
 
-/// What the file says.
+/// The text in the lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Holder {
     host: String,
-    /// Differs each time the machine is started.
+    /// The id of the machine's boot, which is different each time.
     boot: String,
     pid: u32,
-    /// In clock ticks since the machine was started.
+    /// When the process was started, in clock ticks since the machine's boot.
     started: u64,
     /// Whether the file system has locks.
     is_locked: bool,
@@ -187,9 +187,9 @@ mod tests {
     #[test]
     fn a_lock_that_is_held_is_seen_by_others_and_taken_by_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         hold(&opened(&folder)).unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Lives);
         assert!(is_of_this_boot(&opened(&folder)));
         assert!(!take_over(&opened(&folder)));
         assert!(hold(&opened(&folder)).is_err());
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn what_a_dead_supervisor_has_left_can_be_taken_over_once() {
         let folder = with(|_| ());
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         assert!(take_over(&opened(&folder)));
         assert!(!take_over(&opened(&folder)));
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Lives);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Lives);
     }
 
     #[test]
@@ -215,15 +215,15 @@ mod tests {
             });
             supervisor(&opened(&folder))
         };
-        assert_eq!(seen(|_| ()), Supervisor::Lives);
-        assert_eq!(seen(|holder| holder.started += 1), Supervisor::Gone);
-        assert_eq!(seen(|holder| holder.boot.push('x')), Supervisor::Gone);
+        assert_eq!(seen(|_| ()), SupervisorState::Lives);
+        assert_eq!(seen(|holder| holder.started += 1), SupervisorState::Gone);
+        assert_eq!(seen(|holder| holder.boot.push('x')), SupervisorState::Gone);
         assert_eq!(
             seen(|holder| {
                 holder.boot.push('x');
                 holder.host.push('x');
             }),
-            Supervisor::Unknown
+            SupervisorState::Unknown
         );
     }
 
@@ -231,10 +231,10 @@ mod tests {
     fn a_torn_or_planted_lock_is_nobodys() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(path(folder.path()), "host\nboot\n").unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         remove(&opened(&folder));
         std::os::unix::fs::symlink("/etc/passwd", path(folder.path())).unwrap();
-        assert_eq!(supervisor(&opened(&folder)), Supervisor::Gone);
+        assert_eq!(supervisor(&opened(&folder)), SupervisorState::Gone);
         assert!(!take_over(&opened(&folder)));
     }
 }

@@ -8,49 +8,49 @@ use nix::unistd::Pid;
 
 use crate::finish::from_disk::outcome_at_start;
 use crate::folder::RunFolder;
-use crate::folder::workplace::Workplace;
+use crate::folder::scratch::Scratch;
 use crate::kernel::end::End;
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::identity::{self, OOM_GROUP};
 use crate::kernel::kernel_file::text;
 use crate::options::settings::Settings;
-use crate::run::board::Ended;
-use crate::start::limits::Limits;
+use crate::run::shared_state::Ended;
+use crate::start::limits::ResourceLimits;
 use crate::start::target::Target;
 use crate::terminal::local_time;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::Sent;
 
 /// One run.
 pub struct Record {
     /// Where.
     pub folder: RunFolder,
-    /// Where its recordings are meanwhile.
-    pub workplace: Workplace,
+    /// Where its recordings are while it lasts.
+    pub scratch: Scratch,
     /// What `run.json` says, or will say.
     pub run: Run,
 }
 
-/// What a run is about to start with.
+/// What is known when a run starts.
 pub struct Beginning<'a> {
     /// What was asked for.
     pub settings: &'a Settings,
     /// What is to be run.
     pub target: &'a Target,
     /// The resource limits that the user set.
-    pub limits: Limits,
-    /// Of the cgroup and the machine.
+    pub limits: ResourceLimits,
+    /// The limits of the cgroup and of the machine.
     pub bounds: &'a [Bound],
     /// The kernel's counters.
-    pub evidence: &'a Evidence,
+    pub evidence: &'a CountersAtStart,
     /// When.
     pub now: &'a Zoned,
 }
 
 impl Record {
-    /// A run that is about to start.
-    pub fn new(folder: RunFolder, workplace: Workplace, beginning: &Beginning) -> Self {
+    /// For a run that will start now.
+    pub fn new(folder: RunFolder, scratch: Scratch, beginning: &Beginning) -> Self {
         let Beginning {
             settings,
             target,
@@ -71,10 +71,10 @@ impl Record {
             host: host.trim().to_owned(),
             started: rfc3339(beginning.now),
             made_in: folder.folder.birth().ok(),
-            token: workplace.token.clone(),
+            token: scratch.token.clone(),
             supervisor: std::process::id(),
-            on_oom: settings.on_oom.name().to_owned(),
-            rank: settings.rank.map_or(String::new(), |rank| rank.name().to_owned()),
+            on_oom: settings.on_oom,
+            rank: settings.rank,
             keep_recording: settings.keep_recording,
             text: settings.text,
             address_space_limit: limits.address_space.bytes(),
@@ -85,7 +85,7 @@ impl Record {
             source: LocalSource::ThisMachine,
             ..Run::default()
         };
-        Self { folder, workplace, run }
+        Self { folder, scratch, run }
     }
 
     /// Writes `run.json`.
@@ -109,7 +109,7 @@ impl Record {
 
     /// Removes the folders of a run that did not start.
     pub fn discard(&self) {
-        self.workplace.discard();
+        self.scratch.discard();
         self.folder.discard();
     }
 
@@ -138,7 +138,7 @@ impl Record {
     }
 }
 
-fn smallest_first(bounds: &[Bound], limits: Limits) -> Vec<Limit> {
+fn smallest_first(bounds: &[Bound], limits: ResourceLimits) -> Vec<Limit> {
     let own = limits.in_force().into_iter();
     let deadly = bounds.iter().map(|bound| Limit {
         usage: None,
@@ -146,7 +146,7 @@ fn smallest_first(bounds: &[Bound], limits: Limits) -> Vec<Limit> {
     });
     let mut limits: Vec<_> = own.chain(deadly).collect();
     limits.sort_by_key(|limit| limit.bytes);
-    // Memory, and memory and swap together, may have the same limit.
+    // The limits of memory, and of memory and swap together, may be the same number.
     limits.dedup();
     limits
 }

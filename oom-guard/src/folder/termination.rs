@@ -1,4 +1,4 @@
-//! The message that Kubernetes keeps of a container that has ended: `kubectl describe pod` shows it when the log is long gone.
+//! The termination message of Kubernetes, which `kubectl describe pod` shows after a container has ended, even without its log.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -21,8 +21,8 @@ pub fn file() -> PathBuf {
     named.map_or_else(|| DEFAULT.into(), PathBuf::from)
 }
 
-/// Makes these lines our part of the message, in place of what it was before; none takes it back. What the job itself has
-/// written stays. Nothing is made that is not there, and nothing but a regular file is written to.
+/// Replaces our part of the message by these lines; no lines remove it. The job's own text stays. The file is not created, and only a
+/// regular file is written to.
 pub fn set(path: &Path, lines: &[impl AsRef<str>]) -> io::Result<()> {
     let mut options = File::options();
     options

@@ -1,5 +1,5 @@
-//! What a finished run leaves behind: a shell script starts hundreds of commands that ended well and held next to nothing,
-//! and once they stand in the report, nobody misses their recordings.
+//! Removes files that are of no more use: recordings of small processes, recordings that a bundle holds, unfinished files. A shell script
+//! starts hundreds of commands that end well and use almost no memory; their line in the report is enough.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -17,16 +17,16 @@ use crate::kernel::host::Host;
 use crate::kernel::procfs;
 use crate::verdict::facts::{is_in_use, is_replaced};
 
-/// A smaller peak than this is not worth a file, unless there is no larger one.
+/// A recording with a smaller peak is removed, unless no other has a larger one.
 const SMALL_BYTES: u64 = 1 << 20;
-/// Neither is a peak below this part of the largest.
+/// So is one with a peak below this part of the largest.
 const SMALL_PART: u64 = 100;
 
-/// A recording begins with so many bytes that are not zero.
+/// A recording begins with this many bytes that are not zero.
 const MAGIC_BYTES: u64 = 8;
 
-/// Recordings of processes that have ended beside as many as are worth keeping: those with failed allocations, those with the
-/// highest peaks, and those that began last, of whom something may still be asked. `ended` is put in that order.
+/// Returns the processes whose recordings are too many. `most` are kept: a quarter of them the newest, the others those with failed
+/// allocations and with the highest peaks. `ended` is sorted in that order.
 pub fn surplus<'a>(ended: &mut [&'a Process], most: usize) -> Vec<&'a Process> {
     if ended.len() <= most {
         return Vec::new();
@@ -38,7 +38,7 @@ pub fn surplus<'a>(ended: &mut [&'a Process], most: usize) -> Vec<&'a Process> {
     ended.get(most..).unwrap_or_default().to_vec()
 }
 
-/// Removes the recordings that have nothing to add to the report that has been written of them.
+/// Removes recordings of small processes that ended well; the report has counted them.
 pub fn remove_small(processes: &[Process], folder: &Folder) {
     let mut unrecorded = Unrecorded::load(folder).unwrap_or_default();
     let before = unrecorded.folded.processes;
@@ -50,12 +50,12 @@ pub fn remove_small(processes: &[Process], folder: &Folder) {
         }
     }
     if unrecorded.folded.processes > before {
-        // What is not counted then has stood in the report.
+        // If this fails, the processes are still in the report.
         let _ = unrecorded.save(folder);
     }
 }
 
-/// Removes recordings that a bundle has, with what was measured of them, but not those of processes that still write to them.
+/// Removes recordings that a bundle holds, with their measurements, except those of processes that still run.
 pub fn remove_bundled(recordings: &[Place]) {
     for recording in recordings.iter().filter(|recording| !is_in_use(recording)) {
         // A file more is no trouble.
@@ -64,7 +64,7 @@ pub fn remove_bundled(recordings: &[Place]) {
     }
 }
 
-/// Removes what processes have left unfinished that somebody ended while they were writing.
+/// Removes unfinished files of processes that were ended while they wrote them.
 pub fn remove_unfinished(folder: &Folder) {
     dumper::remove_unfinished(folder, |pid, file| {
         let written = file.metadata().and_then(|about| about.modified());
@@ -73,12 +73,11 @@ pub fn remove_unfinished(folder: &Folder) {
     });
 }
 
-/// Removes recordings that were never begun for want of room on the disk, as their processes have said themselves. Returns
-/// whether there was any.
+/// Removes recordings that were never begun because the disk was full, which their processes have reported. Returns whether there was any.
 pub fn remove_unbegun(folder: &Folder) -> bool {
     let entries = folder.entries().unwrap_or_default();
     let unbegun = entries.into_iter().map(|entry| entry.name).filter(|name| {
-        // One that runs may just be about to begin it.
+        // A running process may be about to begin its recording.
         let has_ended = |(pid, _)| !procfs::is_running(&Host::this(), pid);
         parse_recording(Path::new(name)).is_some_and(has_ended) && is_unbegun(folder, name)
     });
@@ -86,7 +85,7 @@ pub fn remove_unbegun(folder: &Folder) -> bool {
     removed.count() > 0
 }
 
-/// What makes a file a recording is written last: until then it begins with zeros.
+/// Whether a recording was never begun: its first bytes are written last, and are zeros until then.
 fn is_unbegun(folder: &Folder, name: &OsStr) -> bool {
     let mut first = Vec::new();
     let file = folder.file(name, u64::MAX);

@@ -1,4 +1,4 @@
-//! What a process's address space is used for, by /proc/PID/smaps (proc(5)).
+//! Reads what the parts of a process's address space are used for, from /proc/PID/smaps (proc(5)).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::kernel::host::Host;
 const HEAP: u64 = 64 << 20;
 /// A guard below a stack is at most this large.
 const MOST_GUARD: u64 = 1 << 20;
-/// A block is known well enough if no more than this part of it is not.
+/// The resident bytes of a block are exact enough if at most this part of it is unknown.
 const EXACT_ENOUGH: u64 = 512;
 /// The size of a page that is not of hugetlbfs.
 const PAGE: u64 = 4096;
@@ -33,26 +33,26 @@ struct Part {
     extent: Extent,
 }
 
-/// What is there of each area, and the parts of mappings that belong to another area than the rest: for those, what is resident is
-/// to be asked apart, and moved from the anonymous to them.
+/// The size and resident bytes of each area. Some parts of a mapping belong to another area than the rest; their resident bytes must be
+/// read separately and moved from the anonymous area.
 #[derive(Debug, Default)]
 pub struct Areas {
     /// By area.
     pub extents: BTreeMap<Area, Extent>,
-    /// Whose, its first byte, and its size.
+    /// Such parts: the area, the first byte, and the size.
     pub pieces: Vec<(Area, u64, u64)>,
     /// Files of libraries that have an allocator.
     pub allocators: Vec<String>,
     /// First byte, end, resident and swapped bytes of each mapping, in order of address.
     mappings: Vec<[u64; 4]>,
-    /// Of each, the resident bytes that no block has claimed.
+    /// For each mapping, the resident bytes that no block has claimed.
     unclaimed: Vec<u64>,
 }
 
 impl Areas {
-    /// Of a process with so many threads, whose stacks are usually of this size. `None` if it has ended or is somebody else's.
-    /// Pages of hugetlbfs are resident only if the limit counts them.
-    pub fn of(host: &Host, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
+    /// Reads the areas of a process with this many threads, whose stacks usually have the size `stack`. `None` if the process has ended or
+    /// belongs to another user. Pages of hugetlbfs count as resident only if the limit counts them.
+    pub fn read(host: &Host, pid: Pid, threads: usize, stack: u64, counts_hugetlb: bool) -> Option<Self> {
         let file = File::open(host.of_process(pid, "smaps")).ok()?;
         let mut parts = parse(BufReader::with_capacity(256 << 10, file));
         if !counts_hugetlb {
@@ -62,8 +62,8 @@ impl Areas {
         (!parts.is_empty()).then(|| sort(&parts, threads, stack, &end))
     }
 
-    /// What is resident of a block and how far that may be off, where that can be told from the whole mapping that it is in: most
-    /// are there altogether, or not at all.
+    /// How much of a block is resident, and the error of that number, if the mapping around it tells: most mappings are resident as a
+    /// whole or not at all.
     pub fn pages(&self, address: u64, bytes: u64) -> Option<Pages> {
         let at = self.mappings.partition_point(|[_, end, ..]| *end <= address);
         let [start, end, resident, swapped] = *self.mappings.get(at)?;
@@ -85,8 +85,8 @@ impl Areas {
         })
     }
 
-    /// Of so many resident bytes of a block, what can have been there when all this was read, and is no other block's: a program
-    /// fills its blocks meanwhile, and many share a mapping.
+    /// How many of these resident bytes of a block were there when smaps was read and belong to no other block. The program fills blocks
+    /// meanwhile, and many blocks share a mapping.
     pub fn claim(&mut self, address: u64, bytes: u64, resident: u64) -> u64 {
         let end = address.saturating_add(bytes);
         let from = self.mappings.partition_point(|[_, end, ..]| *end <= address);
@@ -120,7 +120,7 @@ pub struct Unwritable {
     pub is_code: bool,
 }
 
-/// Those of a process, by its maps.
+/// The unwritable parts of a process, from its maps.
 pub fn unwritable(maps: impl BufRead) -> Vec<Unwritable> {
     let parts = parse(maps).into_iter();
     let of_file = parts.filter(|part| part.path.starts_with('/') && matches!(&*part.access, "r--p" | "r-xp"));
@@ -154,7 +154,7 @@ fn parse(lines: impl BufRead) -> Vec<Part> {
                 "Anonymous" => &mut extent.anonymous,
                 "Swap" => &mut extent.swapped,
                 "AnonHugePages" | "ShmemPmdMapped" => &mut extent.huge,
-                // Huge pages of their own file system are in no Rss.
+                // Rss does not count huge pages of hugetlbfs.
                 "Shared_Hugetlb" | "Private_Hugetlb" => &mut extent.resident,
                 "LazyFree" => &mut extent.lazy,
                 "KernelPageSize" => {
@@ -211,7 +211,7 @@ fn sort(parts: &[Part], threads: usize, stack: u64, end_in_memory: &dyn Fn(&str)
             if is_heap(part, next) {
                 area = Area::Heap;
             } else if let Some((elder, of)) = neighbour {
-                // What a library has no bytes in its file for comes behind it.
+                // Variables of a library that have no bytes in its file come behind it.
                 let is_library = matches!(of, Area::Libraries | Area::Own) && elder.path.starts_with('/');
                 let end = || {
                     begins
@@ -285,7 +285,7 @@ fn by_name(part: &Part, code: &HashSet<&str>) -> Area {
         {
             Area::Shared
         }
-        // Nothing that could be written back stands behind those.
+        // These have no file on a disk to which they could be written back.
         _ if part.is_hugetlb && is_shared => Area::Shared,
         _ if part.is_hugetlb => Area::Anonymous,
         _ => Area::Files,
@@ -437,9 +437,9 @@ mod tests {
 
     #[test]
     fn this_process_adds_up() {
-        let areas = Areas::of(&Host::this(), Pid::this(), 2, 8 * MIB, true).unwrap();
+        let areas = Areas::read(&Host::this(), Pid::this(), 2, 8 * MIB, true).unwrap();
         let resident: u64 = areas.extents.values().map(|extent| extent.resident).sum();
-        let usage = crate::kernel::procfs::Usage::of(&Host::this(), Pid::this()).unwrap();
+        let usage = crate::kernel::procfs::Usage::read(&Host::this(), Pid::this()).unwrap();
         assert!(resident.abs_diff(usage.resident) < 2 * MIB, "{resident} {usage:?}");
     }
 }

@@ -1,11 +1,11 @@
-//! The memory cgroup of a process and all its ancestors: each one's limit binds, as the kernel sees it.
+//! The memory cgroup of a process and all its ancestors. The limit of each applies.
 
 mod counters;
 mod place;
 mod v1;
 mod v2;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dumper::outcome::LimitKind;
 use nix::unistd::Pid;
@@ -38,13 +38,13 @@ impl Version {
 /// The cgroup that a process's memory is charged to, and its ancestors as far as they can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// Of all levels.
+    /// The same for all levels.
     pub version: Version,
     /// The process's own cgroup first, the topmost last; never empty.
     pub levels: Vec<Level>,
-    /// Whether the topmost is the kernel's own host, or hangs below it: a container sees only its own part of the tree.
+    /// Whether the topmost level is the root of the hierarchy. A container may see only its own part of the tree.
     pub is_whole: bool,
-    /// Whether the first is the one that the process is in. Otherwise memory is only counted further up.
+    /// Whether the first level is the process's own cgroup. Otherwise memory is counted only in an ancestor.
     pub is_own: bool,
 }
 
@@ -59,10 +59,10 @@ pub struct Level {
     pub name: String,
 }
 
-/// What a cgroup allows, in bytes; `None` for no limit. `memory.high` is not among them: there the kernel makes the job wait,
-/// and kills nobody.
+/// The limits of a cgroup in bytes; `None` for no limit. `memory.high` is not among them: there the kernel slows the job down and kills no
+/// process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct CgroupLimits {
     /// `memory.limit_in_bytes` or `memory.max`.
     pub memory: Option<u64>,
     /// `memory.memsw.limit_in_bytes`: memory and swap together, in version 1 only.
@@ -78,16 +78,15 @@ pub struct Charge {
     pub usage: u64,
     /// As `usage`, with swap; in version 1 only.
     pub with_swap: u64,
-    /// Of `usage`, what the kernel takes back before it kills anybody.
+    /// The part of `usage` that the kernel reclaims before it kills a process.
     pub reclaimable: u64,
-    /// Of `usage`, what could go to swap.
+    /// The part of `usage` that could be swapped out.
     pub anonymous: u64,
 }
 
 impl Cgroup {
-    /// That of a process. `root` is `/`, or a folder that has the same files. None where the kernel has no memory
-    /// controller or shows none.
-    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+    /// Finds the cgroup of a process; none if the kernel has no memory controller or does not show it.
+    pub fn find(host: &Host, pid: Pid) -> Option<Self> {
         place::find(host, pid)
     }
 
@@ -110,7 +109,7 @@ impl Cgroup {
             .fold(swap_free, u64::min);
         let mut bounds = Vec::new();
         for (level, limits) in self.levels.iter().zip(&limits) {
-            // Without a limit there is nothing to compare with, and what is charged takes the kernel a while to add up.
+            // Without a limit the charge is not needed, and the kernel takes a while to add it up.
             if limits.memory.is_none() && limits.with_swap.is_none() {
                 continue;
             }
@@ -138,7 +137,7 @@ impl Cgroup {
         }
     }
 
-    /// A limit of an ancestor that cannot be seen, if it is less than the least that can: known by its size alone.
+    /// The limit of an invisible ancestor, if it is smaller than all visible ones. Only its size is known.
     fn hidden(&self, seen: Option<u64>, swap_left: u64) -> Option<Bound> {
         if self.is_whole || self.version == Version::V2 {
             return None;
@@ -153,7 +152,7 @@ impl Cgroup {
 
 impl Level {
     /// Reads what is allowed now. A file that is missing or forbidden counts as no limit.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> CgroupLimits {
         match self.version {
             Version::V1 => v1::limits(&self.folder),
             Version::V2 => v2::limits(&self.folder),
@@ -182,7 +181,7 @@ impl Level {
         self.version == Version::V2 && place::counts_hugetlb(host)
     }
 
-    /// Keeps the files open that are read while a job runs: those of its limits, and where it has any, of what they count.
+    /// Keeps the files open that are read while a job runs: of its limits and, if it has any, of their usage.
     pub fn keep_open(&self) {
         let (limits, charge) = match self.version {
             Version::V1 => (v1::LIMITS, v1::CHARGE),

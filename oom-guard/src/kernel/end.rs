@@ -10,7 +10,7 @@ pub enum End {
 }
 
 impl End {
-    /// The end that waitpid(2) tells of; `None` if the process has not ended.
+    /// The end in a status of waitpid(2); `None` if the process has not ended.
     pub fn from_wait_status(status: i32) -> Option<Self> {
         if libc::WIFEXITED(status) {
             Some(Self::Status(libc::WEXITSTATUS(status)))
@@ -19,7 +19,7 @@ impl End {
         }
     }
 
-    /// What a shell shows for it in `$?`.
+    /// The value of `$?` in a shell.
     pub fn shell_status(self) -> i32 {
         match self {
             Self::Status(status) => status,

@@ -1,5 +1,5 @@
-//! What kind of file system a folder is on: a mapped file on a network's is slow at best, and one in memory counts as the
-//! job's own and is gone with the machine.
+//! Tells the kind of file system of a folder. A mapped file on a network's file system is slow. One in memory counts towards the job's
+//! limit and is lost when the machine stops.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -11,12 +11,12 @@ use nix::sys::statfs::{FsType, statfs};
 
 /// Kinds of file system, as far as a recording has to do with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// On a disk of this machine, for all that can be told.
+pub enum FileSystem {
+    /// On a disk of this machine, as far as is known.
     Local,
     /// In memory.
     Memory,
-    /// On another machine, or by way of a process of its own.
+    /// On another machine, or served by a process (FUSE).
     Network,
 }
 
@@ -48,10 +48,10 @@ const MEMORY: [u32; 2] = [
 ];
 
 /// The kind of file system that a folder is on; local where that is not known.
-pub fn kind(folder: &Path) -> Kind {
-    let kind = statfs(folder).map_or(Kind::Local, |about| of_type(about.filesystem_type()));
-    if kind == Kind::Local && is_handed_through(folder) {
-        return Kind::Network;
+pub fn kind(folder: &Path) -> FileSystem {
+    let kind = statfs(folder).map_or(FileSystem::Local, |about| of_type(about.filesystem_type()));
+    if kind == FileSystem::Local && is_handed_through(folder) {
+        return FileSystem::Network;
     }
     kind
 }
@@ -75,12 +75,12 @@ fn is_9p_mount(line: &str, device: &str) -> bool {
     line.split(' ').nth(2) == Some(device) && kind.is_some_and(|kind| kind.starts_with("9p "))
 }
 
-fn of_type(file_system: FsType) -> Kind {
+fn of_type(file_system: FsType) -> FileSystem {
     // Some kernels extend the sign of a number that has 32 bits.
     match file_system.0 as u32 {
-        number if MEMORY.contains(&number) => Kind::Memory,
-        number if NETWORK.contains(&number) => Kind::Network,
-        _ => Kind::Local,
+        number if MEMORY.contains(&number) => FileSystem::Memory,
+        number if NETWORK.contains(&number) => FileSystem::Network,
+        _ => FileSystem::Local,
     }
 }
 
@@ -91,14 +91,14 @@ mod tests {
     #[test]
     fn what_is_in_memory_or_on_a_network_is_told_by_its_number() {
         for (number, kind) in [
-            (0x0000_6969, Kind::Network),
-            (0xff53_4d42, Kind::Network),
-            (0xff53_4d42_u32 as i32 as i64, Kind::Network),
-            (0x6573_5546, Kind::Network),
-            (0x0102_1994, Kind::Memory),
-            (0x8584_58f6, Kind::Memory),
-            (0xef53, Kind::Local),
-            (0x794c_7630, Kind::Local),
+            (0x0000_6969, FileSystem::Network),
+            (0xff53_4d42, FileSystem::Network),
+            (0xff53_4d42_u32 as i32 as i64, FileSystem::Network),
+            (0x6573_5546, FileSystem::Network),
+            (0x0102_1994, FileSystem::Memory),
+            (0x8584_58f6, FileSystem::Memory),
+            (0xef53, FileSystem::Local),
+            (0x794c_7630, FileSystem::Local),
         ] {
             assert_eq!(of_type(FsType(number)), kind, "{number:x}");
         }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_asked_counts_as_local() {
-        assert_eq!(kind(Path::new("/no/such/folder")), Kind::Local);
-        assert_eq!(kind(Path::new("/dev/shm")), Kind::Memory);
+        assert_eq!(kind(Path::new("/no/such/folder")), FileSystem::Local);
+        assert_eq!(kind(Path::new("/dev/shm")), FileSystem::Memory);
     }
 }

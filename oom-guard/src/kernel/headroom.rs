@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use dumper::outcome::{Limit, LimitKind};
 
-/// Less than this is never called enough, unless it is a good part of the limit.
+/// The smallest margin, unless the limit is small.
 const LEAST_MARGIN: u64 = 4 << 20;
-/// More than this is always enough to write a report in time.
+/// The largest margin: enough to write a report in time.
 const MOST_MARGIN: u64 = 256 << 20;
 
-/// Bytes a second: faster than new pages have been seen to be touched. On the virtual machine that this was measured on that was
-/// 2 GiB/s by pages of 4 KiB and 6 GiB/s by huge ones; further threads made it no faster, since they wait for the same locks.
+/// Bytes per second: faster than any measured growth. On the virtual machine of the measurement it was 2 GiB/s with pages of 4 KiB and 6
+/// GiB/s with huge pages. More threads were not faster, because they wait for the same locks.
 const FASTEST_GROWTH: u64 = 8 << 30;
-/// The shortest time between two looks while a limit may come near, and the longest in any case.
+/// The shortest time between two polls while a limit may come near.
 pub const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// See [`SHORTEST_PAUSE`].
+/// The longest time between two polls.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Once it is near, there is nothing to be missed but the next step.
+/// The time between two polls when the limit is near already.
 const PAUSE_WHEN_NEAR: Duration = Duration::from_millis(50);
 
 /// One limit and what is used of it, in bytes.
@@ -28,9 +28,9 @@ pub struct Bound {
     pub path: String,
     /// The limit.
     pub bytes: u64,
-    /// What is used and cannot simply be taken back: without the page cache.
+    /// The usage that cannot be reclaimed: without page cache.
     pub used: u64,
-    /// Of `used`, what could still go to swap.
+    /// The part of `used` that could be swapped out.
     pub swappable: u64,
 }
 
@@ -53,7 +53,7 @@ impl Bound {
         self.left() < self.margin() || self.left() < request
     }
 
-    /// How long it takes at least until the margin is reached: how long to wait until looking again.
+    /// The least time until the margin is reached, which is the time until the next poll.
     pub fn pause(&self) -> Duration {
         match self.left().checked_sub(self.margin()) {
             Some(room) => time_to_fill(room),
@@ -61,7 +61,7 @@ impl Bound {
         }
     }
 
-    /// As reports have it.
+    /// The limit as reports list it.
     pub fn limit(&self) -> Limit {
         Limit {
             kind: self.kind,
@@ -72,13 +72,13 @@ impl Bound {
     }
 }
 
-/// How long it takes at least to use so many bytes, as far as that matters.
+/// The least time in which so many bytes can be used, at most [`LONGEST_PAUSE`].
 pub fn time_to_fill(bytes: u64) -> Duration {
     let seconds = bytes as f64 / FASTEST_GROWTH as f64;
     Duration::from_secs_f64(seconds).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
-/// The limit that will be felt first: the one with the least room above its margin.
+/// The limit that will be met first: the one with the least room above its margin.
 pub fn tightest(bounds: impl IntoIterator<Item = Bound>) -> Option<Bound> {
     let room = |bound: &Bound| i128::from(bound.left()) - i128::from(bound.margin());
     bounds.into_iter().min_by_key(room)

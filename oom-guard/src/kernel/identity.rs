@@ -1,11 +1,12 @@
-//! Who the job is to those who run the machines. Of the environment, where secrets live, only these variables are ever kept.
+//! The job's identity for administrators: its ids in Slurm, Kubernetes and others. The environment may hold secrets, so only the variables
+//! in this list are ever kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::kernel::cgroup::Cgroup;
 
-/// What schedulers and Kubernetes manifests tell a job of itself. Names, not prefixes: `SLURM_JWT` is a password.
+/// The variables by which schedulers and Kubernetes manifests identify a job. Whole names and no prefixes: `SLURM_JWT` is a password.
 const VARIABLES: [&str; 38] = [
     "SLURM_JOB_ID",
     "SLURM_JOB_NAME",
@@ -58,10 +59,10 @@ pub type Identity = BTreeMap<String, String>;
 
 /// That of a job in this process's environment and a cgroup.
 pub fn read(cgroup: Option<&Cgroup>) -> Identity {
-    of(|name| std::env::var(name).ok(), cgroup)
+    collect(|name| std::env::var(name).ok(), cgroup)
 }
 
-fn of(variable: impl Fn(&str) -> Option<String>, cgroup: Option<&Cgroup>) -> Identity {
+fn collect(variable: impl Fn(&str) -> Option<String>, cgroup: Option<&Cgroup>) -> Identity {
     let variables = VARIABLES.iter().filter_map(|name| {
         let value = variable(name).filter(|value| !value.is_empty())?;
         Some(((*name).to_owned(), value.chars().take(MOST_CHARS).collect()))
@@ -102,7 +103,7 @@ mod tests {
 
     fn with(variables: &[(&str, &str)]) -> Identity {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        of(|name| find(name).map(|(_, value)| (*value).to_owned()), None)
+        collect(|name| find(name).map(|(_, value)| (*value).to_owned()), None)
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Reading the small files of /proc and /sys/fs/cgroup. Every number that is missing, or is no number, is `None`: a file may
-//! be of another kernel, forbidden, or gone with its process or cgroup.
+//! Reads the small files of /proc and /sys/fs/cgroup. A number that is missing or malformed is `None`: kernels differ, and a file may be
+//! forbidden, or gone with its process or cgroup.
 //!
-//! To open such a file and to read it for the first time is charged to the reader's cgroup, which may kill somebody where that is
-//! full. A file that stays open keeps the kernel's buffer: to read it again charges nothing.
+//! Opening such a file and reading it for the first time charges memory to the reader's cgroup. If that is full, the kernel may kill a
+//! process. An open file keeps the kernel's buffer, so reading it again charges nothing.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,17 +16,17 @@ use nix::sys::resource::{Resource, getrlimit};
 
 /// No number is longer, with the line's end.
 const NUMBER_BYTES: usize = 32;
-/// What one read takes in. The kernel writes most of these files anew for each read, so there should be few.
+/// The size of one read. The kernel generates most of these files again for each read, so there must be few reads.
 const READ_BYTES: usize = 8 << 10;
 
-/// No more than this part of the files that may be open stays open.
+/// At most this part of the allowed number of open files is kept open.
 const MOST_KEPT: u64 = 4;
 
 thread_local! {
     static KEPT: RefCell<HashMap<PathBuf, File>> = RefCell::new(HashMap::new());
 }
 
-/// Keeps a file open from here on, if there is one and not too many are. What is read by its path is then read from it.
+/// Keeps a file open from here on, if it exists and not too many are open. Later reads by its path use the open file.
 pub fn keep_open(path: &Path) {
     let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / MOST_KEPT);
     let Ok(file) = File::open(path) else { return };
@@ -40,13 +40,13 @@ pub fn let_go(path: &Path) {
     KEPT.with_borrow_mut(|kept| drop(kept.remove(path)));
 }
 
-/// Reads a file, if it can be from one that was kept open.
+/// Reads a file, from the one that was kept open if there is one.
 fn read<T>(path: &Path, read: impl Fn(&File) -> io::Result<T>) -> Option<T> {
     let kept = KEPT.with_borrow(|kept| kept.get(path).and_then(|file| read(file).ok()));
     kept.or_else(|| read(&File::open(path).ok()?).ok())
 }
 
-/// The text of a file, at most `most` bytes of it. What is not UTF-8 is replaced.
+/// The text of a file, at most `most` bytes of it. Bytes that are not UTF-8 are replaced.
 pub fn text(path: &Path, most: usize) -> Option<String> {
     let bytes = read(path, |file| {
         let mut bytes = Vec::with_capacity(most.min(READ_BYTES));
@@ -85,7 +85,7 @@ pub fn value(text: &str, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// As [`value`], of a line in kibibytes: in bytes.
+/// As [`value`], in bytes, for a line in kibibytes.
 pub fn kibibytes(text: &str, key: &str) -> Option<u64> {
     value(text, key)?.checked_mul(1024)
 }

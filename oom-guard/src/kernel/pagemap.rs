@@ -1,5 +1,5 @@
-//! Which pages of another process are in memory, by /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst): asked for in
-//! ranges where the kernel knows how (Linux 6.7), else read, 8 bytes for each page.
+//! Finds out which pages of another process are in memory, from /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). From Linux
+//! 6.7 on an ioctl returns ranges; before, the file is read, 8 bytes per page.
 #![expect(unsafe_code, reason = "an ioctl that no crate has")]
 
 use std::fs::File;
@@ -12,15 +12,15 @@ use nix::unistd::Pid;
 
 use crate::kernel::host::Host;
 
-/// Bytes of a page, on the one platform that there is.
+/// Bytes of a page on x86-64.
 const PAGE: u64 = 4096;
-/// Pages that are looked at exactly in one measurement, 64 GiB of them; of more, a part.
+/// The most pages, 64 GiB, that one measurement reads exactly. If there are more, it reads a part of them.
 const EXACT_PAGES: u64 = 16 << 20;
-/// That part is looked at in windows of so many pages.
+/// This part is read in windows of this many pages.
 const WINDOW: u64 = 2048;
-/// Pages that one read takes in.
+/// The pages of one read.
 const READ: usize = 64 << 10;
-/// Ranges that one call gives back.
+/// The most ranges that one ioctl returns.
 const RANGES: usize = 512;
 
 /// `PAGE_IS_*` of linux/fs.h.
@@ -64,12 +64,12 @@ struct Range {
 pub struct Pagemap {
     file: File,
     can_scan: bool,
-    /// One of so many windows is looked at.
+    /// One of this many windows is read.
     each: u64,
 }
 
 impl Pagemap {
-    /// To look at `pages` pages in all. Fails for a process of somebody else.
+    /// For reading `pages` pages in all. Fails for another user's process.
     pub fn open(host: &Host, pid: Pid, pages: u64) -> io::Result<Self> {
         Ok(Self {
             file: File::open(host.of_process(pid, "pagemap"))?,
@@ -89,7 +89,7 @@ impl Pagemap {
         })
     }
 
-    /// The pages of a block, no more of each than belongs to it.
+    /// The pages of a block. A page at its border counts only with the bytes of the block.
     pub fn measure(&mut self, address: u64, bytes: u64) -> io::Result<Pages> {
         let end = address.saturating_add(bytes);
         let whole = (end.div_ceil(PAGE) - address / PAGE) * PAGE;
@@ -103,12 +103,12 @@ impl Pagemap {
         Ok(pages)
     }
 
-    /// Looks at every so many windows, and takes them for all.
+    /// Reads one of every so many windows, as a sample of all.
     fn sample(&mut self, start: u64, end: u64) -> io::Result<Pages> {
         let window = WINDOW * PAGE;
         let mut sum = Pages::default();
         let (mut seen, mut windows, mut squares) = (0u64, 0f64, 0f64);
-        // Not the same place in every block, and no source of chance: any will do.
+        // Another window in each block; it need not be random.
         let mut at = (start + start / PAGE % self.each * window).min(end);
         while at < end {
             let upto = (at + window).min(end);
@@ -209,7 +209,7 @@ fn add(pages: &mut Pages, bytes: u64, categories: u64) {
     if is(IS_SWAPPED) && !is(IS_PRESENT) {
         pages.swapped += bytes;
     }
-    // Whoever only reads what he never wrote sees the one page of zeros.
+    // A page that was read but never written to is the shared page of zeros.
     if is(IS_PRESENT) && !is(IS_ZERO) {
         pages.resident += bytes;
         pages.shared += if is(IS_FILE) { bytes } else { 0 };

@@ -31,17 +31,19 @@ impl<'a, Event> Sources<'a, Event> {
     }
 
     /// Waits until one is ready, but no longer than `longest`, and returns the events of those that are, in the order in which they were
-    /// added. A wait that is interrupted, as when we have been stopped and continued, or that fails returns none.
-    pub fn wait(mut self, longest: Duration) -> Vec<Event> {
+    /// added.
+    ///
+    /// # Errors
+    ///
+    /// The wait was interrupted, as when we have been stopped and continued, or it failed.
+    pub fn wait(mut self, longest: Duration) -> nix::Result<Vec<Event>> {
         let longest = TimeSpec::from_duration(longest.min(LONGEST_WAIT));
-        if ppoll(&mut self.files, Some(longest), None).is_err() {
-            return Vec::new();
-        }
+        ppoll(&mut self.files, Some(longest), None)?;
         let ready = self.files.iter().map(|file| file.any().unwrap_or(false));
         let events = self.events.into_iter().zip(ready);
-        events
+        Ok(events
             .filter_map(|(event, is_ready)| is_ready.then_some(event))
-            .collect()
+            .collect())
     }
 }
 
@@ -62,9 +64,9 @@ mod tests {
         sources.add(&silent, PollFlags::POLLIN, "silent");
         sources.add(&ready, PollFlags::POLLIN, "ready");
         sources.add(&closed, PollFlags::POLLIN, "closed");
-        assert_eq!(sources.wait(Duration::MAX), ["ready", "closed"]);
+        assert_eq!(sources.wait(Duration::MAX).unwrap(), ["ready", "closed"]);
         let mut sources = Sources::new();
         sources.add(&silent, PollFlags::POLLIN, "silent");
-        assert_eq!(sources.wait(Duration::ZERO), [""; 0]);
+        assert_eq!(sources.wait(Duration::ZERO).unwrap(), [""; 0]);
     }
 }

@@ -1,5 +1,5 @@
-//! Processes as std and nix do not know them: one for each report, what is news of any child, and our own death by the job's signal,
-//! which may be one that nix has no name for.
+//! Process control that std and nix do not have: forked work, news of any child, and signals by number, which may be real-time signals
+//! that nix has no name for.
 #![expect(unsafe_code, reason = "fork, waitpid and signals by number have no safe form")]
 
 use std::mem::MaybeUninit;
@@ -16,14 +16,14 @@ use recording::protocol::PASSED_ON;
 use crate::kernel::end::End;
 use crate::start::inherited;
 
-/// From here on signals wait until they are asked for, and the end of a child is one.
+/// Blocks all signals, so that they stay pending until they are read, and makes the end of a child send SIGCHLD.
 pub fn hold_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     inherited::set(Signal::SIGCHLD, SigHandler::SigDfl)
 }
 
-/// Does `work` in a child process, which ends with the status that it gives. What it allocates, and how it may die, is
-/// no matter of the supervisor's.
+/// Does `work` in a child process, which exits with the status that `work` returns. Its memory, and how it may die, do not affect this
+/// process.
 pub fn apart(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
     // SAFETY: the supervisor has one thread, so no lock is held by a thread that the child does not have.
     match unsafe { fork() }? {
@@ -32,7 +32,7 @@ pub fn apart(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
     }
 }
 
-/// As [`apart`], in a process that does not outlive this one: what it does, another may be doing then.
+/// As [`apart`], in a process that dies with this one: another process may do the same work after that.
 pub fn beside(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
     let this = Pid::this();
     apart(|| {
@@ -43,26 +43,26 @@ pub fn beside(work: impl FnOnce() -> i32) -> nix::Result<Pid> {
 
 /// News of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ChildEvent {
     /// It has ended.
     Ended(End),
     /// It has been stopped, and waits to be continued.
     Stopped(Signal),
 }
 
-/// The next child of which there is news, ours or, as process 1 of a container, anybody's.
-pub fn next_change() -> Option<(Pid, Change)> {
+/// The next child that has ended or stopped: one of ours or, if we are process 1 of a container, any orphan.
+pub fn next_child_event() -> Option<(Pid, ChildEvent)> {
     loop {
         let (pid, status) = wait(Pid::from_raw(-1), libc::WNOHANG | libc::WUNTRACED)?;
-        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(Change::Stopped);
-        let change = End::from_wait_status(status).map(Change::Ended);
+        let stopped = || Signal::try_from(libc::WSTOPSIG(status)).ok().map(ChildEvent::Stopped);
+        let change = End::from_wait_status(status).map(ChildEvent::Ended);
         if let Some(change) = change.or_else(|| stopped().filter(|_| libc::WIFSTOPPED(status))) {
             return Some((pid, change));
         }
     }
 }
 
-/// Waits for the end of a child; `None` if it is none.
+/// Waits for the end of a child; `None` if there is no such child.
 pub fn wait_for(pid: Pid) -> Option<End> {
     loop {
         let (_, status) = wait(pid, 0)?;
@@ -72,7 +72,7 @@ pub fn wait_for(pid: Pid) -> Option<End> {
     }
 }
 
-/// How a child has ended; `None` as long as it has not.
+/// How a child has ended; `None` while it runs.
 pub fn try_wait_for(pid: Pid) -> Option<End> {
     wait(pid, libc::WNOHANG).and_then(|(_, status)| End::from_wait_status(status))
 }
@@ -94,7 +94,7 @@ fn wait(pid: Pid, options: c_int) -> Option<(Pid, c_int)> {
     }
 }
 
-/// The child whose end must not be forgotten; 0 for none.
+/// The job's process; 0 for none.
 static JOB: AtomicI32 = AtomicI32::new(0);
 /// Its end as waitpid(2) has told it, if it has; -1 until then.
 static JOB_ENDED: AtomicI32 = AtomicI32::new(-1);
@@ -127,7 +127,7 @@ pub fn send(pid: Pid, number: c_int) {
     unsafe { libc::kill(pid.as_raw(), number) };
 }
 
-/// Sends a signal with a value that says that it was passed on. Returns whether the kernel has taken it.
+/// Sends a signal with the value [`PASSED_ON`]. Returns whether the kernel has accepted it.
 pub fn send_passed_on(pid: Pid, number: c_int) -> bool {
     let value = libc::sigval {
         sival_ptr: ptr::without_provenance_mut(PASSED_ON),
@@ -136,7 +136,7 @@ pub fn send_passed_on(pid: Pid, number: c_int) -> bool {
     unsafe { libc::sigqueue(pid.as_raw(), number, value) == 0 }
 }
 
-/// Waits for a signal that is held and takes it, unless the time ends first.
+/// Waits for a blocked signal and takes it, for `longest` at most.
 pub fn take(number: c_int, longest: Duration) {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     let time = libc::timespec {
@@ -151,13 +151,13 @@ pub fn take(number: c_int, longest: Duration) {
     unsafe { libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &raw const time) };
 }
 
-/// Takes `signals` from those that are held: they do again what they do to any program.
+/// Unblocks `signals`: they have their default effect again.
 pub fn let_through(signals: &[Signal]) {
     let set: SigSet = signals.iter().copied().collect();
     let _ = set.thread_unblock();
 }
 
-/// Stops by a signal as if it were not held, and returns when continued.
+/// Stops this process by a signal as if it were not blocked, and returns when the process is continued.
 pub fn stop_of(number: Signal) {
     send(Pid::this(), number as c_int);
     let set = SigSet::from(number);
@@ -171,14 +171,14 @@ pub fn close_everything() {
     unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) };
 }
 
-/// Sleeps until a signal that is not held ends this process.
+/// Sleeps until an unblocked signal ends this process.
 pub fn sleep_for_ever() -> ! {
     loop {
         nix::unistd::pause();
     }
 }
 
-/// Dies of a signal. Returns only where that is impossible.
+/// Ends this process by a signal. Returns only if that is impossible.
 pub fn die_of(number: c_int) {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the default is no function that must be fit to be called.

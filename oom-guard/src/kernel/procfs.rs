@@ -12,7 +12,7 @@ use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, text, value};
 
-/// A name is for a line of a report.
+/// How much of a command line is read: it is shown in one line of a report.
 const COMMAND_BYTES: usize = 200;
 /// More than status, limits and meminfo have.
 const PAGE_OF_TEXT: usize = 8 << 10;
@@ -20,7 +20,7 @@ const PAGE_OF_TEXT: usize = 8 << 10;
 const VMSTAT_BYTES: usize = 32 << 10;
 /// More children than a machine has processes for.
 const CHILDREN_BYTES: usize = 16 << 20;
-/// As deep as anybody nests shells, and an end to what a changing /proc may show.
+/// More levels than anybody nests shells. It ends the search if /proc changes meanwhile.
 const MOST_ANCESTORS: usize = 100;
 /// How many others in a cgroup are named.
 const MOST_OTHERS: usize = 10;
@@ -30,7 +30,7 @@ const MOST_OTHERS: usize = 10;
 pub struct Machine {
     /// `MemTotal`.
     pub total: u64,
-    /// `MemAvailable`: what can be had without swapping, the page cache counted as far as the kernel can take it back.
+    /// `MemAvailable`: what is available without swapping, including page cache that the kernel can reclaim.
     pub available: u64,
     /// `SwapTotal`.
     pub swap_total: u64,
@@ -81,7 +81,7 @@ pub struct Usage {
 
 impl Usage {
     /// Of a process; `None` if it has ended.
-    pub fn of(host: &Host, pid: Pid) -> Option<Self> {
+    pub fn read(host: &Host, pid: Pid) -> Option<Self> {
         let text = text(&host.of_process(pid, "status"), PAGE_OF_TEXT)?;
         Some(Self {
             address_space: kibibytes(&text, "VmSize:")?,
@@ -91,7 +91,7 @@ impl Usage {
     }
 }
 
-/// The resource limits of a process that count memory, as far as there are any.
+/// The resource limits of a process that count memory, if there are any.
 pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     let limits = text(&host.of_process(pid, "limits"), PAGE_OF_TEXT).unwrap_or_default();
     // `Max address space       unlimited            unlimited            bytes`
@@ -103,7 +103,7 @@ pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     if address_space.is_none() && data.is_none() {
         return Vec::new();
     }
-    let usage = Usage::of(host, pid).unwrap_or_default();
+    let usage = Usage::read(host, pid).unwrap_or_default();
     let bound = |kind, bytes, used| Bound {
         kind,
         path: String::new(),
@@ -116,13 +116,13 @@ pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     address_space.into_iter().chain(data).collect()
 }
 
-/// A process and all that descend from it, parents before their children.
+/// A process and all its descendants, parents before their children.
 pub fn tree(host: &Host, pid: Pid) -> Vec<Pid> {
     let mut found = vec![pid];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
         for child in children(host, parent) {
-            // A process that changes its parent while we look would be met twice.
+            // A process that changes its parent meanwhile would be found twice.
             if !found.contains(&child) {
                 found.push(child);
             }
@@ -152,12 +152,12 @@ fn pid_of(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
-/// Whether there is such a process. One that has ended is none, though nobody may have waited for it.
+/// Whether a process runs. One that has ended does not, even if nobody has waited for it yet.
 pub fn is_running(host: &Host, pid: i32) -> bool {
     match stat(host, pid) {
-        // Where the first thread alone has ended, the others go on.
+        // If only the first thread has ended, the others still run.
         Some(fields) => !(fields[0].starts_with(['Z', 'X']) && matches!(&*fields[THREADS], "0" | "1")),
-        // What we may not look at may well run.
+        // A process that we may not read may run.
         None => host.of_process(pid, "").exists(),
     }
 }
@@ -167,7 +167,7 @@ pub fn started(host: &Host, pid: i32) -> Option<u64> {
     stat(host, pid)?[STARTED].parse().ok()
 }
 
-/// Whether a process was there at a time: if not, it has the process id of one that was. What cannot be told is taken for yes.
+/// Whether a process had been started before `time`. If not, it has reused the id of an earlier process. If that is not known, it is true.
 pub fn is_older(host: &Host, pid: i32, time: SystemTime) -> bool {
     let started = || {
         let ticks = started(host, pid)?;
@@ -184,7 +184,7 @@ pub fn is_older(host: &Host, pid: i32, time: SystemTime) -> bool {
     started().is_none_or(|started| started <= time + CLOCK_ERROR)
 }
 
-/// Places of fields in /proc/PID/stat behind the program's name: proc_pid_stat(5) has them by 3 more.
+/// The index of a field in /proc/PID/stat after the program's name: in proc_pid_stat(5), it is higher by 3.
 const THREADS: usize = 17;
 /// See [`THREADS`].
 const STARTED: usize = 19;
@@ -192,10 +192,10 @@ const STARTED: usize = 19;
 const STAT_BYTES: usize = 4096;
 /// More than is in /proc/stat before `btime`, on a machine with many interrupts.
 const MACHINE_BYTES: usize = 4 << 20;
-/// When the machine was started is known to the second.
+/// The boot time of the machine is known to the second.
 const CLOCK_ERROR: Duration = Duration::from_secs(2);
 
-/// The fields of /proc/PID/stat behind the program's name, in which anything may stand.
+/// The fields of /proc/PID/stat after the program's name, which may contain anything.
 fn stat(host: &Host, pid: i32) -> Option<Vec<String>> {
     let text = text(&host.of_process(pid, "stat"), STAT_BYTES)?;
     let (_, fields) = text.rsplit_once(')')?;
@@ -203,7 +203,7 @@ fn stat(host: &Host, pid: i32) -> Option<Vec<String>> {
     (fields.len() > STARTED).then_some(fields)
 }
 
-/// What to call a process: its command line, else its short name in brackets as ps has it; `None` if it has ended.
+/// A process's command line, or its short name in brackets as ps shows it; `None` if it has ended.
 pub fn command(host: &Host, pid: Pid) -> Option<String> {
     let read = |file: &str| text(&host.of_process(pid, file), COMMAND_BYTES);
     let line = read("cmdline").unwrap_or_default();
@@ -216,12 +216,12 @@ pub fn command(host: &Host, pid: Pid) -> Option<String> {
     Some(command)
 }
 
-/// The file of the program that a process runs; `None` where that may not be known.
+/// The program file of a process; `None` if we may not know it.
 pub fn program(host: &Host, pid: Pid) -> Option<PathBuf> {
     fs::read_link(host.of_process(pid, "exe")).ok()
 }
 
-/// A process by its number and name. That of a process that has ended, or is outside of our container, is empty.
+/// A process's id and command line. The latter is empty if the process has ended or is outside of our container.
 pub fn name(host: &Host, pid: Pid, is_child: bool) -> ProcessName {
     ProcessName {
         pid: pid.as_raw().unsigned_abs(),
@@ -248,7 +248,7 @@ pub fn members(procs: &Path) -> Vec<Option<Pid>> {
     lines.map(|line| pid_of(&line)).collect()
 }
 
-/// The largest processes in a cgroup, those of `except` apart. `procs` is its `cgroup.procs`.
+/// The largest processes in a cgroup, without those of `except`. `procs` is its `cgroup.procs`.
 pub fn others(host: &Host, procs: &Path, except: &[Pid]) -> Vec<Other> {
     let page_bytes = sysconf(SysconfVar::PAGE_SIZE)
         .ok()
@@ -272,7 +272,7 @@ pub fn others(host: &Host, procs: &Path, except: &[Pid]) -> Vec<Other> {
     sizes.into_iter().map(other).collect()
 }
 
-/// Programs whose work it is to end jobs, with what one should know of each.
+/// Programs that end jobs, and when they do.
 const KILLERS: [(&str, &str); 7] = [
     ("earlyoom", "ends the largest process when the machine's memory is low"),
     ("nohang", "ends the largest process when the machine's memory is low"),
@@ -283,7 +283,7 @@ const KILLERS: [(&str, &str); 7] = [
     ("slurmd", "ends steps at their time or memory limit, or for scancel"),
 ];
 
-/// What a program does that is known to end jobs, by its command line or short name.
+/// When a program ends jobs, by its command line or short name; none for any other program.
 pub fn killer(command: &str) -> Option<&'static str> {
     let program = command.split(' ').next().unwrap_or_default();
     let program = program.trim_start_matches('[').trim_end_matches([']', ':']);
@@ -294,7 +294,7 @@ pub fn killer(command: &str) -> Option<&'static str> {
         .map(|(_, does)| *does)
 }
 
-/// Those that run on this machine now, as far as we can see them.
+/// The programs that end jobs and run on this machine now, as far as we can see them.
 pub fn killers(host: &Host) -> Vec<ProcessName> {
     let Ok(entries) = fs::read_dir(host.file("/proc")) else {
         return Vec::new();
@@ -353,12 +353,12 @@ mod tests {
         );
         let bound = machine.bound();
         assert_eq!(bound.left(), machine.available + machine.swap_free);
-        let usage = Usage::of(host, Pid::this()).unwrap();
+        let usage = Usage::read(host, Pid::this()).unwrap();
         assert!(
             usage.address_space >= usage.resident && usage.resident > 1 << 20,
             "{usage:?}"
         );
-        assert_eq!(Usage::of(host, Pid::from_raw(i32::MAX)), None);
+        assert_eq!(Usage::read(host, Pid::from_raw(i32::MAX)), None);
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! The command line as it is typed, and the help that teaches it.
+//! The command line and its help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use dumper::rank::Rank;
+use recording::protocol::OnOom;
 
 use crate::error::Error;
 use crate::options::allowance::Allowance;
@@ -73,7 +77,7 @@ pub struct Cli {
 
     /// When memory runs out: `report` lets the job go on and see the failure, `exit` ends it with status 53 at a failed
     /// allocation or close to a limit that would kill it
-    #[arg(long, value_name = "WHAT", default_value = "report", hide_possible_values = true)]
+    #[arg(long, value_name = "WHAT", default_value = "report", hide_possible_values = true, value_parser = on_oom())]
     #[arg(env = "FIL_PROFILE_ON_OOM", hide_env_values = true)]
     pub on_oom: OnOom,
 
@@ -93,9 +97,9 @@ pub struct Cli {
     pub sample_interval: Option<u64>,
 
     /// What call sites are ranked by and pictures show: `requested` memory or `resident` [default: what the limit counts]
-    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, value_parser = rank())]
     #[arg(env = "FIL_PROFILE_RANK", hide_env_values = true)]
-    pub rank: Option<RankBy>,
+    pub rank: Option<Rank>,
 
     /// Do not run a job that cannot be recorded, instead of running it as without us
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
@@ -162,7 +166,7 @@ pub enum Command {
         path: Option<PathBuf>,
         /// Write this alone, instead of the files of the run folder
         #[arg(short, long)]
-        format: Option<Format>,
+        format: Option<ReportFormat>,
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
         text: bool,
@@ -234,7 +238,7 @@ pub enum Command {
 
 /// What `report` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ReportFormat {
     /// For `pprof` and what reads its profiles.
     Pprof,
     /// For speedscope.
@@ -257,45 +261,15 @@ pub enum Format {
     Fil,
 }
 
-/// What happens when memory runs out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnOom {
-    /// The program sees the failure, as without us.
-    Report,
-    /// The program ends with status 53.
-    Exit,
+fn on_oom() -> impl TypedValueParser<Value = OnOom> {
+    PossibleValuesParser::new(OnOom::ALL.map(OnOom::name)).map(|name| OnOom::from_name(&name).unwrap_or_default())
 }
 
-/// What call sites are ranked by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RankBy {
-    /// What was asked for.
-    Requested,
-    /// What of it is in memory.
-    Resident,
+fn rank() -> impl TypedValueParser<Value = Rank> {
+    PossibleValuesParser::new(Rank::ALL.map(Rank::name)).map(|name| Rank::from_name(&name).unwrap_or_default())
 }
 
-impl RankBy {
-    /// As it is written on the command line and in `run.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Resident => "resident",
-        }
-    }
-}
-
-impl OnOom {
-    /// As it is written on the command line and in `FIL_PROFILE_ON_OOM`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Exit => "exit",
-        }
-    }
-}
-
-/// A switch, as an environment variable has it.
+/// The value of a switch in an environment variable.
 fn switch(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
@@ -304,7 +278,7 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// What was typed: a text to show, or work to do.
+/// What the command line asks for: a text to show, or work to do.
 pub enum Typed {
     /// For stdout, with status 0.
     Text(String),
@@ -338,7 +312,7 @@ fn asks_for_help(args: &[OsString]) -> bool {
     words.next().is_some() && words.next().is_some_and(|word| word == "-h" || word == "--help")
 }
 
-/// clap's error without its paragraphs: what is wrong with which word, and where to look.
+/// clap's error in one line: what is wrong with which word, and where to find help.
 fn one_line(error: &clap::Error, args: &[OsString]) -> String {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),

@@ -1,12 +1,15 @@
-//! What the command line means: settings with every default filled in, and the environment that carries them to the
-//! preload.
+//! The settings that a command line means, with all defaults, and the environment variables that tell them to the preload.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use dumper::rank::Rank;
+use recording::protocol::OnOom;
+use recording::protocol::variables::{self, Variable};
+
 use crate::error::Error;
 use crate::options::allowance::Allowance;
-use crate::options::cli::{Cli, Command, Format, OnOom, RankBy};
+use crate::options::cli::{Cli, Command, ReportFormat};
 
 /// How a job is to be run and reported on.
 #[derive(Clone, Debug)]
@@ -19,29 +22,29 @@ pub struct Settings {
     pub python: Option<PathBuf>,
     /// What happens when an allocation fails.
     pub on_oom: OnOom,
-    /// Bytes set aside for the last words; 0 for none.
+    /// Bytes of the stash; 0 for none.
     pub stash: u64,
     /// Every allocation is recorded.
     pub exact: bool,
     /// Bytes between samples; `None` for adaptive.
     pub sample_interval: Option<u64>,
     /// What call sites are ranked by; `None` for what the limit counts.
-    pub rank: Option<RankBy>,
+    pub rank: Option<Rank>,
     /// A job that cannot be recorded is not run.
     pub require: bool,
     /// The recordings stay.
     pub keep_recording: bool,
-    /// Nobody but the first process is recorded.
-    pub first_only: bool,
+    /// The job's first process is recorded, and none of its children.
+    pub no_children: bool,
     /// A job that ends well though a child was killed for memory is to count as failed.
     pub fail_on_child_oom: bool,
     /// What each line of the user's own files held is printed at the end.
     pub text: bool,
-    /// A run folder that is reported on counts as the user's own, wherever it comes from.
+    /// The run folder counts as the user's own, wherever it comes from.
     pub trust: bool,
-    /// The run folder that is reported on has just been made by this user, but not by this program.
+    /// The run folder has just been made by this user, but not by this program.
     pub made_here: bool,
-    /// Where lines of source files are looked for, in place of where the job ran from.
+    /// The folder in which source files are looked for, instead of where the job ran.
     pub source: Option<PathBuf>,
 }
 
@@ -57,7 +60,7 @@ pub enum Task {
     /// Report on what is here, or on the newest run.
     Report(Option<PathBuf>),
     /// Write one document about it, to a file or stdout.
-    Export(Option<PathBuf>, Format, Option<PathBuf>),
+    Export(Option<PathBuf>, ReportFormat, Option<PathBuf>),
     /// List this many runs in a folder; 0 for all.
     List(Option<PathBuf>, usize),
     /// Compare two runs, into a picture if there is a file for one, and with growth that is allowed.
@@ -70,7 +73,7 @@ pub enum Task {
     Inspect(OsString, Option<PathBuf>),
 }
 
-/// Separates what is to be done from how.
+/// Separates the task from its settings.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let mut text = cli.text;
     let made_here = matches!(cli.command, Some(Command::Report { made_here: true, .. }));
@@ -79,7 +82,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
     let task = match cli.command {
         _ if cli.license => Task::License,
         Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
-            // As those write it who know it from other profilers.
+            // Other profilers have the option in this place.
             text = true;
             job.remove(0);
             Task::Run(job)
@@ -100,7 +103,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             ..
         }) => {
             source = named.or(source);
-            match format.or(text.then_some(Format::Text)) {
+            match format.or(text.then_some(ReportFormat::Text)) {
                 Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
                 None if file.is_some() => {
                     return Err(usage(
@@ -129,7 +132,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         Some(Command::Inspect { what, json }) => Task::Inspect(what, json),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
-    // A variable of the environment that this command does not heed must not keep it from being done.
+    // An environment variable that this command ignores must not make it fail.
     let is_heeded = matches!(
         task,
         Task::Report(_) | Task::Export(..) | Task::Diff(..) | Task::Merge(_)
@@ -148,7 +151,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         rank: cli.rank,
         require: cli.require,
         keep_recording: cli.keep_recording,
-        first_only: cli.no_children,
+        no_children: cli.no_children,
         fail_on_child_oom: cli.fail_on_child_oom,
         text,
         trust,
@@ -163,19 +166,17 @@ fn usage(text: &str) -> Error {
 }
 
 impl Settings {
-    /// The variables for the preload, with the stash that there is room for; `None` is one that must not be set.
-    pub fn environment(&self, stash: u64) -> Vec<(&'static str, Option<OsString>)> {
+    /// The variables for the preload, with the stash that fits; `None` is a variable that must not be set.
+    pub fn environment(&self, stash: u64) -> Vec<(Variable, Option<OsString>)> {
         let at_most = (stash < self.stash).then(|| stash.to_string().into());
+        let interval = self.sample_interval.map(|bytes| bytes.to_string().into());
         vec![
-            ("FIL_PROFILE_ON_OOM", Some(self.on_oom.name().into())),
-            ("FIL_PROFILE_STASH", Some(self.stash.to_string().into())),
-            ("FIL_PROFILE_STASH_AT_MOST", at_most),
-            ("FIL_PROFILE_CHILDREN", self.first_only.then(|| "off".into())),
-            ("FIL_PROFILE_EXACT", self.exact.then(|| "1".into())),
-            (
-                "FIL_PROFILE_SAMPLE_INTERVAL",
-                self.sample_interval.map(|bytes| bytes.to_string().into()),
-            ),
+            (variables::ON_OOM, Some(self.on_oom.name().into())),
+            (variables::STASH, Some(self.stash.to_string().into())),
+            (variables::STASH_AT_MOST, at_most),
+            (variables::CHILDREN, self.no_children.then(|| variables::OFF.into())),
+            (variables::EXACT, self.exact.then(|| variables::ON.into())),
+            (variables::SAMPLE_INTERVAL, interval),
         ]
     }
 }

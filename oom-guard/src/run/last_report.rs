@@ -6,20 +6,20 @@ use nix::sys::signal::Signal;
 
 use crate::commands::browser;
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish};
+use crate::finish::{Trigger, finish};
 use crate::folder::record::Record;
 use crate::folder::tidy;
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
-use crate::run::board::Board;
-use crate::run::slack::Slack;
+use crate::run::shared_state::SharedState;
 use crate::start::sanitizer;
 use crate::terminal::say::say;
 use crate::verdict::consequences::a_child_ran_out;
 use crate::verdict::observed::Observed;
 use crate::verdict::{facts, judge};
+use crate::watch::room::Room;
 
 /// How often the last report is tried, if the kernel kills each for want of memory.
 const MOST_TRIES: usize = 4;
@@ -29,7 +29,7 @@ pub struct LastReport<'a> {
     pub record: &'a Record,
     pub observed: &'a Observed,
     /// Learns the verdict at once, so that it is not lost with the process that gave it.
-    pub board: &'a Board,
+    pub shared: &'a SharedState,
     /// Whether the program can be recorded at all.
     pub can_be_recorded: bool,
     /// Whether the report may be opened in a browser.
@@ -37,12 +37,12 @@ pub struct LastReport<'a> {
 }
 
 impl LastReport<'_> {
-    /// Writes it, again if the kernel kills the process that writes it, once there is `slack`.
-    pub fn write(&self, slack: &mut Slack) {
+    /// Writes it, again if the kernel kills the process that writes it, once there is `room`.
+    pub fn write(&self, room: &mut Room) {
         let mut end = self.try_apart();
         for _ in 1..MOST_TRIES {
             if end == Some(End::Signal(libc::SIGKILL)) {
-                slack.wait(End::Signal(libc::SIGKILL));
+                room.wait(End::Signal(libc::SIGKILL));
                 end = self.try_apart();
             }
         }
@@ -54,8 +54,11 @@ impl LastReport<'_> {
         }
     }
 
-    /// In a process that Ctrl-C may interrupt; `None` if there can be none.
+    /// In a process that Ctrl-C may interrupt; `None` if there can be none that could tell the verdict.
     fn try_apart(&self) -> Option<End> {
+        if !self.shared.is_shared {
+            return None;
+        }
         let pid = process::beside(|| {
             process::let_through(&[Signal::SIGINT, Signal::SIGQUIT]);
             self.write_here()
@@ -70,7 +73,7 @@ impl LastReport<'_> {
 
     fn try_here(&self) -> Result<(), String> {
         let record = self.record;
-        let folders = [&record.folder.folder, &record.workplace.folder];
+        let folders = [&record.folder.folder, &record.scratch.folder];
         let had_no_room = tidy::remove_unbegun(folders[1]);
         // Left by reports and measurements that the kernel has killed.
         folders.into_iter().for_each(tidy::remove_unfinished);
@@ -87,13 +90,13 @@ impl LastReport<'_> {
         }
         let outcome = judge(&observed);
         if a_child_ran_out(&outcome) {
-            self.board.tell_child_ran_out();
+            self.shared.tell_child_ran_out();
         }
         let run = Run {
             outcome: Some(outcome),
             ..record.run.clone()
         };
-        let finished = finish(Occasion::JobEnded, &record.folder, folders[0], run, &material)?;
+        let finished = finish(Trigger::JobEnded, &record.folder, folders[0], run, &material)?;
         match finished.page {
             Some(page) if finished.failed.is_empty() && self.opens_browser && browser::has_audience() => {
                 browser::open(&page);

@@ -6,39 +6,39 @@ use dumper::run::Run;
 use dumper::units::Bytes;
 
 use crate::finish::material::Material;
-use crate::finish::{Occasion, finish};
+use crate::finish::{Trigger, finish};
 use crate::folder::record::Record;
 use crate::folder::termination;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
-use crate::run::expendable;
+use crate::run::killed_first;
 use crate::run::reports::Wanted;
 use crate::terminal::say::say;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
-use crate::watch::lookout::Near;
+use crate::watch::limit_poller::Near;
 use crate::watch::measure;
 use crate::watch::measurer::Why;
 
 /// Writes a report while the job runs, and returns an exit status.
 pub fn report(record: &Record, wanted: &Wanted) -> i32 {
-    expendable::be_the_first_to_go();
+    killed_first::before_the_job();
     if matches!(wanted, Wanted::Near(_)) {
-        expendable::limit_effort();
+        killed_first::limit_processor_time();
     }
     super::status_of(try_report(record, wanted))
 }
 
 fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
     let (occasion, measured) = match wanted {
-        Wanted::Near(_) => (Occasion::NearLimit, Some("close to the limit")),
-        Wanted::Requested => (Occasion::Requested, Some("when a report was asked for")),
-        Wanted::Terminating(_) => (Occasion::Terminating, Some("when a report was asked for")),
+        Wanted::Near(_) => (Trigger::NearLimit, Some("close to the limit")),
+        Wanted::Requested => (Trigger::Requested, Some("when a report was asked for")),
+        Wanted::Terminating(_) => (Trigger::Terminating, Some("when a report was asked for")),
         // It is measured already: the process waits for that.
-        Wanted::Failed => (Occasion::AllocationFailed, None),
+        Wanted::Failed => (Trigger::AllocationFailed, None),
     };
-    let recordings = &record.workplace.folder;
-    measured.inspect(|why| measure::all(&Host::this(), recordings, why, None));
+    let recordings = &record.scratch.folder;
+    measured.inspect(|why| measure::measure_processes(&Host::this(), recordings, why, None));
     let material = Material::load(recordings)?;
     match wanted {
         Wanted::Near(near) => tell_near(record, near, &material),
@@ -52,13 +52,13 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
 
 /// Measures what is in memory, and returns an exit status.
 pub fn measure(record: &Record, why: Why) -> i32 {
-    expendable::be_the_first_to_go();
-    expendable::limit_effort();
+    killed_first::before_the_job();
+    killed_first::limit_processor_time();
     let (occasion, failed) = match why {
         Why::Failed(pid) => ("when an allocation failed", Some(pid)),
         Why::Grown => ("in passing", None),
     };
-    measure::all(&Host::this(), &record.workplace.folder, occasion, failed);
+    measure::measure_processes(&Host::this(), &record.scratch.folder, occasion, failed);
     0
 }
 
@@ -88,6 +88,6 @@ fn tell_near(record: &Record, near: &Near, material: &Material) {
     // Without such a file there is nobody to read it.
     let _ = termination::set(&termination::file(), &lines);
     if record.run.identity.contains_key(OOM_GROUP) {
-        expendable::limit_growth(near.bound.left() / 2);
+        killed_first::limit_memory(near.bound.left() / 2);
     }
 }

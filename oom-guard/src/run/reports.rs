@@ -1,5 +1,5 @@
-//! Reports while the job runs: one at a time, each by a process of its own, so that signals are passed on meanwhile, the
-//! supervisor stays small, and what goes wrong in a report is not the job's trouble.
+//! Schedules the reports while the job runs: one at a time, each in a process of its own. So the supervisor reacts to events meanwhile and
+//! stays small, and a failed report does not affect the job.
 
 use std::time::{Duration, Instant};
 
@@ -7,35 +7,35 @@ use nix::unistd::Pid;
 
 use crate::kernel::end::End;
 use crate::kernel::process;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 use crate::terminal::say::say;
 use crate::verdict::observed::Sent;
-use crate::watch::lookout::Near;
+use crate::watch::limit_poller::Near;
 
-/// After a failed allocation most jobs end at once, and are then reported on as a whole.
+/// Delay of a report after a failed allocation: most jobs end at once, and then the last report covers it.
 const GRACE: Duration = Duration::from_millis(500);
-/// So they do after SIGTERM; but where they take their time, SIGKILL follows.
+/// Delay of a report after SIGTERM: most jobs end at once, but if one takes longer, SIGKILL may follow.
 const SHORT_GRACE: Duration = Duration::from_millis(200);
 /// At most one report of a failed allocation in this time.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// What a report is wanted for.
+/// Why a report is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// A limit is near.
     Near(Near),
-    /// Somebody asks for the peak so far.
+    /// Somebody asks for a report.
     Requested,
-    /// The job has been told to end, and may not have the time for a report when it has.
+    /// The job has been told to end; there may be no time for a report afterwards.
     Terminating(Sent),
     /// An allocation has failed.
     Failed,
 }
 
-/// What is wanted, and what is being done.
+/// The reports that are due, and the one that is being written.
 pub struct Reports<'a> {
     write: &'a dyn Fn(&Wanted) -> i32,
-    board: &'a Board,
+    shared: &'a SharedState,
     at_work: Option<Pid>,
     /// At most one of each kind.
     due: Vec<(Instant, Wanted)>,
@@ -43,18 +43,18 @@ pub struct Reports<'a> {
 }
 
 impl<'a> Reports<'a> {
-    /// Reports that `write` writes, in a process of their own; it returns that process's exit status.
-    pub fn new(write: &'a dyn Fn(&Wanted) -> i32, board: &'a Board) -> Self {
+    /// `write` writes a report in a process of its own, and returns that process's exit status.
+    pub fn new(write: &'a dyn Fn(&Wanted) -> i32, shared: &'a SharedState) -> Self {
         Self {
             write,
-            board,
+            shared,
             at_work: None,
             due: Vec::new(),
             next_failure: Instant::now(),
         }
     }
 
-    /// Somebody, or something, asks for a report.
+    /// Schedules a report.
     pub fn want(&mut self, wanted: Wanted) {
         let now = Instant::now();
         let due = match wanted {
@@ -69,7 +69,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// A job that waits to be measured after a failed allocation cannot end of it before: its grace begins so much later.
+    /// Delays the report of a failed allocation by `later`: the process waits for its measurement, and cannot end before.
     pub fn put_off_failure(&mut self, later: Duration) {
         let due = self.next_failure.max(Instant::now() + GRACE + later);
         let failures = self.due.iter_mut().filter(|(_, wanted)| *wanted == Wanted::Failed);
@@ -85,7 +85,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// Starts what is due, if nothing is being done.
+    /// Starts the next report that is due, if none is being written.
     pub fn start(&mut self) {
         if self.pause() > Duration::ZERO {
             return;
@@ -96,7 +96,7 @@ impl<'a> Reports<'a> {
         if wanted == Wanted::Failed {
             self.next_failure = Instant::now() + QUIET;
         }
-        // Where no process can be had, the job has none to spare either; its end will be reported.
+        // If no process can be started, the job can start none either; its end will be reported.
         self.at_work = process::beside(|| (self.write)(&wanted)).ok();
     }
 
@@ -107,7 +107,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// Lets the one that is being written come to its end.
+    /// Waits for the report that is being written.
     pub fn finish(mut self) {
         if let Some(end) = self.at_work.take().and_then(process::wait_for) {
             self.ended(end);
@@ -117,7 +117,7 @@ impl<'a> Reports<'a> {
     fn ended(&mut self, end: End) {
         if let End::Signal(signal) = end {
             if signal == libc::SIGKILL {
-                self.board.count_kill();
+                self.shared.count_kill();
             }
             say("a report was cut short for want of memory; the job goes on, and so does its recording");
         }

@@ -1,4 +1,4 @@
-//! What reaches the process that the user has started: signals that are meant for the job, and the ends of children.
+//! Signals and ends of children, as the process that the user has started receives them.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,10 +10,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::kernel::end::End;
-use crate::kernel::process::{self, Change};
-use crate::run::witness::{self, Witness};
+use crate::kernel::process::{self, ChildEvent};
+use crate::run::signal_probe::{self, SignalProbe};
 
-/// How long we sleep between two looks when signals cannot be read.
+/// The time between two tries when signals cannot be read.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// News for the job's parent.
@@ -23,15 +23,15 @@ pub enum News {
     Ended(End),
     /// The job has been stopped, and waits to be continued.
     Stopped(Signal),
-    /// A child that is not the job has ended: one of our own, or as process 1 of a container, anybody's.
+    /// A child that is not the job has ended: one of our own or, if we are process 1 of a container, any orphan.
     Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
     ForTheJob { number: i32, sender: Pid },
-    /// Somebody has sent a signal to the whole process group, or to us one that is not for the job.
+    /// A signal was sent to the whole process group, or to us and is not for the job.
     Seen { number: i32, sender: Pid },
 }
 
-/// Hears signals and the ends of children. Nothing here takes memory.
+/// Reads signals and the ends of children. Nothing here takes memory.
 #[derive(Debug)]
 pub struct Listener {
     signals: SignalFd,
@@ -42,7 +42,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Hears signals as soon as they are held.
+    /// Reads signals as soon as they are blocked.
     pub fn new() -> nix::Result<Self> {
         Ok(Self {
             signals: waiting_for(&SigSet::all())?,
@@ -53,14 +53,14 @@ impl Listener {
     }
 
     /// The next news; none if there is none yet.
-    pub fn next(&mut self, job: Pid, witness: &Witness) -> Option<News> {
+    pub fn next(&mut self, job: Pid, probe: &SignalProbe) -> Option<News> {
         loop {
             if self.has_child_news {
-                match process::next_change() {
-                    Some((pid, Change::Ended(end))) if pid == job => return Some(News::Ended(end)),
-                    Some((pid, Change::Ended(end))) => return Some(News::Reaped(pid, end)),
-                    Some((pid, Change::Stopped(signal))) if pid == job => return Some(News::Stopped(signal)),
-                    Some((_, Change::Stopped(_))) => continue,
+                match process::next_child_event() {
+                    Some((pid, ChildEvent::Ended(end))) if pid == job => return Some(News::Ended(end)),
+                    Some((pid, ChildEvent::Ended(end))) => return Some(News::Reaped(pid, end)),
+                    Some((pid, ChildEvent::Stopped(signal))) if pid == job => return Some(News::Stopped(signal)),
+                    Some((_, ChildEvent::Stopped(_))) => continue,
                     None => self.has_child_news = false,
                 }
             }
@@ -70,7 +70,7 @@ impl Listener {
                     self.is_deaf = false;
                     return None;
                 }
-                // Whatever is wrong with the signals, the end of the job is not missed.
+                // Even if signals cannot be read, the end of the job is not missed.
                 Err(_) => {
                     (self.is_deaf, self.has_child_news) = (true, true);
                     std::thread::sleep(BETWEEN_LOOKS);
@@ -78,15 +78,15 @@ impl Listener {
                 }
             };
             self.has_heard = true;
-            // One may stand for the ends of many.
+            // One SIGCHLD may stand for many children.
             self.has_child_news = signal.ssi_signo == SIGCHLD as u32;
-            if let Some(news) = sort(&signal, job, witness) {
+            if let Some(news) = sort(&signal, job, probe) {
                 return Some(news);
             }
         }
     }
 
-    /// The next news may be of children of whose end no signal has told.
+    /// Makes [`Listener::next`] check for children that have ended without a signal.
     pub fn look_for_children(&mut self) {
         self.has_child_news = true;
     }
@@ -96,7 +96,7 @@ impl Listener {
         self.has_heard
     }
 
-    /// What a signal calls for has been done.
+    /// Resets [`Listener::has_heard`].
     pub fn forget_heard(&mut self) {
         self.has_heard = false;
     }
@@ -108,25 +108,25 @@ impl AsFd for Listener {
     }
 }
 
-/// A file that can be read when one of `signals` waits for the process that reads it.
+/// A file that is readable while one of `signals` is pending for the process that reads it.
 pub fn waiting_for(signals: &SigSet) -> nix::Result<SignalFd> {
     SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// Gives the job a signal that has come to us alone. SIGUSR2 asks us for a report; the job gets it as well if it handles it, and where
-/// the handler is our library's the value tells it that the report is being written already.
+/// Passes on a signal that was sent to us alone. SIGUSR2 asks us for a report. The job gets it too if it handles it; the value tells the
+/// handler of our library that the report is already being written.
 pub fn pass_on(number: i32, job: Pid) {
     if number != SIGUSR2 {
         process::send(job, number);
-    } else if witness::is_caught(number, job) && !process::send_passed_on(job, number) {
-        // The queue is full; one without a value needs no place in it. At worst there is a second report.
+    } else if signal_probe::is_caught(number, job) && !process::send_passed_on(job, number) {
+        // The queue of signals is full. A signal without a value needs no place in it; at worst there is a second report.
         process::send(job, number);
     }
 }
 
-/// Stops as the job has been stopped, so that an interactive shell gets its prompt; its `fg` continues both of us.
+/// Stops this process by the signal that has stopped the job, so that an interactive shell prints its prompt. Its `fg` continues both.
 ///
-/// Only where a shell is waiting: elsewhere whoever stopped the job will continue the job, and nobody would us.
+/// Only if a shell waits for us: otherwise whoever stopped the job will continue the job alone, and not us.
 pub fn stop_as_the_job(signal: Signal) {
     let in_foreground = || File::open("/dev/tty").and_then(|tty| Ok(tcgetpgrp(tty)? == getpgrp()));
     let by_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
@@ -135,18 +135,18 @@ pub fn stop_as_the_job(signal: Signal) {
     }
 }
 
-fn sort(signal: &signalfd_siginfo, job: Pid, witness: &Witness) -> Option<News> {
+fn sort(signal: &signalfd_siginfo, job: Pid, probe: &SignalProbe) -> Option<News> {
     let number = signal.ssi_signo as i32;
-    // The terminal signals the whole process group, so the job has it already. An alarm that was set before we were
-    // executed is the kernel's too, but ours alone.
+    // The terminal signals the whole process group, so the job has that signal already. A SIGALRM also comes from the kernel, if a timer
+    // was set before we were executed, but to us alone.
     let by_a_process = signal.ssi_code <= 0 || number == SIGALRM;
     let sender = Pid::from_raw(signal.ssi_pid as i32);
     match number {
         SIGCHLD => None,
         _ if !by_a_process => None,
-        // What the job sends to its process group has reached it.
+        // A signal that the job sends to its process group has reached the job.
         _ if sender == job || sender == Pid::this() => None,
-        _ if witness.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
+        _ if probe.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
         number => Some(News::ForTheJob { number, sender }),
     }
 }

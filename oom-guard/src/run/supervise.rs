@@ -1,7 +1,7 @@
-//! Watching over the job until it has ended: what its parent tells, the doorbell, the kernel's alarms and the clock in one loop.
+//! The loop of the supervisor: events of the job's parent, the doorbell, the kernel's alarms and timers, until the job has ended.
 //!
-//! Neither the supervisor nor the job's parent is a subreaper: who outlives a parent finds the new one that it would find without
-//! us, as programs that look whether that is process 1 expect. So a daemon's end, and what it uses, is not seen but in its recording.
+//! Neither the supervisor nor the job's parent is a subreaper: an orphaned process gets the same new parent as without us, because some
+//! programs check whether that is process 1. So the end and the memory of a daemon are seen only in its recording.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,48 +12,49 @@ use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
+use recording::protocol::OnOom;
 
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::poll::Sources;
-use crate::kernel::process::{self, Change};
+use crate::kernel::process::{self, ChildEvent};
 use crate::kernel::procfs;
-use crate::run::board::{Board, Ended};
-use crate::run::footing;
-use crate::run::glass::Glass;
+use crate::run::forced_exit::ForcedExit;
+use crate::run::pinned_pages;
 use crate::run::reports::{Reports, Wanted};
+use crate::run::shared_state::{Ended, SharedState};
+use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
-use crate::run::witness::Witness;
-use crate::verdict::evidence::Evidence;
+use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
-use crate::watch::lookout::{Lookout, Near};
+use crate::watch::limit_poller::{LimitPoller, Near};
 use crate::watch::measurer::Measurer;
 use crate::watch::sampling::Sampling;
 
-/// Signals that are remembered for the verdict: the last ones say the most.
+/// How many signals are kept for the verdict: the last ones.
 const MOST_SIGNALS: usize = 16;
 
-/// So long at most the preload waits to be measured.
+/// The longest time that the preload waits for a measurement.
 const LONGEST_MEASUREMENT: Duration = Duration::from_secs(1);
 
-/// What the supervisor wakes for.
+/// What the supervisor reacts to.
 #[derive(Debug)]
 enum Event {
     /// The job has ended.
     Ended(Ended),
     /// The job has been stopped, and waits to be continued.
     Stopped(Signal),
-    /// A child that is not the job has ended: a report's process, or as process 1 of a container, anybody's.
+    /// A child that is not the job has ended: a report's process or, if we are process 1 of a container, any orphan.
     Reaped(Pid, End),
     /// Somebody has sent us a signal that is meant for the job.
     ForTheJob { number: i32, sender: Pid },
-    /// A signal has reached the job, or one has reached us that is not for the job.
+    /// A signal has reached the job, or we have received one that is not for the job.
     Seen { number: i32, sender: Pid },
-    /// A report is wanted, or something has happened in the job.
+    /// A message has come on the doorbell.
     Rung(Ring),
-    /// Something may be due.
+    /// Timers may be due.
     Clock,
 }
 
@@ -63,9 +64,9 @@ enum Ready {
     Signals,
     /// One of our own children has ended.
     Children,
-    /// The job's parent has told something.
+    /// The job's parent has written to the shared state.
     Parent,
-    /// A process of the job has rung.
+    /// A process of the job has written to the doorbell.
     Doorbell,
     /// A limit is near, or processes wait for memory.
     Alarm(AlarmId),
@@ -79,34 +80,34 @@ pub struct Events {
     waiting: VecDeque<Event>,
 }
 
-/// Where we hear from of signals and of the job's end.
+/// Where signals and the job's end come from.
 pub enum Source {
     /// The kernel: there is no other process that waits for the job.
     Kernel {
         listener: Listener,
-        witness: Witness,
+        probe: SignalProbe,
         began: Instant,
     },
-    /// The job's parent. Of our own children, which write reports and measure, the kernel tells us.
+    /// The job's parent. The ends of our own children, which write reports and measure, come from the kernel.
     Parent { signals_taken: u64 },
 }
 
-/// What a supervisor does meanwhile.
+/// What a supervisor does while the job runs.
 pub struct Duties<'a> {
     /// Writes reports.
     pub reports: Reports<'a>,
     /// Measures what is in memory.
     pub measurer: Measurer<'a>,
     /// Watches the limits.
-    pub lookout: Lookout,
+    pub poller: LimitPoller,
     /// Keeps the timeline.
     pub sampling: Sampling,
-    /// Ends the job before a limit does.
-    pub glass: Glass<'a>,
-    /// What the job's parent tells, and what we tell whoever comes after us.
-    pub board: &'a Board,
+    /// Kills the job before a limit does.
+    pub forced_exit: ForcedExit<'a>,
+    /// Shared with the job's parent and with a supervisor after us.
+    pub shared: &'a SharedState,
     /// `--on-oom=exit`.
-    pub exits_on_oom: bool,
+    pub on_oom: OnOom,
     /// Signals that were passed on, in their order.
     pub signals: Vec<Sent>,
 }
@@ -122,12 +123,12 @@ impl Events {
         }
     }
 
-    /// Waits for the job to end, and meanwhile does what is asked of a supervisor.
+    /// Handles events until the job has ended.
     pub fn supervise(mut self, job: Pid, duties: &mut Duties) -> Ended {
         loop {
             match self.next(job, duties) {
                 Event::Ended(ended) => {
-                    duties.lookout.wait_for_room(ended.end);
+                    duties.poller.wait_for_room(ended.end);
                     // A short child may have rung just before its parent ended.
                     self.hear_doorbell();
                     for event in self.waiting.drain(..) {
@@ -136,7 +137,7 @@ impl Events {
                         }
                     }
                     return Ended {
-                        end: duties.glass.end(ended.end),
+                        end: duties.forced_exit.reported_end(ended.end),
                         ..ended
                     };
                 }
@@ -153,7 +154,7 @@ impl Events {
                 }
                 Event::Seen { number, sender } => duties.hear_signal(job, number, sender),
                 Event::Rung(ring) => duties.answer(job, ring),
-                Event::Clock => duties.look(job),
+                Event::Clock => duties.on_timer(job),
             }
         }
     }
@@ -167,54 +168,53 @@ impl Events {
             Source::Kernel { listener, .. } => sources.add(listener, PollFlags::POLLIN, Ready::Signals),
             Source::Parent { .. } => {
                 sources.add(&self.children, PollFlags::POLLIN, Ready::Children);
-                sources.add(&duties.board.bell, PollFlags::POLLIN, Ready::Parent);
+                sources.add(&duties.shared.bell, PollFlags::POLLIN, Ready::Parent);
             }
         }
         if let Some(doorbell) = &self.doorbell {
             sources.add(doorbell, PollFlags::POLLIN, Ready::Doorbell);
         }
-        duties.lookout.alarms().add_to(&mut sources, Ready::Alarm);
-        for ready in sources.wait(duties.pause()) {
+        duties.poller.alarms().add_to(&mut sources, Ready::Alarm);
+        let ready = sources.wait(duties.pause()).unwrap_or_else(|_| {
+            // If it is poll itself that fails, the job's end must not be missed.
+            vec![Ready::Signals, Ready::Children, Ready::Doorbell]
+        });
+        for ready in ready {
             match ready {
-                Ready::Signals => self.hear_signals(job, duties.board),
+                Ready::Signals => self.hear_signals(job, duties.shared),
                 Ready::Children => self.hear_children(),
-                Ready::Parent => drop(duties.board.bell.read()),
+                Ready::Parent => drop(duties.shared.bell.read()),
                 Ready::Doorbell => self.hear_doorbell(),
                 Ready::Alarm(alarm) => {
-                    duties.lookout.answer(alarm);
-                    if duties.lookout.out_of_memory() {
-                        duties.board.note_alarm();
+                    duties.poller.answer(alarm);
+                    if duties.poller.out_of_memory() {
+                        duties.shared.note_alarm();
                     }
                 }
             }
         }
-        self.hear_parent(duties.board);
-        if let Source::Kernel { listener, witness, .. } = &mut self.source
-            && (listener.has_heard() || witness.is_due())
+        self.hear_parent(duties.shared);
+        if let Source::Kernel { listener, probe, .. } = &mut self.source
+            && (listener.has_heard() || probe.is_due())
         {
             listener.forget_heard();
-            witness.refresh();
-            duties.board.tell_witness(witness.pid());
+            probe.refresh();
+            duties.shared.tell_probe(probe.pid());
         }
         self.waiting.push_back(Event::Clock);
         self.waiting.pop_front().unwrap_or(Event::Clock)
     }
 
-    /// Takes the news of signals and of children from the kernel.
-    fn hear_signals(&mut self, job: Pid, board: &Board) {
-        let Source::Kernel {
-            listener,
-            witness,
-            began,
-        } = &mut self.source
-        else {
+    /// Reads signals and the ends of children.
+    fn hear_signals(&mut self, job: Pid, shared: &SharedState) {
+        let Source::Kernel { listener, probe, began } = &mut self.source else {
             return;
         };
-        while let Some(news) = listener.next(job, witness) {
+        while let Some(news) = listener.next(job, probe) {
             self.waiting.push_back(match news {
                 News::Ended(end) => {
-                    board.tell_end(end, began.elapsed());
-                    let Some(ended) = board.end() else { continue };
+                    shared.tell_end(end, began.elapsed());
+                    let Some(ended) = shared.end() else { continue };
                     Event::Ended(ended)
                 }
                 News::Stopped(signal) => Event::Stopped(signal),
@@ -227,28 +227,29 @@ impl Events {
 
     /// Waits for our own children that have ended.
     fn hear_children(&mut self) {
+        let Source::Parent { .. } = self.source else { return };
         while let Ok(Some(_)) = self.children.read_signal() {}
-        while let Some((pid, change)) = process::next_change() {
-            if let Change::Ended(end) = change {
+        while let Some((pid, change)) = process::next_child_event() {
+            if let ChildEvent::Ended(end) = change {
                 self.waiting.push_back(Event::Reaped(pid, end));
             }
         }
     }
 
-    /// Takes what the job's parent has told, whether or not it has just rung: a supervisor before us may have heard that, and died.
-    fn hear_parent(&mut self, board: &Board) {
+    /// Reads what the job's parent has told. Does so even if the bell has not rung: an earlier supervisor may have read it before it died.
+    fn hear_parent(&mut self, shared: &SharedState) {
         let Source::Parent { signals_taken } = &mut self.source else {
             return;
         };
-        while let Some((number, sender)) = board.signal(signals_taken) {
+        while let Some((number, sender)) = shared.signal(signals_taken) {
             self.waiting.push_back(Event::Seen { number, sender });
         }
-        if let Some(ended) = board.end() {
+        if let Some(ended) = shared.end() {
             self.waiting.push_back(Event::Ended(ended));
         }
     }
 
-    /// Takes what processes of the job have told.
+    /// Reads the messages of the job's processes.
     fn hear_doorbell(&mut self) {
         let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
         self.waiting.extend(rings.into_iter().map(Event::Rung));
@@ -259,19 +260,19 @@ impl Duties<'_> {
     fn pause(&self) -> Duration {
         [
             self.reports.pause(),
-            self.lookout.pause(),
+            self.poller.pause(),
             self.sampling.pause(),
-            self.glass.pause(),
+            self.forced_exit.pause(),
         ]
         .into_iter()
         .min()
         .unwrap_or(Duration::ZERO)
     }
 
-    /// What is known of the job now that it has ended, what is recorded apart.
-    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &Evidence) -> Observed {
+    /// What is known of the job that has ended, without the recordings.
+    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &CountersAtStart) -> Observed {
         let host = &Host::this();
-        self.lookout.hear_the_last();
+        self.poller.hear_the_last();
         self.sampling.close();
         let ending = match ended.end {
             End::Status(status) => Ending::Status(status),
@@ -279,17 +280,17 @@ impl Duties<'_> {
         };
         self.reports.finish();
         self.measurer.finish();
-        // Without a limit, it is nobody's business who they are.
-        let limited = evidence.cgroup.as_ref().filter(|_| self.lookout.is_limited());
+        // Other processes matter only if a limit is shared with them.
+        let limited = evidence.cgroup.as_ref().filter(|_| self.poller.is_limited());
         let others = limited.map(|cgroup| {
             let members = cgroup.leaf().file("cgroup.procs");
             let mut starters = procfs::ancestors(host, Pid::this());
             starters.push(Pid::this());
-            starters.extend(self.board.witness());
+            starters.extend(self.shared.probe());
             procfs::others(host, &members, &starters)
         });
         let mut others = others.unwrap_or_default();
-        // The job's own, which nobody has waited for yet.
+        // Without those that use nothing: ended processes of the job that are not waited for yet.
         others.retain(|other| other.resident_bytes > 0);
         Observed {
             ending,
@@ -298,15 +299,15 @@ impl Duties<'_> {
             signals: self.signals,
             processes: Vec::new(),
             counted: evidence.after(),
-            own_kills: self.board.kills(),
-            alarmed: self.lookout.out_of_memory() || self.board.is_alarmed(),
-            rings: self.lookout.rings(),
+            own_kills: self.shared.kills(),
+            alarmed: self.poller.out_of_memory() || self.shared.is_alarmed(),
+            rings: self.poller.rings(),
             is_shared: evidence.is_shared,
             is_killed_as_group: evidence.is_killed_as_group,
-            bounds: self.lookout.bounds().to_vec(),
-            near: self.lookout.near().cloned(),
-            exits_on_oom: self.exits_on_oom,
-            was_ended: self.glass.is_broken(),
+            bounds: self.poller.bounds().to_vec(),
+            near: self.poller.near().cloned(),
+            on_oom: self.on_oom,
+            was_ended: self.forced_exit.is_done(),
             killers: Vec::new(),
             others,
         }
@@ -345,7 +346,7 @@ impl Duties<'_> {
             Ring::Report => self.reports.want(Wanted::Requested),
             Ring::Failed(pid) => {
                 self.measurer.failed(pid);
-                self.lookout.note();
+                self.poller.read_now();
                 self.sampling.mark("an allocation failed");
                 self.reports.want(Wanted::Failed);
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
@@ -353,35 +354,35 @@ impl Duties<'_> {
             Ring::Mark(name) => self.sampling.mark(&name),
             Ring::Unwatched(pid, program) => self.sampling.unwatched(pid, program),
             Ring::Large(request) => {
-                if let Some(near) = self.lookout.consider(request) {
+                if let Some(near) = self.poller.consider(request) {
                     self.is_near(job, near);
                 }
             }
         }
     }
 
-    fn look(&mut self, job: Pid) {
-        if self.lookout.is_killing() {
+    fn on_timer(&mut self, job: Pid) {
+        if self.poller.is_killing() {
             return;
         }
         if self.sampling.pause().is_zero() {
-            self.lookout.hurry();
+            self.poller.make_due();
         }
-        if let Some(near) = self.lookout.look() {
+        if let Some(near) = self.poller.poll() {
             self.is_near(job, near);
-        } else if self.exits_on_oom && self.lookout.is_running_out() {
+        } else if self.on_oom == OnOom::Exit && self.poller.is_running_out() {
             self.end(job);
         }
-        self.glass.look(job);
-        if let Some(resident) = self.sampling.take(|| self.lookout.tightest()) {
+        self.forced_exit.kill_late_children(job);
+        if let Some(resident) = self.sampling.take(|| self.poller.tightest()) {
             self.measurer.consider(resident);
         }
         self.reports.start();
     }
 
-    /// A request alone ends no job: what is never touched fills no memory.
+    /// A large request alone is no reason to kill the job: memory that is never touched is not used.
     fn is_near(&mut self, job: Pid, near: Near) {
-        if self.exits_on_oom && near.request.is_none() {
+        if self.on_oom == OnOom::Exit && near.request.is_none() {
             self.end(job);
         } else {
             let is_request = near.request.is_some();
@@ -392,15 +393,15 @@ impl Duties<'_> {
             };
             self.sampling.mark(mark);
             self.reports.want(Wanted::Near(near));
-            // Who ends the job soon has no time to read its own program again.
-            if !self.exits_on_oom {
-                footing::keep();
+            // If the job is to be killed, there must be no delay for reading our own program again.
+            if self.on_oom == OnOom::Report {
+                pinned_pages::pin();
             }
         }
     }
 
     fn end(&mut self, job: Pid) {
-        self.glass.break_now(job);
+        self.forced_exit.kill_job(job);
         self.sampling.mark("too close to the limit: ended");
     }
 }

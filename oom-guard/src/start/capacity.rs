@@ -1,5 +1,5 @@
-//! Is there room for us beside the job? A job that may have few processes or open files, or little memory, needs them itself: then
-//! it runs alone.
+//! Checks whether the limits leave room for us beside the job. A job that may have only few processes or open files, or little memory,
+//! needs them itself; then it runs alone.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -9,17 +9,17 @@ use nix::unistd::{Pid, getuid};
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, text, value};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 #[cfg(test)]
 use crate::start::limits::STANDING_PROCESSES;
 
-/// The processes that we have at the utmost: the job's parent, the supervisor, the witness, and one for each of a measurement, a report while the job
-/// runs, and the last report, with one to spare.
+/// The most processes that we have at a time: the job's parent, the supervisor, the probe, and one each for a measurement, a report while
+/// the job runs and the last report, with one to spare.
 const MOST_PROCESSES: u64 = 7;
-/// So many more are left for the job, or all are left to it: how many it needs, nobody knows.
+/// This many more must be left for the job, whose need nobody knows. Otherwise it runs alone.
 const LEFT_FOR_THE_JOB: u64 = 64;
-/// The files that are open at a time at the utmost: the lock, the doorbell, signals, alarms of the kernel's, and what is read or
-/// written just now.
+/// The most files that we have open at a time: the lock, the doorbell, signals, alarms of the kernel, and files that are being read or
+/// written.
 const MOST_FILES: usize = 16;
 
 /// More than /proc/PID/status has.
@@ -27,9 +27,9 @@ const STATUS_BYTES: usize = 8 << 10;
 /// `CAP_SYS_ADMIN` and `CAP_SYS_RESOURCE` of capabilities(7): whoever has one of them may have any number of processes.
 const UNBOUND: u64 = 1 << 21 | 1 << 24;
 
-/// The limits for the job, with room for the processes that we add where the user's limit leaves little; `Err` says why the job has to
-/// run alone. `root` is `/`, or a folder that has the same files.
-pub fn beside_the_job(host: &Host, limits: Limits) -> Result<Limits, String> {
+/// The limits for the job, raised by the processes that we add if the user's limit leaves little room; `Err` says why the job must run
+/// alone.
+pub fn beside_the_job(host: &Host, limits: ResourceLimits) -> Result<ResourceLimits, String> {
     if free_files(MOST_FILES) < MOST_FILES {
         return Err("the limit on open files (ulimit -n) leaves no room for it".to_owned());
     }
@@ -65,9 +65,9 @@ fn free_in_cgroup(host: &Host) -> Option<u64> {
 }
 
 /// How many more processes and threads the user may have; `None` for any number, as far as that matters.
-fn free_of_the_user(host: &Host, limits: Limits) -> Option<u64> {
+fn free_of_the_user(host: &Host, limits: ResourceLimits) -> Option<u64> {
     let most = limits.processes.bytes()?;
-    // What the kernel gives to every user is half of that (fork(2)); nobody has set such a limit.
+    // The default limit of the kernel is half of that (fork(2)), so nobody has set such a limit.
     let usual = number(&host.file("/proc/sys/kernel/threads-max")).map_or(u64::MAX, |threads| threads / 2);
     if most >= usual || is_unbound(host) {
         return None;
@@ -75,7 +75,8 @@ fn free_of_the_user(host: &Host, limits: Limits) -> Option<u64> {
     Some(most.saturating_sub(threads_of_the_user(host)))
 }
 
-/// Whether RLIMIT_NPROC does not bind this process: root's, but not root of a user namespace alone, and whoever has the capability.
+/// Whether RLIMIT_NPROC does not apply to this process: it runs as root, not only root of a user namespace, or has one of the
+/// capabilities.
 fn is_unbound(host: &Host) -> bool {
     let map = text(&host.file("/proc/self/uid_map"), STATUS_BYTES).unwrap_or_default();
     let is_everybody = map.split_ascii_whitespace().eq(["0", "0", "4294967295"]);
@@ -85,7 +86,7 @@ fn is_unbound(host: &Host) -> bool {
     is_everybody && (getuid().is_root() || effective.unwrap_or(0) & UNBOUND != 0)
 }
 
-/// Those that can be seen: in a container, not those outside.
+/// The threads of this user that can be seen; in a container not those outside.
 fn threads_of_the_user(host: &Host) -> u64 {
     let user = getuid().as_raw();
     let entries = fs::read_dir(host.file("/proc")).into_iter().flatten().flatten();
@@ -133,8 +134,8 @@ mod tests {
         root
     }
 
-    fn limits(soft: u64, hard: u64) -> Limits {
-        Limits::read().with_processes(soft, hard)
+    fn limits(soft: u64, hard: u64) -> ResourceLimits {
+        ResourceLimits::read().with_processes(soft, hard)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a process is given by the one that executes it, and what std or we change before the job starts: the job is given it back.
+//! The signal settings and the environment that we were started with. std and we change some of them; the job gets them as they were.
 #![expect(unsafe_code, reason = "a constructor, sigaction, and environ as it stands")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -15,30 +15,29 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocma
 static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 static FILE_SIZE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
-/// std ignores SIGPIPE and fills closed standard streams before `main` begins; what they were is known only before that.
+/// std ignores SIGPIPE and opens closed standard streams before `main` begins, so their state must be read before that.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
-    // A LeakSanitizer that is preloaded gets ready at the first allocation; before that, its `sigaction` calls a null pointer.
+    // A preloaded LeakSanitizer initializes itself at the first allocation; before that, its `sigaction` calls a null pointer.
     drop(hint::black_box(Box::new(0_u8)));
     PIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
     FILE_SIZE_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), Ordering::Relaxed);
-    // A write beyond RLIMIT_FSIZE then fails, and does not kill us.
+    // A write beyond RLIMIT_FSIZE then fails instead of killing us.
     let _ = set(Signal::SIGXFSZ, SigHandler::SigIgn);
     fill_closed_streams();
 }
 
-/// Opens something for each of the descriptors 0 to 2 that is closed, until the job is executed: then it is closed again. So no file
-/// of ours gets such a number.
+/// Opens a file for each closed descriptor from 0 to 2, so that no file of ours gets such a number. It is closed when the job is executed.
 fn fill_closed_streams() {
     for stream in 0..3 {
         // SAFETY: asks about a number and touches no memory.
         if unsafe { libc::fcntl(stream, libc::F_GETFD) } >= 0 {
             continue;
         }
-        // The lowest number that is free is `stream`. Without /dev/null a folder serves: writing to it fails.
+        // open(2) takes the lowest free number, which is `stream`. Without /dev/null a folder does: writing to it fails.
         for (path, flags) in [(c"/dev/null", libc::O_RDWR), (c"/", libc::O_RDONLY)] {
             // SAFETY: the path ends in a zero byte, and no mode is needed where no file is made.
             if unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) } >= 0 {
@@ -56,7 +55,7 @@ fn is_ignored(signal: c_int) -> bool {
     status == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Sets a disposition that is no function.
+/// Sets a disposition other than a handler function.
 pub fn set(number: Signal, handler: SigHandler) -> nix::Result<()> {
     // SAFETY: `handler` is never a function here, so there is none that must be fit to be called at any moment.
     unsafe { signal(number, handler) }.map(drop)
@@ -74,7 +73,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Reads them, with every disposition but those that are changed before `main` still as it was.
+    /// Reads them. Only the dispositions that are changed before `main` are known from before.
     pub fn read() -> Self {
         Self {
             mask: SigSet::thread_get_mask().unwrap_or(SigSet::empty()),
@@ -86,7 +85,7 @@ impl Inherited {
         }
     }
 
-    /// Gives them back, as far as that is possible. Safe between fork and exec.
+    /// Restores them as far as possible. Safe between fork and exec.
     pub fn restore(self) {
         let handler = |ignored| {
             if ignored {
@@ -100,14 +99,14 @@ impl Inherited {
         let _ = set(Signal::SIGCHLD, handler(self.child_ignored));
         let _ = set(Signal::SIGABRT, handler(self.abort_ignored));
         if let Some(signal) = self.at_parents_death {
-            // A fork has cleared it. It was to come at our parent's death, of which we hear, and comes now at ours.
+            // A fork has cleared it. It was meant for the death of our parent; the job gets it at our death.
             let _ = prctl::set_pdeathsig(signal);
         }
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
     }
 }
 
-/// The environment, entry by entry in its order: std's copy of it leaves out what is no `NAME=VALUE`.
+/// All entries of the environment in their order. std leaves out entries that are not `NAME=VALUE`.
 pub fn environment() -> Vec<CString> {
     unsafe extern "C" {
         static environ: *const *const c_char;
@@ -131,7 +130,7 @@ pub fn environment() -> Vec<CString> {
     }
 }
 
-/// Ignores SIGPIPE, as std has done it, after [`Inherited::restore`] has given it back in vain.
+/// Ignores SIGPIPE again, as std does, if the program could not be executed after [`Inherited::restore`].
 pub fn ignore_sigpipe() -> io::Result<()> {
     Ok(set(Signal::SIGPIPE, SigHandler::SigIgn)?)
 }

@@ -1,6 +1,6 @@
-//! Starting the job: with what we were given ourselves, and without a file descriptor, of which there may be none left.
+//! Starts the job with our own environment, signal settings and limits, and without needing a file descriptor: there may be none left.
 //!
-//! std's `Command` needs two for the news of a failed exec, sorts the environment, and drops what is twice in it.
+//! std's `Command` needs two descriptors to report a failed exec, sorts the environment, and drops duplicate entries.
 #![expect(unsafe_code, reason = "clone and execve have no safe form")]
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_void};
@@ -16,14 +16,14 @@ use nix::unistd::Pid;
 
 use crate::kernel::process;
 use crate::start::inherited::{self, Inherited};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::start::target::Target;
 
-/// For the child between clone and exec, which makes a few system calls.
+/// The stack of the child between clone and exec, where it makes a few system calls.
 const STACK_BYTES: usize = 64 << 10;
-/// So much of a file is looked at to tell a script from a program, as bash does it.
+/// How much of a file is read to tell a script from a program, as bash does.
 const SAMPLE_BYTES: u64 = 128;
-/// What runs a script that names no interpreter, as execvp(3) has it.
+/// The shell that runs a script without an interpreter line, as with execvp(3).
 const SHELL: &CStr = c"/bin/sh";
 
 /// A program, its arguments and its environment, ready to be executed.
@@ -33,9 +33,9 @@ pub struct Launch {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     inherited: Inherited,
-    limits: Limits,
-    /// What is set where `limits` cannot be.
-    own_limits: Limits,
+    limits: ResourceLimits,
+    /// Set if `limits` cannot be.
+    own_limits: ResourceLimits,
 }
 
 /// Why a job was not started.
@@ -48,7 +48,7 @@ pub enum Unspawned {
 }
 
 impl Unspawned {
-    /// What execve(2) says of the file itself, it would say without us too.
+    /// Some errors of execve(2) are about the file itself; without us they would be the same.
     fn because_of(error: c_int) -> Self {
         let is_of_the_file = matches!(
             error,
@@ -74,8 +74,8 @@ impl Unspawned {
 }
 
 impl Launch {
-    /// Of `target` with these limits, and otherwise as we were started ourselves, with `own_limits`.
-    pub fn new(target: &Target, inherited: Inherited, limits: Limits, own_limits: Limits) -> Self {
+    /// Starts `target` with these limits, or with `own_limits` if they cannot be set, and otherwise as we were started ourselves.
+    pub fn new(target: &Target, inherited: Inherited, limits: ResourceLimits, own_limits: ResourceLimits) -> Self {
         let words = std::iter::once(&target.name).chain(&target.args);
         Self {
             program: c_string(target.program.as_os_str()),
@@ -106,7 +106,7 @@ impl Launch {
         self.environment.retain(|entry| !is_of(entry, name));
     }
 
-    /// Starts it as a child, and returns when it has been executed, or could not be.
+    /// Starts the program as a child, and returns when it has been executed or has failed to be.
     pub fn spawn(&self) -> Result<Pid, Unspawned> {
         match spawn(self.image()) {
             Err(Unspawned::NotRun(error)) => spawn(self.by_shell(error).map_err(Unspawned::NotRun)?.image()),
@@ -114,19 +114,19 @@ impl Launch {
         }
     }
 
-    /// Becomes it; returns only why that could not be.
+    /// Executes the program in this process; returns only if that fails, with the error.
     pub fn become_it(&self) -> io::Error {
         let error = io::Error::from_raw_os_error(self.image().execute());
         let error = match self.by_shell(error) {
             Ok(script) => io::Error::from_raw_os_error(script.image().execute()),
             Err(error) => error,
         };
-        // Who reads what we have to say may have gone.
+        // The reader of our error message may have gone.
         let _ = inherited::ignore_sigpipe();
         error
     }
 
-    /// As execve(2) takes it, for as long as this process lives.
+    /// The arguments of execve(2), for as long as this process lives.
     pub fn lasting(self) -> &'static Image<'static> {
         let launch: &'static Self = Box::leak(Box::new(self));
         Box::leak(Box::new(launch.image()))
@@ -145,7 +145,7 @@ impl Launch {
         }
     }
 
-    /// The same as a script for the shell, if `error` says that the kernel knows no other way and it is one.
+    /// The same as a script for the shell, if `error` says that the kernel cannot execute the file and the file is a script.
     fn by_shell(&self, error: io::Error) -> io::Result<Self> {
         if error.raw_os_error() != Some(libc::ENOEXEC) || !is_text(OsStr::from_bytes(self.program.as_bytes())) {
             return Err(error);
@@ -178,7 +178,7 @@ fn is_text(path: &OsStr) -> bool {
     read.is_ok() && !line.starts_with(b"\x7fELF") && !line.contains(&0)
 }
 
-/// A [`Launch`] as execve(2) takes it.
+/// The arguments of execve(2) for a [`Launch`].
 pub struct Image<'a> {
     launch: &'a Launch,
     /// Ends with a null pointer, as `environment`.
@@ -207,8 +207,8 @@ impl Image<'_> {
     }
 }
 
-/// As posix_spawn(3) does it: the child uses our memory, in which it says what went wrong, and we wait until it has been executed
-/// or has ended. We have no handler of a signal that the child could run meanwhile, but std's for a stack overflow.
+/// Works like posix_spawn(3): the child shares our memory, writes its error there, and we wait until it has executed the program or has
+/// ended. The child can run none of our signal handlers except std's for a stack overflow.
 fn spawn(image: Image<'_>) -> Result<Pid, Unspawned> {
     let mut stack = vec![0_u8; STACK_BYTES];
     let top = stack.as_mut_ptr_range().end;

@@ -1,4 +1,4 @@
-//! Where the preload is, and how `LD_PRELOAD` names it.
+//! Finds the preload, and makes a path to it that can stand in `LD_PRELOAD`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
@@ -30,12 +30,12 @@ pub fn find() -> Result<PathBuf, String> {
 /// A path to `library` that can stand in `LD_PRELOAD`, where spaces and colons separate names and nothing can quote
 /// them: its own if it has none, else that of a link in the run folder or a folder of our own for temporary files.
 ///
-/// The link outlives the run: what the job has started may live on and start programs.
+/// The link outlives the run: processes of the job may live on and start programs.
 pub fn nameable(library: &Path, run_folder: Option<&RunFolder>) -> Result<PathBuf, String> {
     if is_nameable(library) {
         return Ok(library.to_owned());
     }
-    // Who could exchange the run folder could have the job load any library.
+    // Somebody who can exchange the run folder could make the job load any library.
     if let Some(run) = run_folder.filter(|run| is_nameable(&run.path) && run.is_safely_kept()) {
         let made = run.folder.link(library, LIBRARY);
         return made.map(|()| run.path.join(LIBRARY)).map_err(|error| error.to_string());
@@ -84,7 +84,7 @@ fn is_nameable(path: &Path) -> bool {
             .any(|byte| separates(*byte) || *byte == b'$')
 }
 
-/// What ld.so takes for the end of a name.
+/// Whether ld.so takes this byte for the end of a name.
 fn separates(byte: u8) -> bool {
     byte == b':' || byte == b' '
 }

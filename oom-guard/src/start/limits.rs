@@ -1,5 +1,4 @@
-//! Resource limits: the job gets the room that we ourselves use on top of what the user allowed, and the supervisor lets none of
-//! them bind itself as far as the hard limits go.
+//! Resource limits: the job gets what the user allowed plus what we use in it. We raise our own soft limits to the hard ones.
 
 use dumper::outcome::{self, LimitKind};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
@@ -10,15 +9,15 @@ use crate::kernel::headroom::Bound;
 /// measured with a small job, 3.7 MB with a heap of 300 MB in small objects.
 pub const OVERHEAD_BYTES: u64 = 4 << 20;
 
-/// Where we cannot be granted room, the stash takes no more than this part of the limit.
+/// If the limit cannot be raised, the stash is at most this part of it.
 const STASH_SHARE: u64 = 16;
 
-/// Below these limits, the job runs alone: a small job that just fits must not end because we take [`OVERHEAD_BYTES`] of its room
-/// and map 1.2 MB of library. A Python that has started has 16 MB of address space and 8 MB of data.
+/// Below these limits the job runs alone: a small job that just fits must not fail because we use [`OVERHEAD_BYTES`] and map 1.2 MB of
+/// library. A Python that has just started has 16 MB of address space and 8 MB of data.
 const LEAST_ADDRESS_SPACE: u64 = 48 << 20;
 const LEAST_DATA: u64 = 12 << 20;
 
-/// The processes that stand beside the job for its whole life: its parent, the supervisor and the witness.
+/// The processes that stand beside the job for its whole life: its parent, the supervisor and the probe.
 pub const STANDING_PROCESSES: u64 = 3;
 
 /// A soft and a hard limit.
@@ -51,9 +50,9 @@ impl Limit {
     }
 }
 
-/// The limits that count what we use too, as the user has set them.
+/// The limits of the user that also count what we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// `RLIMIT_AS`.
     pub address_space: Limit,
     /// `RLIMIT_DATA`.
@@ -66,7 +65,7 @@ pub struct Limits {
     pub processes: Limit,
 }
 
-impl Limits {
+impl ResourceLimits {
     /// The limits of this process.
     pub fn read() -> Self {
         let read = |resource| {
@@ -82,7 +81,7 @@ impl Limits {
         }
     }
 
-    /// The same as far as the hard limits go: for ourselves, since a report may need more room than the job.
+    /// The same limits, raised to the hard ones: for ourselves, because a report may need more room than the job.
     pub fn lifted(self) -> Self {
         let lift = |limit: Limit| Limit {
             soft: limit.hard,
@@ -97,8 +96,8 @@ impl Limits {
         }
     }
 
-    /// The limits for a job with a stash of `stash` bytes, and the stash that it can have. A limit by which the kernel kills does
-    /// not count: it is met by touching memory, and nobody touches the stash.
+    /// The limits for a job with a stash of `stash` bytes, and the stash that fits. Limits by which the kernel kills do not matter: they
+    /// count touched memory, and nobody touches the stash.
     pub fn for_job(self, stash: u64) -> (Self, u64) {
         let stash = [self.address_space, self.data]
             .into_iter()
@@ -123,8 +122,7 @@ impl Limits {
             .then_some(Self { processes, ..self })
     }
 
-    /// The name of the memory limit, if there is one, in which the library does not fit beside the job: it is small, and the hard
-    /// limit forbids to raise it by what we use.
+    /// The name of a memory limit that leaves no room for the library: it is small, and the hard limit does not allow to raise it.
     pub fn without_room(self) -> Option<&'static str> {
         let limits = [
             ("address space (ulimit -v)", self.address_space, LEAST_ADDRESS_SPACE),
@@ -138,7 +136,7 @@ impl Limits {
         tight.next().map(|(name, ..)| name)
     }
 
-    /// As reports have them, without what is used.
+    /// The limits as reports list them, without the usage.
     pub fn in_force(self) -> Vec<outcome::Limit> {
         let limits = [
             (LimitKind::AddressSpace, self.address_space),
@@ -154,7 +152,7 @@ impl Limits {
         limits.into_iter().filter_map(limit).collect()
     }
 
-    /// A limit of the job as its user knows it: without what we were granted, and what we use of it at the least.
+    /// A limit of the job as its user set it: without what we have added, and without the least that we use of it.
     pub fn of_the_user(self, bound: Bound) -> Bound {
         let set = match bound.kind {
             LimitKind::AddressSpace => self.address_space,
@@ -186,14 +184,14 @@ impl Limits {
         Self { processes, ..self }
     }
 
-    /// Sets them for this process, each that can be set. Safe between fork and exec.
+    /// Sets them for this process, as far as each can be set. Safe between fork and exec.
     pub fn set(self) {
         for (resource, limit) in self.all() {
             let _ = setrlimit(resource, limit.soft, limit.hard);
         }
     }
 
-    /// As [`Limits::set`]; one that cannot be set becomes that of `others`. Safe between fork and exec.
+    /// As [`ResourceLimits::set`]; one that cannot be set becomes that of `others`. Safe between fork and exec.
     pub fn set_or(self, others: Self) {
         for ((resource, limit), (_, other)) in self.all().into_iter().zip(others.all()) {
             if setrlimit(resource, limit.soft, limit.hard).is_err() {
@@ -223,7 +221,7 @@ mod tests {
         hard: RLIM_INFINITY,
     };
 
-    const UNLIMITED: Limits = Limits {
+    const UNLIMITED: ResourceLimits = ResourceLimits {
         address_space: NONE,
         data: NONE,
         file_size: NONE,
@@ -231,8 +229,8 @@ mod tests {
         processes: NONE,
     };
 
-    fn address_space(soft: u64, hard: u64) -> Limits {
-        Limits {
+    fn address_space(soft: u64, hard: u64) -> ResourceLimits {
+        ResourceLimits {
             address_space: Limit { soft, hard },
             ..UNLIMITED
         }

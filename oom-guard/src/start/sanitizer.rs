@@ -1,15 +1,17 @@
-//! Has a program the runtime of a sanitizer? Such a runtime has a malloc of its own, which must come before every other library,
-//! and what it reports has each caller of malloc in it.
+//! Tells whether a program has the runtime of a sanitizer. Such a runtime has its own malloc and must be the first library; our library
+//! would also appear in its reports.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
-/// What there is to say of one.
+use crate::kernel::elf;
+
+/// Why such a program is not recorded.
 pub const WHY: &str = "it has the runtime of a sanitizer, which must come before any other library";
 
-/// How the names of such runtimes begin, gcc's and clang's, where they are libraries.
+/// How the file names of such runtimes begin, of gcc and clang, if they are libraries.
 const LIBRARIES: [&str; 9] = [
     "libasan.so",
     "libtsan.so",
@@ -21,7 +23,7 @@ const LIBRARIES: [&str; 9] = [
     "libclang_rt.lsan",
     "libclang_rt.hwasan",
 ];
-/// What a program has where they are linked into it. (What UndefinedBehaviorSanitizer has is no malloc, and bears us.)
+/// The functions of a runtime that is linked into the program. (UndefinedBehaviorSanitizer has no malloc and works with us.)
 const FUNCTIONS: [&str; 5] = [
     "__asan_init",
     "__tsan_init",
@@ -30,48 +32,20 @@ const FUNCTIONS: [&str; 5] = [
     "__hwasan_init",
 ];
 
-const SECTION_HEADER_BYTES: usize = 64;
-const SHT_STRTAB: u32 = 3;
-/// Of longer names of symbols, so much is looked at.
+/// At most this much of a table of names is read.
 const MOST_BYTES: u64 = 64 << 20;
-/// Looked at at a time. The supervisor looks too, and what it has once used of its heap counts as the job's where a cgroup is limited.
+/// How much is read at a time. The supervisor does this too, and its heap counts towards the limit of the job's cgroup.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Whether the names of symbols and libraries of this program tell of one. One that is found only by way of another library is
-/// not seen here.
+/// Whether a symbol or a library of this program belongs to such a runtime. A runtime that only another library needs is not found.
 pub fn is_in(program: &File) -> bool {
-    tables_of_names(program)
+    elf::string_tables(program)
         .unwrap_or_default()
         .into_iter()
         .any(|(offset, bytes)| tells(program, offset, bytes.min(MOST_BYTES)))
 }
 
-/// Where the tables of names are in an x86-64 ELF file.
-fn tables_of_names(program: &File) -> Option<Vec<(u64, u64)>> {
-    let mut header = [0; 64];
-    program.read_exact_at(&mut header, 0).ok()?;
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
-    };
-    if !header.starts_with(b"\x7fELF\x02") || number(&header[58..60]) != SECTION_HEADER_BYTES as u64 {
-        return None;
-    }
-    let (offset, count) = (number(&header[40..48]), number(&header[60..62]) as usize);
-    let mut sections = vec![0; count * SECTION_HEADER_BYTES];
-    program.read_exact_at(&mut sections, offset).ok()?;
-    let sections = sections.chunks_exact(SECTION_HEADER_BYTES);
-    let tables = sections.filter(|section| number(&section[4..8]) == u64::from(SHT_STRTAB));
-    Some(
-        tables
-            .map(|table| (number(&table[24..32]), number(&table[32..40])))
-            .collect(),
-    )
-}
-
-/// Whether a name in this part of the file is one of those above. They lie between zero bytes.
+/// Whether a name in this part of the file is one of those above. Names end with a zero byte.
 fn tells(program: &File, mut offset: u64, bytes: u64) -> bool {
     let end = offset.saturating_add(bytes);
     let mut piece = vec![0; PIECE_BYTES];
@@ -87,7 +61,7 @@ fn tells(program: &File, mut offset: u64, bytes: u64) -> bool {
         if offset + length as u64 == end {
             return false;
         }
-        // A name that is cut is looked at again as a whole.
+        // A name that is cut off is read again as a whole.
         let whole = names.iter().rposition(|byte| *byte == 0).unwrap_or(length - 1) + 1;
         offset += whole as u64;
     }
@@ -99,7 +73,7 @@ fn is_one(name: &[u8]) -> bool {
         || LIBRARIES.iter().any(|library| name.starts_with(library.as_bytes()))
 }
 
-/// Whether a value of `LD_PRELOAD` names one.
+/// Whether a value of `LD_PRELOAD` names such a runtime.
 pub fn is_preloaded(names: &OsStr) -> bool {
     let mut names = names.as_bytes().split(|byte| b": ".contains(byte));
     names.any(|name| name.rsplit(|byte| *byte == b'/').next().is_some_and(is_one))

@@ -1,7 +1,7 @@
-//! What the words after `run` mean: a script, a module or code for Python, or a program.
+//! Finds out what the words after `run` mean: a script, a module or code for Python, or a program.
 //!
-//! An existing file or folder that only Python can run goes to Python; what remains is looked up as a shell does it, and
-//! at last an executable of that name in the current folder is taken.
+//! An existing file or folder that only Python can run is given to Python. Anything else is looked up on PATH as in a shell. At last an
+//! executable of that name in the current folder is taken.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -57,9 +57,9 @@ impl Surroundings {
 
     /// The file that a name without a slash stands for on PATH.
     fn on_path(&self, name: &OsStr) -> Option<PathBuf> {
-        // What the C library takes where PATH is not set.
+        // The default of the C library if PATH is not set.
         let path = self.path.as_deref().unwrap_or(OsStr::new("/bin:/usr/bin"));
-        // It may have been removed; only the relative folders on PATH need it.
+        // The current folder may have been removed; only relative folders on PATH need it.
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         which::which_in(name, Some(path), here).ok()
     }
@@ -102,7 +102,7 @@ pub fn resolve(words: &[OsString], around: &Surroundings) -> Result<Target, Erro
         return around.python(words.to_vec());
     }
     let path = Path::new(word);
-    let found = look_at(path);
+    let found = classify(path);
     if found == Found::ForPython {
         return around.python(words.to_vec());
     }
@@ -152,10 +152,10 @@ enum Found {
     Nothing,
 }
 
-fn look_at(path: &Path) -> Found {
+fn classify(path: &Path) -> Found {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-        // Whoever tries to read or execute it will be told why that cannot be.
+        // Reading or executing it will fail with the right error message.
         Err(_) if has_python_suffix(path) => Found::ForPython,
         Err(_) => Found::Program,
         Ok(about) if about.is_dir() && path.join("__main__.py").is_file() => Found::ForPython,
@@ -192,7 +192,7 @@ fn is_executable_file(path: &Path) -> bool {
             .is_ok()
 }
 
-/// Whether an error says nothing of the file: then only the attempt to execute it can tell.
+/// Whether an error is not about the file itself; then only executing it can tell.
 fn is_passing(error: Option<i32>) -> bool {
     let of_the_file = [
         libc::ENOENT,
@@ -207,7 +207,7 @@ fn is_passing(error: Option<i32>) -> bool {
     error.is_some_and(|error| !of_the_file.contains(&error))
 }
 
-/// A program, or a script whose first line names something other than Python: Python would only stumble over it.
+/// Whether a file is a program, or a script for an interpreter other than Python. Python could not run it.
 fn is_for_another_interpreter(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));

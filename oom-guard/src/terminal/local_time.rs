@@ -1,5 +1,5 @@
-//! The time of day here, by TZ or /etc/localtime as the C library reads them: one file at most. A library with a database of
-//! all the world's time zones would first look through all of it, between the user and the start of the job.
+//! The local time, by the C library, which reads TZ or one file, /etc/localtime. A library with its own database of time zones would read
+//! all of it before the job can start.
 #![expect(unsafe_code, reason = "localtime_r has no safe form")]
 
 use std::mem::MaybeUninit;
@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
-/// The time now, with the offset from UTC that is in force here; UTC where that cannot be told.
+/// The time now, with the local offset from UTC; UTC if that is not known.
 pub fn now() -> Zoned {
     let now = Timestamp::now();
     now.to_zoned(TimeZone::fixed(offset(now).unwrap_or(Offset::UTC)))

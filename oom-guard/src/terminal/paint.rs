@@ -1,11 +1,11 @@
-//! Lines for a terminal: text that cannot command it, and tones that can.
+//! Lines for a terminal: escaped text, with colours of our own.
 
 use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};
 use dumper::label::printable;
 
-/// What a piece of text is.
+/// The role of a piece of text, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// What matters most.
@@ -29,16 +29,16 @@ impl Tone {
     }
 }
 
-/// A line for a terminal. Its text is never taken for a command: every piece is made visible, and what commands the terminal are tones,
-/// which only [`painted`](Line::painted) has a way to write.
+/// A line for a terminal. All control characters in its text are escaped; only [`painted`](PaintedLine::painted) writes control sequences,
+/// for colours.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub struct PaintedLine {
     pieces: Vec<(Option<Tone>, String)>,
 }
 
-impl Line {
+impl PaintedLine {
     /// This text, without a tone.
-    pub fn of(text: impl Display) -> Self {
+    pub fn plain(text: impl Display) -> Self {
         Self::default().and(None, text)
     }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn without_colours_the_text_is_plain() {
-        let line = Line::of("some ").and(Some(Tone::Bad), "text");
+        let line = PaintedLine::plain("some ").and(Some(Tone::Bad), "text");
         assert_eq!(line.painted(false), "some text");
         let bad = line.painted(true);
         assert!(
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn no_text_can_end_the_line_or_command_the_terminal() {
-        let line = Line::of("a\nb\x1b[2Jü").and(Some(Tone::Good), "\u{202e}\u{9b}x");
+        let line = PaintedLine::plain("a\nb\x1b[2Jü").and(Some(Tone::Good), "\u{202e}\u{9b}x");
         assert_eq!(line.painted(false), "a\\nb\\u{1b}[2Jü\\u{202e}\\u{9b}x");
     }
 }

@@ -1,5 +1,5 @@
-//! Work that takes long says so: in one line of a log, and on a terminal in a line that counts the seconds and goes when it is
-//! done. Ctrl-C ends it, as it ends any program.
+//! Shows that work takes long: one line in a log, or on a terminal a line that counts the seconds and disappears at the end. Ctrl-C ends
+//! the work.
 
 use std::io::Write;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use crate::terminal::say::{PREFIX, Stderr, is_seen};
 
-/// Whoever waits longer than this is told what for.
+/// Nothing is shown for work that is shorter than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the line on a terminal changes.
 const TICK: Duration = Duration::from_millis(500);
-/// Back to the beginning of the line, and nothing in it.
+/// Moves to the beginning of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Says after a while that we are still busy, for as long as this lives.
+/// Shows the progress until this is dropped.
 pub struct Progress {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// Of this work, to a terminal or a log.
-    pub fn of(what: &'static str) -> Self {
+    /// Shows it on a terminal or in a log.
+    pub fn show(what: &'static str) -> Self {
         Self::told(what, is_seen())
     }
 
-    /// Of what somebody has asked for, who is not told in a log that he waits for it.
+    /// Shows it on a terminal only: the user has asked for this work.
     pub fn on_terminal(what: &'static str) -> Self {
         match is_seen() {
             true => Self::told(what, true),
@@ -41,7 +41,7 @@ impl Progress {
     fn told(what: &'static str, is_seen: bool) -> Self {
         let (done, wait) = mpsc::channel();
         let tell = move || tell(what, &wait, PATIENCE, is_seen, &mut Stderr);
-        // A small stack: there may be little address space. Without the thread there is only no such line.
+        // A small stack: there may be little address space. If there can be no thread, nothing is shown.
         let thread = thread::Builder::new().stack_size(64 << 10).spawn(tell).ok();
         Self {
             done: Some(done),

@@ -1,6 +1,6 @@
 //! The one place from which text reaches a terminal, but for the counting line of [`progress`](crate::terminal::progress), which holds no name.
 //!
-//! Lines to stderr all begin with `=fil-profile= `: stdout, and every other line, is the job's. No text is written but as a [`Line`],
+//! Lines to stderr all begin with `=fil-profile= `: stdout, and every other line, is the job's. No text is written but as a [`PaintedLine`],
 //! so that none can command the terminal or forge a line of ours. Colours are for a terminal that wants them and nowhere else: a log, a
 //! pipe, `NO_COLOR` and `TERM=dumb` get plain text. `CLICOLOR`, `CLICOLOR_FORCE` and a build server's `CI` are heeded as [`anstream`]
 //! heeds them.
@@ -16,22 +16,22 @@ use anstream::{AutoStream, ColorChoice};
 use libc::PIPE_BUF;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::terminal::paint::{Line, Tone};
+use crate::terminal::paint::{PaintedLine, Tone};
 
 /// What every line of ours begins with.
 pub const PREFIX: &str = "=fil-profile= ";
 
 /// Writes one line, in a tone where there are colours.
 pub fn say_in(tone: Tone, line: &str) {
-    write(&Line::toned(tone, line));
+    write(&PaintedLine::toned(tone, line));
 }
 
 /// Writes one line.
 pub fn say(line: impl Display) {
-    write(&Line::of(line));
+    write(&PaintedLine::plain(line));
 }
 
-fn write(line: &Line) {
+fn write(line: &PaintedLine) {
     let line = format!("{PREFIX}{}\n", line.painted(has_colours(&stderr())));
     // A closed stderr is no reason to fail.
     let _ = Stderr.write_all(line.as_bytes());
@@ -66,14 +66,17 @@ impl Write for Stderr {
 }
 
 /// Writes a line to stdout, for a reader who may have seen enough: if it is closed, that is no failure.
-pub fn show(line: &Line) {
+pub fn show(line: &PaintedLine) {
     let line = format!("{}\n", line.painted(has_colours(&stdout())));
     let _ = stdout().write_all(line.as_bytes());
 }
 
 /// Writes a text of several lines to stdout, as [`show`] writes one.
 pub fn show_all(text: &str) {
-    let text: String = text.lines().map(|line| Line::of(line).painted(false) + "\n").collect();
+    let text: String = text
+        .lines()
+        .map(|line| PaintedLine::plain(line).painted(false) + "\n")
+        .collect();
     let _ = stdout().write_all(text.as_bytes());
 }
 

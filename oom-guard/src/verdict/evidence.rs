@@ -1,26 +1,24 @@
-//! The kernel's counters before the job and after it: what has moved in between.
-
-use std::path::Path;
+//! The kernel's counters before and after the job, and how they have changed.
 
 use nix::unistd::Pid;
 
-use crate::kernel::cgroup::{Cgroup, Counters, Level, Limits, Version};
+use crate::kernel::cgroup::{Cgroup, CgroupLimits, Counters, Level, Version};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::number;
 use crate::kernel::procfs;
 
-/// The counters at the start of a job. The files are opened anew each time: a cgroup may go with its job, and an open
-/// file would tell no more of it than a missing one.
+/// The counters at the start of a job. The files are not kept open: a cgroup may be removed when its job ends, and then an open file
+/// cannot be read either.
 #[derive(Clone, Debug)]
-pub struct Evidence {
+pub struct CountersAtStart {
     host: Host,
     /// The job's cgroup, where it has one.
     pub cgroup: Option<Cgroup>,
-    /// Whether others than the job and those who started it are in that cgroup.
+    /// Whether there are processes in that cgroup other than the job and its ancestors.
     pub is_shared: bool,
-    /// Whether `memory.oom.group` is set somewhere: the kernel then kills everybody in a cgroup at once.
+    /// Whether `memory.oom.group` is set at some level: the kernel then kills all processes of a cgroup at once.
     pub is_killed_as_group: bool,
-    levels: Vec<(Limits, Option<Counters>)>,
+    levels: Vec<(CgroupLimits, Option<Counters>)>,
     /// `oom_kill` of /proc/vmstat.
     pub machine_kills: Option<u64>,
 }
@@ -34,7 +32,7 @@ pub struct Change {
     pub after: Option<u64>,
 }
 
-/// What the counters of one cgroup did.
+/// How the counters of one cgroup have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// Which.
@@ -49,7 +47,7 @@ pub struct Moved {
     pub after: Option<Counters>,
 }
 
-/// What all of them did.
+/// How all counters have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// The job's own cgroup first, then its ancestors; empty where there is none.
@@ -60,10 +58,10 @@ pub struct Counted {
     pub machine_kills: Change,
 }
 
-impl Evidence {
-    /// Of a job that has just started. `root` is `/`, or a folder that has the same files.
+impl CountersAtStart {
+    /// Reads them for a job that will start now.
     pub fn before(host: &Host, pid: Pid) -> Self {
-        let cgroup = Cgroup::of(host, pid);
+        let cgroup = Cgroup::find(host, pid);
         let levels = cgroup.iter().flat_map(|cgroup| &cgroup.levels);
         Self {
             host: host.clone(),
@@ -77,10 +75,10 @@ impl Evidence {
         }
     }
 
-    /// Of a job that has ended.
+    /// Reads them again for a job that has ended.
     pub fn after(&self) -> Counted {
         let levels = self.cgroup.iter().flat_map(|cgroup| &cgroup.levels);
-        let moved = |(level, (limits, before)): (&Level, &(Limits, Option<Counters>))| {
+        let moved = |(level, (limits, before)): (&Level, &(CgroupLimits, Option<Counters>))| {
             let after = level.counters();
             let now = if after.is_some() { level.limits() } else { *limits };
             Moved {
@@ -103,7 +101,7 @@ impl Evidence {
 }
 
 impl Counted {
-    /// Takes off so many kills in the job's own cgroup. Version 2 counts them further up too, and the machine everywhere.
+    /// Subtracts this many kills in the job's own cgroup. Version 2 counts them in the ancestors too, and the machine counts all.
     pub fn take_off(&mut self, kills: u64) {
         self.machine_kills.take_off(kills);
         for (above, level) in self.levels.iter_mut().enumerate() {
@@ -134,7 +132,7 @@ fn is_shared(host: &Host, cgroup: &Cgroup, pid: Pid) -> bool {
 }
 
 impl Change {
-    /// By how much it has grown; none where either number is missing.
+    /// By how much it has grown; none if either number is missing.
     pub fn grown(self) -> Option<u64> {
         Some(self.after?.saturating_sub(self.before?))
     }
@@ -158,9 +156,8 @@ impl Moved {
         }
     }
 
-    /// Whether this cgroup's own limit was so full that somebody had to be killed. Version 1 counts no such thing: there it
-    /// is certain only that the limit was met, or where the kernel has ceased to count that, as 6.18 has, that the most ever
-    /// used is as much as the limit.
+    /// Whether this cgroup's own limit was so full that a process had to be killed. Version 1 has no counter for that: it counts only that
+    /// the limit was met. Linux 6.18 does not count that either; then the highest usage must be as high as the limit.
     pub fn ran_out(&self) -> bool {
         match self.level.version {
             Version::V2 => self.change(|counters| counters.ooms).has_grown(),
@@ -171,7 +168,7 @@ impl Moved {
         }
     }
 
-    /// Whether the limit has been all used while the job ran.
+    /// Whether the usage was as high as the limit while the job ran.
     pub fn has_peaked(&self) -> bool {
         let limit = self.limit.or(self.swap_limit).unwrap_or(u64::MAX);
         self.peak().is_some_and(|peak| peak >= limit - limit / 100)
@@ -182,7 +179,7 @@ impl Moved {
         self.change(|counters| counters.swap_met).has_grown()
     }
 
-    /// The most that was charged, if that has been while the job ran.
+    /// The highest charge, if that was reached while the job ran.
     pub fn peak(&self) -> Option<u64> {
         let change = self.change(|counters| counters.peak);
         change.after.filter(|_| change.has_grown())

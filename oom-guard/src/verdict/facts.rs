@@ -1,4 +1,4 @@
-//! What the recordings say of each process, as the verdict has it.
+//! The facts about each process that the verdict needs, from the recordings.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +7,25 @@ use dumper::outcome::ProcessName;
 use dumper::process::Process;
 use dumper::recording::State;
 use dumper::units::Bytes;
+use recording::protocol::RecordingName;
 
-use crate::verdict::observed::{Facts, Failure, Progress};
+use crate::kernel::host::Host;
+use crate::verdict::observed::{FailedAllocation, ProcessFacts, ProcessState};
 
-/// The facts of the processes of a job, whose first process is `job`. Paths are shown relative to `directory`. Of programs
-/// that have made way for another in the same process, as shells do, there are only those that failed to allocate.
-pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<Facts> {
-    let facts = |process: &Process| Facts {
+/// The facts about the processes of a job, whose first process is `job`. Paths are relative to `directory`. If a process has executed
+/// another program, as shells do, the earlier program is listed only if an allocation failed in it.
+pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<ProcessFacts> {
+    let facts = |process: &Process| ProcessFacts {
         name: ProcessName {
             pid: process.facts.pid,
             command: process.facts.command.join(" "),
             is_child: process.facts.pid != job,
         },
         state: match process.facts.state {
-            State::Ended => Progress::Ended,
-            State::Left => Progress::Left,
-            State::Running if is_in_use(&process.path) => Progress::Alive,
-            State::Running => Progress::Cut,
+            State::Ended => ProcessState::Ended,
+            State::Left => ProcessState::Left,
+            State::Running if is_in_use(&process.path) => ProcessState::Alive,
+            State::Running => ProcessState::Cut,
         },
         failures: process.facts.failures,
         last_failure: failure(process, directory),
@@ -33,7 +35,7 @@ pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<Facts> {
     processes.iter().filter(has_a_word).map(facts).collect()
 }
 
-/// Whether the process has gone on as another program.
+/// Whether the process has executed another program since.
 pub fn is_replaced(process: &Process, processes: &[Process]) -> bool {
     let (pid, started) = (process.facts.pid, process.facts.started_ns);
     let is_later = |other: &Process| other.facts.pid == pid && other.facts.started_ns > started;
@@ -43,13 +45,13 @@ pub fn is_replaced(process: &Process, processes: &[Process]) -> bool {
 /// Whether the process that a recording `<pid>-<n>.recording` is named for still has it mapped.
 pub fn is_in_use(recording: &Path) -> bool {
     let name = recording.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let maps = name
-        .split_once('-')
-        .and_then(|(pid, _)| fs::read_to_string(format!("/proc/{pid}/maps")).ok());
-    name.ends_with(".recording") && maps.is_some_and(|maps| maps.contains(name))
+    RecordingName::parse(name).is_some_and(|RecordingName { pid, .. }| {
+        let maps = fs::read_to_string(Host::this().of_process(pid, "maps"));
+        maps.is_ok_and(|maps| maps.contains(name))
+    })
 }
 
-fn failure(process: &Process, directory: &Path) -> Option<Failure> {
+fn failure(process: &Process, directory: &Path) -> Option<FailedAllocation> {
     let failure = process.facts.failure.as_ref()?;
     let mut request = Bytes(failure.request_bytes).to_string();
     if let Some(function) = failure.function {
@@ -58,13 +60,13 @@ fn failure(process: &Process, directory: &Path) -> Option<Failure> {
     if let Some(place) = place(process, directory) {
         request.push_str(&format!(" at {place}"));
     }
-    Some(Failure {
+    Some(FailedAllocation {
         time_ns: failure.time_ns,
         request,
     })
 }
 
-/// The line of the user's own code that asked, or where there is none, the innermost.
+/// The innermost line of the user's own code that asked or, if there is none, of any code.
 fn place(process: &Process, directory: &Path) -> Option<String> {
     let (recording, _) = process.read().ok()?;
     let own = recording.failed_stack().find(|call| !call.is_library());

@@ -9,25 +9,25 @@ use crate::kernel::cgroup::{Counters, Version};
 use crate::kernel::headroom::{Bound, tightest};
 use crate::verdict::evidence::Moved;
 
-/// What the counters say about kills, from which those of our own processes have been taken off.
+/// What the counters say about kills, without those of our own processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
+pub enum KernelKills {
     /// So many processes in the job's own cgroup.
     KilledHere(u64),
     /// So many in cgroups below the job's own.
     KilledBelow(u64),
     /// So many on this machine; whether of the job's cgroup cannot be known.
     KilledSomewhere(u64),
-    /// Somebody, but nobody of the job's cgroup.
+    /// Some process, but none in the job's cgroup.
     KilledOthers,
-    /// Nobody.
+    /// No process.
     Idle,
     /// There are no counters, as before Linux 4.13.
     Silent,
 }
 
-impl Kernel {
-    pub fn of(observed: &Observed) -> Self {
+impl KernelKills {
+    pub fn find(observed: &Observed) -> Self {
         let counted = &observed.counted;
         let grown = |counter: fn(&Counters) -> Option<u64>| counted.levels.first()?.change(counter).grown();
         let here = grown(|counters| counters.kills);
@@ -45,30 +45,29 @@ impl Kernel {
     }
 }
 
-/// Where there are no counters: the job's memory was short, and a limit of a cgroup was met.
+/// Without counters: whether the job's memory was short and a limit of a cgroup was met.
 pub fn is_full(observed: &Observed) -> bool {
     let was_met = observed.counted.levels.iter().any(Moved::ran_out);
     observed.near.is_some() && (was_met || observed.alarmed)
 }
 
-/// Whether the kernel has killed a child of a job that went on to exit with `status`, or with one by which a shell tells
-/// of the signal `told`.
+/// Whether the kernel has killed a child of a job that then exited with `status`, by which a shell may report the signal `told`.
 pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Option<i32>) -> bool {
     let is_told = told == Some(SIGKILL);
     let can_be_ours = is_told || child.process.is_some() || !observed.is_shared;
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) => can_be_ours,
-        Kernel::KilledBelow(_) => can_be_ours && status != 0,
-        Kernel::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
-        Kernel::KilledOthers | Kernel::Idle | Kernel::Silent => false,
+    match KernelKills::find(observed) {
+        KernelKills::KilledHere(_) => can_be_ours,
+        KernelKills::KilledBelow(_) => can_be_ours && status != 0,
+        KernelKills::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
+        KernelKills::KilledOthers | KernelKills::Idle | KernelKills::Silent => false,
     }
 }
 
 /// How sure that is.
 pub fn certainty_for_child(observed: &Observed, child: &Victim, told: Option<i32>) -> Certainty {
     let is_ours = told == Some(SIGKILL) || !observed.is_shared;
-    match Kernel::of(observed) {
-        Kernel::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
+    match KernelKills::find(observed) {
+        KernelKills::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
         _ => Certainty::Likely,
     }
 }
@@ -79,11 +78,11 @@ pub struct Culprit {
     pub kind: Kind,
     /// None if it is an ancestor that cannot be seen.
     pub limit: Option<Limit>,
-    /// Something else may have been.
+    /// Another limit may have been full instead.
     pub is_guess: bool,
 }
 
-/// Which limit the OOM killer was at work for, given that it was.
+/// The limit for which the OOM killer has killed.
 pub fn culprit(observed: &Observed) -> Culprit {
     let cgroup = |limit, is_guess| Culprit {
         kind: Kind::OomKilledByCgroup,
@@ -100,32 +99,32 @@ pub fn culprit(observed: &Observed) -> Culprit {
     let near = observed.near.as_ref();
     let is_machine_short = near.is_some_and(|near| near.kind == LimitKind::Machine);
     let full: Vec<_> = counted.levels.iter().filter(|level| level.ran_out()).collect();
-    // Version 1 counts a limit as met for page cache too, so of several the one that was nearest when last looked at.
+    // Version 1 also counts a limit that page cache has met. So of several, the one that was nearest at the last poll.
     let is_near = |level: &&Moved| near.is_some_and(|near| near.path == level.level.name);
     let level = full.iter().copied().find(is_near).or(full.first().copied());
     match level {
-        // Page cache may have met the limit while something else was short, but then the limit has not been all used.
+        // Page cache may have met the limit while another limit was full; but then the usage was below the limit.
         Some(level) if level.level.version == Version::V1 && is_machine_short && !level.has_peaked() => machine(true),
         Some(level) => cgroup(limit_of(observed, level), false),
         None if is_machine_short => machine(!counted.is_whole),
-        // One that cannot be seen, or that page cache had met long before the job began.
+        // A limit that cannot be seen, or one that page cache had met long before the job began.
         None if near.is_some() => cgroup(near.map(Bound::limit), !observed.alarmed),
         None => match uncounted(observed) {
             Some(limit) => cgroup(Some(limit), !observed.alarmed),
-            // No limit that can be seen was met. Where all can be seen, it was none of a cgroup.
+            // No visible limit was met. If all are visible, it was none of a cgroup.
             None if counted.is_whole => machine(false),
             None => cgroup(None, true),
         },
     }
 }
 
-/// In version 1, where a limit may be met without being counted: the tightest, as long as the machine had room.
+/// In version 1 a limit may be met without being counted: then the tightest one, if the machine had room.
 fn uncounted(observed: &Observed) -> Option<Limit> {
     let first = observed.counted.levels.first();
     first.filter(|level| level.level.version == Version::V1)?;
     let bounds = observed.bounds.iter();
     let of_cgroups = bounds.filter(|bound| bound.kind == LimitKind::CgroupV1);
-    // What was used when it was last looked at was not yet too much.
+    // At the last poll the usage was not too high yet.
     tightest(of_cgroups.cloned()).map(|bound| Limit {
         usage: None,
         ..bound.limit()
@@ -141,7 +140,7 @@ fn limit_of(observed: &Observed, level: &Moved) -> Option<Limit> {
         .bounds
         .iter()
         .find(|bound| bound.path == level.level.name && bound.bytes == bytes);
-    // At the kill everything was used, or the kernel would have found some to spare.
+    // At the kill the limit was full; otherwise the kernel would have reclaimed memory.
     let usage = level
         .peak()
         .map(|peak| peak.min(bytes))

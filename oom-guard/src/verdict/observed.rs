@@ -1,7 +1,8 @@
-//! What is known about a job that has ended, before anybody judges.
+//! What is known about a job that has ended; the verdict is made from it.
 
 use dumper::outcome::{Other, ProcessName};
 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use recording::protocol::OnOom;
 
 use crate::kernel::headroom::Bound;
 use crate::verdict::evidence::{Change, Counted};
@@ -21,37 +22,37 @@ pub struct Observed {
     pub job: ProcessName,
     /// Signals that were sent to the supervisor for the job, in their order.
     pub signals: Vec<Sent>,
-    /// What the recordings say, in the order of their beginning; a process that replaces itself has several.
-    pub processes: Vec<Facts>,
-    /// What the kernel's counters did.
+    /// The facts from the recordings, in the order of their beginning. A process that executes several programs has several.
+    pub processes: Vec<ProcessFacts>,
+    /// How the kernel's counters have changed.
     pub counted: Counted,
     /// Processes of our own that the kernel has killed for memory: the supervisor, and those that write reports and measure.
     pub own_kills: u64,
-    /// Whether the job's cgroup has told of a limit that could not be kept ([`crate::watch::alarms::Alarms::out_of_memory`]).
+    /// Whether the job's cgroup has reported that a limit could not be kept ([`crate::watch::alarms::Alarms::out_of_memory`]).
     pub alarmed: bool,
     /// The kernel's alarms that have rung.
     pub rings: Vec<Rings>,
     /// Whether others than the job and its supervisor were in its cgroup.
     pub is_shared: bool,
-    /// Whether `memory.oom.group` is set: the kernel then kills everybody in the cgroup at once.
+    /// Whether `memory.oom.group` is set: the kernel then kills all processes of the cgroup at once.
     pub is_killed_as_group: bool,
-    /// All limits when they were last looked at.
+    /// All limits at the last poll.
     pub bounds: Vec<Bound>,
     /// The tightest of them, if memory was short of it then.
     pub near: Option<Bound>,
     /// `--on-oom=exit`.
-    pub exits_on_oom: bool,
-    /// Whether the supervisor has ended the job for it, close to a limit.
+    pub on_oom: OnOom,
+    /// Whether the supervisor has killed the job for `--on-oom=exit`, close to a limit.
     pub was_ended: bool,
     /// Programs on this machine that end jobs ([`crate::kernel::procfs::killers`]).
     pub killers: Vec<ProcessName>,
-    /// Who else was in the cgroup.
+    /// Other processes in the cgroup.
     pub others: Vec<Other>,
 }
 
 impl Observed {
-    /// With the kernel's counters as they would be if it had killed nobody of ours. A process of ours that was killed may have been
-    /// killed by somebody else, so no more are taken off than are counted.
+    /// The same, without the kills of our own processes in the kernel's counters. Somebody else may have killed one of them, so no more
+    /// kills are subtracted than were counted.
     pub(super) fn without_own_kills(&self) -> Self {
         let mut observed = self.clone();
         let here = self.counted.levels.first().map(|level| level.change(|of| of.kills));
@@ -61,9 +62,9 @@ impl Observed {
         observed
     }
 
-    /// What is known of each process last.
-    pub(super) fn latest(&self) -> impl Iterator<Item = &Facts> {
-        let is_last = |(index, facts): &(usize, &Facts)| {
+    /// The last facts about each process.
+    pub(super) fn latest(&self) -> impl Iterator<Item = &ProcessFacts> {
+        let is_last = |(index, facts): &(usize, &ProcessFacts)| {
             let later = &self.processes[index + 1..];
             later.iter().all(|other| other.name.pid != facts.name.pid)
         };
@@ -90,7 +91,7 @@ impl Observed {
 pub enum Ending {
     /// It runs.
     Running,
-    /// It has ended, and nobody was there to see how.
+    /// It has ended; how is not known.
     #[default]
     Unseen,
     /// It exited.
@@ -110,22 +111,22 @@ pub struct Sent {
 
 /// What a recording says of its process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ProcessFacts {
     /// Which.
     pub name: ProcessName,
-    /// How far it got.
-    pub state: Progress,
+    /// Whether and how it ended.
+    pub state: ProcessState,
     /// Failed allocations.
     pub failures: u64,
     /// The last of them.
-    pub last_failure: Option<Failure>,
+    pub last_failure: Option<FailedAllocation>,
     /// Bytes live at last.
     pub live_bytes: u64,
 }
 
-/// How far a process got.
+/// Whether and how a process ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProcessState {
     /// It is known to run still.
     Alive,
     /// It has ended without going through its exit handlers: it was killed, or ended by a system call of its own.
@@ -133,13 +134,13 @@ pub enum Progress {
     Cut,
     /// It went through its exit handlers, or left by `_exit`, as workers do.
     Ended,
-    /// It left at a failed allocation, or because the supervisor said so (`--on-oom=exit`).
+    /// It ended at a failed allocation, or because the supervisor killed it (`--on-oom=exit`).
     Left,
 }
 
 /// A failed allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedAllocation {
     /// Nanoseconds since the Unix epoch.
     pub time_ns: u64,
     /// For people: `1.2 GiB by malloc at load.py:31`.

@@ -1,9 +1,9 @@
-//! What a verdict rests on, item by item.
+//! The list of evidence for a verdict.
 
 use dumper::outcome::Evidence;
 use dumper::units::Bytes;
 
-use super::observed::{Ending, Observed, Progress};
+use super::observed::{Ending, Observed, ProcessState};
 use super::words;
 use crate::kernel::cgroup::{Counters, Version};
 use crate::verdict::evidence::{Change, Moved};
@@ -56,7 +56,7 @@ pub fn list(observed: &Observed) -> Vec<Evidence> {
                 format!("an allocation failed: {}{times}", failure.request),
             ));
         }
-        if facts.name.pid != observed.job.pid && facts.state == Progress::Cut {
+        if facts.name.pid != observed.job.pid && facts.state == ProcessState::Cut {
             let live = Bytes(facts.live_bytes);
             list.push(recording(
                 facts.name.pid,
@@ -149,14 +149,14 @@ fn counters(level: &Moved, is_leaf: bool) -> Vec<Evidence> {
             Version::V1 => v1,
             Version::V2 => v2,
         };
-        // That the job's own cgroup saw no kill is worth as much as that it did.
+        // It is evidence too that the job's own cgroup has counted no kill.
         let is_proof = is_leaf && index == 0 && change.grown() == Some(0);
         let says = if is_proof {
             "oom_kill: the OOM killer killed nobody in the job's cgroup"
         } else {
             says
         };
-        // The sum with the cgroups below is of interest where it is more than this cgroup's own.
+        // The sum with the cgroups below is listed only if it is larger than this cgroup's own count.
         let is_sum = index == 1 && change.grown() == level.change(|of| of.kills).grown();
         (change.has_grown() && !is_sum || is_proof)
             .then(|| moved(&level.level.file(file).display().to_string(), says, change))

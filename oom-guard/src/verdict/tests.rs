@@ -7,7 +7,7 @@ mod laws;
 use dumper::outcome::LimitKind;
 use nix::libc::SIGTERM;
 
-use super::observed::{Facts, Failure, Sent};
+use super::observed::{FailedAllocation, ProcessFacts, Sent};
 use super::*;
 use crate::kernel::cgroup::{Counters, Level, Version};
 use crate::verdict::evidence::{Change, Counted, Moved};
@@ -21,7 +21,7 @@ fn job(ending: Ending) -> Observed {
     Observed {
         ending,
         ended_ns: ENDED_NS,
-        processes: vec![facts(10, Progress::Cut)],
+        processes: vec![facts(10, ProcessState::Cut)],
         job,
         counted: counted(Version::V1),
         bounds: vec![bound(LimitKind::CgroupV1, "/batch", 50 * MIB), machine(1000 * MIB)],
@@ -37,19 +37,19 @@ fn process(pid: u32, command: &str) -> ProcessName {
     }
 }
 
-fn facts(pid: u32, state: Progress) -> Facts {
-    Facts {
+fn facts(pid: u32, state: ProcessState) -> ProcessFacts {
+    ProcessFacts {
         name: process(pid, "python3 train.py"),
         state,
         live_bytes: u64::from(pid) * MIB,
-        ..Facts::default()
+        ..ProcessFacts::default()
     }
 }
 
-fn refused(pid: u32, state: Progress, seconds_before: u64) -> Facts {
-    Facts {
+fn refused(pid: u32, state: ProcessState, seconds_before: u64) -> ProcessFacts {
+    ProcessFacts {
         failures: 1,
-        last_failure: Some(Failure {
+        last_failure: Some(FailedAllocation {
             time_ns: ENDED_NS - seconds_before * 1_000_000_000,
             request: "1.2 GiB by malloc at load.py:31".to_owned(),
         }),

@@ -1,10 +1,10 @@
-//! Who died, and how we know that.
+//! The process that died, and how we know.
 
 use dumper::outcome::ProcessName;
 
-use super::observed::{Observed, Progress};
+use super::observed::{Observed, ProcessState};
 
-/// Who died, and how we know that.
+/// The process that died.
 pub struct Victim {
     pub process: Option<ProcessName>,
     /// Whether the kernel has told us its signal. Otherwise a status, or what its recording lacks, says so.
@@ -19,10 +19,10 @@ impl Victim {
         }
     }
 
-    /// The largest process beside the first that was cut off.
+    /// The largest process, except the job's first, that ended without its exit handlers.
     pub fn child(observed: &Observed) -> Self {
         let others = observed.latest().filter(|facts| facts.name.pid != observed.job.pid);
-        let cut = others.filter(|facts| facts.state == Progress::Cut);
+        let cut = others.filter(|facts| facts.state == ProcessState::Cut);
         let largest = cut.max_by_key(|facts| facts.live_bytes);
         Self {
             process: largest.map(|facts| ProcessName {

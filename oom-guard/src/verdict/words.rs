@@ -6,13 +6,13 @@ use nix::libc::{SIGKILL, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ};
 use nix::sys::signal::Signal;
 
 use super::failure;
-use super::kernel::{Culprit, Kernel};
-use super::observed::{Ending, Failure, Observed, Sent};
+use super::kernel::{Culprit, KernelKills};
+use super::observed::{Ending, FailedAllocation, Observed, Sent};
 use crate::kernel::headroom::Bound;
 use crate::kernel::procfs;
 use crate::verdict::evidence::Moved;
 
-/// More of a command line does not help to tell processes apart.
+/// At most this much of a command line is shown.
 const COMMAND_CHARS: usize = 60;
 
 /// The name of a signal.
@@ -65,7 +65,7 @@ fn of_limit(limit: &Limit) -> String {
     }
 }
 
-/// How the whole job ended, where somebody else in it died.
+/// How the whole job ended, if another of its processes died.
 fn and_the_job(observed: &Observed, process: Option<&ProcessName>) -> String {
     match observed.ending {
         Ending::Status(status) if process.is_none_or(|process| process.is_child) => {
@@ -122,7 +122,7 @@ pub fn ended_alone(observed: &Observed) -> String {
     ))
 }
 
-pub fn recovered(observed: &Observed, process: &ProcessName, failure: &Failure) -> String {
+pub fn recovered(observed: &Observed, process: &ProcessName, failure: &FailedAllocation) -> String {
     capital(format!(
         "{} was refused {}, went on, and the job ended with status 0{}.",
         who(Some(process)),
@@ -143,7 +143,7 @@ fn times(observed: &Observed) -> String {
     }
 }
 
-pub fn failed(observed: &Observed, process: &ProcessName, failure: &Failure, limit: Option<&Limit>) -> String {
+pub fn failed(observed: &Observed, process: &ProcessName, failure: &FailedAllocation, limit: Option<&Limit>) -> String {
     let end = match observed.ending {
         Ending::Signal(number) => format!("was killed by {}", signal(number)),
         Ending::Status(status) => format!("ended with status {status}"),
@@ -159,7 +159,12 @@ pub fn failed(observed: &Observed, process: &ProcessName, failure: &Failure, lim
     ))
 }
 
-pub fn left(observed: &Observed, process: &ProcessName, failure: Option<&Failure>, limit: Option<&Limit>) -> String {
+pub fn left(
+    observed: &Observed,
+    process: &ProcessName,
+    failure: Option<&FailedAllocation>,
+    limit: Option<&Limit>,
+) -> String {
     let limit = limit.map(of_limit);
     let why = match (failure, limit) {
         (Some(failure), Some(limit)) => format!("was refused {} at {limit}", failure.request),
@@ -210,11 +215,11 @@ fn count(leaf: &Moved) -> Option<String> {
     (after > before).then(|| format!("; oom_kill of {} went from {before} to {after}", leaf.level.name))
 }
 
-pub fn everything_killed(observed: &Observed, kernel: Kernel, limit: Option<&Limit>) -> String {
+pub fn everything_killed(observed: &Observed, kernel: KernelKills, limit: Option<&Limit>) -> String {
     let why = match (kernel, limit) {
-        (Kernel::KilledHere(_), Some(limit)) => format!("by the kernel: {} was used up", of_limit(limit)),
-        (Kernel::KilledHere(_), None) => "by the kernel, for memory".to_owned(),
-        (Kernel::KilledBelow(_) | Kernel::KilledSomewhere(_), Some(limit)) => {
+        (KernelKills::KilledHere(_), Some(limit)) => format!("by the kernel: {} was used up", of_limit(limit)),
+        (KernelKills::KilledHere(_), None) => "by the kernel, for memory".to_owned(),
+        (KernelKills::KilledBelow(_) | KernelKills::KilledSomewhere(_), Some(limit)) => {
             format!("most likely by the kernel: {} was used up", of_limit(limit))
         }
         (_, Some(_)) => format!("by whom is not known{}", shortage(observed)),
@@ -252,9 +257,9 @@ pub fn terminated(observed: &Observed, number: i32, process: Option<&ProcessName
         Some(sent) => Some(format!(" from {}", sender(sent))),
         None => observed.asked().map(after),
     };
-    let kernel = match (number, Kernel::of(observed)) {
-        (SIGKILL, Kernel::Idle) => "; no OOM counter moved: by someone, not by the kernel for memory",
-        (SIGKILL, Kernel::KilledOthers) => {
+    let kernel = match (number, KernelKills::find(observed)) {
+        (SIGKILL, KernelKills::Idle) => "; no OOM counter moved: by someone, not by the kernel for memory",
+        (SIGKILL, KernelKills::KilledOthers) => {
             "; the OOM killer was at work on this machine but not in the job's cgroup: by someone, most likely not for memory"
         }
         (SIGKILL, _) => "; by whom is not known, since the kernel's OOM counters cannot be read here",
@@ -263,7 +268,7 @@ pub fn terminated(observed: &Observed, number: i32, process: Option<&ProcessName
         (SIGXFSZ, _) => "; the kernel sends it when the limit on file size is reached",
         _ => "",
     };
-    // Only where memory was short are they worth a word.
+    // They are named only if memory was short.
     let killers = observed
         .killers
         .iter()

@@ -1,4 +1,4 @@
-//! Waking when memory gets short: alarms of the kernel where it gives any, and how long to wait where it does not.
+//! Alarms of the kernel that wake us when memory gets short, and how long to wait where there is none.
 //!
 //! | where | alarm | when it rings |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | version 2 | `memory.events` | the limit is met: too late for a job that only grows, so there we look in between |
 //! | both | pressure stall information | processes wait for memory |
 //!
-//! An alarm that cannot be set is noted and missed by nobody: then we look more often.
+//! An alarm that cannot be set is noted; then the limits are polled more often.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -24,16 +24,16 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, value};
 use crate::kernel::poll::Sources;
-use crate::watch::gauge::FILES;
+use crate::watch::usage_reader::FILES;
 
-/// Waiting for memory for 50 ms within two seconds: the only window that the kernel grants to everybody.
+/// Processes waited for memory for 50 ms within two seconds: the only window that the kernel allows without privileges.
 const PRESSURE: &[u8] = b"some 50000 2000000\0";
 
-/// A cgroup full of page cache meets its limit all the time, and looking has a price.
+/// How long alarms are ignored after a ring: a cgroup full of page cache meets its limit all the time, and a poll has a price.
 const REST: Duration = Duration::from_millis(50);
 
-/// To be rid of a trigger in a pressure file, the kernel waits until no processor looks at it any more (`synchronize_rcu`), which
-/// takes 10 to 20 ms. A job that is shorter than this does without, and is looked at often enough as it is.
+/// To remove a trigger from a pressure file, the kernel waits until no processor uses it (`synchronize_rcu`), for 10 to 20 ms. Jobs
+/// shorter than this get no such trigger: they are polled often enough anyway.
 const SHORT_JOB: Duration = Duration::from_secs(1);
 
 /// Longer than any file of events.
@@ -84,16 +84,16 @@ enum Alarm {
         usage: PathBuf,
         at: u64,
     },
-    /// The OOM notification of version 1; it also rings when the cgroup, whose folder this is, is removed.
+    /// The OOM notification of version 1. It also rings when the cgroup is removed; this is its folder.
     OutOfMemory { ring: EventFd, folder: PathBuf },
-    /// `memory.events`, which must be read after each ring, and how often it said last that a limit could not be kept.
+    /// `memory.events`, which must be read after each ring, and its last count of limits that could not be kept.
     Events { file: File, ooms: Option<u64> },
     /// A trigger in a pressure file, which lives as long as the file is open.
     Pressure(File),
 }
 
 impl Alarms {
-    /// Sets all alarms that can be had, but for those that [`Alarms::complete`] sets. `bounds` are those of the cgroup.
+    /// Sets all alarms that the kernel allows, except those that [`Alarms::complete`] sets later. `bounds` are those of the cgroup.
     pub fn set(host: &Host, cgroup: Option<&Cgroup>, bounds: &[Bound]) -> Self {
         let mut set = Self {
             alarms: Vec::new(),
@@ -118,7 +118,7 @@ impl Alarms {
         set
     }
 
-    /// Sets the alarms that a job of some length is worth, once it has that.
+    /// Sets the remaining alarms once the job has run for a while.
     pub fn complete(&mut self) {
         if !self.late.is_empty() && self.began.elapsed() >= SHORT_JOB {
             self.add_late();
@@ -202,32 +202,32 @@ impl Alarms {
         self.rest(REST);
     }
 
-    /// Hears nothing for at least so long.
+    /// Ignores alarms for at least this long.
     pub fn rest(&mut self, time: Duration) {
         self.resting_until = self.resting_until.max(Some(Instant::now() + time));
     }
 
-    /// Hears what has rung during a rest: the job has ended, and that may have been why.
+    /// Takes the rings that came during a rest: the job has ended, and they may say why.
     pub fn hear_the_last(&mut self) {
         self.resting_until = None;
         let mut sources = Sources::new();
         self.add_to(&mut sources, |alarm| alarm);
-        for alarm in sources.wait(Duration::ZERO) {
+        for alarm in sources.wait(Duration::ZERO).unwrap_or_default() {
             self.answer(alarm);
         }
     }
 
-    /// Whether a cgroup of version 1 has told that its limit, or an ancestor's, could not be kept.
+    /// Whether a cgroup of version 1 has reported that its limit, or an ancestor's, could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
     }
 
-    /// Whether the kernel has told since this was asked last that it has to kill somebody.
+    /// Whether the kernel has reported, since the last call of this, that it must kill a process.
     pub fn has_killed(&mut self) -> bool {
         std::mem::take(&mut self.has_killed)
     }
 
-    /// Those that have rung.
+    /// The alarms that have rung.
     pub fn rings(&self) -> Vec<Rings> {
         let rung = self.alarms.iter().filter(|hung| hung.rings > 0);
         let rings = rung.map(|hung| Rings {
@@ -238,7 +238,7 @@ impl Alarms {
         rings.collect()
     }
 
-    /// How long to wait at most before the bounds are looked at again, given what they are now.
+    /// How long to wait at most until the limits are polled again, given these bounds.
     pub fn pause(&self, bounds: &[Bound]) -> Duration {
         let each = bounds.iter().map(|bound| {
             if self.will_ring(bound) {
@@ -254,8 +254,8 @@ impl Alarms {
         each.fold(longest, Duration::min)
     }
 
-    /// A threshold is of use until it has been passed; with page cache that may be long before memory is short. During a rest
-    /// it is not heard.
+    /// Whether an alarm will ring before this limit is met. A threshold rings once, when it is passed; with much page cache that is long
+    /// before memory is short. During a rest it is ignored.
     pub fn will_ring(&self, bound: &Bound) -> bool {
         if self.is_resting() {
             return false;
@@ -266,7 +266,7 @@ impl Alarms {
             }
             _ => None,
         });
-        // Of the limits on memory, and on memory and swap, that may be the same number.
+        // The limit of memory, and that of memory and swap, may be the same number.
         states.next().is_some_and(|first| first && states.all(|state| state))
     }
 
@@ -287,7 +287,7 @@ impl Alarm {
         }
     }
 
-    /// Makes it ready to ring again, and tells whether it has rung for what it is for.
+    /// Makes the alarm ready to ring again, and returns whether it rang for its own reason.
     fn hear(&mut self) -> bool {
         match self {
             Self::Threshold { ring, .. } => ring.read().is_ok(),
@@ -303,7 +303,7 @@ impl Alarm {
         }
     }
 
-    /// How often version 2 has said that a limit could not be kept.
+    /// The count of version 2 of limits that could not be kept.
     fn ooms(&self) -> Option<u64> {
         match self {
             Self::Events { ooms, .. } => *ooms,
@@ -338,7 +338,7 @@ fn out_of_memory(level: &Level) -> io::Result<Alarm> {
     })
 }
 
-/// An eventfd that the kernel writes to, as `cgroup.event_control` of version 1 gives it.
+/// Registers an eventfd, to which the kernel writes, at `cgroup.event_control` of version 1.
 fn eventfd(level: &Level, file: &str, argument: &str) -> io::Result<EventFd> {
     let ring = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let watched = File::open(level.file(file))?;

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use dumper::Folder;
 
-use crate::folder::names::DOORBELL;
-use crate::watch::lookout::Request;
-
-/// More than the longest message.
-const LINE_BYTES: usize = 128;
+use crate::watch::limit_poller::Request;
+use recording::protocol::Message;
+use recording::protocol::files::DOORBELL;
+use recording::protocol::message::MAX_BYTES;
 
 /// The pipe by which the preload wakes the supervisor.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub struct Doorbell {
     unread: Vec<u8>,
 }
 
-/// What the preload rings for.
+/// A message of the preload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ring {
     /// An allocation failed, in this process.
@@ -31,7 +30,7 @@ pub enum Ring {
     Large(Request),
     /// The job has named the phase that it begins.
     Mark(String),
-    /// A process has left us behind, since it has the runtime of a sanitizer: which, and its program.
+    /// A process goes on without the library, because its program has the runtime of a sanitizer: its id and its program.
     Unwatched(u32, String),
 }
 
@@ -47,7 +46,7 @@ impl Doorbell {
         })
     }
 
-    /// What has been rung since the last time. What is no message is passed over.
+    /// The messages that have come since the last call. Lines that are no message are ignored.
     pub fn answer(&mut self) -> Vec<Ring> {
         let mut bytes = [0; 4096];
         if let Ok(count) = self.pipe.read(&mut bytes) {
@@ -56,9 +55,9 @@ impl Doorbell {
         let mut rings = Vec::new();
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
-            rings.extend(message(&line));
+            rings.extend(Ring::parse(&line));
         }
-        if self.unread.len() > LINE_BYTES {
+        if self.unread.len() > MAX_BYTES {
             self.unread.clear();
         }
         rings
@@ -77,24 +76,15 @@ impl Drop for Doorbell {
     }
 }
 
-fn message(line: &[u8]) -> Option<Ring> {
-    let line = std::str::from_utf8(line).ok()?;
-    if let Some((_, name)) = line.strip_prefix("mark ").and_then(|rest| rest.split_once(' ')) {
-        return Some(Ring::Mark(name.trim_end().to_owned()));
-    }
-    if let Some((pid, name)) = line.strip_prefix("unwatched ").and_then(|rest| rest.split_once(' ')) {
-        return Some(Ring::Unwatched(pid.parse().ok()?, name.trim_end().to_owned()));
-    }
-    let mut words = line.split_ascii_whitespace();
-    let (word, pid) = (words.next()?, words.next()?.parse().ok()?);
-    match (word, words.next()) {
-        ("failed", None) => Some(Ring::Failed(pid)),
-        ("report", None) => Some(Ring::Report),
-        ("large", Some(bytes)) => Some(Ring::Large(Request {
-            pid,
-            bytes: bytes.parse().ok()?,
-        })),
-        _ => None,
+impl Ring {
+    fn parse(line: &[u8]) -> Option<Self> {
+        Some(match Message::parse(line)? {
+            Message::Failed { pid } => Self::Failed(pid),
+            Message::Report { .. } => Self::Report,
+            Message::LargeBlock { pid, bytes } => Self::Large(Request { pid, bytes }),
+            Message::Mark { name, .. } => Self::Mark(name.to_owned()),
+            Message::Unwatched { pid, program } => Self::Unwatched(pid, program.to_owned()),
+        })
     }
 }
 

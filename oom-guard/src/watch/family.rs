@@ -1,5 +1,5 @@
-//! The processes of a job as the supervisor sees them while it lasts: who holds how much, who runs without the library, and whose
-//! recording is not worth keeping.
+//! The processes of a job while it runs: how much memory each has, which run without the library, and whose recordings are not worth
+//! keeping.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,26 +14,26 @@ use nix::unistd::Pid;
 use crate::folder::names::parse_recording;
 use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
-use crate::{folder::tidy, start::sanitizer, watch::unseen};
+use crate::{folder::tidy, start::sanitizer, watch::unrecorded};
 
-/// Recordings of processes that have ended that are kept while the job runs.
+/// How many recordings of ended processes are kept while the job runs.
 const MOST_ENDED: usize = 60;
-/// Process ids that are remembered: more than most machines have.
+/// How many process ids are remembered: more than most machines have.
 const MOST_KNOWN: usize = 1 << 17;
 
-/// The job's first process and its descendants. Who has left the family, as a daemon does, is not seen.
+/// The job's first process and its descendants. Processes that are no descendants any more, such as daemons, are not seen.
 pub struct Family {
     host: Host,
     folder: Folder,
     recordings: Folder,
     job: Pid,
-    /// The file name of the library, where it is to be looked for at all.
+    /// The file name of the library; none if processes are not checked for it.
     library: Option<String>,
-    /// Who was there at the last look, and which program it was.
+    /// The processes at the last sample, and their programs.
     last: HashMap<i32, Member>,
-    /// Who has ever been there.
+    /// All processes so far.
     known: HashSet<i32>,
-    /// Headers of recordings whose processes have ended, which change no more.
+    /// Headers of recordings whose processes have ended: they do not change any more.
     ended: HashMap<Place, Process>,
     unrecorded: Unrecorded,
 }
@@ -46,23 +46,23 @@ struct Member {
     is_unseen: bool,
 }
 
-/// What all hold, in bytes, and the largest.
+/// The memory of all processes in bytes, and the largest processes.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct MemoryInUse {
     /// By the recordings.
     pub tracked_bytes: u64,
     /// Resident.
     pub resident_bytes: u64,
-    /// Whether there are so many recordings that they should be looked at again soon.
+    /// Whether there are so many recordings that they should be checked again soon.
     pub is_crowded: bool,
-    /// Where there are several, those that have the most resident.
+    /// If there are several processes, those with the most resident memory.
     pub shares: Vec<Share>,
 }
 
 impl Family {
-    /// Of a job that is about to be started. What there is to tell goes to `folder`; the recordings are in `recordings`. The
-    /// library is at `library`; with `first_only`, only the first process has it at work.
-    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, first_only: bool) -> Self {
+    /// For a job that will be started soon. `unrecorded.json` goes to `folder`; the recordings are in `recordings`, the library is at
+    /// `library`. With `no_children`, only the first process is recorded.
+    pub fn new(folder: &Folder, recordings: &Folder, library: &Path, no_children: bool) -> Self {
         let name = std::fs::canonicalize(library).ok();
         let name = name.as_deref().unwrap_or(library).file_name();
         let family = Self {
@@ -72,16 +72,16 @@ impl Family {
             job: Pid::this(),
             library: name
                 .map(|name| name.to_string_lossy().into_owned())
-                .filter(|_| !first_only),
+                .filter(|_| !no_children),
             last: HashMap::new(),
             known: HashSet::new(),
             ended: HashMap::new(),
             unrecorded: Unrecorded {
-                first_only,
+                first_only: no_children,
                 ..Unrecorded::default()
             },
         };
-        if first_only {
+        if no_children {
             family.save();
         }
         family
@@ -93,20 +93,20 @@ impl Family {
     }
 
     /// Looks at all of them.
-    pub fn look(&mut self) -> Held {
+    pub fn sample(&mut self) -> MemoryInUse {
         let members = procfs::tree(&self.host, self.job);
         if self.known.len() < MOST_KNOWN {
             self.known.extend(members.iter().map(|pid| pid.as_raw()));
         }
-        let files = Files::of(&self.recordings);
-        let mut held = Held {
+        let files = Files::list(&self.recordings);
+        let mut held = MemoryInUse {
             is_crowded: files.all.len() > MOST_ENDED / 2,
-            ..Held::default()
+            ..MemoryInUse::default()
         };
         let mut is_news = false;
         let mut now = HashMap::new();
         for pid in members {
-            let Some(usage) = Usage::of(&self.host, pid) else {
+            let Some(usage) = Usage::read(&self.host, pid) else {
                 continue;
             };
             let tracked_bytes = files.newest.get(&pid.as_raw()).and_then(|(_, path)| live_bytes(path));
@@ -136,13 +136,13 @@ impl Family {
 
     /// The job has ended, and with it most of its processes.
     pub fn close(&mut self) {
-        let files = Files::of(&self.recordings);
+        let files = Files::list(&self.recordings);
         if self.fold(&files) {
             self.save();
         }
     }
 
-    /// A process has said that it goes on without us, for the runtime of a sanitizer that it has.
+    /// A process has told that it goes on without the library, because it has the runtime of a sanitizer.
     pub fn unwatched(&mut self, pid: u32, program: String) {
         if self.library.is_none() || self.unrecorded.unseen.iter().any(|unseen| unseen.pid == pid) {
             return;
@@ -156,7 +156,8 @@ impl Family {
         self.save();
     }
 
-    /// A process is judged when it is met a second time as the same program: between a fork and its exec it is nobody yet.
+    /// A process is checked when it is found a second time with the same program: between fork and exec it has not loaded its own program
+    /// yet.
     fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
         let program = procfs::program(&self.host, pid);
         let before = self.last.get(&pid.as_raw()).filter(|before| before.program == program);
@@ -166,7 +167,7 @@ impl Family {
             is_unseen: false,
         });
         if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
-            let unseen = unseen::look(&self.host, pid, library);
+            let unseen = unrecorded::find_reason(&self.host, pid, library);
             member.is_judged = unseen.is_some();
             let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
             if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {
@@ -213,13 +214,13 @@ impl Family {
         !gone.is_empty()
     }
 
-    /// The header of a recording whose process has ended. That a number is nobody's here says nothing of a process in a
-    /// namespace of its own: it must have been one of us, or the child of one.
+    /// The header of a recording, if its process has ended. A missing process id is no proof for a process in another PID namespace: the
+    /// process or its parent must have been seen here.
     fn has_ended(&self, path: &Place, files: &Files) -> Option<Process> {
         let (pid, number) = parse_recording(path)?;
         let process = process::read(path).ok()?;
         let newest = files.newest.get(&pid).map_or(0, |(newest, _)| *newest);
-        // The job itself is worth its recording, however small it is.
+        // The recording of the job's first process is always kept.
         if pid == self.job.as_raw() && number == newest {
             return None;
         }
@@ -233,7 +234,7 @@ impl Family {
     }
 
     fn save(&self) {
-        // A word less is no trouble.
+        // A failure does no harm.
         let _ = self.unrecorded.save(&self.folder);
     }
 }
@@ -251,7 +252,7 @@ struct Files {
 }
 
 impl Files {
-    fn of(folder: &Folder) -> Self {
+    fn list(folder: &Folder) -> Self {
         let mut files = Self {
             all: HashSet::new(),
             newest: HashMap::new(),
@@ -289,7 +290,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let opened = Folder::open(folder.path()).unwrap();
-        let files = Files::of(&opened);
+        let files = Files::list(&opened);
         assert_eq!((files.all.len(), files.newest.len()), (4, 2));
         assert_eq!(files.newest[&7].1, Place::within(&opened, "7-10.recording"));
     }
@@ -300,9 +301,9 @@ mod tests {
         let folder = &Folder::open(temporary.path()).unwrap();
         let look = |library: &str| {
             let mut family = Family::new(folder, folder, Path::new(library), false);
-            let held = family.look();
+            let held = family.sample();
             assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
-            family.look();
+            family.sample();
             family.unrecorded.unseen
         };
         let unseen = look("/nowhere/libpreload.so");

@@ -1,5 +1,5 @@
-//! Measuring what is really in memory: of each process of the job that runs, by area and for each large block, into a file beside
-//! its recording.
+//! Measures how much memory is resident: for each running process of the job, by area and for each large block, into a file beside its
+//! recording.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::FileExt;
@@ -20,24 +20,24 @@ use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, number, text, value};
 use crate::kernel::pagemap::Pagemap;
 use crate::kernel::procfs;
-use crate::watch::lookout::deadly_bounds;
+use crate::watch::limit_poller::deadly_bounds;
 
 /// Processes that are measured, the largest first.
 const MOST: usize = 20;
 /// More than status, limits and memory.stat have.
 const TEXT_BYTES: usize = 16 << 10;
-/// A process is looked at so often at most, for a look during which little changes.
+/// A process is measured at most this often, until little changes during a measurement.
 const LOOKS: usize = 3;
-/// No more than this part of what it has.
+/// Little is at most this part of its memory.
 const LITTLE: u64 = 50;
 /// A thread's stack where the limit does not say (pthread_create(3)).
 const USUAL_STACK: u64 = 2 << 20;
 /// The size of an anonymous page.
 const PAGE: u64 = 4096;
 
-/// Measures the processes that a folder has recordings of. `occasion` says what for; a failed allocation of the process `failed`
-/// waits for its answer.
-pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
+/// Measures the processes that have recordings in a folder. `occasion` says why. The process `failed`, in which an allocation has failed,
+/// waits for the end of this.
+pub fn measure_processes(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>) {
     let mut newest: HashMap<i32, (u32, Place)> = HashMap::new();
     for entry in recordings.entries().unwrap_or_default() {
         let path = Place::within(recordings, entry.name);
@@ -59,15 +59,15 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
     for (pid, recorded, path) in found.into_iter().take(MOST) {
         let epoch = recorded.0.kinds.oom_epoch;
         let pid = Pid::from_raw(pid);
-        // One whose allocation has failed waits, and close to a limit each look takes pages from the job.
+        // A process whose allocation has failed waits, so nothing changes. Close to a limit, each measurement takes pages from the job.
         let measured = match failed.is_some() || is_short(host, pid) {
-            true => look(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
+            true => measure_with_change(host, pid, &recorded.0, &recorded.1, occasion).map(|(measured, _)| measured),
             false => steadiest(host, pid, recorded, &path, occasion),
         };
         if let Some(measured) = measured {
             let mut known = Measurements::load(&path);
             known.add(measured, failed.is_some());
-            // A measurement less is no trouble.
+            // A missing measurement does no harm.
             let _ = known.save(&path);
         }
         if failed.is_some() {
@@ -78,11 +78,11 @@ pub fn all(host: &Host, recordings: &Folder, occasion: &str, failed: Option<u32>
 
 /// Whether a limit that kills is close.
 fn is_short(host: &Host, pid: Pid) -> bool {
-    let bounds = deadly_bounds(host, Cgroup::of(host, pid).as_ref());
+    let bounds = deadly_bounds(host, Cgroup::find(host, pid).as_ref());
     bounds.iter().any(|bound| bound.is_near(0))
 }
 
-/// Lets the process that waits go on.
+/// Ends the wait of the process whose allocation has failed.
 fn answer(recording: &Place, epoch: u32) {
     let file = recording
         .reach()
@@ -91,13 +91,13 @@ fn answer(recording: &Place, epoch: u32) {
     let _ = file.and_then(|file| file.write_all_at(&bytes, at));
 }
 
-/// A process goes on while it is looked at, and what it says that it holds and what is there are then of two times: of a few
-/// measurements, the one during which the least has changed.
+/// A process runs while it is measured, so its recording and its resident pages are of different times. Of a few measurements this returns
+/// the one during which the least has changed.
 fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place, occasion: &str) -> Option<Measured> {
     let mut best: Option<(u64, Measured)> = None;
     let mut before = recorded;
     for _ in 0..LOOKS {
-        let Some((measured, [there, later])) = look(host, pid, &before.0, &before.1, occasion) else {
+        let Some((measured, [there, later])) = measure_with_change(host, pid, &before.0, &before.1, occasion) else {
             break;
         };
         let Ok(after) = blocks::of(path) else {
@@ -116,12 +116,18 @@ fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
     best.map(|(_, measured)| measured)
 }
 
-/// One measurement, with what was resident before and after; none of a process that was gone by then, or all but: the kernel takes
-/// one that it has killed for memory apart while that is still there to be seen.
-fn look(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<(Measured, [u64; 2])> {
-    let resident = || procfs::Usage::of(host, pid).map(|usage| usage.resident);
+/// One measurement, with the resident bytes before and after it. None if the process has ended or is about to: the kernel frees the memory
+/// of a killed process while the process still exists.
+fn measure_with_change(
+    host: &Host,
+    pid: Pid,
+    facts: &Facts,
+    blocks: &[Block],
+    occasion: &str,
+) -> Option<(Measured, [u64; 2])> {
+    let resident = || procfs::Usage::read(host, pid).map(|usage| usage.resident);
     let before = resident()?;
-    let measured = of(host, pid, facts, blocks, occasion)?;
+    let measured = measure_process(host, pid, facts, blocks, occasion)?;
     let after = resident()?;
     (after >= before / 2).then_some((measured, [before, after]))
 }
@@ -138,7 +144,7 @@ fn apart(before: &[Block], after: &[Block]) -> u64 {
     only(before, after) + only(after, before)
 }
 
-fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
+fn measure_process(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) -> Option<Measured> {
     let began = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let read = |name: &str| text(&host.of_process(pid, name), TEXT_BYTES);
@@ -147,9 +153,9 @@ fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     let stack = read("limits")
         .and_then(|limits| stack_bytes(&limits))
         .unwrap_or(USUAL_STACK);
-    let level = Cgroup::of(host, pid).and_then(limited);
+    let level = Cgroup::find(host, pid).and_then(limited);
     let counts_hugetlb = level.as_ref().is_none_or(|level| level.counts_hugetlb(host));
-    let mut areas = Areas::of(host, pid, threads, stack, counts_hugetlb)?;
+    let mut areas = Areas::read(host, pid, threads, stack, counts_hugetlb)?;
     // Another process may have its number by now.
     areas.extents.get(&Area::Own)?;
     let asked = |block: &&Block| areas.pages(block.address, block.bytes).is_none();
@@ -172,12 +178,12 @@ fn of(host: &Host, pid: Pid, facts: &Facts, blocks: &[Block], occasion: &str) ->
     };
     let mut sites: BTreeMap<u32, Pages> = BTreeMap::new();
     for block in blocks {
-        // One that is gone by now has no pages.
+        // A block that has been freed by now has no pages.
         let known = areas.pages(block.address, block.bytes);
         let Some(mut pages) = known.or_else(|| pagemap.measure(block.address, block.bytes).ok()) else {
             continue;
         };
-        // What an allocator has mapped is claimed by its blocks.
+        // The memory that an allocator has mapped belongs to its blocks.
         if block.kind.is_counted() {
             pages.resident = areas.claim(block.address, block.bytes, pages.resident);
         }
@@ -206,7 +212,7 @@ fn add(sum: &mut Pages, pages: &Pages) {
     sum.error = ((sum.error as f64).powi(2) + (pages.error as f64).powi(2)).sqrt() as u64;
 }
 
-/// Stacks and variables that share a mapping with other anonymous memory have been counted as that.
+/// Moves stacks and variables to their own areas if they share a mapping with anonymous memory, as which they have been counted.
 fn move_pieces(areas: &mut Areas, pagemap: &mut Pagemap) {
     for (area, start, bytes) in std::mem::take(&mut areas.pieces) {
         let Ok(pages) = pagemap.measure(start, bytes) else {

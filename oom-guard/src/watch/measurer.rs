@@ -1,5 +1,5 @@
-//! When memory is measured while the job runs, each time by a process of its own: at a failed allocation at once, else when the job
-//! has grown, and never for more than a fiftieth of a processor's time.
+//! Decides when memory is measured while the job runs: at once after a failed allocation, else when the job has grown, and never for more
+//! than a fiftieth of one processor. Each measurement is a process of its own.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use nix::unistd::Pid;
 
 use crate::kernel::end::End;
 use crate::kernel::process;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 
-/// The shortest time between two that nobody asked for.
+/// The shortest time between two measurements because of growth.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// And so many times what the last one cost the processor, which is not what it took where others use it.
+/// It is also at least this many times the processor time of the last measurement.
 const COST: u32 = 50;
-/// Growth that is worth another look: this part, and at least so much.
+/// Growth that is worth another measurement: this part of the last one, and at least [`LEAST`].
 const PART: u64 = 20;
 /// See [`PART`].
 const LEAST: u64 = 8 << 20;
@@ -29,11 +29,11 @@ pub enum Why {
     Grown,
 }
 
-/// Measures, by `measure`.
+/// Starts measurements.
 pub struct Measurer<'a> {
     measure: &'a dyn Fn(Why) -> i32,
-    board: &'a Board,
-    /// With what our children had cost when it began.
+    shared: &'a SharedState,
+    /// The process that measures now, and the processor time of our children when it began.
     at_work: Option<(Pid, Duration)>,
     failed: Option<u32>,
     /// What was resident when it was measured last.
@@ -43,10 +43,10 @@ pub struct Measurer<'a> {
 
 impl<'a> Measurer<'a> {
     /// Nothing has been measured.
-    pub fn new(measure: &'a dyn Fn(Why) -> i32, board: &'a Board) -> Self {
+    pub fn new(measure: &'a dyn Fn(Why) -> i32, shared: &'a SharedState) -> Self {
         Self {
             measure,
-            board,
+            shared,
             at_work: None,
             failed: None,
             highest: 0,
@@ -60,7 +60,7 @@ impl<'a> Measurer<'a> {
         self.start();
     }
 
-    /// So much is resident now.
+    /// Starts a measurement if the job, of which so much is resident, has grown enough.
     pub fn consider(&mut self, resident: u64) {
         let step = (self.highest / PART).max(LEAST);
         if self.at_work.is_none() && resident >= self.highest.saturating_add(step) && Instant::now() >= self.due {
@@ -81,7 +81,7 @@ impl<'a> Measurer<'a> {
         true
     }
 
-    /// Waits for the last one.
+    /// Waits for the measurement that still runs.
     pub fn finish(mut self) {
         if let Some(end) = self.at_work.take().and_then(|(pid, _)| process::wait_for(pid)) {
             self.ended(end);
@@ -90,7 +90,7 @@ impl<'a> Measurer<'a> {
 
     fn ended(&self, end: End) {
         if end == End::Signal(libc::SIGKILL) {
-            self.board.count_kill();
+            self.shared.count_kill();
         }
     }
 
@@ -104,12 +104,12 @@ impl<'a> Measurer<'a> {
 
     fn begin(&mut self, why: Why) {
         let began = children_time();
-        // Where no process can be had, there is one measurement less.
+        // If no process can be started, this measurement is left out.
         self.at_work = process::beside(|| (self.measure)(why)).ok().map(|pid| (pid, began));
     }
 }
 
-/// What the children that have ended have cost the processor.
+/// The processor time of our children that have ended.
 fn children_time() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
         return Duration::ZERO;
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn growth_is_measured_once_and_a_failure_each_time() {
         let measure = |why| i32::from(why == Why::Grown);
-        let (board, _) = Board::new().unwrap();
-        let mut measurer = Measurer::new(&measure, &board);
+        let shared = SharedState::new().unwrap();
+        let mut measurer = Measurer::new(&measure, &shared);
         measurer.consider(100 << 20);
         assert!(measurer.at_work.is_none(), "too soon");
         measurer.due = Instant::now();
@@ -142,6 +142,6 @@ mod tests {
         measurer.due = Instant::now();
         measurer.highest = 100 << 20;
         measurer.finish();
-        assert_eq!(board.kills(), 0);
+        assert_eq!(shared.kills(), 0);
     }
 }

@@ -1,7 +1,6 @@
-//! The job's memory over time, sampled into `timeline.csv`: often at first, then ever less, and never for more than a hundredth
-//! of a processor.
+//! Samples the job's memory over time into `timeline.csv`: often at first, then ever less often, and never for more than a hundredth of
+//! one processor.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dumper::Folder;
@@ -16,11 +15,11 @@ use crate::watch::family::Family;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// See [`SHORTEST`].
 const LONGEST: Duration = Duration::from_secs(10);
-/// The same where many processes come and go.
+/// The longest time between two samples while many processes come and go.
 const LONGEST_OF_MANY: Duration = Duration::from_secs(1);
-/// The time between two samples is this part of the time since the start.
+/// The time between two samples is at least this part of the time since the start.
 const PART: u32 = 1000;
-/// And so many times what taking one costs.
+/// It is also at least this many times the duration of a sample.
 const COST: u32 = 100;
 
 /// Takes the samples of one job.
@@ -28,13 +27,13 @@ pub struct Sampling {
     family: Family,
     began: Instant,
     due: Instant,
-    /// None where it cannot be written: a run is worth more than its timeline.
+    /// None if it cannot be written: the run goes on without a timeline.
     timeline: Option<Timeline>,
     mark: Option<String>,
 }
 
 impl Sampling {
-    /// Of a job that is about to be started: the timeline goes to `folder`.
+    /// For a job that will be started soon; the timeline goes to `folder`.
     pub fn new(folder: &Folder, family: Family) -> Self {
         Self {
             family,
@@ -70,7 +69,7 @@ impl Sampling {
         }
     }
 
-    /// A process has left us behind.
+    /// A process goes on without the library.
     pub fn unwatched(&mut self, pid: u32, program: String) {
         self.family.unwatched(pid, program);
     }
@@ -80,7 +79,7 @@ impl Sampling {
         self.family.close();
     }
 
-    /// Takes a sample if one is due, and returns how much is resident then. `tightest` is the limit that will be felt first.
+    /// Takes a sample if one is due, and returns how much is resident. `tightest` is the limit that will be met first.
     pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) -> Option<u64> {
         if self.pause() > Duration::ZERO {
             return None;
@@ -88,7 +87,7 @@ impl Sampling {
         let timeline = self.timeline.as_mut()?;
         let start = Instant::now();
         let bound = tightest();
-        let held = self.family.look();
+        let held = self.family.sample();
         let resident = held.resident_bytes;
         let longest = if held.is_crowded { LONGEST_OF_MANY } else { LONGEST };
         let sample = Sample {
@@ -103,7 +102,7 @@ impl Sampling {
             limit_bytes: bound.map(|bound| bound.bytes),
             mark: self.mark.take(),
         };
-        // A row less is no trouble.
+        // One missing row does no harm.
         let _ = timeline.add(sample);
         let pause = (self.began.elapsed() / PART).max(start.elapsed() * COST);
         self.due = Instant::now() + pause.clamp(SHORTEST, longest);
@@ -113,6 +112,8 @@ impl Sampling {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where the recorded blocks are kept: few bytes for each, few free places, and found by one or two lines of the caches.
+//! The table of recorded blocks: few bytes for each, few free places, and one or two cache lines to find one.
 
 use crate::array::{Array, Plain};
 use crate::live::{Entry, NoMemory, WATCHED, place};
@@ -11,12 +11,13 @@ struct Packed {
     /// [`Entry::bytes`], and below them [`Entry::interval_log2`] and [`Entry::flags`].
     size: u64,
     site: u32,
-    /// [`Entry::born`] of a sample. What is recorded for certain is in no variance, so nobody asks when it was born: its [`Entry::slot`].
+    /// [`Entry::born`] of a sample. A block that is recorded for certain has no variance, so its birth is not needed: here is its
+    /// [`Entry::slot`].
     born_or_slot: u32,
 }
 
 #[expect(unsafe_code, reason = "a marker")]
-// SAFETY: integers.
+// SAFETY: `Plain` wants that zeros are a value and that nothing is dropped: it consists of integers.
 unsafe impl Plain for Packed {}
 
 /// Bits of an address, and of a block's size: user space has 47, unless a program asks for addresses above by name, which `malloc` doesn't.
@@ -62,19 +63,19 @@ impl Packed {
     }
 }
 
-/// Blocks by address: open addressing in the order of their hashes (after P. Celis, "Robin Hood Hashing", 1986), so that a search
-/// ends where its block would stand, however full the table is, and that it grows in place. Blocks that share a byte of the filter
-/// have the same hash.
+/// Blocks by address: open addressing in the order of their hashes (after P. Celis, "Robin Hood Hashing", 1986). So a search ends
+/// where its block would be, however full the table is, and the table grows in place. Blocks that share a byte of the filter have
+/// the same hash.
 pub struct Table {
     places: Array<Packed>,
-    /// So many of the places are somebody's home; the rest is for those that the last of them have no room for.
+    /// Home buckets; the rest is an overflow tail without wraparound.
     homes: usize,
     used: usize,
 }
 
-/// A program of Python's has two thousand samples before it begins.
+/// A Python program takes two thousand samples while it starts.
 const FIRST_HOMES: usize = 4096;
-/// Places behind the homes, and as many more when they are taken.
+/// Places in the overflow tail, and how many are added when it is full.
 const MORE_PLACES: usize = 64;
 
 #[inline]
@@ -82,7 +83,7 @@ fn hash(address: u64) -> u64 {
     (place(address) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
-/// Where a block with this hash would stand by itself, of so many homes.
+/// The home bucket of a hash, of so many.
 #[inline]
 fn home(hash: u64, homes: usize) -> usize {
     ((hash * homes as u64) >> 32) as usize
@@ -109,7 +110,7 @@ impl Table {
         home(hash, self.homes)
     }
 
-    /// Has the place of this address fetched into the caches.
+    /// Prefetches the place of this address.
     #[inline]
     pub fn expect(&self, address: u64) {
         self.places.expect(self.home(hash(address)));
@@ -157,7 +158,7 @@ impl Table {
             }
             Err(at) => at,
         };
-        // Three of four. Where there is no memory to grow, more of them is slow, but right.
+        // At most three of four. If there is no memory to grow, a fuller table is slow, but correct.
         if self.used >= self.homes - self.homes / 4 && self.grow() {
             at = self.find(entry.address).unwrap_or_else(|at| at);
         }
@@ -166,7 +167,7 @@ impl Table {
         Ok(None)
     }
 
-    /// Puts a block where it would be; those behind it, up to the next free place, give way.
+    /// Puts a block into a place; the blocks from there to the next free place move by one.
     #[inline]
     fn put(&mut self, at: usize, packed: Packed) -> Result<(), NoMemory> {
         match self.places.get_mut(at) {
@@ -181,8 +182,8 @@ impl Table {
     #[inline(never)]
     fn put_between(&mut self, at: usize, packed: Packed) -> Result<(), NoMemory> {
         let behind = self.places.get(at..).unwrap_or_default();
-        let crowd = behind.iter().take_while(|found| !found.is_free()).count();
-        let free = at + crowd;
+        let run = behind.iter().take_while(|found| !found.is_free()).count();
+        let free = at + run;
         if free == self.places.len() && !self.places.grow(free + MORE_PLACES) {
             return Err(NoMemory);
         }
@@ -191,7 +192,7 @@ impl Table {
         Ok(())
     }
 
-    /// By a third, in place; `false` if there is no memory for it.
+    /// Grows by a third, in place; `false` if there is no memory for it.
     #[cold]
     #[inline(never)]
     fn grow(&mut self) -> bool {
@@ -201,7 +202,8 @@ impl Table {
             return false;
         }
         self.homes = homes;
-        // All to the end, where nobody comes to stand before he has left: a home moves by less than the places that are new.
+        // Moves all blocks to the end first. A home moves by less than the number of new places, so no block is put where another
+        // one has not been moved yet.
         let table = &mut *self.places;
         table.copy_within(..before, places - before);
         table[..places - before].fill(Packed::default());
@@ -223,8 +225,8 @@ impl Table {
     pub fn remove(&mut self, address: u64) -> Option<Entry> {
         let at = self.find(address).ok()?;
         let removed = self.places.get(at)?.entry();
-        let hole = if self.wants_nearer(at + 1) {
-            self.close_ranks(at)
+        let hole = if self.is_displaced(at + 1) {
+            self.close_gap(at)
         } else {
             at
         };
@@ -233,19 +235,19 @@ impl Table {
         Some(removed)
     }
 
-    /// Is there a block in this place that is not at home?
+    /// Whether this place has a block that is not in its home bucket.
     #[inline]
-    fn wants_nearer(&self, at: usize) -> bool {
+    fn is_displaced(&self, at: usize) -> bool {
         let found = self.places.get(at).filter(|found| !found.is_free());
         found.is_some_and(|found| self.home(hash(found.address())) < at)
     }
 
-    /// Those behind a block that goes, and are not at home, come nearer; the place that is left over.
+    /// Moves the blocks behind a removed one that are not at home by one; returns the place that becomes free.
     #[inline(never)]
-    fn close_ranks(&mut self, at: usize) -> usize {
-        let crowd = (at + 1..).take_while(|at| self.wants_nearer(*at)).count();
-        self.places.copy_within(at + 1..at + 1 + crowd, at);
-        at + crowd
+    fn close_gap(&mut self, at: usize) -> usize {
+        let run = (at + 1..).take_while(|at| self.is_displaced(*at)).count();
+        self.places.copy_within(at + 1..at + 1 + run, at);
+        at + run
     }
 
     /// The addresses of the blocks that share this one's byte of the filter.

@@ -1,5 +1,5 @@
 //! Hooks around CPython's small-object allocator. pymalloc stays underneath: the hooks count what fits into its size classes and
-//! hand everything on; what is larger goes on to malloc, which counts it.
+//! pass everything on. Larger requests go on to malloc, which counts them.
 #![expect(unsafe_code, reason = "C function tables of the interpreter")]
 
 use core::cell::UnsafeCell;
@@ -25,7 +25,8 @@ struct Allocator {
     free: unsafe extern "C" fn(Pointer, Pointer),
 }
 
-// SAFETY: four addresses of functions and a context that only they look at; those that are shared are never changed.
+// SAFETY: `Sync` wants that threads may read it at once: those that are shared are never changed, and only the functions look at
+// the context.
 unsafe impl Sync for Allocator {}
 
 /// `PyObjectArenaAllocator`.
@@ -51,7 +52,7 @@ const LARGEST_SMALL: usize = 512;
 /// The sizes of an arena: 256 KiB up to 3.9, 1 MiB from 3.10 on.
 pub const ARENA_BYTES: [usize; 2] = [256 << 10, 1 << 20];
 
-/// One layer of hooks: what lies underneath, and up to which size it counts; 0 for a layer that has been replaced.
+/// One layer of hooks: the allocator underneath, and the largest size that it counts; 0 for a layer that has been replaced.
 #[repr(C)]
 struct Layer {
     below: Allocator,
@@ -64,7 +65,8 @@ struct Layer {
 /// either, so there are programs that keep a function of the allocator's and call it with any context: those that Nuitka compiles, with NULL.
 const LAYERS_AT_MOST: usize = 16;
 struct Layers([UnsafeCell<MaybeUninit<Layer>>; LAYERS_AT_MOST]);
-// SAFETY: a layer is written once, before the interpreter learns its functions, and has atomics only for what changes then.
+// SAFETY: `Sync` wants that no thread reads while another writes: a layer is written once, before the interpreter learns its
+// functions; what changes later is atomic.
 unsafe impl Sync for Layers {}
 static LAYERS: Layers = Layers([const { UnsafeCell::new(MaybeUninit::uninit()) }; LAYERS_AT_MOST]);
 static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
@@ -92,7 +94,8 @@ static OURS: [Allocator; LAYERS_AT_MOST] = [
 ];
 
 struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
-// SAFETY: written once, before the interpreter is told.
+// SAFETY: `Sync` wants that no thread reads while another writes: it is written once, before the interpreter learns the functions
+// that read it.
 unsafe impl Sync for Arenas {}
 static ARENAS: Arenas = Arenas(UnsafeCell::new(None));
 static FIRST_ARENA_SEEN: AtomicBool = AtomicBool::new(false);
@@ -109,28 +112,28 @@ pub fn install() -> bool {
     ) else {
         return false;
     };
-    if !attend(true) {
+    if !ensure_active(true) {
         return false;
     }
-    // SAFETY: the type of this function in every version.
+    // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
     let get = unsafe { transmute::<Pointer, GetArenaAllocator>(get) };
-    // SAFETY: the type of this function in every version.
+    // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
     let set = unsafe { transmute::<Pointer, SetArenaAllocator>(set) };
     let mut below = ArenaAllocator {
         context: null_mut(),
         alloc: arena_alloc,
         free: arena_free,
     };
-    // SAFETY: fills the struct.
+    // SAFETY: the function wants a writable struct, which it fills.
     unsafe { get(&mut below) };
-    // SAFETY: before the program's own code, so nobody reads it yet.
+    // SAFETY: a write wants that nobody reads or writes meanwhile: the interpreter does not know the functions yet that read it.
     unsafe { *ARENAS.0.get() = Some(below) };
     let ours = ArenaAllocator {
         context: null_mut(),
         alloc: arena_alloc,
         free: arena_free,
     };
-    // SAFETY: the interpreter copies the struct.
+    // SAFETY: the function wants a readable struct, which it copies.
     unsafe { set(&ours) };
     true
 }
@@ -138,9 +141,9 @@ pub fn install() -> bool {
 /// The interpreter's functions to ask for an allocator and to set one.
 fn accessors() -> Option<(GetAllocator, SetAllocator)> {
     let (get, set) = (function(c"PyMem_GetAllocator")?, function(c"PyMem_SetAllocator")?);
-    // SAFETY: the type of this function in every version.
+    // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
     let get = unsafe { transmute::<Pointer, GetAllocator>(get) };
-    // SAFETY: the type of this function in every version.
+    // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
     let set = unsafe { transmute::<Pointer, SetAllocator>(set) };
     Some((get, set))
 }
@@ -161,12 +164,12 @@ fn number_of(allocator: &Allocator) -> Option<usize> {
         .position(|ours| ours.malloc as usize == allocator.malloc as usize)
 }
 
-/// Makes sure that a layer of ours counts in every domain, if it may by putting in a new one; `false` if none does.
-fn attend(may_install: bool) -> bool {
+/// Makes sure that a layer of ours counts in every domain, if allowed by a new one; `false` if none does.
+fn ensure_active(may_install: bool) -> bool {
     let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
         let mut allocator = OURS[0];
-        // SAFETY: fills the struct.
+        // SAFETY: the function wants a writable struct, which it fills.
         unsafe { get(domain, &mut allocator) };
         allocator
     };
@@ -181,7 +184,7 @@ fn attend(may_install: bool) -> bool {
             // Not with PYTHONMALLOC=malloc: there malloc sees everything.
             let Some(number) = new_layer(top) else { break };
             activate(active, number);
-            // SAFETY: the interpreter copies the struct.
+            // SAFETY: the function wants a readable struct, which it copies.
             unsafe { set(domain, &OURS[number]) };
             any = true;
         }
@@ -189,21 +192,22 @@ fn attend(may_install: bool) -> bool {
     any
 }
 
-/// From now on this layer counts for its domain, and the one before passes everything on.
+/// This layer counts for its domain from now on, and the layer before it passes everything on.
 fn activate(active: &AtomicUsize, number: usize) {
     let before = active.swap(number + 1, Relaxed);
     if before != 0 && before != number + 1 {
-        // SAFETY: `ACTIVE` holds nothing but numbers of layers that were written.
+        // SAFETY: `layer` wants a layer that was written: `ACTIVE` has the numbers of such layers alone.
         unsafe { layer(before - 1) }.counts_up_to.store(0, Relaxed);
     }
-    // SAFETY: the caller has it from `new_layer`, or its functions from the interpreter, which has none but of layers that were written.
+    // SAFETY: `layer` wants a layer that was written: the number is from `new_layer`, or its functions are from the interpreter,
+    // which learns those of written layers alone.
     unsafe { layer(number) }.counts_up_to.store(LARGEST_SMALL, Relaxed);
 }
 
 fn new_layer(below: Allocator) -> Option<usize> {
     let number = LAYERS_USED.fetch_add(1, Relaxed);
     let slot = LAYERS.0.get(number)?;
-    // SAFETY: numbers are handed out once and nobody knows this layer yet, so this is the only reference to it.
+    // SAFETY: a mutable reference wants to be the only one: a number is given out once, and nobody knows this layer yet.
     unsafe { &mut *slot.get() }.write(Layer {
         below,
         counts_up_to: AtomicUsize::new(LARGEST_SMALL),
@@ -218,39 +222,39 @@ fn repair() {
     let is_first = !FIRST_ARENA_SEEN.swap(true, Relaxed);
     let is_starting = || {
         function(c"Py_IsInitialized").is_some_and(|asked| {
-            // SAFETY: `int Py_IsInitialized(void)` in every version.
+            // SAFETY: transmute wants a function of this type: `int Py_IsInitialized(void)` in every version.
             let asked = unsafe { transmute::<Pointer, unsafe extern "C" fn() -> c_int>(asked) };
-            // SAFETY: reads a variable of the runtime.
+            // SAFETY: the function wants nothing: it reads a variable of the runtime.
             unsafe { asked() == 0 }
         })
     };
-    attend(is_first || is_starting());
+    ensure_active(is_first || is_starting());
 }
 
 /// # Safety
 /// [`new_layer`] has given this number.
 #[inline(always)]
 unsafe fn layer(number: usize) -> &'static Layer {
-    // SAFETY: layers are static, and nobody writes to one that was given.
+    // SAFETY: a shared reference wants that nobody writes: the layers are static, and one that was written is not written again.
     let layer = unsafe { &*LAYERS.0[number].get() };
-    // SAFETY: the caller's promise: it was written.
+    // SAFETY: assume_init_ref wants a value: the caller's promise.
     unsafe { layer.assume_init_ref() }
 }
 
 /// The layer whose functions are called.
 #[inline(always)]
 fn called<const LAYER: usize>() -> &'static Layer {
-    // SAFETY: nobody has a layer's functions before it was written.
+    // SAFETY: `layer` wants a layer that was written: this is called by the layer's functions, which nobody has before.
     unsafe { layer(LAYER) }
 }
 
-/// Does this layer count this request, and does the sampler want to look at it?
+/// Whether this layer counts this request, and the sampler has to decide about it.
 #[inline(always)]
 fn looks(layer: &Layer, bytes: usize) -> bool {
     bytes <= layer.counts_up_to.load(Relaxed) && thread::spend(bytes)
 }
 
-/// What a call gave that was counted here. Had it not been, malloc below would have noted the failure.
+/// The result of a call that was counted here. If it had not been, malloc below would have noted the failure.
 #[inline(always)]
 fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     if block.is_null() {
@@ -259,7 +263,7 @@ fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     block
 }
 
-/// What is counted here is pymalloc's.
+/// Blocks that are counted here are pymalloc's.
 fn object(_: Pointer) -> Kind {
     Kind::Object
 }
@@ -269,14 +273,14 @@ unsafe extern "C" fn malloc<const LAYER: usize>(_: Pointer, bytes: usize) -> Poi
     if looks(layer, bytes) {
         return malloc_looking(layer, bytes);
     }
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     unsafe { (layer.below.malloc)(layer.below.context, bytes) }
 }
 
 #[cold]
 #[inline(never)]
 fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
     attempted(
         AllocFunction::Malloc,
@@ -290,14 +294,14 @@ unsafe extern "C" fn calloc<const LAYER: usize>(_: Pointer, count: usize, each: 
     if looks(layer, count.saturating_mul(each)) {
         return calloc_looking(layer, count, each);
     }
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     unsafe { (layer.below.calloc)(layer.below.context, count, each) }
 }
 
 #[cold]
 #[inline(never)]
 fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
     let bytes = count.saturating_mul(each);
     attempted(
@@ -314,7 +318,7 @@ unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes
     if look || live::may_be_recorded(old as u64) {
         return realloc_looking(layer, old, bytes, look || !counts && thread::spend(bytes));
     }
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
     if !counts {
         return below();
@@ -326,7 +330,7 @@ unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes
 #[cold]
 #[inline(never)]
 fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
     let kind: hooks::KindOf = if bytes <= LARGEST_SMALL { object } else { chunk::kind_of };
     let block = hooks::reallocate(kind, old, bytes, look, below);
@@ -338,12 +342,13 @@ unsafe extern "C" fn free<const LAYER: usize>(_: Pointer, block: Pointer) {
         hooks::freed(block);
     }
     let layer = called::<LAYER>();
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     unsafe { (layer.below.free)(layer.below.context, block) }
 }
 
 fn arenas_below() -> Option<ArenaAllocator> {
-    // SAFETY: written once, before the interpreter knew our functions.
+    // SAFETY: a read wants that nobody writes meanwhile: it is written once, before the interpreter learns the functions that
+    // call this.
     unsafe { *ARENAS.0.get() }
 }
 
@@ -351,7 +356,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
     let Some(arenas) = arenas_below() else {
         return null_mut();
     };
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (arenas.alloc)(arenas.context, bytes) };
     if !ARENA_BYTES.contains(&bytes) {
         // A piece of the interpreter's own frame stack (3.11 on): memory in use like any other, seen at the mmap.
@@ -372,7 +377,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
 
 unsafe extern "C" fn arena_free(_: *mut c_void, arena: Pointer, bytes: usize) {
     let Some(arenas) = arenas_below() else { return };
-    // SAFETY: the interpreter's arguments, handed on.
+    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
     let below = || unsafe { (arenas.free)(arenas.context, arena, bytes) };
     if !ARENA_BYTES.contains(&bytes) {
         return below();

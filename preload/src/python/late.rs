@@ -6,6 +6,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::allocator::ARENA_BYTES;
+use crate::lock::Lock;
 use crate::real;
 use crate::settings::Path;
 use crate::state::RECORDING;
@@ -26,7 +27,7 @@ pub fn consider(bytes: usize) {
     if ARENA_BYTES.contains(&bytes)
         && LOOKED.load(Relaxed) < LOOKS
         && RECORDING.load(Relaxed)
-        && !thread::words().is_inside()
+        && !thread::state().is_inside()
     {
         look();
     }
@@ -35,14 +36,18 @@ pub fn consider(bytes: usize) {
 #[cold]
 fn look() {
     LOOKED.fetch_add(1, Relaxed);
+    // Not on the stack of the thread, which may be as small as 16 KiB.
+    static FOUND: Lock<Path> = Lock::new(Path::new());
     let Some(_inside) = Inside::enter() else { return };
-    let mut path = Path::new();
-    // SAFETY: the callback gets a pointer to `path`, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut path).cast()) };
+    let mut path = FOUND.lock();
+    path.clear();
+    // SAFETY: `is_python` wants a pointer to a `Path` that nobody else uses: that of the lock's guard, which lives through the call.
+    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut *path).cast()) };
     let Some(path) = path.as_c_str().filter(|path| !path.is_empty()) else {
         return;
     };
-    // SAFETY: with RTLD_NOLOAD only a handle to what is loaded already; kept for ever, as the hooks are.
+    // SAFETY: dlopen wants a path that ends in a zero byte, as a `CStr` does. RTLD_NOLOAD runs no code of a library: it gives a
+    // handle to one that is loaded, which is kept for ever, as the hooks are.
     let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY) };
     if !library.is_null() {
         real::look_in(library);
@@ -51,19 +56,19 @@ fn look() {
 }
 
 unsafe extern "C" fn is_python(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: the loader's promise of dl_iterate_phdr(3).
+    // SAFETY: a read wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
     let name = unsafe { (*info).dlpi_name };
     if name.is_null() {
         return 0;
     }
-    // SAFETY: the loader's own string.
+    // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
     let name = unsafe { CStr::from_ptr(name) };
     let file = name.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     // Not libpython3.so, the stub of the stable ABI.
     if !file.starts_with(b"libpython3.") || file.starts_with(b"libpython3.so") {
         return 0;
     }
-    // SAFETY: what `look` gave.
+    // SAFETY: a mutable reference wants to be the only one to a `Path`: `look` passes that of its lock.
     unsafe { &mut *found.cast::<Path>() }.push(name.to_bytes_with_nul());
     1
 }

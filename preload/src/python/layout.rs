@@ -152,7 +152,7 @@ const V3_13: Layout = Layout {
 };
 
 /// The layout of a CPython, if it is known.
-pub fn of(major: u8, minor: u8) -> Option<&'static Layout> {
+pub fn for_version(major: u8, minor: u8) -> Option<&'static Layout> {
     Some(match (major, minor) {
         (3, 6) => &V3_6,
         (3, 7) => &V3_7,

@@ -15,18 +15,18 @@ pub struct Direct;
 impl Memory for Direct {
     #[inline(always)]
     fn word(&self, address: u64) -> u64 {
-        // SAFETY: the self-check has shown that the layout fits, and the thread's frames and their code objects cannot go away
-        // while the thread itself is here.
+        // SAFETY: a read wants a readable address. The self-check has shown that the layout fits, so the address is of a frame or
+        // of its code object; these cannot go away while their thread is here.
         unsafe { (address as *const u64).read_unaligned() }
     }
     #[inline(always)]
     fn half(&self, address: u64) -> u32 {
-        // SAFETY: as above.
+        // SAFETY: as in `word`.
         unsafe { (address as *const u32).read_unaligned() }
     }
     #[inline(always)]
     fn byte(&self, address: u64) -> u8 {
-        // SAFETY: as above.
+        // SAFETY: as in `word`.
         unsafe { (address as *const u8).read() }
     }
 }

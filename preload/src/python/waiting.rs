@@ -1,33 +1,34 @@
-//! Whose line a thread without Python works for: that of the Python thread that waits for it. Nobody says which that is. It is taken
-//! to be, of the threads that have stood still since the last look, the one that was active last; if none has, the one that was.
+//! The Python thread that waits for the work of a thread without Python, to whose line that counts. No data tells which thread it
+//! is. It is chosen by a rule: of the threads that have not moved since the last look, the most recently active one. If every
+//! thread has moved, the most recently active one.
 
 use super::walk::Link;
 
 /// Threads that are remembered.
 const MOST: usize = 8;
-/// How long a choice holds if no thread of Python allocates meanwhile, in nanoseconds. A choice takes some system calls of half a
-/// microsecond, since another thread's frames may go while they are read.
-const HOLDS_NS: u64 = 200_000;
+/// A choice is valid for so many nanoseconds, or until a Python thread allocates. To choose takes some system calls of half a
+/// microsecond each, since another thread's frames may go away while they are read.
+const VALID_NS: u64 = 200_000;
 
-/// A thread that has had a callstack of Python.
+/// A thread that has had a Python callstack.
 #[derive(Clone, Copy)]
 struct Candidate {
     state: u64,
-    /// Where it was at the last look.
+    /// Its innermost frame at the last look.
     top: Link,
 }
 
-/// The Python threads of late, the one that was active last first.
+/// The most recently active Python threads, in this order.
 pub struct Waiting {
     candidates: [Candidate; MOST],
-    /// Who was chosen last, where it was, and the node that led to.
+    /// The thread that was chosen last, its innermost frame, and the node of that.
     last: (u64, Link, u32),
-    /// When that was, by the monotonic clock; 0 if it holds no longer.
+    /// When that was, by the monotonic clock; 0 if it is no longer valid.
     chosen_ns: u64,
 }
 
 impl Waiting {
-    /// Nobody yet.
+    /// No thread yet.
     pub const fn new() -> Self {
         let nobody = Candidate {
             state: 0,
@@ -46,14 +47,14 @@ impl Waiting {
         self.chosen_ns = 0;
     }
 
-    /// The node that was chosen just now.
+    /// The node of the last choice, if it is still valid.
     pub fn recent(&self, now_ns: u64) -> Option<u32> {
-        let is_recent = self.chosen_ns != 0 && now_ns.saturating_sub(self.chosen_ns) < HOLDS_NS;
+        let is_recent = self.chosen_ns != 0 && now_ns.saturating_sub(self.chosen_ns) < VALID_NS;
         (is_recent && self.last.2 != 0).then_some(self.last.2)
     }
 
-    /// The node last remembered has been chosen again.
-    pub fn holds(&mut self, now_ns: u64) {
+    /// The last choice is valid from now on.
+    pub fn confirm(&mut self, now_ns: u64) {
         self.chosen_ns = now_ns;
     }
 
@@ -85,7 +86,7 @@ impl Waiting {
         }
     }
 
-    /// Who waits, and where. `top` reads the innermost link of a thread; none if there is no such thread any more.
+    /// Chooses a thread: its state and its innermost frame. `top` reads that frame; `None` if there is no such thread any more.
     pub fn choose(&mut self, top: impl Fn(u64) -> Option<Link>) -> Option<(u64, Link)> {
         let (mut still, mut any) = (None, None);
         for candidate in self.candidates.iter_mut().filter(|candidate| candidate.state != 0) {
@@ -103,12 +104,12 @@ impl Waiting {
         still.or(any)
     }
 
-    /// The node that this place led to the last time.
+    /// The node of this thread at this frame, if it was chosen last.
     pub fn known(&self, (state, top): (u64, Link)) -> Option<u32> {
         (self.last.0 == state && self.last.1 == top && self.last.2 != 0).then_some(self.last.2)
     }
 
-    /// The node that this place has led to.
+    /// Remembers the node of a chosen thread at this frame.
     pub fn remember(&mut self, (state, top): (u64, Link), node: u32) {
         self.last = (state, top, node);
     }
@@ -131,7 +132,7 @@ mod tests {
         for state in [3, 1, 2] {
             waiting.was_active(state);
         }
-        // Nothing is known of who moves.
+        // It is not known yet which ones move.
         assert_eq!(chosen(&mut waiting, &places), Some(2));
         // 2 runs on, and 1 has allocated after 3.
         places.insert(2, 21);

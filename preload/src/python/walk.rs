@@ -46,7 +46,7 @@ impl Link {
         Self { frame, ..Self::none() }
     }
 
-    /// Does it stand for the same line as another? Of a recursion, the frames lie at other places but are alike.
+    /// Whether it stands for the same line as another. The frames of a recursion are at different addresses but alike.
     #[inline(always)]
     pub fn is_alike(self, other: Self) -> bool {
         self.code == other.code && self.instruction == other.instruction
@@ -76,19 +76,19 @@ fn innermost(memory: &impl Memory, layout: &Layout, thread_state: u64) -> u64 {
     }
 }
 
-/// What a thread's frames are, beside those that were known, innermost first.
+/// What has changed in the frames of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Exactly these, all where they were.
+    /// Nothing.
     None,
-    /// These, but the innermost has gone on to another instruction.
+    /// Only the instruction of the innermost frame.
     Innermost(Link),
-    /// Others.
+    /// Other frames.
     Frames,
 }
 
-/// What has changed since these were the frames of the thread with this state? Programs allocate again and again at one place, or
-/// at a few of one function.
+/// What has changed since the thread with this state had the `known` frames, innermost first. Programs allocate again and again
+/// at one line, or at a few of one function.
 #[inline(always)]
 pub fn change(
     memory: &impl Memory,
@@ -126,9 +126,9 @@ pub fn change(
 pub enum End {
     /// The thread has no frame at all.
     Empty,
-    /// At the outermost frame, or where the visitor had enough.
+    /// At the outermost frame, or where the visitor returned `false`.
     Done,
-    /// Nowhere: after so many steps this is no callstack.
+    /// Nowhere: it is not a callstack after so many steps.
     Lost,
 }
 
@@ -157,7 +157,7 @@ pub fn links(
     End::Lost
 }
 
-/// The frame that a link stands for, if it does for one.
+/// The frame that a link stands for; `None` if it stands for none.
 #[inline(always)]
 pub fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -> Option<Frame> {
     let Link {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn frames_come_innermost_first_in_every_version() {
         for minor in 6..=13 {
-            let layout = layout::of(3, minor).expect("a known version");
+            let layout = layout::for_version(3, minor).expect("a known version");
             let mut words = Words::default();
             let (thread, cframe, frames_at, codes_at) =
                 (0x1000, 0x2000, [0x3000, 0x4000, 0x5000], [0x6000, 0x7000, 0x8000]);
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_thread_without_frames_has_none() {
-        let layout = layout::of(3, 13).expect("a known version");
+        let layout = layout::for_version(3, 13).expect("a known version");
         let mut words = Words::default();
         words.set(0x1000 + layout.thread_frame as u64, 0, 8);
         assert_eq!(
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_circle_is_left() {
-        let layout = layout::of(3, 8).expect("a known version");
+        let layout = layout::for_version(3, 8).expect("a known version");
         let mut words = Words::default();
         words.set(0x1000 + layout.thread_frame as u64, 0x2000, 8);
         words.set(0x2000 + layout.frame_back as u64, 0x2000, 8);

@@ -1,26 +1,14 @@
-//! The program's own mappings: counted like blocks, a part at a time where only a part goes.
+//! The program's own mappings: counted like blocks; if only a part is unmapped, that part is taken off.
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use recording::{Block, Kind, Site, Trouble};
 
 use super::{ANY_MAPPING, State};
-use crate::file::Recording;
 use crate::mappings::Mapping;
 use crate::sampler::{self, Chance};
-use crate::tally::{Change, change};
+use crate::tally::{Direction, change};
 use crate::{events, kinds};
-
-/// Puts a slot of the table of blocks back into the chain of free ones; 0 is none.
-pub(super) fn release(file: &Recording, free: &mut u32, slot: u32) {
-    let Some(index) = slot.checked_sub(1) else { return };
-    if let Some(block) = file.record::<Block>(index) {
-        block.address.store(0, Release);
-        // A free slot holds the next one's number where a used one holds its site.
-        block.site.store(*free, Relaxed);
-        *free = slot;
-    }
-}
 
 impl State {
     /// Records what the program mapped, in place of whatever was mapped there. A `file` in memory that is mapped already is the
@@ -40,28 +28,26 @@ impl State {
         };
         if kind.is_counted() {
             let Some(header) = self.recording() else { return };
-            let node = self.callstack();
-            mapping.site = self.tree.site(header, node);
+            mapping.site = self.recorder.site(header, &mut self.live);
         }
         self.map_as(mapping);
     }
 
-    /// Records a mapping of which all is known but whose it is.
+    /// Records a mapping whose site and kind are known.
     pub fn map_as(&mut self, mapping: Mapping) {
         self.unmap(mapping.start, mapping.end.saturating_sub(mapping.start));
         self.insert_mapping(mapping, false);
     }
 
-    /// The program may write to this range now. What was reserved in it is memory from now on.
+    /// The program has made this range writable: what was reserved in it counts as memory from now on.
     pub fn commit(&mut self, start: u64, bytes: u64) {
         let end = start.saturating_add(bytes);
         let is_reserved = |mapping: &Mapping| mapping.kind == Kind::Reserved as u32 && mapping.file == 0;
         while let Some(part) = self.mappings.first(start, end, is_reserved) {
             self.unmap(part.start, part.end - part.start);
             let Some(header) = self.recording() else { return };
-            let node = self.callstack();
             let mapping = Mapping {
-                site: self.tree.site(header, node),
+                site: self.recorder.site(header, &mut self.live),
                 kind: Kind::Mapping as u32,
                 slot: 0,
                 ..part
@@ -70,23 +56,25 @@ impl State {
         }
     }
 
-    /// With `grows`, a neighbour before it of the same site becomes larger: who commits his memory page by page has one mapping.
+    /// With `grows`, a mapping of the same site that ends where it begins is made larger: a program that commits memory page by
+    /// page has one mapping.
     fn insert_mapping(&mut self, mapping: Mapping, grows: bool) {
         let kind = Kind::from_code(mapping.kind);
-        let generation = self.generation as u32;
+        let generation = self.recorder.generation as u32;
         let bytes = mapping.end.saturating_sub(mapping.start);
         let new = Mapping {
             generation,
             slot: 0,
             ..mapping
         };
-        let elder = self.mappings.ending_at(new.start).filter(|elder| {
+        let before = self.mappings.ending_at(new.start).filter(|before| {
             grows
-                && (elder.site, elder.kind, elder.generation, elder.file) == (new.site, new.kind, generation, new.file)
+                && (before.site, before.kind, before.generation, before.file)
+                    == (new.site, new.kind, generation, new.file)
         });
-        let (is_grown, kept) = match elder {
-            Some(elder) => {
-                elder.end = new.end;
+        let (is_grown, kept) = match before {
+            Some(before) => {
+                before.end = new.end;
                 (true, true)
             }
             None => (false, self.mappings.insert(new)),
@@ -103,24 +91,24 @@ impl State {
             return;
         }
         self.publish(new.start, new.end);
-        if let (Some(site), true) = (self.tree.file.record::<Site>(new.site), kind.is_counted()) {
+        if let (Some(site), true) = (self.recorder.tree.file.record::<Site>(new.site), kind.is_counted()) {
             let mut weight = sampler::weight(bytes, Chance::Certain);
             weight.blocks *= !is_grown as u64;
-            kinds::change_exactly(header, kind, bytes, Change::Add);
-            change(header, &mut self.estimate, site, weight, Change::Add, 0);
+            kinds::change_exactly(header, kind, bytes, Direction::Add);
+            change(header, &mut self.recorder.estimate, site, weight, Direction::Add, 0);
         }
-        self.keep_if_worth_it(header);
+        self.recorder.keep_if_worth_it(header, &self.settings);
     }
 
-    /// Takes out whatever of the program's mappings lies in this range; the first of it.
+    /// Takes out all parts of the program's mappings in this range; returns the first.
     pub fn unmap(&mut self, start: u64, bytes: u64) -> Option<Mapping> {
         if self.mappings.is_empty() {
             return None;
         }
         let end = start.saturating_add(bytes);
         let mut first = None;
-        let (header, generation, file) = (self.header, self.generation as u32, &self.tree.file);
-        let (free, estimate) = (&mut self.free_slot, &mut self.estimate);
+        let recorder = &mut self.recorder;
+        let (header, generation) = (recorder.header, recorder.generation as u32);
         let all_kept = self.mappings.remove(start, end, |piece, whole| {
             first = first.or(Some(piece));
             let kind = Kind::from_code(piece.kind);
@@ -129,14 +117,14 @@ impl State {
                 return;
             };
             if whole {
-                release(file, free, piece.slot);
+                recorder.release_slot(piece.slot);
             }
-            if let (Some(site), true) = (file.record::<Site>(piece.site), kind.is_counted()) {
+            if let (Some(site), true) = (recorder.tree.file.record::<Site>(piece.site), kind.is_counted()) {
                 let bytes = piece.end - piece.start;
                 let mut weight = sampler::weight(bytes, Chance::Certain);
                 weight.blocks *= whole as u64;
-                kinds::change_exactly(header, kind, bytes, Change::Remove);
-                change(header, estimate, site, weight, Change::Remove, 0);
+                kinds::change_exactly(header, kind, bytes, Direction::Remove);
+                change(header, &mut recorder.estimate, site, weight, Direction::Remove, 0);
             }
         });
         if first.is_some() {
@@ -157,7 +145,7 @@ impl State {
 
     /// Brings the table of blocks up to date with the mapping that ends at `end` and the one that begins at `start`.
     fn publish(&mut self, start: u64, end: u64) {
-        let generation = self.generation as u32;
+        let generation = self.recorder.generation as u32;
         let mut neighbours = [self.mappings.ending_at(end).copied(), self.mappings.at(start).copied()];
         if neighbours[0] == neighbours[1] {
             neighbours[0] = None;
@@ -165,6 +153,7 @@ impl State {
         for mapping in neighbours.into_iter().flatten() {
             let kind = Kind::from_code(mapping.kind);
             let Some(header) = self
+                .recorder
                 .header
                 .filter(|_| mapping.generation == generation && kind != Kind::Reserved)
             else {
@@ -174,7 +163,7 @@ impl State {
             match mapping
                 .slot
                 .checked_sub(1)
-                .and_then(|index| self.tree.file.record::<Block>(index))
+                .and_then(|index| self.recorder.tree.file.record::<Block>(index))
             {
                 Some(block) => {
                     // A reader in between sees an empty slot.
@@ -183,7 +172,9 @@ impl State {
                     block.address.store(mapping.start, Release);
                 }
                 None => {
-                    let slot = self.take_slot(header, mapping.start, bytes, mapping.site, kind);
+                    let slot = self
+                        .recorder
+                        .take_slot(header, mapping.start, bytes, mapping.site, kind);
                     if let Some(mapping) = self.mappings.at(mapping.start) {
                         mapping.slot = slot;
                     }

@@ -44,7 +44,7 @@ impl Running {
         let supervisor = self.pid();
         let program = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         self.wait_for("the job's process", |_| {
-            // The witness, and a job that has not been executed yet, are of the same program as the supervisor.
+            // The signal probe, and a job that has not been executed yet, are of the same program as the supervisor.
             let ours = program(supervisor)?;
             let is_job = |pid: &Pid| program(*pid).is_some_and(|program| program != ours);
             processes::children(supervisor).into_iter().find(is_job)
@@ -57,7 +57,7 @@ impl Running {
         let parent = self.pid();
         let is_supervisor = |pid: &Pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            // The witness has another name, and the job another program.
+            // The signal probe has another name, and the job another program.
             name.trim_end() == "fil-profile" && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
         };
         self.wait_for("supervisor", |_| {

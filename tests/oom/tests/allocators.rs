@@ -1,10 +1,14 @@
 //! "Allocators and threads that packages bring along are seen, as finely as can be, and nothing is counted twice."
 //!
-//! It installs the packages from PyPI, so only under OOM_TESTS_LONG=1.
+//! Those that install packages from PyPI do so under OOM_TESTS_LONG=1 alone.
 
 use std::path::Path;
+use std::process::Command;
 
-use oom::{Job, MIB, Python, Snapshot, allocators_python, announce, numpy_python, place};
+use oom::{
+    Job, MIB, Python, Report, Snapshot, allocators_python, announce, c_library, fil_profile, numpy_python, place,
+    workspace,
+};
 
 /// Where Debian has the allocators that people put in malloc's place.
 const PRELOADED: [&str; 2] = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4"];
@@ -117,4 +121,29 @@ fn an_allocator_in_the_place_of_malloc_is_not_counted_twice() {
         assert!(seen.resident() < held + 75 * MIB, "{library}: {seen:#?}");
         assert!(seen.explained() >= 0.95, "{library}: {}", seen.report.ledger_table());
     }
+}
+
+/// Holds 32 blocks of malloc's, each larger than what pymalloc gives out, in a part that is recorded.
+const HOLDS: &str = "import filprofiler
+def hold():
+    return [bytearray(1 << 20) for _ in range(32)]
+kept = filprofiler.profile(hold, 'report')
+print(len(kept))";
+
+#[test]
+fn an_allocator_in_the_place_of_malloc_is_known_in_a_python_that_starts_with_recording_off() {
+    let library = c_library("guarded_allocator.c");
+    Python::each(|python| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = Command::new(fil_profile());
+        command.arg("--python").arg(&python.path).args(["python", "-c", HOLDS]);
+        command.current_dir(folder.path()).env("LD_PRELOAD", &library);
+        let output = command.env("PYTHONPATH", workspace().join("python")).output();
+        let output = output.expect("fil-profile can be run");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "32\n", "{output:?}");
+        assert!(output.status.success(), "{output:?}");
+        let report = Report::load(&folder.path().join("report/report.json"));
+        let held = report.number("/moment/bytes").expect("a number");
+        oom::assert_close(held, 32 * MIB, 5.0, &report);
+    });
 }

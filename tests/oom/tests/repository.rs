@@ -10,11 +10,11 @@ use oom::{fil_profile, preload, workspace};
 const UNSAFE: &[&str] = &[
     "oom-guard/src/kernel/pagemap.rs",
     "oom-guard/src/kernel/process.rs",
-    "oom-guard/src/run/board.rs",
-    "oom-guard/src/run/footing.rs",
+    "oom-guard/src/run/shared_state.rs",
+    "oom-guard/src/run/pinned_pages.rs",
     "oom-guard/src/start/inherited.rs",
     "oom-guard/src/start/launch.rs",
-    "oom-guard/src/start/rescue.rs",
+    "oom-guard/src/start/fallback.rs",
     "oom-guard/src/terminal/local_time.rs",
     "preload/src/api.rs",
     "preload/src/array.rs",
@@ -45,6 +45,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/stash.rs",
     "preload/src/sys.rs",
     "preload/src/thread.rs",
+    "preload/src/windows.rs",
 ];
 
 /// What the library offers to the dynamic linker: each name replaces the C library's in every process of a job, but for those that

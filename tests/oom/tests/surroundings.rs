@@ -170,3 +170,20 @@ fn a_python_of_a_version_that_nobody_knows_runs_and_is_reported_without_its_line
     assert_close(outcome.peak().total(), 30 * MIB, 2.0, &outcome);
     assert!(outcome.stderr.contains("3.99"), "not a word about it: {outcome}");
 }
+
+#[test]
+fn a_job_with_the_smallest_stacks_there_are() {
+    let program = oom::c_program("small_stacks.c");
+    let limited = "ulimit -s 20; exec \"$0\"";
+    let job = Job::words(["sh".as_ref(), "-c".as_ref(), limited.as_ref(), program.as_os_str()]);
+    let alone = job.clone().unwatched().run();
+    assert_eq!((alone.status, alone.text().as_str()), (Some(0), "done\n"), "{alone}");
+    let outcome = job.run();
+    assert_eq!(
+        (outcome.status, outcome.text().as_str()),
+        (Some(0), "done\n"),
+        "{outcome}"
+    );
+    // Of two failures at once, which the program copes with, the report is about the first or the second.
+    assert!(outcome.peak().total() >= 40 * MIB, "{outcome}");
+}

@@ -1,4 +1,4 @@
-//! What a cgroup counts: kills, and how often its limit was met.
+//! The counters of a cgroup: kills, and how often its limit was met.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use crate::kernel::kernel_file::{number, text, value};
 /// More than any file of events has.
 const EVENTS_BYTES: usize = 4096;
 
-/// Counters of one cgroup; `None` where this kernel does not have one.
+/// The counters of one cgroup; `None` for those that this kernel does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Processes of this very cgroup that the OOM killer has killed, whichever limit was to blame.
+    /// Processes in this cgroup itself that the OOM killer has killed, whichever limit was full.
     pub kills: Option<u64>,
     /// As `kills`, with the cgroups below this one; in version 2 only.
     pub kills_below: Option<u64>,
@@ -18,7 +18,7 @@ pub struct Counters {
     pub ooms: Option<u64>,
     /// How often this cgroup, or one below it, was killed as a whole (`memory.oom.group`); in version 2 only.
     pub group_kills: Option<u64>,
-    /// How often this cgroup's own limit was met, which in itself only means that page cache had to go.
+    /// How often this cgroup's own limit was met, which may only mean that page cache had to be reclaimed.
     pub met: Option<u64>,
     /// How often the limit of memory and swap together was met; in version 1 only.
     pub swap_met: Option<u64>,

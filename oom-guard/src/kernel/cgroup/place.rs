@@ -1,5 +1,5 @@
-//! Where the files of a process's memory cgroup are: /proc/PID/cgroup names it, the mounts show it, and in a container the
-//! two may disagree.
+//! Finds the files of a process's memory cgroup. /proc/PID/cgroup names the cgroup and mountinfo says where it is mounted; in a container
+//! the two may disagree.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +13,7 @@ use super::{Cgroup, Level, Version};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, text};
 
-/// A machine with many containers has thousands of mounts, and one line is all that is needed at a time.
+/// A machine with many containers has thousands of mounts, so only one line is in memory at a time.
 const LINE_BUFFER: usize = 1024;
 
 /// More than /proc/PID/cgroup has: a line for each controller, each with a path.
@@ -42,21 +42,21 @@ pub(super) fn folders(host: &Host, pid: Pid, controller: &str) -> Vec<PathBuf> {
 
 fn locate(host: &Host, pid: Pid, controller: &str) -> Option<(Version, Mount, PathBuf)> {
     let membership = text(&host.of_process(pid, "cgroup"), MEMBERSHIP_BYTES)?;
-    // Where both versions are mounted, a controller belongs to one: the first if it has a line for it.
+    // If both versions are mounted, a controller belongs to version 1 if that has a line for it.
     let (version, name) = match named(&membership, controller) {
         Some(name) => (Version::V1, name),
         None => (Version::V2, named(&membership, "")?),
     };
     let mounts = mounts(host, version, controller);
     let name = Path::new(name.strip_suffix(" (deleted)").unwrap_or(name));
-    // Where a part of the tree is mounted once more, the mount that shows most of the ancestors.
+    // If a part of the tree is mounted twice, the mount that shows the most ancestors is used.
     let shown = mounts
         .iter()
         .enumerate()
         .filter_map(|(index, mount)| Some((index, mount.folder_of(name)?)));
     let shown = shown.min_by_key(|(index, _)| mounts[*index].root.components().count());
-    // The path may be the host's, or `/`, while a mount shows the container's own cgroup as its root. A mount that begins
-    // at the very root does not, and whose files those are cannot be told.
+    // The path may be that of the host, or `/`, while a mount shows the container's own cgroup as its root. A mount of the hierarchy's
+    // root does not, and then the right cgroup is not known.
     let private = || mounts.iter().position(|mount| !mount.is_whole(version));
     let (index, leaf) = shown.or_else(|| private().map(|index| (index, mounts[index].point.clone())))?;
     Some((version, mounts.into_iter().nth(index)?, leaf))
@@ -75,14 +75,13 @@ fn named<'a>(membership: &'a str, controller: &str) -> Option<&'a str> {
 /// A mounted part of the hierarchy.
 #[derive(Debug)]
 struct Mount {
-    /// Which cgroup the mount shows at its top.
+    /// The cgroup at the top of the mount.
     root: PathBuf,
-    /// Where.
+    /// Where it is mounted.
     point: PathBuf,
 }
 
-/// The mounts that show a controller in a version. Those of this process are read, since it is this process
-/// that opens the files.
+/// The mounts of a controller in a version, as this process sees them, because this process opens the files.
 fn mounts(host: &Host, version: Version, controller: &str) -> Vec<Mount> {
     let Ok(file) = File::open(host.file("/proc/self/mountinfo")) else {
         return Vec::new();
@@ -92,7 +91,7 @@ fn mounts(host: &Host, version: Version, controller: &str) -> Vec<Mount> {
     for line in lines.map_while(Result::ok) {
         if let Some((shows, point)) = parse(&line, version, controller) {
             let point = host.file(&point);
-            // What is mounted later hides what was there before.
+            // A later mount hides an earlier one in the same place.
             mounts.retain(|mount| mount.point != point);
             mounts.push(Mount { root: shows, point });
         }
@@ -147,7 +146,7 @@ fn unescaped(field: &[u8]) -> PathBuf {
 }
 
 impl Mount {
-    /// Where this mount shows a cgroup, if it does. A path with `..` lies outside of what we can see.
+    /// The folder of a cgroup in this mount, if it is visible there. A path with `..` is not.
     fn folder_of(&self, name: &Path) -> Option<PathBuf> {
         let below = name.strip_prefix(&self.root).ok()?;
         let is_plain = below.components().all(|part| matches!(part, Component::Normal(_)));
@@ -163,7 +162,7 @@ impl Mount {
                 Version::V1 => folder.join("memory.usage_in_bytes").exists(),
                 Version::V2 => folder.join("memory.current").exists(),
             };
-            // Before Linux 5.11 a cgroup of version 1 could leave those below it alone.
+            // Before Linux 5.11 the limit of a cgroup of version 1 did not have to apply to those below it.
             let is_apart = !levels.is_empty() && number(&folder.join("memory.use_hierarchy")) == Some(0);
             if is_apart {
                 break;
@@ -183,7 +182,7 @@ impl Mount {
         levels
     }
 
-    /// Whether nothing lies above: some files are at the kernel's own root only, others everywhere but there.
+    /// Whether the top of the mount is the root of the hierarchy: some files exist only there, others everywhere else.
     fn is_whole(&self, version: Version) -> bool {
         match version {
             Version::V1 => self.point.join("release_agent").exists(),

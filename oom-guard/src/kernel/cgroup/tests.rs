@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use std::path::Path;
+
 use super::*;
 use crate::kernel::headroom;
 
@@ -12,7 +14,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn of_fixture(name: &str) -> Cgroup {
-    Cgroup::of(&Host::at(&fixture(name)), Pid::from_raw(7)).unwrap()
+    Cgroup::find(&Host::at(&fixture(name)), Pid::from_raw(7)).unwrap()
 }
 
 fn names(cgroup: &Cgroup) -> Vec<&str> {
@@ -110,7 +112,7 @@ impl Machine {
     }
 
     fn cgroup(&self) -> Option<Cgroup> {
-        Cgroup::of(&Host::at(self.0.path()), Pid::from_raw(7))
+        Cgroup::find(&Host::at(self.0.path()), Pid::from_raw(7))
     }
 
     fn found(&self) -> Vec<(String, String)> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Charge, Limits};
+use super::{CgroupLimits, Charge};
 use crate::kernel::kernel_file::{number, text, value};
 
 /// Files that [`limits`] reads.
@@ -25,9 +25,9 @@ fn limited(bytes: u64) -> Option<u64> {
     (bytes < NO_LIMIT).then_some(bytes)
 }
 
-pub fn limits(folder: &Path) -> Limits {
+pub fn limits(folder: &Path) -> CgroupLimits {
     let read = |name: &str| number(&folder.join(name));
-    Limits {
+    CgroupLimits {
         memory: read("memory.limit_in_bytes").and_then(limited),
         with_swap: read("memory.memsw.limit_in_bytes").and_then(limited),
         // Zero forbids to swap when this cgroup is at its limit.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Charge, Limits};
+use super::{CgroupLimits, Charge};
 use crate::kernel::kernel_file::{number, text, value};
 
 /// More than memory.stat has in any kernel.
@@ -14,10 +14,10 @@ pub const LIMITS: &[&str] = &["memory.max", "memory.swap.max", "memory.swap.curr
 pub const CHARGE: &[&str] = &["memory.stat", "memory.current"];
 
 /// A limit that reads `max` is none.
-pub fn limits(folder: &Path) -> Limits {
+pub fn limits(folder: &Path) -> CgroupLimits {
     let read = |name: &str| number(&folder.join(name));
     let swapped = read("memory.swap.current").unwrap_or(0);
-    Limits {
+    CgroupLimits {
         memory: read("memory.max"),
         with_swap: None,
         swap_left: read("memory.swap.max").map(|most| most.saturating_sub(swapped)),

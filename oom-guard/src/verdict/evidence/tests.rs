@@ -4,6 +4,8 @@ use std::fs;
 
 use dumper::outcome::{Certainty, Kind};
 
+use std::path::Path;
+
 use super::*;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
@@ -25,8 +27,8 @@ impl Machine {
         copy(&from, self.0.path());
     }
 
-    fn evidence(&self) -> Evidence {
-        Evidence::before(&Host::at(self.0.path()), Pid::from_raw(7))
+    fn evidence(&self) -> CountersAtStart {
+        CountersAtStart::before(&Host::at(self.0.path()), Pid::from_raw(7))
     }
 }
 

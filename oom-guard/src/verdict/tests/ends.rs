@@ -1,10 +1,11 @@
 //! Everything else that ends a job.
 
 use super::*;
+use recording::protocol::OnOom;
 
 #[test]
 fn a_shells_status_tells_of_the_signal_that_killed_its_command() {
-    let processes = vec![facts(10, Progress::Ended), facts(12, Progress::Cut)];
+    let processes = vec![facts(10, ProcessState::Ended), facts(12, ProcessState::Cut)];
     let mut observed = Observed {
         counted: oom(Version::V2, true),
         processes,
@@ -118,38 +119,38 @@ fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
     let fatal = (Kind::AllocationFailedFatal, Certainty::Likely);
     let recovered = (Kind::AllocationFailedRecovered, Certainty::Certain);
     for (case, ending, processes, (kind, certainty)) in [
-        ("MemoryError", Ending::Status(1), own(Progress::Ended, 1), fatal),
-        ("abort", Ending::Signal(SIGABRT), own(Progress::Cut, 0), fatal),
-        ("NULL", Ending::Signal(SIGSEGV), own(Progress::Cut, 0), fatal),
+        ("MemoryError", Ending::Status(1), own(ProcessState::Ended, 1), fatal),
+        ("abort", Ending::Signal(SIGABRT), own(ProcessState::Cut, 0), fatal),
+        ("NULL", Ending::Signal(SIGSEGV), own(ProcessState::Cut, 0), fatal),
         (
             "NULL in a shell",
             Ending::Status(139),
-            vec![refused(11, Progress::Cut, 0)],
+            vec![refused(11, ProcessState::Cut, 0)],
             fatal,
         ),
         (
             "child",
             Ending::Status(1),
-            vec![facts(10, Progress::Ended), refused(11, Progress::Cut, 1)],
+            vec![facts(10, ProcessState::Ended), refused(11, ProcessState::Cut, 1)],
             fatal,
         ),
-        ("caught", Ending::Status(0), own(Progress::Ended, 1), recovered),
+        ("caught", Ending::Status(0), own(ProcessState::Ended, 1), recovered),
         (
             "long ago",
             Ending::Status(1),
-            own(Progress::Ended, 60),
+            own(ProcessState::Ended, 60),
             (Kind::ExitedNonZero, Certainty::Certain),
         ),
         (
             "crash",
             Ending::Signal(SIGSEGV),
-            own(Progress::Cut, 60),
+            own(ProcessState::Cut, 60),
             (Kind::Crashed, Certainty::Certain),
         ),
         (
             "bug",
             Ending::Signal(SIGSEGV),
-            vec![facts(10, Progress::Cut)],
+            vec![facts(10, ProcessState::Cut)],
             (Kind::Crashed, Certainty::Certain),
         ),
     ] {
@@ -170,10 +171,10 @@ fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
 }
 
 #[test]
-fn breaking_the_glass_is_certain() {
+fn a_forced_exit_is_certain() {
     let mut observed = Observed {
-        exits_on_oom: true,
-        processes: vec![refused(10, Progress::Left, 0)],
+        on_oom: OnOom::Exit,
+        processes: vec![refused(10, ProcessState::Left, 0)],
         ..job(Ending::Status(53))
     };
     check(
@@ -183,7 +184,7 @@ fn breaking_the_glass_is_certain() {
         Certainty::Certain,
         "as --on-oom=exit says",
     );
-    observed.processes = vec![facts(10, Progress::Left)];
+    observed.processes = vec![facts(10, ProcessState::Left)];
     observed.near = Some(bound(LimitKind::CgroupV1, "/batch", 195 * MIB));
     let outcome = check(
         "margin",
@@ -194,7 +195,7 @@ fn breaking_the_glass_is_certain() {
     );
     assert_eq!(outcome.limit.unwrap().path, "/batch");
     observed.was_ended = true;
-    observed.processes = vec![facts(10, Progress::Left), facts(11, Progress::Cut)];
+    observed.processes = vec![facts(10, ProcessState::Left), facts(11, ProcessState::Cut)];
     let outcome = check(
         "the largest",
         &observed,
@@ -212,7 +213,7 @@ fn breaking_the_glass_is_certain() {
         "had all but reached",
     );
     observed.was_ended = false;
-    observed.processes = vec![facts(10, Progress::Ended), facts(11, Progress::Left)];
+    observed.processes = vec![facts(10, ProcessState::Ended), facts(11, ProcessState::Left)];
     observed.ending = Ending::Status(0);
     check(
         "child",
@@ -221,7 +222,7 @@ fn breaking_the_glass_is_certain() {
         Certainty::Likely,
         "the job itself ended with status 0",
     );
-    observed.processes = vec![facts(10, Progress::Ended)];
+    observed.processes = vec![facts(10, ProcessState::Ended)];
     observed.ending = Ending::Status(53);
     check(
         "its own 53",
@@ -264,9 +265,9 @@ fn an_end_that_nobody_saw_is_told_from_what_is_left() {
         "by the kernel",
     );
     assert_eq!(outcome.limit.unwrap().path, "/batch");
-    observed.processes = vec![facts(10, Progress::Ended)];
+    observed.processes = vec![facts(10, ProcessState::Ended)];
     check("alone", &observed, Kind::Unknown, Certainty::Unknown, "ended by itself");
-    observed.processes = vec![facts(10, Progress::Alive)];
+    observed.processes = vec![facts(10, ProcessState::Alive)];
     let outcome = check(
         "alive",
         &observed,

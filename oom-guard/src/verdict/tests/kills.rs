@@ -254,11 +254,11 @@ fn a_killed_child_is_told_of_even_if_the_job_returns_0() {
     let mut observed = Observed {
         counted: oom(Version::V1, true),
         processes: vec![
-            facts(10, Progress::Ended),
-            facts(11, Progress::Ended),
-            facts(12, Progress::Cut),
-            facts(13, Progress::Cut),
-            facts(14, Progress::Alive),
+            facts(10, ProcessState::Ended),
+            facts(11, ProcessState::Ended),
+            facts(12, ProcessState::Cut),
+            facts(13, ProcessState::Cut),
+            facts(14, ProcessState::Alive),
         ],
         ..job(Ending::Status(0))
     };
@@ -282,9 +282,9 @@ fn a_killed_child_is_told_of_even_if_the_job_returns_0() {
     );
     // A process that replaced itself by another program has not been cut off by that.
     observed.processes = vec![
-        facts(10, Progress::Ended),
-        facts(13, Progress::Cut),
-        facts(13, Progress::Ended),
+        facts(10, ProcessState::Ended),
+        facts(13, ProcessState::Cut),
+        facts(13, ProcessState::Ended),
     ];
     check("others'", &observed, Kind::Finished, Certainty::Certain, "");
     observed.is_shared = false;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use recording::protocol::OnOom;
 
 fn any_observed() -> impl Strategy<Value = Observed> {
     let number = || proptest::option::of(0..3u64);
@@ -18,10 +19,10 @@ fn any_observed() -> impl Strategy<Value = Observed> {
         },
     );
     let states = prop_oneof![
-        Just(Progress::Alive),
-        Just(Progress::Cut),
-        Just(Progress::Ended),
-        Just(Progress::Left)
+        Just(ProcessState::Alive),
+        Just(ProcessState::Cut),
+        Just(ProcessState::Ended),
+        Just(ProcessState::Left)
     ];
     let processes = (10..14u32, states, proptest::option::of(0..9u64)).prop_map(|(pid, state, failed)| match failed {
         Some(seconds) => refused(pid, state, seconds),
@@ -82,7 +83,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
                 near,
                 is_shared,
                 alarmed,
-                exits_on_oom,
+                on_oom: if exits_on_oom { OnOom::Exit } else { OnOom::Report },
                 own_kills,
                 signals: signals.into_iter().map(sent).collect(),
                 ..job(ending)
@@ -117,7 +118,7 @@ proptest! {
     #[test]
     fn status_0_without_refusals_is_finished_unless_a_child_was_killed(observed in any_observed()) {
         let mut observed = Observed { ending: Ending::Status(0), ..observed };
-        observed.processes.retain(|facts| facts.last_failure.is_none() && facts.state != Progress::Left);
+        observed.processes.retain(|facts| facts.last_failure.is_none() && facts.state != ProcessState::Left);
         let kills = observed.counted.levels.first().and_then(|leaf| leaf.change(|of| of.kills).grown()).unwrap_or(0);
         let outcome = judge(&observed);
         if kills <= observed.own_kills {

@@ -78,7 +78,7 @@ fn wait_until(alarms: &mut Alarms, mut holds: impl FnMut(&Alarms, bool) -> bool)
     while Instant::now() < deadline {
         let mut sources = Sources::new();
         alarms.add_to(&mut sources, |alarm| alarm);
-        let rung = sources.wait(Duration::from_millis(10));
+        let rung = sources.wait(Duration::from_millis(10)).unwrap();
         rung.iter().for_each(|alarm| alarms.answer(*alarm));
         if holds(alarms, !rung.is_empty()) {
             return true;
@@ -97,7 +97,7 @@ fn count(alarms: &Alarms) -> usize {
 #[test]
 fn a_cgroup_that_runs_out_rings_and_then_rests() {
     let Some(mut doomed) = Doomed::new("rings") else { return };
-    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
+    let cgroup = Cgroup::find(&Host::this(), doomed.pid()).unwrap();
     assert_eq!(cgroup.leaf().folder, doomed.folder.join("step"));
     let bounds = cgroup.bounds(0);
     let bound = bounds.iter().find(|bound| bound.bytes == LIMIT).unwrap();
@@ -144,7 +144,7 @@ fn a_removed_cgroup_has_not_run_out() {
     let Some(mut doomed) = Doomed::new("removed") else {
         return;
     };
-    let cgroup = Cgroup::of(&Host::this(), doomed.pid()).unwrap();
+    let cgroup = Cgroup::find(&Host::this(), doomed.pid()).unwrap();
     let mut alarms = Alarms::set(&Host::this(), Some(&cgroup), &cgroup.bounds(0));
     doomed.shell.kill().unwrap();
     doomed.shell.wait().unwrap();
@@ -165,7 +165,7 @@ fn where_no_alarm_can_be_set_we_look_all_the_more_often() {
             .join("tests/fixtures")
             .join(fixture);
         let host = Host::at(&root);
-        let cgroup = Cgroup::of(&host, Pid::from_raw(7)).unwrap();
+        let cgroup = Cgroup::find(&host, Pid::from_raw(7)).unwrap();
         let bounds = cgroup.bounds(0);
         let mut alarms = Alarms::set(&host, Some(&cgroup), &bounds);
         alarms.add_late();

@@ -1,4 +1,4 @@
-//! A report that is written beside the job, when memory is short, must be the first to go.
+//! Our own processes beside the job must be killed before the job when memory is short.
 
 use std::fs::{self, File};
 
@@ -8,11 +8,11 @@ use nix::unistd::{Pid, dup2_stderr};
 use crate::kernel::host::Host;
 use crate::kernel::procfs::Usage;
 
-/// What the kernel adds to the size of this process when it looks for the largest.
+/// The kernel adds this to the size of a process when it looks for the largest.
 const SCORE: &str = "/proc/self/oom_score_adj";
 
-/// Makes this process the first that the OOM killer takes, before the job. Nobody needs a privilege to offer himself.
-pub fn be_the_first_to_go() {
+/// Makes the OOM killer kill this process first, before the job. To raise one's own score needs no privilege.
+pub fn before_the_job() {
     let _ = fs::write(SCORE, "1000");
 }
 
@@ -21,9 +21,9 @@ const PARENT_BYTES: u64 = 8 << 20;
 /// The kernel counts a thousandth of the limit for each point, up to a thousand.
 const MOST_POINTS: u64 = 1000;
 
-/// Makes the OOM killer take this process before the job's parent, however little it has of its own, and no sooner than any larger
-/// process: for a process under a limit of so many bytes.
-pub fn go_before_the_parent(limit: Option<u64>) {
+/// Makes the OOM killer kill this process before the job's parent, however small it is, but after every larger process. `limit` is the
+/// limit of the cgroup in bytes.
+pub fn before_the_parent(limit: Option<u64>) {
     let Some(limit) = limit.filter(|limit| *limit > 0) else {
         return;
     };
@@ -37,21 +37,21 @@ fn number_of(text: &str) -> Option<i64> {
     text.trim().parse().ok()
 }
 
-/// Of a processor's time, in seconds, for what is done close to a limit: a report of 100,000 callstacks takes one.
+/// Seconds of processor time for work close to a limit: a report of 100,000 callstacks takes one.
 const MOST_SECONDS: u64 = 2;
 
-/// Ends this process when it has had [`MOST_SECONDS`]. Where a cgroup is full, whoever reads a page of a file takes it from another,
-/// who reads it again; as long as that goes on, the kernel neither kills nor lets anybody get on, and all of it is time of a processor.
-pub fn limit_effort() {
-    // No signal of the kernel's that means want of memory, and no core file.
+/// Ends this process after [`MOST_SECONDS`] of processor time. In a full cgroup each process that reads a page of a file takes it from
+/// another one, which reads it again. As long as that goes on, the kernel kills nobody and no process makes progress.
+pub fn limit_processor_time() {
+    // SIGXCPU is not mistaken for a lack of memory. It leaves no core file.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = setrlimit(Resource::RLIMIT_CPU, MOST_SECONDS, RLIM_INFINITY);
 }
 
-/// Makes an allocation fail that would let this process grow by more than `room` bytes, and with it the process, silently:
-/// where the kernel kills everybody in a cgroup at once, it must not be for a report.
-pub fn limit_growth(room: u64) {
-    let used = Usage::of(&Host::this(), Pid::this()).map_or(0, |usage| usage.data);
+/// Makes this process fail, silently, at an allocation that would let it grow by more than `room` bytes. Where the kernel kills all
+/// processes of a cgroup at once, a report must not be the cause.
+pub fn limit_memory(room: u64) {
+    let used = Usage::read(&Host::this(), Pid::this()).map_or(0, |usage| usage.data);
     let most = used.saturating_add(room);
     let hard = getrlimit(Resource::RLIMIT_DATA).map_or(RLIM_INFINITY, |(_, hard)| hard);
     let _ = setrlimit(Resource::RLIMIT_DATA, most.min(hard), hard);
@@ -70,7 +70,7 @@ mod tests {
     fn a_process_that_would_grow_too_far_ends_and_one_that_stays_small_does_not() {
         let grow_by = |bytes: usize| {
             let pid = process::apart(|| {
-                limit_growth(8 << 20);
+                limit_memory(8 << 20);
                 i32::from(vec![1u8; bytes].iter().any(|byte| *byte == 0))
             });
             process::wait_for(pid.unwrap())
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_process_that_takes_too_long_ends_and_not_as_if_it_had_been_killed_for_memory() {
         let pid = process::apart(|| {
-            limit_effort();
+            limit_processor_time();
             loop {
                 std::hint::spin_loop();
             }
@@ -95,18 +95,18 @@ mod tests {
         let pid = process::apart(|| {
             let score = || number_of(&fs::read_to_string(SCORE).unwrap_or_default());
             let before = score().unwrap_or(1000);
-            go_before_the_parent(Some(800 << 20));
+            before_the_parent(Some(800 << 20));
             let after = score();
-            go_before_the_parent(Some(1 << 20));
+            before_the_parent(Some(1 << 20));
             i32::from(after != Some((before + 10).min(1000)) || score() != Some(1000))
         });
         assert_eq!(process::wait_for(pid.unwrap()), Some(End::Status(0)));
     }
 
     #[test]
-    fn anybody_may_offer_to_be_the_first_to_go() {
+    fn a_process_may_always_ask_to_be_killed_first() {
         let pid = process::apart(|| {
-            be_the_first_to_go();
+            before_the_job();
             let score = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
             i32::from(score.trim() != "1000")
         });

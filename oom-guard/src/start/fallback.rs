@@ -1,8 +1,9 @@
-//! What happens when we fail ourselves, by a fault of our own or because we get no memory: the job must not notice. Until it is
-//! started, this process becomes it. From then on it passes signals on, waits for the job's end, and ends in the same way.
+//! What happens when `fil-profile` itself fails, by a bug or because it gets no memory: the job must not notice. Before the job is
+//! started, this process executes the job's program in its own place. After that, it passes signals on, waits for the job's end, and
+//! ends in the same way.
 //!
-//! Every such failure ends in abort(3): a panic, an allocation that std gives up, and what std finds wrong with itself. So all this
-//! is the handler of SIGABRT, which makes system calls only.
+//! Every such failure ends in abort(3): a panic, a failed allocation, an internal error of std. So the fallback is the handler of
+//! SIGABRT, which makes system calls only.
 #![expect(unsafe_code, reason = "a signal handler")]
 
 use std::mem::MaybeUninit;
@@ -16,12 +17,12 @@ use crate::kernel::process;
 use crate::start::launch::Image;
 use crate::terminal::say::say;
 
-/// Only this process is rescued, not those that it forks.
+/// The fallback is for this process only, not for those that it forks.
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
-/// What to become; null for nothing.
+/// The program to execute; null for none.
 static IMAGE: AtomicPtr<Image<'static>> = AtomicPtr::new(null_mut());
 
-/// From here on this process becomes the job if it fails.
+/// From here on this process executes the job's program if it fails.
 pub fn prepare(image: &'static Image<'static>) {
     std::panic::set_hook(Box::new(|what| say(format!("fil-profile itself has failed: {what}"))));
     IMAGE.store(ptr::from_ref(image).cast_mut(), Relaxed);
@@ -60,7 +61,7 @@ extern "C" fn on_abort(number: c_int, info: *mut libc::siginfo_t, _: *mut libc::
     exit(libc::WEXITSTATUS(status));
 }
 
-/// Waits for it, and passes on what others send.
+/// Waits for the job's end, and passes on signals of other processes.
 fn end_of_the_job(job: c_int) -> c_int {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset makes a set of what is none yet.

@@ -1,4 +1,4 @@
-//! Keeping an eye on the limits while the job runs: how near it is to the nearest, and when that is news.
+//! Polls the limits while the job runs: how close the job is to each, and whether that is new.
 
 use std::time::{Duration, Instant};
 
@@ -12,53 +12,54 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE, tightest, time_to_fill};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
-use crate::run::slack::{KILL_PAUSE, LONGEST_KILL, Slack};
-use crate::start::limits::Limits;
+use crate::start::limits::ResourceLimits;
 use crate::watch::alarms::{AlarmId, Alarms, Rings};
-use crate::watch::gauge::Gauge;
+use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
+use crate::watch::usage_reader::UsageReader;
 
-/// What was short this long ago was short when the job ended: between its end and our waking lies one look at most.
+/// If memory was short this long before the job's end, it was short at the end: the next poll can be this much later.
 const RECENT: Duration = LONGEST_PAUSE;
 
-/// So long a look holds for requests that have room enough.
+/// After a poll, requests that have enough room are passed over for this long.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// The time from one whole look to the next is at least so many times what one costs the processor, as long as memory does not grow.
+/// While memory does not grow, the time from one full poll to the next is at least this many times the processor time of a poll.
 const COST: u32 = 100;
 
 /// Growth that matters, in bytes within [`REACTION`].
 const LEAST_GROWTH: u64 = 1 << 20;
 
-/// From seeing that memory runs out until the job has been stopped from using more: a few scheduler ticks on a busy machine.
+/// The time from noticing that memory runs out until the job is dead: a few scheduler ticks on a busy machine.
 const REACTION: Duration = Duration::from_millis(20);
 
-/// Before this the kernel has hardly begun to free what a process had.
+/// Earlier than this the kernel has hardly begun to free the memory of a process that it has killed.
 const SHORTEST_KILL: Duration = Duration::from_millis(5);
 
 /// Watches the limits of one job.
 ///
-/// Most looks are at the gauges alone: as long as what is charged to each cgroup, page cache and all, stays below the margin,
-/// no limit of a cgroup is near. A whole look follows when it does not, when the machine's memory is due, and now and then.
-pub struct Lookout {
+/// Most polls read one number per cgroup ([`UsageReader`]): while the charge, page cache included, stays below the margin, no limit of a
+/// cgroup is near. A full poll reads everything. It follows when a charge is above the margin, when the machine's memory is due, and now
+/// and then.
+pub struct LimitPoller {
     host: Host,
     job: Pid,
-    limits: Limits,
+    limits: ResourceLimits,
     cgroup: Option<Cgroup>,
     alarms: Alarms,
-    gauges: Vec<Gauge>,
+    readers: Vec<UsageReader>,
     is_ringing: bool,
-    /// The last whole look, and when one is due whatever the gauges say.
+    /// When the last full poll was, and when the next one is due whatever the readers say.
     looked: Instant,
     whole_look_due: Instant,
     look_again: Instant,
-    /// The last block that was larger than what was left, and who has it.
+    /// The last block that was larger than what was left, and its process.
     outstanding: Option<Request>,
     now: Vec<Bound>,
     short: Option<Short>,
-    told: Told,
-    /// Since when the kernel is at it to kill somebody.
+    reported: Reported,
+    /// Since when the kernel has been killing a process.
     killing_since: Option<Instant>,
-    slack: Slack,
+    room: Room,
 }
 
 /// When memory was last seen to be short.
@@ -74,7 +75,7 @@ struct Short {
 pub struct Near {
     /// Which.
     pub bound: Bound,
-    /// The request that exceeds what is left, in bytes, and who made it; none if the margin has been passed.
+    /// The request that exceeds what is left; none if the usage itself is within the margin.
     pub request: Option<Request>,
 }
 
@@ -87,25 +88,25 @@ pub struct Request {
     pub bytes: u64,
 }
 
-impl Lookout {
-    /// For a job in this cgroup that is about to be started, with the limits that its user set.
-    pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: Limits) -> Self {
+impl LimitPoller {
+    /// For a job that will be started in this cgroup, with the limits that its user set.
+    pub fn new(host: &Host, cgroup: Option<Cgroup>, limits: ResourceLimits) -> Self {
         if let Some(cgroup) = &cgroup {
-            // So that to look charges nothing where memory is short.
+            // So that a poll charges no memory to a full cgroup.
             cgroup.levels.iter().for_each(Level::keep_open);
             keep_open(&host.file("/proc/meminfo"));
         }
         let bounds = deadly_bounds(host, cgroup.as_ref());
         let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
-        let told = Told::at_the_start(&bounds);
-        let slack = Slack::of(cgroup.as_ref());
-        let mut lookout = Self {
+        let reported = Reported::at_the_start(&bounds);
+        let room = Room::in_cgroup(cgroup.as_ref());
+        let mut poller = Self {
             host: host.clone(),
             job: Pid::this(),
             limits,
             cgroup,
             alarms,
-            gauges: Vec::new(),
+            readers: Vec::new(),
             is_ringing: false,
             looked: Instant::now(),
             whole_look_due: Instant::now(),
@@ -113,12 +114,12 @@ impl Lookout {
             outstanding: None,
             now: Vec::new(),
             short: None,
-            told,
+            reported,
             killing_since: None,
-            slack,
+            room,
         };
-        lookout.read();
-        lookout
+        poller.read();
+        poller
     }
 
     /// The job has been started.
@@ -145,22 +146,22 @@ impl Lookout {
         }
     }
 
-    /// Whether the kernel is killing somebody to make room. Until there is room, who asks for memory may be killed too.
+    /// Whether the kernel is killing a process to make room. Until there is room, any process that asks for memory may be killed too.
     pub fn is_killing(&mut self) -> bool {
         let Some(since) = self.killing_since else { return false };
-        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.slack.is_there();
+        let is_over = since.elapsed() >= LONGEST_KILL || since.elapsed() >= SHORTEST_KILL && self.room.is_there();
         if is_over {
             self.killing_since = None;
         }
         !is_over
     }
 
-    /// Waits until what the job used that has ended is free.
+    /// Waits until the memory of the job, which has ended, is free.
     pub fn wait_for_room(&mut self, end: End) {
-        self.slack.wait(end);
+        self.room.wait(end);
     }
 
-    /// How long to wait at most before [`Lookout::look`] is called.
+    /// How long to wait at most before [`LimitPoller::look`] is called.
     pub fn pause(&self) -> Duration {
         if self.killing_since.is_some() {
             return KILL_PAUSE;
@@ -172,18 +173,18 @@ impl Lookout {
         due.min(self.alarms.pause(&[]))
     }
 
-    /// Makes a look due: somebody wants to know how things are now.
-    pub fn hurry(&mut self) {
+    /// Makes a poll due now.
+    pub fn make_due(&mut self) {
         self.is_ringing = true;
     }
 
-    /// Looks, if that is due, and tells of a limit that has come near.
-    pub fn look(&mut self) -> Option<Near> {
+    /// Polls if that is due, and returns a limit that has come near.
+    pub fn poll(&mut self) -> Option<Near> {
         self.alarms.complete();
         if self.pause() > Duration::ZERO {
             return None;
         }
-        let room = self.room_by_gauges();
+        let room = self.room_by_readers();
         let is_whole_due = self.is_ringing || Instant::now() >= self.whole_look_due;
         if let (Some(room), false) = (room, is_whole_due) {
             let pause = if self.is_alarmed() {
@@ -194,14 +195,17 @@ impl Lookout {
             self.look_again = Instant::now() + pause;
             return None;
         }
-        let is_growing = self.gauges.iter().any(|gauge| gauge.growth(REACTION) >= LEAST_GROWTH);
+        let is_growing = self
+            .readers
+            .iter()
+            .any(|reader| reader.growth(REACTION) >= LEAST_GROWTH);
         let began = processor_time();
-        let near = self.look_at_once(None);
+        let near = self.poll_fully(None);
         if room.is_none() && !is_growing {
             let cost = processor_time().saturating_sub(began).saturating_mul(COST);
             let rest = cost.min(LONGEST_PAUSE);
             self.look_again = self.look_again.max(self.looked + rest);
-            // At its limit, a job is short of pages for its own code, and each look takes some of them away.
+            // At its limit, a job lacks pages for its own code, and each poll takes some of them away.
             if self.now.iter().any(|bound| kills(bound) && bound.is_near(0)) {
                 self.alarms.rest(rest);
             }
@@ -209,40 +213,40 @@ impl Lookout {
         near
     }
 
-    /// The least that is left above the margin of any cgroup, if there can be said to be any without a whole look.
-    fn room_by_gauges(&mut self) -> Option<u64> {
-        let rooms = self.gauges.iter_mut().map(|gauge| {
-            let used = gauge.read()?;
-            gauge.room(used)
+    /// The least room above the margin in any cgroup; none if only a full poll can tell whether there is any.
+    fn room_by_readers(&mut self) -> Option<u64> {
+        let rooms = self.readers.iter_mut().map(|reader| {
+            let used = reader.read()?;
+            reader.room(used)
         });
-        // Each must be read, to know the pace.
+        // Each must be read, so that it knows the pace.
         let rooms: Vec<_> = rooms.collect();
         rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
-    /// Whether the kernel will wake us in time. An alarm is worth nothing against a block that is just being filled: by its pace
-    /// alone it can be stopped in time.
+    /// Whether the kernel will wake us in time. While a large block is being filled, an alarm comes too late: only the pace tells when to
+    /// stop the job.
     fn is_alarmed(&self) -> bool {
         let mut of_cgroup = self.now.iter().filter(|bound| !bound.path.is_empty());
         self.outstanding.is_none() && of_cgroup.all(|bound| self.alarms.will_ring(bound))
     }
 
-    /// Whether a block that is larger than what was left is being filled so fast that the kernel will have killed before the
-    /// margin can be seen to be passed.
+    /// Whether a block that is larger than what was left is being filled so fast that the kernel would kill the job before a poll could
+    /// notice that the margin is passed.
     pub fn is_running_out(&mut self) -> bool {
         let Some(request) = self.outstanding else { return false };
-        let will_be_met = |gauge: &&Gauge| gauge.will_be_met(REACTION);
-        let Some(gauge) = self.gauges.iter().find(will_be_met) else {
+        let will_be_met = |reader: &&UsageReader| reader.will_be_met(REACTION);
+        let Some(reader) = self.readers.iter().find(will_be_met) else {
             return false;
         };
-        let growth = gauge.growth(REACTION);
-        let limit = gauge.limit().clone();
+        let growth = reader.growth(REACTION);
+        let limit = reader.limit().clone();
         if !self.is_held(request) {
             self.outstanding = None;
             return false;
         }
         self.read();
-        // Without what the kernel can take back it may be another matter.
+        // There may be more room, because the kernel can reclaim a part of the charge.
         let is_it = |bound: &&Bound| bound.path == limit.path && bound.bytes == limit.bytes && bound.left() < growth;
         let Some(nearest) = self.now.iter().find(is_it).cloned() else {
             return false;
@@ -255,40 +259,40 @@ impl Lookout {
         true
     }
 
-    /// Whether that process still has as much data as it once asked for at one go.
+    /// Whether that process still has at least as much data as that one request.
     fn is_held(&self, request: Request) -> bool {
-        // In a container's own namespace of processes, ours is the job's.
+        // In a container with its own PID namespace, ours is the job's.
         let pid = Pid::from_raw(request.pid.cast_signed());
-        Usage::of(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
+        Usage::read(&self.host, pid).is_some_and(|usage| usage.data >= request.bytes)
     }
 
-    /// Looks because of a large block. A job may allocate and free thousands of them in a second: one that had more than
-    /// twice the room a moment ago is passed over.
+    /// Polls because of a large block. A job may allocate and free thousands of them per second, so a block is passed over if there was
+    /// room for two of it a moment ago.
     pub fn consider(&mut self, request: Request) -> Option<Near> {
         let has_room = |bound: &Bound| !kills(bound) || bound.left() / 2 > request.bytes;
         let is_fresh = self.looked.elapsed() < FRESH;
         if is_fresh && self.now.iter().all(has_room) {
             return None;
         }
-        self.look_at_once(Some(request))
+        self.poll_fully(Some(request))
     }
 
-    /// Notes how things are now, since an allocation has failed.
-    pub fn note(&mut self) {
+    /// Reads all limits now, because an allocation has failed.
+    pub fn read_now(&mut self) {
         self.read();
     }
 
-    fn look_at_once(&mut self, request: Option<Request>) -> Option<Near> {
+    fn poll_fully(&mut self, request: Option<Request>) -> Option<Near> {
         self.read();
         let asked = request.map_or(0, |request| request.bytes);
         let near = self.now.iter().filter(|bound| kills(bound) && bound.is_near(asked));
         let bound = tightest(near.cloned())?;
         if request.is_some() && !bound.is_near(0) {
             self.outstanding = request;
-            // To see it grow, the gauges must be followed from here on.
+            // From here on the readers must be read often, to see the block being filled.
             self.look_again = Instant::now();
         }
-        self.told.is_news(&bound, asked).then(|| Near {
+        self.reported.is_news(&bound, asked).then(|| Near {
             request: request.filter(|_| !bound.is_near(0)),
             bound,
         })
@@ -298,13 +302,13 @@ impl Lookout {
         self.is_ringing = false;
         let before = std::mem::replace(&mut self.now, deadly_bounds(&self.host, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
-        self.follow_gauges();
+        self.follow_limits();
         self.looked = Instant::now();
         let of_machine = self.now.iter().filter(|bound| bound.path.is_empty());
         let machine = of_machine.map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
         self.whole_look_due = self.looked + machine;
         let own = procfs::bounds(&self.host, self.job);
-        // A process that has ended uses nothing; what it used when it was seen last says more.
+        // A process that has ended uses nothing, so its last known usage is kept.
         let is_alive = own.iter().any(|bound| bound.used > 0);
         let own: Vec<_> = match is_alive {
             true => own.into_iter().map(|bound| self.limits.of_the_user(bound)).collect(),
@@ -325,32 +329,32 @@ impl Lookout {
     }
 
     /// Limits may be changed while the job runs.
-    fn follow_gauges(&mut self) {
+    fn follow_limits(&mut self) {
         let Some(cgroup) = &self.cgroup else { return };
         let of_cgroup = || self.now.iter().filter(|bound| !bound.path.is_empty());
-        let has_gauge = |bound: &Bound| self.gauges.iter().any(|gauge| gauge.is_of(bound));
-        let is_limit = |gauge: &Gauge| of_cgroup().any(|bound| gauge.is_of(bound));
-        if of_cgroup().all(has_gauge) && self.gauges.iter().all(is_limit) {
+        let has_reader = |bound: &Bound| self.readers.iter().any(|reader| reader.is_of(bound));
+        let is_limit = |reader: &UsageReader| of_cgroup().any(|bound| reader.is_of(bound));
+        if of_cgroup().all(has_reader) && self.readers.iter().all(is_limit) {
             return;
         }
-        self.gauges = Gauge::all(cgroup, &self.now);
-        // One that cannot be read, such as that of a cgroup out of sight, leaves only whole looks.
-        if !of_cgroup().all(|bound| self.gauges.iter().any(|gauge| gauge.is_of(bound))) {
-            self.gauges.clear();
+        self.readers = UsageReader::all(cgroup, &self.now);
+        // If one cannot be read, such as that of a cgroup that this container does not see, all polls are full ones.
+        if !of_cgroup().all(|bound| self.readers.iter().any(|reader| reader.is_of(bound))) {
+            self.readers.clear();
         }
     }
 
-    /// All limits when they were last looked at, or when memory was short, if that is not long ago.
+    /// All limits at the last poll, or when memory was short, if that was not long ago.
     pub fn bounds(&self) -> &[Bound] {
         self.recent().map_or(&self.now, |short| &short.bounds)
     }
 
-    /// The limit that was near then, if one was.
+    /// The limit that was near at that time, if any.
     pub fn near(&self) -> Option<&Bound> {
         self.recent().map(|short| &short.nearest)
     }
 
-    /// The limit that will be felt first of those that kill.
+    /// Of the limits that kill, the one that will be met first.
     pub fn tightest(&self) -> Option<Bound> {
         tightest(self.now.iter().filter(|bound| kills(bound)).cloned())
     }
@@ -360,12 +364,12 @@ impl Lookout {
         self.now.iter().any(|bound| !bound.path.is_empty())
     }
 
-    /// Whether the cgroup has told of a limit that could not be kept.
+    /// Whether the cgroup has reported that a limit could not be kept.
     pub fn out_of_memory(&self) -> bool {
         self.alarms.out_of_memory()
     }
 
-    /// To be called when the job has ended.
+    /// Call this when the job has ended: takes the alarms that have not been heard yet.
     pub fn hear_the_last(&mut self) {
         self.alarms.hear_the_last();
     }
@@ -380,7 +384,7 @@ impl Lookout {
     }
 }
 
-/// What this thread has cost the processor so far.
+/// The processor time of this thread so far.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
@@ -394,17 +398,17 @@ pub fn deadly_bounds(host: &Host, cgroup: Option<&Cgroup>) -> Vec<Bound> {
     bounds
 }
 
-/// Resource limits fail allocations, which the preload sees as they happen.
+/// Whether the kernel kills at this limit. At a resource limit it lets allocations fail instead, which the preload sees.
 pub fn kills(bound: &Bound) -> bool {
     !matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data)
 }
 
-/// What has been told of each limit, so that it is told again only when memory has grown by another margin.
+/// What has been reported of each limit, so that it is reported again only when memory has grown by another margin.
 #[derive(Debug, Default)]
-struct Told(Vec<(Bound, u64)>);
+struct Reported(Vec<(Bound, u64)>);
 
-impl Told {
-    /// A limit that was near before the job began is no news until the job has come nearer.
+impl Reported {
+    /// A limit that was near before the job began is not reported until the job has come closer.
     fn at_the_start(bounds: &[Bound]) -> Self {
         let near = bounds.iter().filter(|bound| bound.is_near(0));
         Self(near.map(|bound| (bound.clone(), 0)).collect())
@@ -449,42 +453,42 @@ mod tests {
 
     #[test]
     fn a_near_limit_is_told_again_only_after_another_step() {
-        let mut told = Told::default();
-        let told: Vec<_> = [960, 961, 940, 970, 1009, 1010, 1011, 1060]
-            .map(|used| told.is_news(&bound(used), 0))
+        let mut reported = Reported::default();
+        let reported: Vec<_> = [960, 961, 940, 970, 1009, 1010, 1011, 1060]
+            .map(|used| reported.is_news(&bound(used), 0))
             .into();
-        assert_eq!(told, [true, false, false, false, false, true, false, true]);
+        assert_eq!(reported, [true, false, false, false, false, true, false, true]);
     }
 
     #[test]
     fn a_limit_that_was_near_before_the_job_began_is_no_news_until_the_job_has_come_nearer() {
-        let mut told = Told::at_the_start(&[bound(960)]);
-        assert!(!told.is_news(&bound(970), 0));
-        assert!(told.is_news(&bound(1010), 0));
+        let mut reported = Reported::at_the_start(&[bound(960)]);
+        assert!(!reported.is_news(&bound(970), 0));
+        assert!(reported.is_news(&bound(1010), 0));
     }
 
     #[test]
     fn a_large_request_is_told_once_and_the_margin_still_after_it() {
-        let mut told = Told::at_the_start(&[bound(500)]);
-        assert!(told.is_news(&bound(500), 600 * MIB));
-        assert!(!told.is_news(&bound(500), 600 * MIB));
-        assert!(told.is_news(&bound(500), 700 * MIB));
-        assert!(told.is_news(&bound(960), 0));
-        assert!(!told.is_news(&bound(960), 600 * MIB));
+        let mut reported = Reported::at_the_start(&[bound(500)]);
+        assert!(reported.is_news(&bound(500), 600 * MIB));
+        assert!(!reported.is_news(&bound(500), 600 * MIB));
+        assert!(reported.is_news(&bound(500), 700 * MIB));
+        assert!(reported.is_news(&bound(960), 0));
+        assert!(!reported.is_news(&bound(960), 600 * MIB));
     }
 
     #[test]
     fn the_limits_of_this_process_are_seen() {
         let this = Pid::this();
         let host = &Host::this();
-        let mut lookout = Lookout::new(host, Cgroup::of(host, this), Limits::read());
-        assert!(lookout.tightest().is_some());
+        let mut poller = LimitPoller::new(host, Cgroup::find(host, this), ResourceLimits::read());
+        assert!(poller.tightest().is_some());
         let request = Request {
             pid: 7,
             bytes: u64::MAX,
         };
-        let near = lookout.consider(request).unwrap();
+        let near = poller.consider(request).unwrap();
         assert!(near.request == Some(request) || near.bound.is_near(0));
-        assert!(lookout.pause() <= LONGEST_PAUSE);
+        assert!(poller.pause() <= LONGEST_PAUSE);
     }
 }

@@ -1,9 +1,9 @@
-//! Was a signal sent to us, or to our whole process group, and so to the job too? kill(2) leaves no trace of that but who else got
-//! it. The witness is a process in our group that does nothing, and for which every signal waits.
+//! Tells whether a signal was sent to us alone, or to our whole process group and so to the job too. kill(2) leaves no other trace of
+//! that than who else got the signal. The probe is a process in our group that does nothing and blocks every signal.
 //!
-//! The kernel signals the members of a group from the youngest to the oldest, all in one system call: what was sent to the group
-//! is waiting for the witness before it comes to us. The witness has no name by which anybody would look for us or the job,
-//! holds no file and dies with us. It can tell each signal once, and is replaced when it has one.
+//! The kernel signals the members of a group from the youngest to the oldest, all in one system call. So a signal to the group is
+//! pending at the probe before it comes to us. The probe has no name by which anybody would look for us or the job, holds no file and
+//! dies with us. Each signal can be pending only once, so a probe with a pending signal is replaced.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -16,33 +16,34 @@ use nix::unistd::{Pid, getpgid, getpgrp, getppid};
 
 use crate::kernel::kernel_file::{keep_open, let_go, text};
 use crate::kernel::process;
-use crate::run::footing;
+use crate::run::pinned_pages;
 
 /// As top and ps show it.
-const NAME: &core::ffi::CStr = c"signal-witness";
+const NAME: &core::ffi::CStr = c"signal-probe";
 /// More than /proc/PID/status has.
 const STATUS_BYTES: usize = 8 << 10;
-/// What somebody has sent to each process on its own must not be taken for a group's signal later on.
+/// A probe is replaced at least this often: a signal that somebody has sent to each process one by one must not count as one to the group
+/// later on.
 const FRESH: Duration = Duration::from_secs(1);
 /// A signal to the group comes no later than this after one to us alone, if both are meant as one.
 const GROUP_FOLLOWS: Duration = Duration::from_millis(50);
 /// The signals after it are real-time signals.
 const LAST_STANDARD: i32 = 31;
 
-/// In a set of signals, that which every witness that goes leaves us.
+/// The SIGCHLD that is always pending after a probe was replaced, in a set of signals.
 const CHILD_ENDED: u64 = 1 << (Signal::SIGCHLD as i32 - 1);
 
-/// Stands in our process group.
+/// The probe in our process group.
 #[derive(Debug)]
-pub struct Witness {
+pub struct SignalProbe {
     pid: Option<Pid>,
     refreshed: Instant,
 }
 
-impl Witness {
-    /// Every signal must be held by now. Without a process to be had, no signal is taken for a group's. Neither is one to process
-    /// 1 of a container: whoever signals that means it, and its children shall be the job's.
-    pub fn call() -> Self {
+impl SignalProbe {
+    /// Starts a probe; every signal must be blocked before. If no process can be started, every signal counts as sent to us alone. So it
+    /// does in process 1 of a container: a signal to it is meant for it alone, and all its children must be the job's.
+    pub fn start() -> Self {
         let parent = Pid::this();
         let is_first = parent.as_raw() == 1;
         let pid = (!is_first).then(|| process::apart(|| stand_by(parent)).ok()).flatten();
@@ -53,14 +54,14 @@ impl Witness {
         }
     }
 
-    /// Whether this signal, which has come to us, has come to the job without us.
+    /// Whether this signal, which has come to us, has also come to the job.
     pub fn has_reached(&self, number: i32, job: Pid) -> bool {
         let pending = self.pid.and_then(pending).unwrap_or(0);
         let has_it = number > 0 && pending >> (number - 1) & 1 == 1;
         has_it && getpgid(Some(job)) == Ok(getpgrp())
     }
 
-    /// As [`Witness::has_reached`], of a signal that may have been sent to us first and to the group right after that, as
+    /// As [`SignalProbe::has_reached`], of a signal that may have been sent to us first and to the group right after that, as
     /// timeout(1) does: it may take a moment until the group has it. Whoever signals once and means it is not kept waiting for long.
     /// What else comes to us with this number meanwhile counts as the same signal, as it does where the kernel keeps it.
     pub fn soon_has_reached(&self, number: i32, job: Pid) -> bool {
@@ -80,28 +81,28 @@ impl Witness {
         }
     }
 
-    /// Asks the witness once without need: what is done for the first time takes memory.
+    /// Asks the probe once although there is no signal: only the first time takes memory.
     pub fn rehearse(&self) {
         let _ = self.pid.and_then(pending);
         // No signal has the number 0, so nothing is taken.
         process::take(0, Duration::ZERO);
     }
 
-    /// Calls another if this one has a signal already; to be called after signals, and now and then.
+    /// Starts another probe if this one has a pending signal. Call this after signals, and now and then.
     pub fn refresh(&mut self) {
         self.refreshed = Instant::now();
         if Pid::this().as_raw() == 1 || self.pid.and_then(pending) == Some(0) {
             return;
         }
-        let next = Self::call();
-        // What came before the next one was there still waits for us, and only this one has it: so it stays until that is read.
+        let next = Self::start();
+        // A signal that came before the next probe was there is pending for us and at this probe only, so this one stays until we have read it.
         let waiting = pending(Pid::this()).map(|set| set & !CHILD_ENDED);
         if waiting == Some(0) {
             *self = next;
         }
     }
 
-    /// Whether it is time for [`Witness::refresh`].
+    /// Whether it is time for [`SignalProbe::refresh`].
     pub fn is_due(&self) -> bool {
         self.refreshed.elapsed() >= FRESH
     }
@@ -120,19 +121,19 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
+impl Drop for SignalProbe {
     fn drop(&mut self) {
         self.dismiss();
     }
 }
 
-/// The signals that wait for a process, as a set of bits; `None` if it is gone.
+/// The pending signals of a process, as a set of bits; `None` if it is gone.
 fn pending(pid: Pid) -> Option<u64> {
     let status = text(&status(pid), STATUS_BYTES)?;
     Some(set(&status, "SigPnd:")? | set(&status, "ShdPnd:")?)
 }
 
-/// Whether a process has a handler for a signal, be it our library's.
+/// Whether a process has a handler for a signal, its own or our library's.
 pub fn is_caught(number: i32, pid: Pid) -> bool {
     let caught = text(&status(pid), STATUS_BYTES).and_then(|status| set(&status, "SigCgt:"));
     number > 0 && caught.unwrap_or(0) >> (number - 1) & 1 == 1
@@ -144,7 +145,7 @@ fn set(status: &str, key: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The file that tells which signals wait for a process, and which it handles.
+/// The file that lists the pending signals of a process, and those that it handles.
 pub fn status(pid: Pid) -> PathBuf {
     format!("/proc/{pid}/status").into()
 }
@@ -156,12 +157,12 @@ fn stand_by(parent: Pid) -> i32 {
     let heap = forget_command_line();
     if let (true, Some(heap)) = (is_ready && getppid() == parent, heap) {
         process::close_everything();
-        footing::sleep_without_heap(heap);
+        pinned_pages::sleep_without_heap(heap);
     }
     1
 }
 
-/// Whoever ends processes by their command line means us or the job. Returns where the heap begins.
+/// Clears the command line, so that nobody who looks for us or the job by it finds the probe. Returns where the heap begins.
 fn forget_command_line() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is a name in brackets, which may have blanks; the heap begins at the 47th, and the command line is at the 48th
@@ -203,52 +204,52 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_has_what_it_was_sent_until_another_is_called() {
+    fn a_probe_has_what_it_was_sent_until_another_is_started() {
         held(|| {
             let job = Pid::this();
-            let mut witness = Witness::call();
-            let pid = witness.pid().unwrap();
+            let mut probe = SignalProbe::start();
+            let pid = probe.pid().unwrap();
             wait_until(|| {
                 fs::read_to_string(format!("/proc/{pid}/comm"))
                     .unwrap()
-                    .starts_with("signal-witness")
+                    .starts_with("signal-probe")
             });
-            assert!(!witness.has_reached(15, job));
+            assert!(!probe.has_reached(15, job));
             process::send(pid, 15);
-            assert!(witness.has_reached(15, job) && !witness.has_reached(2, job));
-            witness.refresh();
-            assert!(!witness.has_reached(15, job));
+            assert!(probe.has_reached(15, job) && !probe.has_reached(2, job));
+            probe.refresh();
+            assert!(!probe.has_reached(15, job));
             assert_eq!(pending(pid), None);
         });
     }
 
     #[test]
-    fn a_witness_stays_while_a_signal_that_it_has_still_waits_for_us() {
+    fn a_probe_stays_while_a_signal_that_it_has_still_waits_for_us() {
         held(|| {
             let job = Pid::this();
-            let mut witness = Witness::call();
-            let pid = witness.pid().unwrap();
+            let mut probe = SignalProbe::start();
+            let pid = probe.pid().unwrap();
             process::send(pid, 15);
             process::send(job, 15);
-            witness.refresh();
-            assert!(witness.has_reached(15, job));
-            assert_eq!(witness.pid(), Some(pid));
+            probe.refresh();
+            assert!(probe.has_reached(15, job));
+            assert_eq!(probe.pid(), Some(pid));
             assert_eq!(SigSet::from(Signal::SIGTERM).wait(), Ok(Signal::SIGTERM));
-            witness.refresh();
-            assert!(!witness.has_reached(15, job));
+            probe.refresh();
+            assert!(!probe.has_reached(15, job));
         });
     }
 
     #[test]
-    fn a_witness_has_no_command_line_and_no_files_and_goes_with_us() {
+    fn a_probe_has_no_command_line_and_no_files_and_goes_with_us() {
         held(|| {
-            let witness = Witness::call();
-            let pid = witness.pid().unwrap();
+            let probe = SignalProbe::start();
+            let pid = probe.pid().unwrap();
             let files = || fs::read_dir(format!("/proc/{pid}/fd")).map_or(usize::MAX, Iterator::count);
             wait_until(|| files() == 0);
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
             assert!(line.iter().all(|byte| *byte == 0), "{line:?}");
-            drop(witness);
+            drop(probe);
             assert_eq!(pending(pid), None);
         });
     }

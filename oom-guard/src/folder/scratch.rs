@@ -1,8 +1,8 @@
-//! Where the recordings of a run are while it lasts: in the run folder, unless that is on a network's file system; then in a
-//! folder of this machine, to which a link in the run folder leads, and from which they are brought home at the end.
+//! Where the recordings of a run are while it lasts: in the run folder or, if that is on a network's file system, in a scratch folder on
+//! this machine. A link in the run folder leads to the scratch folder. At the end the recordings are moved into the run folder.
 //!
-//! Hazard: a run folder may have been made by somebody else, and its link may lead to any folder of the user's. So the folder at the
-//! end of the link counts only if it carries the token that `run.json` has too, and nothing is removed there but files that a run makes.
+//! Hazard: somebody else may have made the run folder, and its link may lead to any folder of the user. So the link is followed only if
+//! the scratch folder has the same token as `run.json`, and only files that a run makes are removed there.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -13,47 +13,46 @@ use dumper::run::Run;
 use nix::unistd::mkdtemp;
 
 use crate::folder::RunFolder;
-use crate::folder::names::{DOORBELL, RECORDINGS, RUN};
-use crate::kernel::filesystem::{Kind, kind};
+use crate::kernel::filesystem::{FileSystem, kind};
 use crate::terminal::say::say;
+use recording::protocol::RecordingName;
+use recording::protocol::files::{DOORBELL, RECORDINGS, RUN, TOKEN};
 
-/// The file that tells which run a folder elsewhere belongs to.
-const TOKEN: &str = "token";
 /// Random bytes of a token; twice as many characters.
 const TOKEN_BYTES: usize = 16;
 
 /// Where the recordings of a run are.
 #[derive(Clone, Debug)]
-pub struct Workplace {
-    /// By which they are reached.
+pub struct Scratch {
+    /// The folder, open.
     pub folder: Folder,
-    /// What the folder and `run.json` carry, if it is not the run folder.
+    /// The token that a scratch folder and `run.json` have; none if the recordings are in the run folder.
     pub token: Option<String>,
 }
 
-/// A folder elsewhere that is gone or on another machine.
+/// A scratch folder that is gone or on another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub PathBuf);
 
-impl Workplace {
+impl Scratch {
     /// For a new run.
     pub fn choose(run: &RunFolder) -> Self {
         let home = Self::home(run);
-        if kind(&run.path) != Kind::Network {
+        if kind(&run.path) != FileSystem::Network {
             return home;
         }
         let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
         Self::away(run, &places).unwrap_or(home)
     }
 
-    /// That of an existing run. A link to a folder that was not made for this run is not followed.
-    pub fn of(run: &RunFolder) -> Result<Self, Missing> {
+    /// For an existing run. A link to a folder that was not made for this run is not followed, which is said.
+    pub fn open(run: &RunFolder) -> Result<Self, Missing> {
         let Ok(path) = run.folder.link_target(RECORDINGS) else {
             return Ok(Self::home(run));
         };
         let token = Run::load(&run.folder).ok().and_then(|run| run.token);
         let token = token.filter(|_| run.is_ours());
-        match token.map(|token| (open(&path, &token), token)) {
+        match token.map(|token| (open_by_token(&path, &token), token)) {
             Some((Ok(folder), token)) => Ok(Self {
                 folder,
                 token: Some(token),
@@ -69,10 +68,10 @@ impl Workplace {
         }
     }
 
-    /// The same without a word, and only where it is not the run folder.
-    pub fn of_quietly(run: &RunFolder) -> Option<Self> {
+    /// The same without printing anything, and only if it is not the run folder.
+    pub fn open_quietly(run: &RunFolder) -> Option<Self> {
         let token = Run::load(&run.folder).ok()?.token.filter(|_| run.is_ours())?;
-        let folder = open(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
+        let folder = open_by_token(&run.folder.link_target(RECORDINGS).ok()?, &token).ok()?;
         Some(Self {
             folder,
             token: Some(token),
@@ -98,12 +97,12 @@ impl Workplace {
         }
     }
 
-    /// In the first of `places` on a disk of this machine, or else in memory.
+    /// Makes a scratch folder in the first of `places` that is on a disk of this machine, or else in memory.
     fn away(run: &RunFolder, places: &[PathBuf]) -> Option<Self> {
         let token = random_token().ok()?;
         let in_kind = |wanted| places.iter().filter(move |place| kind(place) == wanted);
-        let mut candidates = in_kind(Kind::Local).chain(in_kind(Kind::Memory));
-        // Nobody but us can enter it, and it did not exist before.
+        let mut candidates = in_kind(FileSystem::Local).chain(in_kind(FileSystem::Memory));
+        // mkdtemp(3) makes a new folder that nobody else can enter.
         let path = candidates.find_map(|place| mkdtemp(&place.join("fil-profile-XXXXXX")).ok())?;
         let folder = Folder::open(&path).ok()?;
         let linked = folder
@@ -111,23 +110,23 @@ impl Workplace {
             .and_then(|mut file| file.write_all(token.as_bytes()))
             .and_then(|()| folder.link(&run.path.join(RUN), RUN))
             .and_then(|()| run.folder.link(&path, RECORDINGS));
-        let workplace = Self {
+        let scratch = Self {
             folder,
             token: Some(token),
         };
         if linked.is_err() {
-            workplace.discard();
+            scratch.discard();
             return None;
         }
-        Some(workplace)
+        Some(scratch)
     }
 
     /// Whether the recordings are held in memory, as those of a run on tmpfs are.
     pub fn is_in_memory(&self) -> bool {
-        kind(self.path()) == Kind::Memory
+        kind(self.path()) == FileSystem::Memory
     }
 
-    /// Moves the recordings into the run folder. Where that fails, they stay and the link goes on to lead to them.
+    /// Moves the recordings into the run folder. If that fails, they stay, and so does the link to them.
     pub fn bring_home(&self, run: &RunFolder) -> io::Result<()> {
         if self.token.is_none() {
             return Ok(());
@@ -143,14 +142,14 @@ impl Workplace {
         self.remove()
     }
 
-    /// Removes the folder of a run that has not come about.
+    /// Removes the scratch folder of a run that did not start.
     pub fn discard(&self) {
         if self.token.is_some() {
             let _ = self.remove();
         }
     }
 
-    /// Removes the files that a run makes, and the folder unless there are others.
+    /// Removes the files that a run makes, and then the folder if it is empty.
     fn remove(&self) -> io::Result<()> {
         for entry in self.folder.entries()? {
             if entry.name.to_str().is_some_and(is_made_by_a_run) {
@@ -161,8 +160,8 @@ impl Workplace {
     }
 }
 
-/// A folder elsewhere that was made for the run with this token.
-fn open(path: &Path, token: &str) -> io::Result<Folder> {
+/// Opens a scratch folder that was made for the run with this token.
+fn open_by_token(path: &Path, token: &str) -> io::Result<Folder> {
     let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused());
@@ -172,7 +171,7 @@ fn open(path: &Path, token: &str) -> io::Result<Folder> {
     }
     let folder = Folder::open(parent)?.folder(name)?;
     let text = folder.read(TOKEN, 2 * TOKEN_BYTES as u64);
-    // A folder without a token is there, but not the one that is looked for.
+    // A folder with no token, or another one, is not the right one.
     let is_right = text.is_ok_and(|text| text == token.as_bytes()) && token.len() == 2 * TOKEN_BYTES;
     match is_right && folder.is_own() {
         true => Ok(folder),
@@ -186,12 +185,10 @@ fn random_token() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// `<pid>-<n>.recording` or `<pid>-<n>.measured`.
 fn is_kept(name: &str) -> bool {
-    let stem = name.strip_suffix(".recording").or(name.strip_suffix(".measured"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    stem.and_then(|stem| stem.split_once('-'))
-        .is_some_and(|(pid, number)| is_number(pid) && is_number(number))
+    RecordingName::parse(name)
+        .or_else(|| RecordingName::parse_measured(name))
+        .is_some()
 }
 
 fn is_made_by_a_run(name: &str) -> bool {
@@ -213,13 +210,13 @@ mod tests {
     }
 
     /// As a run does that keeps its recordings in `place`.
-    fn away(run: &RunFolder, place: &Path) -> Workplace {
-        let away = Workplace::away(run, &[place.join("missing"), place.to_owned()]).unwrap();
+    fn away(run: &RunFolder, place: &Path) -> Scratch {
+        let away = Scratch::away(run, &[place.join("missing"), place.to_owned()]).unwrap();
         save(run, &away);
         away
     }
 
-    fn save(run: &RunFolder, away: &Workplace) {
+    fn save(run: &RunFolder, away: &Scratch) {
         let known = Run {
             made_in: Some(run.folder.birth().unwrap()),
             token: away.token.clone(),
@@ -243,14 +240,14 @@ mod tests {
         let away = away(&run, place.path());
         assert!(away.path().starts_with(place.path()));
         assert_eq!(fs::metadata(away.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(Workplace::of(&run).unwrap().is_at(&away.folder));
+        assert!(Scratch::open(&run).unwrap().is_at(&away.folder));
         assert_eq!(find::open(away.path()).unwrap().path, run.path);
 
         fs::write(away.path().join("7-0.recording"), "bytes").unwrap();
         fs::write(away.path().join(".7-0.measured.9.unfinished"), "half").unwrap();
         away.bring_home(&run).unwrap();
         assert!(!away.path().exists());
-        assert!(Workplace::of(&run).unwrap().is_at(&run.folder));
+        assert!(Scratch::open(&run).unwrap().is_at(&run.folder));
         let recording = run.path.join("7-0.recording");
         assert_eq!(fs::read_to_string(&recording).unwrap(), "bytes");
         assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o600);
@@ -276,13 +273,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_the_runs_token_is_nobodys_workplace() {
+    fn a_folder_without_the_runs_token_is_no_scratch_folder() {
         let output = tempfile::tempdir().unwrap();
         let place = tempfile::tempdir().unwrap();
         let run = run(output.path());
         let away = away(&run, place.path());
         let token = away.token.clone().unwrap();
-        let of_run = || Workplace::of(&run).unwrap().is_at(&away.folder);
+        let of_run = || Scratch::open(&run).unwrap().is_at(&away.folder);
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(of_run());
 
@@ -293,7 +290,7 @@ mod tests {
             fs::write(away.path().join(TOKEN), other).unwrap();
             save(
                 &run,
-                &Workplace {
+                &Scratch {
                     token: Some("f".to_owned() + other),
                     ..away.clone()
                 },
@@ -305,7 +302,7 @@ mod tests {
         for known in [Some(String::new()), None] {
             save(
                 &run,
-                &Workplace {
+                &Scratch {
                     token: known,
                     ..away.clone()
                 },
@@ -326,7 +323,7 @@ mod tests {
         // Nor that of a copy of the run folder.
         save(
             &run,
-            &Workplace {
+            &Scratch {
                 token: away.token.clone(),
                 ..away.clone()
             },
@@ -340,7 +337,7 @@ mod tests {
         assert!(!of_run());
         save(&run, &away);
         fs::remove_dir_all(away.path()).unwrap();
-        assert_eq!(Workplace::of(&run).err(), Some(Missing(away.path().to_owned())));
+        assert_eq!(Scratch::open(&run).err(), Some(Missing(away.path().to_owned())));
     }
 
     #[test]
@@ -349,7 +346,7 @@ mod tests {
         let memory = tempfile::tempdir_in("/dev/shm").unwrap();
         let disk = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
-        let away = Workplace::away(&run, &[memory.path().to_owned(), disk.path().to_owned()]).unwrap();
+        let away = Scratch::away(&run, &[memory.path().to_owned(), disk.path().to_owned()]).unwrap();
         assert!(away.path().starts_with(disk.path()) && !away.is_in_memory());
         away.discard();
         assert!(!away.path().exists());
@@ -359,7 +356,7 @@ mod tests {
     fn on_a_disk_the_recordings_are_at_home() {
         let output = tempfile::tempdir_in("/var/tmp").unwrap();
         let run = run(output.path());
-        let home = Workplace::choose(&run);
+        let home = Scratch::choose(&run);
         assert!(home.is_at(&run.folder));
         home.bring_home(&run).unwrap();
         assert!(home.path().exists());

@@ -1,4 +1,4 @@
-//! Is our library at work in a process, and if not, why?
+//! Finds out why a process of the job is not recorded.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::kernel::elf::{self, Watch};
 use crate::kernel::host::Host;
+use crate::start::preloadable::{self, Watch};
 
-/// Why a process does not have the library of this file name, as far as can be told: `Some(None)` if it has it, `None` if that
-/// cannot be known yet or any more.
-pub fn look(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>> {
+/// Why the library with this file name is not loaded in a process: `Some(None)` if it is loaded, `None` if that cannot be known yet, or
+/// no longer.
+pub fn find_reason(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>> {
     let folder = host.of_process(pid, "");
     let maps = match File::open(folder.join("maps")) {
         Ok(maps) => BufReader::new(maps),
@@ -20,11 +20,11 @@ pub fn look(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>
         }
         Err(_) => return None,
     };
-    // A large program has megabytes of it.
+    // The map of a large program has megabytes.
     let mut lines = maps.split(b'\n').map_while(Result::ok).peekable();
     lines.peek()?;
     let is_loaded = lines.any(|line| contains(&line, library));
-    let why = match elf::watch(&folder.join("exe")) {
+    let why = match preloadable::watch(&folder.join("exe")) {
         Watch::Ignored(_) | Watch::Possible if is_loaded => return Some(None),
         Watch::Ignored(why) | Watch::Harmful(why) => why,
         Watch::Possible if !is_asked_for(&folder, library) => {
@@ -35,7 +35,7 @@ pub fn look(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>
     Some(Some(why))
 }
 
-/// Whether the environment that it was started with names the library.
+/// Whether the environment that a process was started with names the library.
 fn is_asked_for(folder: &Path, library: &str) -> bool {
     let environment = File::open(folder.join("environ")).map(BufReader::new);
     let mut variables = environment

@@ -1,5 +1,5 @@
-//! What is charged to a cgroup, read at next to no cost: one number from a file that stays open, page cache and all. So a gauge
-//! can tell that a limit is not near, and how fast memory fills; whether a limit is near takes a whole look.
+//! Reads the charge of a cgroup at almost no cost: one number from an open file, page cache included. So it can tell that a limit is not
+//! near, and how fast memory fills. That a limit is near, only a full poll can tell.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +8,12 @@ use crate::kernel::cgroup::{Cgroup, Level, Version};
 use crate::kernel::headroom::Bound;
 use crate::kernel::kernel_file::number;
 
-/// Growth over less time than this is as good as noise.
+/// Growth within less time than this is noise.
 const LEAST_TIME: Duration = Duration::from_micros(500);
 
-/// Of one limit.
+/// The usage that one limit counts.
 #[derive(Debug)]
-pub struct Gauge {
+pub struct UsageReader {
     limit: Bound,
     usage: PathBuf,
     last: Option<(Instant, u64)>,
@@ -21,7 +21,7 @@ pub struct Gauge {
     pace: u64,
 }
 
-/// Where limits and what they count are, for both versions.
+/// The files of limits and of what they count, for both versions.
 pub const FILES: [(Version, &str, &str); 3] = [
     (Version::V1, "memory.limit_in_bytes", "memory.usage_in_bytes"),
     (
@@ -32,8 +32,8 @@ pub const FILES: [(Version, &str, &str); 3] = [
     (Version::V2, "memory.max", "memory.current"),
 ];
 
-impl Gauge {
-    /// Those of a cgroup and its ancestors. `bounds` are the limits that have been read there.
+impl UsageReader {
+    /// The readers of a cgroup and its ancestors. `bounds` are the limits that have been read there.
     pub fn all(cgroup: &Cgroup, bounds: &[Bound]) -> Vec<Self> {
         let levels = cgroup.levels.iter();
         levels.flat_map(|level| Self::of_level(level, bounds)).collect()
@@ -55,7 +55,7 @@ impl Gauge {
         })
     }
 
-    /// Whether this is one of that limit, with the bytes that it has now.
+    /// Whether this reader is for that limit, with its current value.
     pub fn is_of(&self, bound: &Bound) -> bool {
         self.limit.path == bound.path && self.limit.bytes == bound.bytes
     }
@@ -80,18 +80,18 @@ impl Gauge {
         }
     }
 
-    /// What is left above the margin when so much is charged, as if nothing of it could be taken back; none if nothing is.
+    /// The room above the margin at this charge if nothing of it can be reclaimed; none if there is none.
     pub fn room(&self, used: u64) -> Option<u64> {
         let most = self.limit.bytes.saturating_sub(self.limit.margin());
         most.checked_sub(used).filter(|room| *room > 0)
     }
 
-    /// By how much the charge would grow in `time`, at the pace that was seen last, in bytes.
+    /// By how many bytes the charge would grow in `time`, at the last known pace.
     pub fn growth(&self, time: Duration) -> u64 {
         (self.pace as f64 * time.as_secs_f64()) as u64
     }
 
-    /// Whether at that pace the limit will be met within `time`, as if nothing of what is charged could be taken back.
+    /// Whether at that pace the limit is met within `time`, if nothing of the charge can be reclaimed.
     pub fn will_be_met(&self, time: Duration) -> bool {
         let used = self.last.map_or(0, |(_, used)| used);
         self.pace > 0 && used.saturating_add(self.growth(time)) >= self.limit.bytes
@@ -112,14 +112,14 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn gauges(fixture: &str) -> Vec<Gauge> {
+    fn readers(fixture: &str) -> Vec<UsageReader> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let cgroup = Cgroup::of(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
-        Gauge::all(&cgroup, &cgroup.bounds(0))
+        let cgroup = Cgroup::find(&Host::at(&fixtures.join(fixture)), Pid::from_raw(7)).unwrap();
+        UsageReader::all(&cgroup, &cgroup.bounds(0))
     }
 
     #[test]
-    fn every_limit_of_a_cgroup_has_a_gauge_that_reads_what_the_kernel_says() {
+    fn every_limit_of_a_cgroup_has_a_reader_that_reads_what_the_kernel_says() {
         for (fixture, file) in [
             ("v1/before", "sys/fs/cgroup/memory/batch/memory.usage_in_bytes"),
             ("v2/before", "sys/fs/cgroup/job/memory.current"),
@@ -127,34 +127,34 @@ mod tests {
             let root = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("tests/fixtures")
                 .join(fixture);
-            let mut gauges = gauges(fixture);
-            assert!(!gauges.is_empty(), "{fixture}");
+            let mut readers = readers(fixture);
+            assert!(!readers.is_empty(), "{fixture}");
             let used = number(&root.join(file)).unwrap();
-            let bytes: Vec<_> = gauges.iter_mut().filter_map(Gauge::read).collect();
+            let bytes: Vec<_> = readers.iter_mut().filter_map(UsageReader::read).collect();
             assert!(bytes.contains(&used), "{fixture}: {used} is not in {bytes:?}");
         }
     }
 
     #[test]
     fn the_pace_is_that_of_the_last_growth() {
-        let mut gauge = gauges("v2/before").remove(0);
-        let (start, limit) = (Instant::now(), gauge.limit.bytes);
+        let mut reader = readers("v2/before").remove(0);
+        let (start, limit) = (Instant::now(), reader.limit.bytes);
         let ms = |ms| start + Duration::from_millis(ms);
-        gauge.follow(ms(0), limit - 50 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_secs(100)));
-        gauge.follow(ms(10), limit - 40 * MIB);
-        assert_eq!(gauge.growth(Duration::from_millis(20)), 20 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_millis(30)));
-        assert!(gauge.will_be_met(Duration::from_millis(41)));
-        gauge.follow(ms(20), limit - 45 * MIB);
-        assert!(!gauge.will_be_met(Duration::from_secs(100)));
+        reader.follow(ms(0), limit - 50 * MIB);
+        assert!(!reader.will_be_met(Duration::from_secs(100)));
+        reader.follow(ms(10), limit - 40 * MIB);
+        assert_eq!(reader.growth(Duration::from_millis(20)), 20 * MIB);
+        assert!(!reader.will_be_met(Duration::from_millis(30)));
+        assert!(reader.will_be_met(Duration::from_millis(41)));
+        reader.follow(ms(20), limit - 45 * MIB);
+        assert!(!reader.will_be_met(Duration::from_secs(100)));
     }
 
     #[test]
     fn there_is_room_up_to_the_margin() {
-        let gauge = gauges("v2/before").remove(0);
-        let most = gauge.limit.bytes - gauge.limit.margin();
-        assert_eq!(gauge.room(most - 1), Some(1));
-        assert_eq!((gauge.room(most), gauge.room(u64::MAX)), (None, None));
+        let reader = readers("v2/before").remove(0);
+        let most = reader.limit.bytes - reader.limit.margin();
+        assert_eq!(reader.room(most - 1), Some(1));
+        assert_eq!((reader.room(most), reader.room(u64::MAX)), (None, None));
     }
 }

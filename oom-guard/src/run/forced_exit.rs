@@ -1,54 +1,52 @@
-//! Breaking the glass (`--on-oom=exit`) of a job that has come too near a limit which would kill it: its processes are killed.
-//! What is recorded of them is in files already, so they need not be asked first, by a signal that they might know otherwise.
+//! The forced exit of `--on-oom=exit`: kills all processes of a job that is so close to a limit that the kernel would kill it soon.
+//! What is recorded of them is in files already, so they need no warning; a signal for that could have another meaning to them.
 
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use recording::protocol::OOM_STATUS;
 
 use crate::kernel::end::End;
 use crate::kernel::host::Host;
 use crate::kernel::process;
 use crate::kernel::procfs;
-use crate::run::board::Board;
+use crate::run::shared_state::SharedState;
 
-/// The status of a job that ran out of memory.
-const OOM_STATUS: i32 = 53;
-
-/// What a process has started while its relatives were listed is found this much later.
+/// A process may start another one while its relatives are listed. That one is found this much later.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The glass of one job.
+/// Whether one job is to be killed, and when again.
 #[derive(Debug)]
-pub struct Glass<'a> {
+pub struct ForcedExit<'a> {
     kill_at: Option<Instant>,
-    /// Which knows whether it is broken, if by a supervisor before us.
-    board: &'a Board,
+    /// Knows whether a supervisor before us has killed the job.
+    shared: &'a SharedState,
 }
 
-impl<'a> Glass<'a> {
-    /// Whole, unless another supervisor has broken it.
-    pub fn new(board: &'a Board) -> Self {
-        let kill_at = board.is_broken().then(|| Instant::now() + GRACE);
-        Self { kill_at, board }
+impl<'a> ForcedExit<'a> {
+    /// For a job that runs, or that another supervisor has killed.
+    pub fn new(shared: &'a SharedState) -> Self {
+        let kill_at = shared.has_forced_exit().then(|| Instant::now() + GRACE);
+        Self { kill_at, shared }
     }
 
     /// Kills the job with all its processes, if that has not been done.
-    pub fn break_now(&mut self, job: Pid) {
-        if self.board.break_glass() {
+    pub fn kill_job(&mut self, job: Pid) {
+        if self.shared.set_forced_exit() {
             return;
         }
         self.kill_at = Some(Instant::now() + GRACE);
         kill(job);
     }
 
-    /// How long to wait at most before [`Glass::look`] is called.
+    /// How long to wait at most before [`ForcedExit::kill_late_children`] is called.
     pub fn pause(&self) -> Duration {
         self.kill_at
             .map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Kills what has been started meanwhile.
-    pub fn look(&mut self, job: Pid) {
+    /// Kills the processes that were started meanwhile, if that is due.
+    pub fn kill_late_children(&mut self, job: Pid) {
         if self.pause() > Duration::ZERO {
             return;
         }
@@ -56,17 +54,17 @@ impl<'a> Glass<'a> {
         kill(job);
     }
 
-    /// How the job has ended for whoever waits for us.
-    pub fn end(&self, end: End) -> End {
+    /// The end that `fil-profile` reports for the job: status 53 if the job was killed here.
+    pub fn reported_end(&self, end: End) -> End {
         match end {
-            End::Signal(libc::SIGKILL) if self.is_broken() => End::Status(OOM_STATUS),
+            End::Signal(libc::SIGKILL) if self.is_done() => End::Status(OOM_STATUS),
             end => end,
         }
     }
 
-    /// Whether the job was ended.
-    pub fn is_broken(&self) -> bool {
-        self.board.is_broken()
+    /// Whether the job was killed here.
+    pub fn is_done(&self) -> bool {
+        self.shared.has_forced_exit()
     }
 }
 
@@ -84,14 +82,14 @@ mod tests {
     use std::process::Command;
 
     /// Waits for the job's end as the supervisor does.
-    fn end(glass: &mut Glass, job: Pid) -> End {
+    fn end(forced_exit: &mut ForcedExit, job: Pid) -> End {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(end) = process::try_wait_for(job) {
                 return end;
             }
             assert!(Instant::now() < deadline);
-            glass.look(job);
+            forced_exit.kill_late_children(job);
             std::thread::yield_now();
         }
     }
@@ -106,15 +104,15 @@ mod tests {
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let sleeper: i32 = lines.next().unwrap().unwrap().parse().unwrap();
         let job = Pid::from_raw(child.id() as i32);
-        let (board, _) = Board::new().unwrap();
-        let mut glass = Glass::new(&board);
-        glass.break_now(job);
-        glass.break_now(job);
-        let end = end(&mut glass, job);
+        let shared = SharedState::new().unwrap();
+        let mut forced_exit = ForcedExit::new(&shared);
+        forced_exit.kill_job(job);
+        forced_exit.kill_job(job);
+        let end = end(&mut forced_exit, job);
         // It has been waited for behind its back.
         let _ = child.wait();
         assert_eq!(
-            (end, glass.end(end)),
+            (end, forced_exit.reported_end(end)),
             (End::Signal(libc::SIGKILL), End::Status(OOM_STATUS))
         );
         // The pipe is closed when both are gone, and nothing was said.
@@ -122,9 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn without_breaking_the_glass_an_end_is_what_it_is() {
-        let (board, _) = Board::new().unwrap();
-        let glass = Glass::new(&board);
-        assert_eq!(glass.end(End::Signal(libc::SIGKILL)), End::Signal(libc::SIGKILL));
+    fn without_a_forced_exit_the_end_is_reported_as_it_is() {
+        let shared = SharedState::new().unwrap();
+        let forced_exit = ForcedExit::new(&shared);
+        assert_eq!(
+            forced_exit.reported_end(End::Signal(libc::SIGKILL)),
+            End::Signal(libc::SIGKILL)
+        );
     }
 }
