@@ -16,7 +16,7 @@ use holders::{Options, Trouble};
 use nix::unistd::geteuid;
 
 use crate::error::Error;
-use crate::terminal::paint::{Line, Tone};
+use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{self, show};
 
 /// Frames of a thread that are shown, variables of a frame, and types.
@@ -138,8 +138,8 @@ fn show_report(report: &Report) {
 }
 
 /// The report for a terminal.
-fn lines(report: &Report) -> Vec<Line> {
-    let mut lines = vec![Line::toned(Tone::Strong, cut(&report.command, COMMAND))];
+fn lines(report: &Report) -> Vec<PaintedLine> {
+    let mut lines = vec![PaintedLine::toned(Tone::Strong, cut(&report.command, COMMAND))];
     let process = report.pid.map_or(String::new(), |pid| format!("process {pid}, "));
     let held = format!(
         "{process}Python {}. Its variables hold {}",
@@ -150,34 +150,41 @@ fn lines(report: &Report) -> Vec<Line> {
         Some(private) => format!("{held}; {} of private memory are resident.", Bytes(private)),
         None => held + ".",
     };
-    lines.push(Line::of(held));
+    lines.push(PaintedLine::plain(held));
     let mut variables: Vec<(&Variable, bool)> = report.variables.iter().map(|variable| (variable, false)).collect();
     for thread in &report.threads {
-        lines.push(Line::default());
-        lines.push(Line::toned(Tone::Strong, &thread.name));
+        lines.push(PaintedLine::default());
+        lines.push(PaintedLine::toned(Tone::Strong, &thread.name));
         show_thread(&mut lines, report, thread, &mut variables);
     }
     show_others(&mut lines, report, VariableKind::Other, "held by the interpreter");
     show_others(&mut lines, report, VariableKind::Global, "globals");
-    lines.push(Line::default());
-    lines.push(Line::toned(Tone::Strong, "types"));
+    lines.push(PaintedLine::default());
+    lines.push(PaintedLine::toned(Tone::Strong, "types"));
     for row in report.types.iter().take(TYPES).filter(|row| row.bytes > 0) {
         let share = Share::of(row.bytes, report.covered_bytes);
         let count = format!("{:>12}", grouped(row.objects));
-        lines.push(Line::of(format!(
+        lines.push(PaintedLine::plain(format!(
             "  {:>10} {share:>5} {count}  {}",
             Bytes(row.bytes).to_string(),
             cut(&row.name, NAME)
         )));
     }
-    lines.push(Line::default());
-    lines.extend(limits(report).into_iter().map(|text| Line::toned(Tone::Quiet, text)));
+    lines.push(PaintedLine::default());
+    lines.extend(
+        limits(report)
+            .into_iter()
+            .map(|text| PaintedLine::toned(Tone::Quiet, text)),
+    );
     lines
 }
 
-fn show_thread(lines: &mut Vec<Line>, report: &Report, thread: &Thread, variables: &mut [(&Variable, bool)]) {
+fn show_thread(lines: &mut Vec<PaintedLine>, report: &Report, thread: &Thread, variables: &mut [(&Variable, bool)]) {
     for frame in thread.frames.iter().take(FRAMES) {
-        lines.push(Line::of(format!("  {}:{} {}", frame.file, frame.line, frame.function)));
+        lines.push(PaintedLine::plain(format!(
+            "  {}:{} {}",
+            frame.file, frame.line, frame.function
+        )));
         let is_here = |variable: &Variable| {
             let place = &variable.frame;
             variable.kind == VariableKind::Local
@@ -194,11 +201,11 @@ fn show_thread(lines: &mut Vec<Line>, report: &Report, thread: &Thread, variable
         }
     }
     if let Some(more) = thread.frames.len().checked_sub(FRAMES).filter(|more| *more > 0) {
-        lines.push(Line::toned(Tone::Quiet, format!("  and {more} more frames")));
+        lines.push(PaintedLine::toned(Tone::Quiet, format!("  and {more} more frames")));
     }
 }
 
-fn show_others(lines: &mut Vec<Line>, report: &Report, kind: VariableKind, title: &str) {
+fn show_others(lines: &mut Vec<PaintedLine>, report: &Report, kind: VariableKind, title: &str) {
     let mut file = None;
     for variable in report
         .variables
@@ -207,26 +214,26 @@ fn show_others(lines: &mut Vec<Line>, report: &Report, kind: VariableKind, title
         .take(GLOBALS)
     {
         if file.is_none() {
-            lines.push(Line::default());
-            lines.push(Line::toned(Tone::Strong, title));
+            lines.push(PaintedLine::default());
+            lines.push(PaintedLine::toned(Tone::Strong, title));
         }
         let place = match kind {
             VariableKind::Other => &variable.frame.thread,
             _ => &variable.frame.file,
         };
         if file.replace(place) != Some(place) {
-            lines.push(Line::of(format!("  {place}")));
+            lines.push(PaintedLine::plain(format!("  {place}")));
         }
         lines.push(variable_line(variable, report));
     }
 }
 
 /// `fleet  1.1 GiB  82 %  list of 300 Machine, through .spectra`.
-fn variable_line(variable: &Variable, report: &Report) -> Line {
+fn variable_line(variable: &Variable, report: &Report) -> PaintedLine {
     let share = Share::of(variable.bytes, report.covered_bytes);
     let name = format!("    {:<16} ", cut(&variable.name, NAME));
     let bytes = give_or_take(variable.bytes, variable.error_bytes);
-    Line::default()
+    PaintedLine::default()
         .and(Some(Tone::Strong), name)
         .and(None, format!("{bytes} ({share}), {}", describe(variable)))
 }
