@@ -274,6 +274,9 @@ impl<'o, 'm> Descent<'o, 'm> {
     ) -> (usize, f64) {
         let (mut cheap, mut deep) = (Vec::new(), Vec::new());
         for reference in references {
+            if self.objects.modules.contains(&reference.address) {
+                continue;
+            }
             let Some(object) = self.objects.object(reference.address) else {
                 continue;
             };

@@ -136,7 +136,9 @@ fn look(descent: &mut Descent, groups: &mut [Group]) {
         };
         group.held = descent.from(group.object, budget);
         // The tree is drawn of what is looked at closely.
-        group.held.nodes.clear();
+        group.held.nodes = Vec::new();
+        group.held.items = Vec::new();
+        group.held.types.shrink_to_fit();
     }
 }
 

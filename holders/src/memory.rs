@@ -6,8 +6,8 @@ use std::collections::HashMap;
 pub const PAGE: u64 = 4096;
 /// No program has memory from here on: x86-64 has 57 bits for addresses, and half of them are the kernel's.
 const HIGHEST: u64 = 1 << 56;
-/// Pages that the cache keeps: 1.5 MiB.
-const PAGES: usize = 384;
+/// Pages that the cache keeps: 2.5 MiB.
+const PAGES: usize = 640;
 
 /// A range of addresses, as `/proc/PID/maps` has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

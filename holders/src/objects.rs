@@ -92,6 +92,8 @@ pub struct Objects<'a> {
     pub names: Names,
     /// Frames of functions that run: their variables belong to no object.
     pub running: HashSet<u64>,
+    /// The dicts of modules: what is in them is looked at from there, whoever else refers to them.
+    pub modules: HashSet<u64>,
     /// Which items of a container are looked at.
     pub chance: Chance,
     /// Blocks that somebody has recorded.
@@ -106,6 +108,7 @@ impl<'a> Objects<'a> {
             reader,
             names: Names::default(),
             running: HashSet::new(),
+            modules: HashSet::new(),
             chance: Chance::new(seed),
             blocks,
             slots: instances::Slots::default(),

@@ -8,6 +8,7 @@ use crate::frames::{self, Frame, Place, Variables};
 use crate::interpreter::{self, Interpreter, Thread};
 use crate::layout::{self, flag};
 use crate::objects::Objects;
+use crate::reader::Object;
 use crate::types::Kind;
 
 /// Roots in all; a job has no more variables that matter.
@@ -19,6 +20,10 @@ const MOST_MODULES: u64 = 20_000;
 const MOST_GLOBALS: u64 = 400_000;
 /// A global number or text below this is left out.
 const SMALLEST_TEXT: u64 = 4096;
+
+/// How deep a global is looked into, and at how many references of each object, to see that it is small.
+const SMALL_DEPTH: usize = 5;
+const SMALL_REFERENCES: usize = 12;
 
 /// How a root is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +122,7 @@ pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
         );
     }
     let mut classes = HashSet::new();
+    objects.modules = seen;
     for dict in dicts {
         roots.add_globals(objects, dict, &mut classes);
     }
@@ -229,7 +235,7 @@ impl Roots {
         object.references?;
         let is_worth = match kind {
             Kind::Leaf | Kind::Str | Kind::Int => objects.expand(object, 1).bytes >= SMALLEST_TEXT,
-            Kind::Function => !objects.expand(object, 1).references.is_empty(),
+            Kind::Function | Kind::Scan | Kind::Tuple => !is_small(objects, object, SMALL_DEPTH),
             _ => true,
         };
         if is_worth {
@@ -252,6 +258,27 @@ impl Roots {
         }
         Some(())
     }
+}
+
+/// Whether a global is worth no visit: a function with plain defaults, or one that a decorator has wrapped. Modules have thousands of
+/// them.
+fn is_small(objects: &mut Objects, object: Object, depth: usize) -> bool {
+    let kind = objects.kind(object.type_id);
+    let can_be = matches!(
+        kind,
+        Kind::Leaf | Kind::Str | Kind::Int | Kind::Function | Kind::Scan | Kind::Tuple
+    );
+    if !can_be || depth == 0 {
+        return object.references.is_none();
+    }
+    let expansion = objects.expand(object, SMALL_REFERENCES + 1);
+    expansion.bytes + expansion.supposed_bytes < SMALLEST_TEXT
+        && expansion.references.len() <= SMALL_REFERENCES
+        && expansion.references.iter().all(|reference| {
+            let is_module = objects.modules.contains(&reference.address);
+            let below = objects.object(reference.address);
+            is_module || below.is_none_or(|below| is_small(objects, below, depth - 1))
+        })
 }
 
 /// The temporary values that a frame has, where it does not say how many there are. Above them stand remains of earlier statements.

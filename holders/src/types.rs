@@ -219,6 +219,10 @@ fn kind_of(name: &str, head: &Head) -> Option<Kind> {
     if is_python_class || name == "object" {
         return None;
     }
+    // Each extension module of Cython has types of its own for functions, with the version of Cython before the name.
+    if matches!(short(name), "cython_function_or_method" | "fused_cython_function") {
+        return Some(Kind::Leaf);
+    }
     Some(match name {
         "collections.OrderedDict" => Kind::OrderedDict,
         "dict" | "collections.defaultdict" => Kind::Dict,

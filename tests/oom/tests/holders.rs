@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use oom::{Python, announce, fil_profile, numpy_python, victim};
+use oom::{Python, announce, fil_profile, numpy_python, pandas_python, victim};
 use serde_json::Value;
 
 /// The versions that can be inspected.
@@ -128,9 +128,17 @@ fn containers_hold_what_is_in_them() {
     each(|python| {
         let report = is_true(&python.path, "containers.py");
         let list = find(&report, "in_list").expect("it holds much");
-        assert_eq!((&list["length"], &list["item_type"]), (&3000.into(), &"bytes".into()), "{list}");
+        assert_eq!(
+            (&list["length"], &list["item_type"]),
+            (&3000.into(), &"bytes".into()),
+            "{list}"
+        );
         assert_eq!(list["kind"], "local", "{list}");
-        assert!(list["frame"]["file"].as_str().is_some_and(|file| file.ends_with("containers.py")));
+        assert!(
+            list["frame"]["file"]
+                .as_str()
+                .is_some_and(|file| file.ends_with("containers.py"))
+        );
         assert_eq!(list["frame"]["thread"], "main thread", "{list}");
         // Nobody else has it: all of it would go.
         assert_eq!(list["exclusive_bytes"], list["bytes"], "{list}");
@@ -203,13 +211,81 @@ fn arrays_own_their_data_and_views_do_not() {
 }
 
 #[test]
+fn frames_of_pandas_hold_their_blocks() {
+    let report = is_true(&pandas_python().path, "frames.py");
+    assert!(path(&report, "numbers").starts_with("DataFrame ._mgr"), "{report}");
+}
+
+#[test]
+fn what_a_caller_passes_on_is_split_with_the_function() {
+    each(|python| {
+        let holding = Holding::start(&python.path, "passed.py");
+        let report = holding.inspect();
+        let variables = report["variables"].as_array().expect("it is a list");
+        let bytes = |name: &str| {
+            let mut named = variables.iter().filter(|variable| variable["name"] == name);
+            named.next().map_or(0.0, |variable| number(&variable["bytes"]))
+        };
+        let truth = holding.held();
+        // The list that the caller does not keep is the function's alone, though it is an argument of the call, too.
+        for (told, (name, true_bytes)) in [bytes("rows") + bytes("passed"), bytes("more")].into_iter().zip(truth) {
+            assert!(
+                (told - true_bytes).abs() < true_bytes / 20.0,
+                "{name}: {told} told, {true_bytes} true"
+            );
+        }
+        assert_eq!(bytes("rows"), bytes("passed"));
+    });
+}
+
+#[test]
+fn the_cost_does_not_grow_with_the_heap() {
+    let code = "import sys, time\n\
+                def hold():\n    \
+                    rows = [{'a': number, 'b': float(number)} for number in range(int(sys.argv[1]))]\n    \
+                    print('ready', flush=True)\n    \
+                    time.sleep(600)\n\
+                hold()\n";
+    let inspected = ["10000", "1000000"].map(|count| {
+        let mut command = Command::new(&Python::any().path);
+        let mut process = command
+            .args(["-c", code, count])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was found");
+        let mut line = String::new();
+        let mut out = BufReader::new(process.stdout.take().expect("it is piped"));
+        out.read_line(&mut line).expect("it says that it is ready");
+        let output = inspect(&process.id().to_string(), &["--json", "-"]);
+        // It may not be gone before it was read.
+        process.kill().expect("it runs");
+        process.wait().expect("it was killed");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    });
+    let [small, large] = inspected.each_ref().map(|report| number(&report["visits"]));
+    assert!(
+        large < 1.5 * small,
+        "{small} visits of a small heap, {large} of a large one"
+    );
+    let [small, large] = inspected.each_ref().map(|report| number(&report["reads"]));
+    announce(&format!(
+        "inspect: {small} reads for 30,000 objects, {large} for 3,000,000"
+    ));
+    assert!(large < 15_000.0, "{large} reads");
+}
+
+#[test]
 fn neither_values_nor_keys_of_dicts_are_told() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let script = folder.path().join("secret.py");
     let code = "import time\nsecret = {'password-of-anna': ['hunter2' * 100_000]}\nprint('ready', flush=True)\ntime.sleep(600)\n";
     std::fs::write(&script, code).expect("the folder is writable");
     let mut command = Command::new(&Python::any().path);
-    let mut process = command.arg(&script).stdout(Stdio::piped()).spawn().expect("it was found");
+    let mut process = command
+        .arg(&script)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it was found");
     let mut line = String::new();
     let mut out = BufReader::new(process.stdout.take().expect("it is piped"));
     out.read_line(&mut line).expect("it says that it is ready");
@@ -237,7 +313,11 @@ fn a_core_file_tells_the_same() {
         let live = holding.inspect();
         let pid = holding.process.id();
         let mut gcore = Command::new("gcore");
-        let made = gcore.arg("-o").arg(folder.path().join("core")).arg(pid.to_string()).output();
+        let made = gcore
+            .arg("-o")
+            .arg(folder.path().join("core"))
+            .arg(pid.to_string())
+            .output();
         assert!(made.is_ok_and(|made| made.status.success()));
         let core: PathBuf = folder.path().join(format!("core.{pid}"));
         let output = inspect(core.to_str().expect("it is UTF-8"), &["--json", "-"]);
@@ -257,15 +337,23 @@ fn what_cannot_be_inspected_is_told_in_one_line() {
     let pid = sleeping.id().to_string();
     let here = std::env::current_exe().expect("it has a path");
     let here = here.to_str().expect("it is UTF-8");
-    let said: Vec<_> = [(&*pid, "no CPython"), ("999999999", "no such process"), ("/no/core", "no such"), (here, "no core file")]
-        .map(|(what, expected)| (inspect(what, &[]), expected))
-        .into();
+    let said: Vec<_> = [
+        (&*pid, "no CPython"),
+        ("999999999", "no such process"),
+        ("/no/core", "no such"),
+        (here, "no core file"),
+    ]
+    .map(|(what, expected)| (inspect(what, &[]), expected))
+    .into();
     sleeping.kill().expect("it runs");
     sleeping.wait().expect("it was killed");
     for (output, expected) in said {
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.starts_with("=fil-profile= cannot inspect ") && text.contains(expected), "{text}");
+        assert!(
+            text.starts_with("=fil-profile= cannot inspect ") && text.contains(expected),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 1, "{text}");
     }
 }

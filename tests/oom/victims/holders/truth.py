@@ -16,7 +16,7 @@ COLLECTOR_HEADER = 32 if sys.version_info < (3, 8) else 16
 def size(thing):
     kind = type(thing)
     module = kind.__module__ or ""
-    if module.startswith("pandas."):
+    if module.split(".")[0] == "pandas":
         # Its own answer is about all that it holds.
         return object.__sizeof__(thing) + COLLECTOR_HEADER
     if kind.__name__ == "mmap":
