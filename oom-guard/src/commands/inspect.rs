@@ -11,7 +11,7 @@ use dumper::label::cut;
 use dumper::units::{Bytes, Share};
 use holders::core_file::CoreFile;
 use holders::live::Live;
-use holders::report::{Report, Thread, Variable, VariableKind};
+use holders::report::{Report, Thread, TypeRow, Variable, VariableKind};
 use holders::{Options, Trouble};
 use nix::unistd::geteuid;
 
@@ -162,13 +162,7 @@ fn lines(report: &Report) -> Vec<PaintedLine> {
     lines.push(PaintedLine::default());
     lines.push(PaintedLine::toned(Tone::Strong, "types"));
     for row in report.types.iter().take(TYPES).filter(|row| row.bytes > 0) {
-        let share = Share::of(row.bytes, report.covered_bytes);
-        let count = format!("{:>12}", grouped(row.objects));
-        lines.push(PaintedLine::plain(format!(
-            "  {:>10} {share:>5} {count}  {}",
-            Bytes(row.bytes).to_string(),
-            cut(&row.name, NAME)
-        )));
+        lines.push(type_line(row, report.covered_bytes));
     }
     lines.push(PaintedLine::default());
     lines.extend(
@@ -177,6 +171,16 @@ fn lines(report: &Report) -> Vec<PaintedLine> {
             .map(|text| PaintedLine::toned(Tone::Quiet, text)),
     );
     lines
+}
+
+/// `  1.1 GiB   82.0 %          900  ndarray`.
+fn type_line(row: &TypeRow, covered: u64) -> PaintedLine {
+    let (bytes, share) = (Bytes(row.bytes).to_string(), Share::of(row.bytes, covered).to_string());
+    let count = grouped(row.objects);
+    PaintedLine::plain(format!(
+        "  {bytes:>10} {share:>7} {count:>14}  {}",
+        cut(&row.name, NAME)
+    ))
 }
 
 fn show_thread(lines: &mut Vec<PaintedLine>, report: &Report, thread: &Thread, variables: &mut [(&Variable, bool)]) {
@@ -347,12 +351,24 @@ mod tests {
         let line = variable_line(&variable(), &report).painted(false);
         assert_eq!(
             line,
-            "    fleet            900 MiB (90 %), list of 1,300 Machine, through .spectra (ndarray)"
+            "    fleet            900.0 MiB (90.0 %), list of 1,300 Machine, through .spectra (ndarray)"
         );
         let mut shared = variable();
         shared.exclusive_bytes = 1 << 20;
         shared.path.clear();
         assert_eq!(describe(&shared), "list of 1,300 Machine; 1.0 MiB by it alone");
+    }
+
+    #[test]
+    fn types_stand_in_columns() {
+        let row = |bytes, objects| TypeRow {
+            name: "dict".to_owned(),
+            bytes,
+            objects,
+        };
+        let lines = [row(5 << 20, 1_234_567), row(900 << 20, 2)].map(|row| type_line(&row, 1000 << 20).painted(false));
+        assert_eq!(lines[0], "     5.0 MiB   0.5 %      1,234,567  dict");
+        assert_eq!(lines[0].len(), lines[1].len());
     }
 
     #[test]

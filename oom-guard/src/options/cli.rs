@@ -323,6 +323,10 @@ fn one_line(error: &clap::Error, args: &[OsString]) -> String {
         (ErrorKind::InvalidSubcommand, Some(word)) => {
             return format!("{word} is not a command; to run it: fil-profile run {word}");
         }
+        (ErrorKind::MissingRequiredArgument, _) => match said(ContextKind::InvalidArg) {
+            Some(missing) => format!("{missing} is missing"),
+            None => "something is missing".to_owned(),
+        },
         _ => {
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default();
