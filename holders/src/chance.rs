@@ -25,6 +25,11 @@ impl Chance {
         ((u128::from(self.next()) * u128::from(count)) >> 64) as u64
     }
 
+    /// A number from 0 to below 1.
+    pub fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// Numbers below `count`: all of them if they are no more than `most`, else that many different ones at random, in their order.
     pub fn choose(&mut self, count: u64, most: usize) -> Vec<u64> {
         let most = most as u64;

@@ -77,6 +77,31 @@ pub struct Held {
     pub is_cut: bool,
 }
 
+/// A reference that may be followed.
+#[derive(Clone, Copy)]
+struct Below {
+    reference: Reference,
+    object: Object,
+    /// Of the object and all below it, times what the reference stands for.
+    share: f64,
+    /// Whether the object has no other references.
+    is_only: bool,
+}
+
+impl Below {
+    /// The same, which stands for so many.
+    fn times(self, factor: f64) -> Self {
+        Self {
+            reference: Reference {
+                weight: self.reference.weight * factor,
+                ..self.reference
+            },
+            share: self.share * factor,
+            ..self
+        }
+    }
+}
+
 /// Descends.
 pub struct Descent<'o, 'm> {
     objects: &'o mut Objects<'m>,
@@ -283,81 +308,99 @@ impl<'o, 'm> Descent<'o, 'm> {
             if self.way.len() == 1 && matches!(reference.step, Step::Item | Step::Value) {
                 *self.items.entry(object.type_id).or_default() += reference.weight;
             }
+            // What lives for ever is nobody's.
+            let Some((share, is_only)) = self.share(reference, object) else {
+                continue;
+            };
             if let Some(depth) = self.way.iter().position(|address| *address == object.address) {
-                let share = self.share(reference, object, weight);
-                self.returns.extend(share.map(|(share, _)| (depth, share)));
+                self.returns.push((depth, weight * share));
                 continue;
             }
+            let below = Below {
+                reference,
+                object,
+                share,
+                is_only,
+            };
             match is_cheap(self.objects.kind(object.type_id)) {
-                true => cheap.push((reference, object)),
-                false => deep.push((reference, object)),
+                true => cheap.push(below),
+                false => deep.push(below),
             }
         }
         // A few of many, if there are too many: each stands for more. Those without references come first: what they leave of the
         // budget is for the others.
         self.thin_out(&mut cheap, budget.max(CHEAP));
         self.thin_out(&mut deep, budget.saturating_sub(cheap.len()).max(1));
-        let found = cheap.into_iter().chain(deep);
         // Keys of dicts are a sample of their own: they are much smaller than values.
         let (mut used, mut sampled, mut keys, mut variance) = (0, Sampled::default(), Sampled::default(), 0.0);
-        let mut left = found.size_hint().0;
-        for (reference, object) in found {
+        let mut left: f64 = cheap.iter().chain(&deep).map(|below| below.share).sum();
+        for below in cheap.into_iter().chain(deep) {
             let begin = self.parts.len();
-            let share = budget.saturating_sub(used) / left.max(1);
-            left = left.saturating_sub(1);
-            let (visits, of_child) = self.follow(reference, object, weight, share, node, is_exclusive);
+            // By shares: most of what many others hold too is not held from here.
+            let part = (below.share / left.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
+            left -= below.share;
+            let room = (budget.saturating_sub(used) as f64 * part) as usize;
+            let (visits, of_child) = self.follow(below, weight, room, node, is_exclusive);
             used += visits;
-            if reference.weight > 1.0 {
-                let bytes: f64 = self.parts[begin..].iter().map(|part| part.bytes + part.supposed).sum();
-                let sampled = if reference.step == Step::Key {
-                    &mut keys
-                } else {
-                    &mut sampled
-                };
-                sampled.add(bytes, of_child, reference.weight);
-            } else {
+            let reference = below.reference;
+            if reference.weight == 1.0 {
                 variance += of_child;
+                continue;
             }
+            let bytes: f64 = self.parts[begin..].iter().map(|part| part.bytes + part.supposed).sum();
+            let sample = match reference.step {
+                Step::Key => &mut keys,
+                _ => &mut sampled,
+            };
+            sample.add(bytes, of_child, reference.weight);
         }
         (used, variance + sampled.variance() + keys.variance())
     }
 
-    /// Chooses at most so many.
-    fn thin_out(&mut self, found: &mut Vec<(Reference, Object)>, most: usize) {
+    /// Chooses at most so many. Where their shares differ much, the larger are chosen more often, and stand for less.
+    fn thin_out(&mut self, found: &mut Vec<Below>, most: usize) {
         if found.len() <= most {
             return;
         }
-        let chosen = self.objects.chance.choose(found.len() as u64, most);
-        let factor = found.len() as f64 / chosen.len().max(1) as f64;
-        *found = chosen.iter().map(|index| found[*index as usize]).collect();
-        found.iter_mut().for_each(|(reference, _)| reference.weight *= factor);
+        let shares = || found.iter().map(|below| below.share);
+        let (least, largest) = (shares().fold(f64::MAX, f64::min), shares().fold(0.0, f64::max));
+        let chosen: Vec<Below> = if largest < 2.0 * least {
+            let chosen = self.objects.chance.choose(found.len() as u64, most);
+            let factor = found.len() as f64 / chosen.len().max(1) as f64;
+            let chosen = chosen.iter().map(|index| found[*index as usize].times(factor));
+            chosen.collect()
+        } else {
+            let whole: f64 = shares().sum();
+            let chosen = (0..most).map(|_| {
+                let mut at = self.objects.chance.fraction() * whole;
+                let hit = found.iter().find(|below| {
+                    at -= below.share;
+                    at < 0.0
+                });
+                let below = hit.unwrap_or(&found[0]);
+                below.times(whole / (below.share * most as f64))
+            });
+            chosen.collect()
+        };
+        *found = chosen;
     }
 
-    fn follow(
-        &mut self,
-        reference: Reference,
-        object: Object,
-        weight: f64,
-        budget: usize,
-        node: usize,
-        is_exclusive: bool,
-    ) -> (usize, f64) {
-        let Some((share, is_only)) = self.share(reference, object, weight) else {
-            return (1, 0.0);
-        };
-        if share < SMALLEST_WEIGHT {
+    fn follow(&mut self, below: Below, weight: f64, budget: usize, node: usize, is_exclusive: bool) -> (usize, f64) {
+        let weight = weight * below.share;
+        if weight < SMALLEST_WEIGHT {
             return (1, 0.0);
         }
-        let node = self.node(node, reference.step, object.type_id);
-        let (used, variance, _) = self.visit(object, share, budget, node, is_exclusive && is_only);
+        let node = self.node(node, below.reference.step, below.object.type_id);
+        let is_exclusive = is_exclusive && below.is_only;
+        let (used, variance, _) = self.visit(below.object, weight, budget, node, is_exclusive);
         (used, variance)
     }
 
-    /// The share of an object that a reference to it gives, and whether it is the only one. What lives for ever is nobody's.
-    fn share(&self, reference: Reference, object: Object, weight: f64) -> Option<(f64, bool)> {
+    /// The share of an object that a reference to it gives, times what the reference stands for, and whether it is the only one.
+    fn share(&self, reference: Reference, object: Object) -> Option<(f64, bool)> {
         let count = self.references(object)?;
         let parts = f64::from(reference.count).min(count);
-        Some((weight * reference.weight * parts / count, parts == count))
+        Some((reference.weight * parts / count, parts == count))
     }
 
     /// The node below `parent` by this step. Where there is no room for it, `parent` stands for it.

@@ -296,13 +296,14 @@ impl<'a> Objects<'a> {
                 continue;
             }
             if self.reader.object(*word).is_some() {
-                let step = match self
-                    .slots
-                    .name(&mut self.reader, object.type_id, from + index as u64 * 8)
-                {
-                    Some(name) => Step::Slot(name),
-                    None => Step::Found,
+                // Types in C describe some of their fields too, by other names than a program uses.
+                let name = match self.kind(object.type_id) {
+                    Kind::Scan => None,
+                    _ => self
+                        .slots
+                        .name(&mut self.reader, object.type_id, from + index as u64 * 8),
                 };
+                let step = name.map_or(Step::Found, Step::Slot);
                 into.references.push(Reference::one(*word, step));
                 continue;
             }

@@ -245,7 +245,7 @@ fn kind_of(name: &str, head: &Head) -> Option<Kind> {
             Kind::Leaf
         }
         "weakref" | "weakref.ReferenceType" | "weakproxy" | "weakref.ProxyType" | "weakcallableproxy" => Kind::Leaf,
-        "weakref.CallableProxyType" | "builtin_function_or_method" | "_abc._abc_data" => Kind::Leaf,
+        "weakref.CallableProxyType" | "_abc._abc_data" => Kind::Leaf,
         "wrapper_descriptor" | "method_descriptor" | "getset_descriptor" | "member_descriptor" => Kind::Leaf,
         // Its reference to the data of a thread is not counted: the `threading.local` has another.
         "_thread._localdummy" => Kind::Leaf,
