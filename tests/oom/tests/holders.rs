@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use oom::{Python, announce, fil_profile, numpy_python, pandas_python, victim};
 use serde_json::Value;
@@ -35,7 +36,19 @@ impl Holding {
         let truth = line();
         let truth = serde_json::from_str(&truth).unwrap_or_else(|error| panic!("{name} said {truth:?}: {error}"));
         assert_eq!(line(), "ready", "{name}");
-        Self { process, truth }
+        let holding = Self { process, truth };
+        holding.wait_until_it_waits();
+        holding
+    }
+
+    /// Until then it still runs the end of `print`, and its memory changes.
+    fn wait_until_it_waits(&self) {
+        let status = format!("/proc/{}/status", self.process.id());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_to_string(&status).is_ok_and(|status| status.contains("State:\tS")) {
+            assert!(Instant::now() < deadline, "it does not come to rest");
+            std::thread::yield_now();
+        }
     }
 
     /// The name and the bytes of each variable, the largest first.
