@@ -202,7 +202,13 @@ proptest! {
         for (index, page) in bytes.chunks_exact(PAGE as usize).enumerate() {
             pages.insert(start + index as u64 * PAGE, page.to_vec());
         }
-        let mapping = Mapping { start, end: start + 3 * PAGE, is_writable: true, path: "/usr/lib/libpython3.11.so".to_owned(), ..Mapping::default() };
+        let mapping = Mapping {
+            start,
+            end: start + 3 * PAGE,
+            is_writable: true,
+            path: "/usr/lib/libpython3.11.so".to_owned(),
+            ..Mapping::default()
+        };
         check(&Image { pages, mappings: vec![mapping] });
     }
 }
