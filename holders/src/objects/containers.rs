@@ -17,6 +17,15 @@ const OF_OBJECTS: u32 = 17;
 /// numpy: the most dimensions.
 const MOST_DIMENSIONS: u32 = 64;
 
+/// How many items are looked at: of a small container all, since it may be a record, whose items are not alike.
+fn at_least_a_record(count: u64, most: usize) -> usize {
+    const RECORD: usize = 12;
+    match count <= RECORD as u64 {
+        true => RECORD,
+        false => most,
+    }
+}
+
 impl Objects<'_> {
     pub(super) fn expand_sequence(
         &mut self,
@@ -48,7 +57,7 @@ impl Objects<'_> {
         if !self.reader.pages.has(first, count.checked_mul(8)?) {
             return None;
         }
-        let chosen = self.chance.choose(count, most);
+        let chosen = self.chance.choose(count, at_least_a_record(count, most));
         let weight = count as f64 / chosen.len().max(1) as f64;
         for index in chosen {
             let item = self.reader.pages.word(first.checked_add(index * 8)?)?;
@@ -168,6 +177,7 @@ impl Objects<'_> {
             return Vec::new();
         }
         let mut entries = Vec::new();
+        let most = at_least_a_record(table.entries, most);
         for index in self.chance.choose(table.entries, most) {
             entries.extend(table.entry(&mut self.reader, index));
         }
