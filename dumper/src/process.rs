@@ -4,14 +4,15 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::damage::{Damage, ReadError};
+use crate::damage::Damage;
 use crate::error::Error;
 use crate::folder::{Folder, Place};
 use crate::label::{cut, printable};
-use crate::measured::Measurements;
-use crate::recording::{Facts, InFile, Recording};
+use crate::presentation::Presentation;
+use crate::profile::measured::Measurements;
+use crate::profile::{Facts, Profile};
+use crate::recording;
 use crate::source::KeptLines;
-use crate::view::View;
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Process {
 /// A recording that a bundle has kept.
 #[derive(Clone, Debug)]
 pub struct Bundled {
-    pub(crate) recording: Arc<Recording>,
+    pub(crate) profile: Arc<Profile>,
     pub(crate) damage: Vec<Damage>,
     pub(crate) lines: Arc<KeptLines>,
 }
@@ -47,19 +48,19 @@ impl Process {
         format!("process {} ({})", self.facts.pid, self.name())
     }
 
-    /// Reads the whole recording, as it is now and as it wants to be shown, and what is wrong with it.
+    /// Reads all of it, as it is now and as it wants to be shown, and what is wrong with it.
     ///
     /// # Errors
     ///
     /// It can no longer be read.
-    pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
+    pub fn read(&self) -> Result<(Arc<Profile>, Vec<Damage>), Error> {
         if let Some(bundled) = &self.bundled {
-            return Ok(((*bundled.recording).clone(), bundled.damage.clone()));
+            return Ok((Arc::clone(&bundled.profile), bundled.damage.clone()));
         }
-        let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
-        recording.measurements = Measurements::load(&self.path);
-        recording.show(&self.path.folder().map(View::of).unwrap_or_default());
-        Ok((recording, damage))
+        let (mut profile, damage) = recording::read_file(&self.path, recording::read_from)?;
+        profile.measure(Measurements::load(&self.path));
+        profile.present(&self.path.folder().map(Presentation::load).unwrap_or_default());
+        Ok((Arc::new(profile), damage))
     }
 
     /// What a bundle has kept of source files.
@@ -77,9 +78,6 @@ impl Process {
 
 /// More recordings than a job leaves.
 const MOST: usize = 10_000;
-/// More than the bytes of any recording.
-pub(crate) const MOST_BYTES: u64 = 2 * recording::MAX_FILE_BYTES as u64;
-
 /// Every `*.recording` of a folder in the order of their beginning. Files that cannot be read are returned apart.
 ///
 /// # Errors
@@ -111,22 +109,14 @@ pub fn load(folder: &Folder) -> Result<(Vec<Process>, Vec<Error>), Error> {
 /// # Errors
 ///
 /// It cannot be read, or is none.
-pub fn read(recording: &Place) -> Result<Process, Error> {
-    let (facts, damage) = with_file(recording, Facts::read_from)?;
+pub fn read(path: &Place) -> Result<Process, Error> {
+    let (facts, damage) = recording::read_file(path, recording::read_facts)?;
     Ok(Process {
-        path: recording.clone(),
+        path: path.clone(),
         facts,
         damage,
         bundled: None,
     })
-}
-
-pub(crate) fn with_file<T>(path: &Place, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
-    let file = path.file(MOST_BYTES).and_then(InFile::new);
-    let file = file.map_err(|reason| Error::read(path, reason))?;
-    let what = read(&file);
-    file.finish().map_err(|reason| Error::read(path, reason))?;
-    what.map_err(|reason| Error::recording(path, reason))
 }
 
 /// The script or module in a Python command line.

@@ -35,11 +35,16 @@ pub(crate) struct Sheet<W: Write> {
 impl<W: Write> Sheet<W> {
     /// A table that goes to `out`, with a first row of titles.
     pub(crate) fn new(out: W, titles: &[&str]) -> io::Result<Sheet<W>> {
-        let mut sheet = Sheet {
-            out: csv::Writer::from_writer(out),
-        };
+        let mut sheet = Sheet::without_titles(out);
         sheet.out.write_record(titles)?;
         Ok(sheet)
+    }
+
+    /// Rows that go to `out`, below others that are there already.
+    pub(crate) fn without_titles(out: W) -> Sheet<W> {
+        Sheet {
+            out: csv::Writer::from_writer(out),
+        }
     }
 
     /// Writes one row.
