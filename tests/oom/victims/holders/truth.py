@@ -105,7 +105,7 @@ def shares(graph, counts, root, sizes):
             total += flow * sizes[place]
             for part in graph.edges[place]:
                 following[part] = following.get(part, 0.0) + flow / counts[part]
-        flows = {place: flow for place, flow in following.items() if flow > 1e-9}
+        flows = {place: flow for place, flow in following.items() if flow > 1e-7}
     return total
 
 
