@@ -39,7 +39,7 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
   53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
   126  cannot be executed    127  no such program
-  1    `report`, `diff`, `ls` or `snapshot` found nothing to report
+  1    `report`, `diff`, `ls`, `snapshot` or `inspect` found nothing to report
   3    `diff --fail-above` found more growth than that";
 
 /// Runs a job unchanged and shows which lines of code held its memory when it ran out.
@@ -56,7 +56,8 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
                       fil-profile [OPTIONS] ls [DIR]\n       \
                       fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
                       fil-profile [OPTIONS] merge DIR...\n       \
-                      fil-profile snapshot PID|DIR",
+                      fil-profile snapshot PID|DIR\n       \
+                      fil-profile inspect PID|CORE [--json FILE]",
     after_help = EXAMPLES
 )]
 pub struct Cli {
@@ -224,6 +225,16 @@ pub enum Command {
         #[arg(value_name = "PID|DIR")]
         job: OsString,
     },
+    /// Show which variables hold the memory of any Python process, one that runs or one that left a core file
+    #[command(override_usage = "fil-profile inspect PID|CORE [--json FILE]")]
+    Inspect {
+        /// A process id or a core file
+        #[arg(value_name = "PID|CORE")]
+        what: OsString,
+        /// Write it as JSON instead; `-` is stdout
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 /// A format of what `report` writes.
@@ -297,6 +308,10 @@ fn one_line(error: &clap::Error, args: &[OsString]) -> String {
         (ErrorKind::InvalidSubcommand, Some(word)) => {
             return format!("{word} is not a command; to run it: fil-profile run {word}");
         }
+        (ErrorKind::MissingRequiredArgument, _) => match said(ContextKind::InvalidArg) {
+            Some(missing) => format!("{missing} is missing"),
+            None => "something is missing".to_owned(),
+        },
         _ => {
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default();

@@ -103,7 +103,7 @@ const SYMBOLS: &[&str] = &[
 /// Every source file that is ours.
 fn sources() -> Vec<PathBuf> {
     let output = Command::new("find")
-        .args(["dumper", "preload", "oom-guard", "tests", "-name", "*.rs"])
+        .args(["dumper", "preload", "holders", "oom-guard", "tests", "-name", "*.rs"])
         .current_dir(workspace())
         .output();
     let output = output.expect("find can be run").stdout;
