@@ -177,7 +177,7 @@ pub enum Command {
         /// For the Python package, which has just made all that is in the folder: it counts as made here from now on
         #[arg(long, hide = true, requires = "path", conflicts_with_all = ["format", "text"])]
         made_here: bool,
-        /// Where to; `-` is stdout, as is nothing
+        /// Where to; `-` is stdout, as is nothing. A pipe needs a reader before
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,
         /// Look for lines of source files in this folder
