@@ -10,6 +10,7 @@ use oom::{fil_profile, preload, workspace};
 const UNSAFE: &[&str] = &[
     "oom-guard/src/kernel/pagemap.rs",
     "oom-guard/src/kernel/process.rs",
+    "oom-guard/src/kernel/stack.rs",
     "oom-guard/src/run/shared_state.rs",
     "oom-guard/src/run/pinned_pages.rs",
     "oom-guard/src/start/inherited.rs",
