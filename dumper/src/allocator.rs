@@ -3,7 +3,7 @@
 use recording::Kind;
 use serde::Serialize;
 
-use crate::measured::Measured;
+use crate::profile::measured::Measured;
 
 /// Less than one part in this many of what is held is not worth a word.
 const WORTH: u64 = 20;
@@ -51,7 +51,7 @@ pub fn is_in(library: &str) -> bool {
 }
 
 /// Those of a process, as far as they have a part in what it holds.
-pub fn of(measured: &Measured) -> Vec<Allocator> {
+pub fn find(measured: &Measured) -> Vec<Allocator> {
     let held = |kind| measured.kinds.of(kind).bytes;
     let is_worth = |kind| held(kind) > 0 && held(kind) >= measured.live_bytes / WORTH;
     let known = measured.allocators.iter().filter_map(|library| {
@@ -94,7 +94,7 @@ impl Allocator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Held;
+    use crate::profile::KindBytes;
 
     fn measured(kind: Kind, libraries: &[&str]) -> Measured {
         let mut measured = Measured {
@@ -102,13 +102,13 @@ mod tests {
             allocators: libraries.iter().map(|&name| name.to_owned()).collect(),
             ..Measured::default()
         };
-        *measured.kinds.of_mut(kind) = Held { bytes: 5, occupied: 5 };
+        *measured.kinds.of_mut(kind) = KindBytes { bytes: 5, occupied: 5 };
         measured
     }
 
     #[test]
     fn an_allocator_is_named_where_it_has_a_part_in_what_is_held() {
-        let found = of(&measured(Kind::Mapping, &["libarrow.so.2600", "libz.so"]));
+        let found = find(&measured(Kind::Mapping, &["libarrow.so.2600", "libz.so"]));
         let sentences: Vec<String> = found.iter().map(Allocator::sentence).collect();
         assert_eq!(
             sentences,
@@ -117,11 +117,11 @@ mod tests {
                  With ARROW_DEFAULT_MEMORY_POOL=system, each block counts for its own line."
             ]
         );
-        let in_place = of(&measured(Kind::Foreign, &["libjemalloc.so.2", "libarrow.so.2600"]));
+        let in_place = find(&measured(Kind::Foreign, &["libjemalloc.so.2", "libarrow.so.2600"]));
         assert_eq!((in_place.len(), in_place[0].counted), (1, Counted::Blocks));
         let mut little = measured(Kind::Mapping, &["libarrow.so.2600"]);
         little.live_bytes = 101 * WORTH;
-        assert_eq!(of(&little), []);
+        assert_eq!(find(&little), []);
         assert!(is_in("_polars_runtime_32.abi3.so") && !is_in("libc.so.6"));
     }
 }

@@ -34,12 +34,11 @@ use crate::bounded::{self, LISTED};
 use crate::damage::Damage;
 use crate::folder::{Folder, Place};
 use crate::process::Process;
-use crate::recording::Facts;
+use crate::profile::Facts;
 use crate::run::Run;
 use crate::timeline::{MOST_ROWS, Sample};
 use crate::unrecorded::Unrecorded;
 
-pub(crate) use budget::Excess;
 pub use read::{is_bundle, read, read_bytes};
 pub(crate) use write::packed;
 pub use write::{to, write};
@@ -48,7 +47,7 @@ pub use write::{to, write};
 pub const FILE: &str = "profile.fil";
 
 const MAGIC: [u8; 8] = *b"FILBNDL\0";
-pub(crate) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// A bundle that has been read.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ pub struct Bundle {
     pub run: Run,
     /// How much memory it had over time.
     pub timeline: Vec<Sample>,
-    /// The processes that are known by a count alone.
+    /// The processes without a recording of their own.
     pub unrecorded: Unrecorded,
     /// Its processes, in the order of their beginning.
     pub processes: Vec<Process>,
@@ -101,7 +100,7 @@ pub fn of(folder: &Folder) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Tally;
+    use crate::profile::Tally;
 
     #[test]
     fn a_field_that_an_older_file_does_not_have_has_its_default() {

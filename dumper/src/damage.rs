@@ -1,11 +1,11 @@
-//! What is wrong with a recording that can be read, and why one cannot be read at all.
+//! What is wrong with a recording that can nevertheless be read.
 
 use std::fmt;
 
-use recording::{MAX_CHUNKS, Table, VERSION};
+use recording::{MAX_CHUNKS, Table};
 use serde::{Deserialize, Serialize};
 
-use crate::call_tree::Moment;
+use crate::profile::Moment;
 use crate::units::Bytes;
 
 /// Something in a recording that is not as it should be. The rest of the recording is used nevertheless.
@@ -27,7 +27,7 @@ pub enum Damage {
     /// The header publishes more records than the file holds.
     MissingRecords {
         /// Of which table.
-        #[serde(with = "crate::recording::table_code")]
+        #[serde(with = "crate::profile::table_code")]
         table: Table,
         /// As many should be there.
         published: u32,
@@ -140,29 +140,3 @@ impl Findings {
         damage
     }
 }
-
-/// Why there is nothing to be had from these bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadError {
-    /// They do not begin as a recording does, or end within its header.
-    NotARecording,
-    /// They were written by a newer fil-profile, in this version of the layout.
-    Newer(u32),
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReadError::NotARecording => {
-                write!(f, "not a recording, or one that ends before it has begun")
-            }
-            ReadError::Newer(version) => write!(
-                f,
-                "the recording has layout {version} and this fil-profile knows layouts up to {VERSION}; \
-                 use the fil-profile that recorded it, or a newer one"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {}

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::bundle::Excess;
-use crate::damage::ReadError;
+use recording::VERSION;
 
 /// Why a file could not be read or written. Displays as `cannot read /a/b: No such file or directory (os error 2)`.
 #[derive(Debug)]
@@ -30,10 +29,28 @@ pub(crate) enum BundleError {
     None,
     /// It was cut off, or altered.
     Torn,
-    /// It is of this later version.
-    Newer(u32),
+    /// It is of this later version, and versions up to `known` are known.
+    Newer {
+        /// Its version.
+        version: u32,
+        /// The latest that can be read.
+        known: u32,
+    },
     /// It would take more than a bundle of its size ever does.
     TooLarge(Excess),
+}
+
+/// Of what there is too much in a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// Of bytes.
+    Bytes,
+    /// Of call sites and what belongs to them.
+    Rows,
+    /// Of processes.
+    Processes,
+    /// A list is longer than any that is written.
+    List,
 }
 
 impl Error {
@@ -109,13 +126,38 @@ impl fmt::Display for BundleError {
                 };
                 write!(f, "it {what}: fil-profile has not written it")
             }
-            BundleError::Newer(version) => write!(
+            BundleError::Newer { version, known } => write!(
                 f,
-                "the bundle has version {version} and this fil-profile knows versions up to {}; use a newer fil-profile",
-                crate::bundle::VERSION
+                "the bundle has version {version} and this fil-profile knows versions up to {known}; use a newer fil-profile"
             ),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// Why there is nothing to be had from these bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// They do not begin as a recording does, or end within its header.
+    NotARecording,
+    /// They were written by a newer fil-profile, in this version of the layout.
+    Newer(u32),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::NotARecording => {
+                write!(f, "not a recording, or one that ends before it has begun")
+            }
+            ReadError::Newer(version) => write!(
+                f,
+                "the recording has layout {version} and this fil-profile knows layouts up to {VERSION}; \
+                 use the fil-profile that recorded it, or a newer one"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}

@@ -1,6 +1,6 @@
 //! A folder that is open, by which everything in it is reached: one name at a time, and never through a link.
 //!
-//! Hazard: a run folder may be somebody else's, or be exchanged for something else while it is used. Its path is therefore
+//! Hazard: a run folder may belong to another user, or be exchanged for something else while it is used. Its path is therefore
 //! resolved once. What is read in it are regular files of bounded size: opening a pipe would wait for its other end, a device may
 //! never end, and a sparse file of a few blocks can fill all memory.
 
@@ -106,7 +106,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// There is something of this name, or it cannot be made, or what has been made is somebody else's a moment later.
+    /// There is something of this name, or it cannot be made, or what has been made belongs to another user a moment later.
     pub fn make(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
         let name = single(name.as_ref())?;
         mkdirat(&*self.handle, name, Mode::RWXU)?;

@@ -44,6 +44,12 @@ impl Call<'_> {
         self.file.starts_with('<') || library_part(self.file).is_some()
     }
 
+    /// Whether it is a line of the user's own code.
+    pub(crate) fn is_own(&self) -> bool {
+        // What is in square brackets is no file.
+        !self.file.is_empty() && !self.file.starts_with('[') && !self.is_library()
+    }
+
     fn with_file(&self, file: &str) -> String {
         let function = if self.function.is_empty() {
             "[unnamed]"

@@ -1,4 +1,4 @@
-//! The ledger: what a limit counts of a process, by who has it, and what nobody is known to have.
+//! The ledger: the memory of a process that a limit counts, by its users, and the rest, whose user is not known.
 
 mod cgroup;
 mod process;
@@ -6,12 +6,12 @@ mod process;
 use serde::Serialize;
 
 use crate::allocator::{self, Allocator};
-use crate::call_tree::Moment;
-use crate::measured::{Area, Extent, Measured};
-use crate::recording::Facts;
+use crate::profile::Facts;
+use crate::profile::Moment;
+use crate::profile::measured::{Area, Extent, Measured};
 use crate::units;
 
-/// What the limits count.
+/// Which memory a limit counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
@@ -22,7 +22,7 @@ pub enum Counts {
     AddressSpace,
 }
 
-/// What becomes of a line's memory.
+/// Who uses an entry's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -46,9 +46,9 @@ pub enum Group {
     Own,
 }
 
-/// One line.
+/// One entry: who has how much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct Entry {
     /// For programs; stays what it is.
     pub name: &'static str,
     /// For people.
@@ -59,7 +59,7 @@ pub struct Line {
     pub bytes: u64,
 }
 
-/// Pages of one sort, in whichever line they are.
+/// Pages of one sort, which are part of other entries, or not counted at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Apart {
     /// For programs; stays what it is.
@@ -72,18 +72,18 @@ pub struct Apart {
     pub is_counted: bool,
 }
 
-/// All lines.
+/// All entries, and the total.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Ledger {
     /// What is counted.
     pub counts: Counts,
     /// All of it; none if it was not measured.
     pub total: Option<u64>,
-    /// Who has it, the largest first.
-    pub lines: Vec<Line>,
-    /// The total without the lines; below zero where they are estimates, and come to more.
+    /// Its users, the largest first.
+    pub lines: Vec<Entry>,
+    /// The total minus the entries; negative where the entries are estimates and their sum is larger.
     pub unexplained: i64,
-    /// What cuts across the lines, or is beside them.
+    /// Sorts of pages, across all entries.
     pub apart: Vec<Apart>,
     /// Allocators whose memory is not the C library's.
     pub allocators: Vec<Allocator>,
@@ -96,15 +96,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Of a process, and of its cgroup where that has a limit and counts what is resident.
-    pub fn of(measured: &Measured, counts: Counts) -> Ledger {
+    /// The ledger of a measured process, and of its cgroup if resident memory is counted and the cgroup has a limit.
+    pub fn measured(measured: &Measured, counts: Counts) -> Ledger {
         let mut ledger = Ledger {
             counts,
             total: Some(0),
             time_ns: Some(measured.time_ns),
             occasion: Some(measured.occasion.clone()),
             took_ns: Some(measured.took_ns),
-            allocators: allocator::of(measured),
+            allocators: allocator::find(measured),
             ..Ledger::default()
         };
         match counts {
@@ -119,7 +119,7 @@ impl Ledger {
         ledger
     }
 
-    /// Of a process that was never measured: what its recording alone knows.
+    /// The ledger of a process that was never measured, from its recording alone: there is no total.
     pub fn unmeasured(facts: &Facts, moment: Moment) -> Ledger {
         let mut ledger = Ledger::default();
         process::held(&mut ledger, facts.kinds.at(moment), |_| 0);
@@ -129,35 +129,35 @@ impl Ledger {
         ledger
     }
 
-    /// How much of the total has a line, from 0 to 1; none without a total.
+    /// The part of the total that the entries explain, from 0 to 1; none without a total.
     pub fn explained(&self) -> Option<f64> {
         let total = self.total.filter(|total| *total > 0)?;
         Some((1.0 - self.unexplained.unsigned_abs() as f64 / total as f64).max(0.0))
     }
 
-    /// A line's bytes; 0 where there is none.
+    /// The bytes of the entry with this name; 0 if there is none.
     pub fn bytes(&self, name: &str) -> u64 {
         let mut lines = self.lines.iter();
         lines.find(|line| line.name == name).map_or(0, |line| line.bytes)
     }
 
-    /// What the call sites hold of it.
+    /// The bytes that call sites hold.
     pub fn held(&self) -> u64 {
         let held = self.lines.iter().filter(|line| line.group == Group::Held);
         units::sum(held.map(|line| line.bytes))
     }
 
-    /// The largest part that no call site holds, if it is at least a fifth of the total.
-    pub fn culprit(&self) -> Option<&Line> {
+    /// The largest entry that is not held by call sites, if it is at least a fifth of the total.
+    pub fn largest_unheld(&self) -> Option<&Entry> {
         let total = self.total?;
-        let is_slack = |line: &&Line| !matches!(line.group, Group::Held | Group::Reserved);
+        let is_slack = |line: &&Entry| !matches!(line.group, Group::Held | Group::Reserved);
         let largest = self.lines.iter().filter(is_slack).max_by_key(|line| line.bytes)?;
         (largest.bytes >= total / 5).then_some(largest)
     }
 
     fn line(&mut self, name: &'static str, what: &'static str, group: Group, bytes: u64) {
         if bytes > 0 {
-            self.lines.push(Line {
+            self.lines.push(Entry {
                 name,
                 what,
                 group,

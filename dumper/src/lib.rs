@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! process::load   headers of all recordings ─▶ which process and moment is worth showing
-//! Process::read   one Recording at a time ─▶ CallTree::of (one moment) ─▶ folded stacks        (exact)
+//! Process::read   one Profile at a time ─▶ profile.at(moment).by(rank) ─▶ CallTree ─▶ folded stacks   (exact)
 //!                                                └─ condensed ─▶ Drawing ─▶ SVG    (what is too small or too deep, folded)
-//! report::write   pictures, index.html, report.json, lines for the log; report::export one of them, or another tool's format
+//! report::write   pictures, index.html, report.json, lines for the log; report::FORMATS one of them, or another tool's format
 //! bundle::write   all of a run in one file, which bundle::read makes processes of again
 //! ```
 //!
@@ -15,17 +15,17 @@
 pub mod allocator;
 mod bounded;
 pub mod bundle;
-pub mod call_tree;
 pub mod damage;
 pub mod error;
 pub mod folder;
 pub mod label;
 pub mod ledger;
-pub mod measured;
 pub mod merge;
 pub mod outcome;
 pub(crate) mod outlet;
+mod presentation;
 pub mod process;
+pub mod profile;
 pub mod rank;
 pub mod recording;
 pub mod report;
@@ -36,16 +36,15 @@ pub mod timeline;
 pub mod trial;
 pub mod units;
 pub mod unrecorded;
-mod view;
 
-pub use call_tree::{CallTree, Moment};
-pub use damage::{Damage, ReadError};
-pub use error::Error;
+pub use damage::Damage;
+pub use error::{Error, ReadError};
 pub use folder::Folder;
 pub use outcome::Outcome;
 pub use process::Process;
-pub use recording::{Facts, Recording};
+pub use profile::measured;
+pub use profile::{CallTree, Facts, Moment, Profile, Rank};
 pub use run::{Ending, Run};
 pub use save::{keep, remove_unfinished, replace, save_as};
-pub use source::LocalSource;
+pub use source::{LocalSource, Sources};
 pub use unrecorded::Unrecorded;

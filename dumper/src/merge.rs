@@ -9,12 +9,13 @@ mod text;
 
 use std::path::PathBuf;
 
-use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::outlet::Lines;
 use crate::process::Process;
-use crate::recording::Joined;
+use crate::profile::{Join, Moment, Rank};
+use crate::rank;
+use crate::report::Occasion;
 use crate::report::merged as picture;
 use crate::run::Run;
 use crate::save::save;
@@ -31,8 +32,10 @@ const NODES: usize = 40_000;
 pub struct Merged {
     tasks: Vec<Task>,
     /// What those held that ran out, and what the others held at their peaks.
-    ran_out: Joined,
-    peaks: Joined,
+    ran_out: Join,
+    peaks: Join,
+    /// By what the picture is drawn: by what is in memory if one of the runs is ranked by that.
+    rank: Rank,
     unreadable: Vec<String>,
     directory: PathBuf,
     /// What may be read of this machine for all of them.
@@ -52,8 +55,9 @@ impl Default for Merged {
     fn default() -> Merged {
         Merged {
             tasks: Vec::new(),
-            ran_out: Joined::new(),
-            peaks: Joined::new(),
+            ran_out: Join::new(),
+            peaks: Join::new(),
+            rank: Rank::Requested,
             unreadable: Vec::new(),
             directory: PathBuf::new(),
             source: None,
@@ -70,17 +74,22 @@ impl Merged {
     /// Adds the run in `folder`. Its `timeline.csv` is looked for there.
     pub fn add(&mut self, folder: &Folder, run: &Run, processes: &[Process]) {
         let mut task = Task::of(folder, run, processes);
-        if let Some((process, moment)) = picture::moment(run, processes) {
+        if let Some((process, moment)) = picture::foremost(run, processes, Occasion::Ended) {
             match process.read() {
-                Ok((recording, _)) => {
-                    let tree = CallTree::of(&recording, moment).condensed();
-                    task.look_at(&tree, run);
+                Ok((profile, _)) => {
+                    let tree = rank::tree(run, &profile, moment);
+                    task.note_culprit(tree.culprit(), run);
+                    let tree = tree.condensed();
+                    task.note_stack(&tree);
                     let joined = match task.ran_out {
                         true => &mut self.ran_out,
                         false => &mut self.peaks,
                     };
                     joined.add(None, &tree);
-                    joined.shrink(NODES);
+                    joined.shrink(NODES, tree.rank());
+                    if tree.rank() == Rank::Resident {
+                        self.rank = Rank::Resident;
+                    }
                 }
                 Err(error) => self.unreadable.push(error.to_string()),
             }
@@ -132,8 +141,8 @@ impl Merged {
                 format!("Memory of {count} tasks when they ran out, added up"),
             ),
         };
-        let recording = joined.finish();
-        let tree = CallTree::of(&recording, Moment::Live);
+        let profile = joined.finish();
+        let tree = profile.at(Moment::Live).by(self.rank);
         let picture = picture::draw(folder, &self.directory, &self.source.unwrap_or_default(), &tree, title)?;
         Ok(Written { picture, summary })
     }

@@ -1,4 +1,4 @@
-//! The verdict on a run: what died, of what, by which limit, and what that is known from.
+//! The verdict on a run: which process ended, why, by which limit, and on which evidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ pub enum Kind {
     OomKilledByCgroup,
     /// Killed by the kernel, since the machine's memory was full.
     OomKilledByMachine,
-    /// By a signal that somebody sent.
+    /// By a signal that another process sent.
     Terminated,
     /// By a signal for a fault of its own: SIGSEGV, SIGABRT, SIGBUS, SIGILL or SIGFPE.
     Crashed,

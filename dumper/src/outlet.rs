@@ -1,6 +1,6 @@
 //! Where text leaves this program for a document: one type for each target, which knows what the target takes for a command.
 //!
-//! Names come from the job, and from whoever made a bundle. A terminal obeys control characters, a spreadsheet computes formulas, a
+//! Names come from the job, or from the author of a bundle. A terminal obeys control characters, a spreadsheet computes formulas, a
 //! browser obeys tags, and all of them reorder text around bidirectional controls. So nothing writes a name to a document but
 //! through one of these, and none of them has a way to write a name as it is:
 //!
@@ -22,4 +22,4 @@ mod sheet;
 pub(crate) use json::{to_json, to_json_pretty, to_page};
 pub(crate) use lines::Lines;
 pub(crate) use markup::Markup;
-pub(crate) use sheet::{Cell, Sheet, cell_text, text_of_cell};
+pub(crate) use sheet::{Cell, Sheet, text_of_cell};

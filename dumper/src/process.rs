@@ -5,14 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::damage::{Damage, ReadError};
+use crate::damage::Damage;
 use crate::error::Error;
 use crate::folder::{Folder, Place};
 use crate::label::{cut, printable};
-use crate::measured::Measurements;
-use crate::recording::{Facts, InFile, Recording};
+use crate::presentation::Presentation;
+use crate::profile::measured::Measurements;
+use crate::profile::{Facts, Profile};
+use crate::recording;
 use crate::source::KeptLines;
-use crate::view::View;
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -26,17 +27,17 @@ pub struct Process {
     /// All of it, where it comes from a bundle; then there need be no such file.
     pub bundled: Option<Bundled>,
     /// How it wants to be shown.
-    pub view: SharedView,
+    pub presentation: SharedPresentation,
 }
 
 /// How the recordings in a folder want to be shown. It is read once for all of them: the file can be large.
 #[derive(Clone, Debug, Default)]
-pub struct SharedView(Arc<OnceLock<View>>);
+pub struct SharedPresentation(Arc<OnceLock<Presentation>>);
 
 /// A recording that a bundle has kept.
 #[derive(Clone, Debug)]
 pub struct Bundled {
-    pub(crate) recording: Arc<Recording>,
+    pub(crate) profile: Arc<Profile>,
     pub(crate) damage: Vec<Damage>,
     pub(crate) lines: Arc<KeptLines>,
 }
@@ -54,20 +55,20 @@ impl Process {
         format!("process {} ({})", self.facts.pid, self.name())
     }
 
-    /// Reads the whole recording, as it is now and as it wants to be shown, and what is wrong with it.
+    /// Reads all of it, as it is now and as it wants to be shown, and what is wrong with it.
     ///
     /// # Errors
     ///
     /// It can no longer be read.
-    pub fn read(&self) -> Result<(Recording, Vec<Damage>), Error> {
+    pub fn read(&self) -> Result<(Arc<Profile>, Vec<Damage>), Error> {
         if let Some(bundled) = &self.bundled {
-            return Ok(((*bundled.recording).clone(), bundled.damage.clone()));
+            return Ok((Arc::clone(&bundled.profile), bundled.damage.clone()));
         }
-        let (mut recording, damage) = with_file(&self.path, Recording::read_from)?;
-        recording.measurements = Measurements::load(&self.path);
-        let view = || self.path.folder().map(View::of).unwrap_or_default();
-        recording.show(self.view.0.get_or_init(view));
-        Ok((recording, damage))
+        let (mut profile, damage) = recording::read_file(&self.path, recording::read_from)?;
+        profile.measure(Measurements::load(&self.path));
+        let presentation = || self.path.folder().map(Presentation::load).unwrap_or_default();
+        profile.present(self.presentation.0.get_or_init(presentation));
+        Ok((Arc::new(profile), damage))
     }
 
     /// What a bundle has kept of source files.
@@ -85,9 +86,6 @@ impl Process {
 
 /// More recordings than a job leaves.
 const MOST: usize = 10_000;
-/// More than the bytes of any recording.
-pub(crate) const MOST_BYTES: u64 = 2 * recording::MAX_FILE_BYTES as u64;
-
 /// Every `*.recording` of a folder in the order of their beginning. Files that cannot be read are returned apart.
 ///
 /// # Errors
@@ -103,14 +101,14 @@ pub fn load(folder: &Folder) -> Result<(Vec<Process>, Vec<Error>), Error> {
     let names = entries.into_iter().map(|entry| entry.name);
     let mut processes = Vec::new();
     let mut errors = Vec::new();
-    let view = SharedView::default();
+    let presentation = SharedPresentation::default();
     // One file can have thousands of names.
     let mut seen = HashSet::new();
     let mut is_new = |name: &OsString| folder.inode(name).is_none_or(|inode| seen.insert(inode));
     for name in names.filter(|name| is_recording(name) && is_new(name)).take(MOST) {
         match read(&Place::within(folder, name)) {
             Ok(process) => processes.push(Process {
-                view: view.clone(),
+                presentation: presentation.clone(),
                 ..process
             }),
             Err(error) => errors.push(error),
@@ -126,23 +124,15 @@ pub fn load(folder: &Folder) -> Result<(Vec<Process>, Vec<Error>), Error> {
 /// # Errors
 ///
 /// It cannot be read, or is none.
-pub fn read(recording: &Place) -> Result<Process, Error> {
-    let (facts, damage) = with_file(recording, Facts::read_from)?;
+pub fn read(path: &Place) -> Result<Process, Error> {
+    let (facts, damage) = recording::read_file(path, recording::read_facts)?;
     Ok(Process {
-        path: recording.clone(),
+        path: path.clone(),
         facts,
         damage,
         bundled: None,
-        view: SharedView::default(),
+        presentation: SharedPresentation::default(),
     })
-}
-
-pub(crate) fn with_file<T>(path: &Place, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
-    let file = path.file(MOST_BYTES).and_then(InFile::new);
-    let file = file.map_err(|reason| Error::read(path, reason))?;
-    let what = read(&file);
-    file.finish().map_err(|reason| Error::read(path, reason))?;
-    what.map_err(|reason| Error::recording(path, reason))
 }
 
 /// The script or module in a Python command line.
@@ -253,6 +243,9 @@ mod tests {
         fs::write(folder.path().join("view.json"), r#"{"below": "a.py"}"#).unwrap();
         let (processes, _) = load(&Folder::open(folder.path()).unwrap()).unwrap();
         processes[0].read().unwrap();
-        assert_eq!(processes[2].view.0.get().unwrap().below.as_deref(), Some("a.py"));
+        assert_eq!(
+            processes[2].presentation.0.get().unwrap().below.as_deref(),
+            Some("a.py")
+        );
     }
 }

@@ -1,71 +1,47 @@
-//! What call sites are ranked by, and pictures drawn of: what was asked for, or what of it is in memory.
+//! Which rank a run's call sites have: by what was asked for, or by what of it is in memory.
 
 use recording::Kind;
 
-use crate::call_tree::Moment;
 use crate::ledger::Counts;
-use crate::measured::Measured;
 use crate::outcome::{Limit, LimitKind};
+use crate::profile::measured::Measured;
+use crate::profile::{CallTree, Moment, Profile, Rank};
 use crate::run::Run;
 use crate::units;
 
-/// What is compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rank {
-    /// What was asked for.
-    #[default]
-    Requested,
-    /// What of it was in memory when it was measured last.
-    Resident,
+/// The rank for a moment of a run: what the user asked for, else what the limit counts that was hit or is the nearest. What was
+/// measured long before the limit was met is no ground to rank by.
+pub fn choose(run: &Run, moment: Moment, measured: Option<&Measured>) -> Rank {
+    let Some(measured) = measured else {
+        return Rank::Requested;
+    };
+    if let Some(rank) = run.rank {
+        return rank;
+    }
+    if counts(run) == Counts::AddressSpace {
+        return Rank::Requested;
+    }
+    let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
+        // The machine counts pages, and for most memory both are the same; but an allocation is refused for what it asks for.
+        return match moment != Moment::OutOfMemory && is_mostly_untouched(measured) {
+            true => Rank::Resident,
+            false => Rank::Requested,
+        };
+    };
+    let was_full = || {
+        let usage = measured.cgroup.as_ref().map_or(0, |cgroup| cgroup.usage);
+        usage.max(measured.resident()) >= limit.bytes - limit.bytes / 5
+    };
+    match moment == Moment::Peak || was_full() {
+        true => Rank::Resident,
+        false => Rank::Requested,
+    }
 }
 
-impl Rank {
-    /// Both.
-    pub const ALL: [Rank; 2] = [Rank::Requested, Rank::Resident];
-
-    /// As in `--rank`, in `run.json` and in `report.json`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Rank::Requested => "requested",
-            Rank::Resident => "resident",
-        }
-    }
-
-    /// The one with this name.
-    pub fn from_name(name: &str) -> Option<Rank> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
-    }
-
-    /// For a moment of a run: what the user asked for, else what the limit counts that was hit or is the nearest. What was
-    /// measured long before the limit was met is no ground to rank by.
-    pub fn of(run: &Run, moment: Moment, measured: Option<&Measured>) -> Rank {
-        let Some(measured) = measured else {
-            return Rank::Requested;
-        };
-        if let Some(rank) = run.rank {
-            return rank;
-        }
-        if counts(run) == Counts::AddressSpace {
-            return Rank::Requested;
-        }
-        let Some(limit) = limit(run).filter(|limit| is_of_cgroup(limit)) else {
-            // The machine counts pages, and of most memory both are the same; but who refuses an allocation counts what is asked for.
-            return if moment != Moment::OutOfMemory && is_mostly_untouched(measured) {
-                Rank::Resident
-            } else {
-                Rank::Requested
-            };
-        };
-        let was_full = || {
-            let usage = measured.cgroup.as_ref().map_or(0, |cgroup| cgroup.usage);
-            usage.max(measured.resident()) >= limit.bytes - limit.bytes / 5
-        };
-        if moment == Moment::Peak || was_full() {
-            Rank::Resident
-        } else {
-            Rank::Requested
-        }
-    }
+/// The call tree of a moment, by the rank that the run's call sites have then.
+pub(crate) fn tree<'a>(run: &Run, profile: &'a Profile, moment: Moment) -> CallTree<'a> {
+    let at = profile.at(moment);
+    at.by(choose(run, moment, at.measured()))
 }
 
 /// So many bytes that are not there are worth another order; with fewer, a block that is being filled would do.
@@ -100,7 +76,7 @@ fn is_of_cgroup(limit: &Limit) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::{Charged, Pages};
+    use crate::profile::measured::{Charged, Pages};
 
     const MIB: u64 = 1 << 20;
 
@@ -127,7 +103,7 @@ mod tests {
             ..Measured::default()
         };
         let (full, early) = (with(95), with(20));
-        let of = |kind, said: &str, measured| Rank::of(&run(kind, said), Moment::Live, measured);
+        let of = |kind, said: &str, measured| choose(&run(kind, said), Moment::Live, measured);
         assert_eq!(of(LimitKind::CgroupV2, "", Some(&full)), Rank::Resident);
         assert_eq!(of(LimitKind::CgroupV2, "", Some(&early)), Rank::Requested);
         assert_eq!(of(LimitKind::CgroupV2, "", None), Rank::Requested);
@@ -144,7 +120,7 @@ mod tests {
         untouched.blocks.insert(Kind::Mapping as u32, pages);
         assert_eq!(of(LimitKind::Machine, "", Some(&untouched)), Rank::Resident);
         assert_eq!(of(LimitKind::AddressSpace, "", Some(&untouched)), Rank::Requested);
-        let refused = Rank::of(&run(LimitKind::Machine, ""), Moment::OutOfMemory, Some(&untouched));
+        let refused = choose(&run(LimitKind::Machine, ""), Moment::OutOfMemory, Some(&untouched));
         assert_eq!(refused, Rank::Requested);
         let pages = Pages { swapped: MIB, ..pages };
         let mut swapped = untouched.clone();

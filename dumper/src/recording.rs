@@ -1,221 +1,140 @@
-//! A recording, read from whatever bytes there are.
+//! Reads a recording, from whatever bytes there are, into a [`Profile`].
+//!
+//! Every id is checked: what points nowhere is replaced by a made-up node or function in square brackets, and counted as [`Damage`].
 
 pub mod blocks;
 mod bytes;
-mod coded;
 mod events;
 mod facts;
-mod joined;
 mod kinds;
-mod made_up;
 mod names;
-mod rows;
 mod sites;
 mod tables;
-mod view;
 
 use std::collections::HashMap;
 use std::mem::{offset_of, size_of};
 
 use recording::{Header, MAGIC, Table, VERSION};
-use serde::{Deserialize, Serialize};
 
-use crate::call_tree::Moment;
-use crate::damage::{Damage, Findings, ReadError};
-use crate::label::Call;
-use crate::measured::Measurements;
+use crate::damage::{Damage, Findings};
+use crate::error::ReadError;
+use crate::profile::{DAMAGED, Facts, Function, Moment, Node, Profile};
 
-pub(crate) use bytes::{Bytes, InFile};
-pub(crate) use coded::table as table_code;
-pub use events::Event;
-pub use facts::{Facts, Failure, State};
-pub(crate) use joined::Joined;
-pub use kinds::{ByKind, Held, Kinds};
-pub(crate) use rows::Rows;
-pub use sites::{Growth, Site, Tally};
+pub(crate) use bytes::{Bytes, read_file};
 
 use bytes::{u32_at, u64_at};
-use names::{Names, Resolver};
+use names::Resolver;
 use tables::Tables;
 
-/// What one process's file says. Every id in it has been checked: what pointed nowhere has been replaced by a made-up
-/// node or function in square brackets and counted as [`Damage`].
-#[derive(Clone, Debug)]
-pub struct Recording {
-    /// What its header says.
-    pub facts: Facts,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) sites: Vec<Site>,
-    /// What was measured of its process; empty where nothing was, or this was read from bytes alone.
-    pub measurements: Measurements,
-    functions: Vec<Function>,
-    names: Names,
-}
-
-/// One line of one function under one caller; its parent's id is smaller than its own.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Node {
-    pub(crate) parent: u32,
-    /// Equal for equal file and name.
-    pub(crate) function: u32,
-    pub(crate) line: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-struct Function {
-    file: u32,
-    name: u32,
-}
-
-/// How often a recording is read anew if it has changed meanwhile.
+/// How often a recording is read again if it has changed while it was read.
 const ATTEMPTS: usize = 3;
 
-impl Recording {
-    /// Reads a recording that may be cut off, torn or altered at any place.
-    ///
-    /// # Errors
-    ///
-    /// Only where there is nothing to be had: the bytes are no recording, or a newer version's.
-    pub fn read(file: &[u8]) -> Result<(Recording, Vec<Damage>), ReadError> {
-        Recording::read_from(file)
-    }
+/// Reads a recording that may be cut off, torn or altered at any place.
+///
+/// # Errors
+///
+/// Only where there is nothing to be had: the bytes are no recording, or a newer version's.
+pub fn read(file: &[u8]) -> Result<(Profile, Vec<Damage>), ReadError> {
+    read_from(file)
+}
 
-    /// Reads one that may be being written.
-    pub(crate) fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Recording, Vec<Damage>), ReadError> {
-        for _ in 1..ATTEMPTS {
-            let (recording, found) = Recording::attempt(file)?;
-            if !found.is_being_written {
-                return Ok((recording, found.into_damage()));
-            }
-        }
-        let (recording, found) = Recording::attempt(file)?;
-        Ok((recording, found.into_damage()))
-    }
-
-    fn attempt<B: Bytes + ?Sized>(file: &B) -> Result<(Recording, Findings), ReadError> {
-        let header = &read_header(file)?;
-        let mut found = Findings::default();
-        let tables = Tables::find(file, header, &mut found);
-        let mut names = Resolver::new(tables.strings());
-        let functions = read_functions(&tables, &mut names);
-        let mut recording = Recording {
-            facts: Facts::read(header, &tables, &mut found),
-            nodes: read_nodes(&tables, &functions, &mut found),
-            sites: Vec::new(),
-            measurements: Measurements::default(),
-            functions: functions.different,
-            names: names.finish(&mut found),
-        };
-        recording.read_sites(header, &tables, &mut found);
-        let sequence = offset_of!(Header, sequence);
-        found.is_being_written = file.read(sequence as u64, 8) != header[sequence..sequence + 8];
-        recording.compare_totals(header, &mut found);
-        Ok((recording, found))
-    }
-
-    /// The callstack of a node, innermost first; empty for the root.
-    pub fn stack(&self, node: u32) -> impl Iterator<Item = Call<'_>> {
-        let mut at = node as usize;
-        std::iter::from_fn(move || {
-            let node = self.nodes.get(at).filter(|_| at != 0)?;
-            at = node.parent as usize;
-            let (file, function) = self.function(node.function);
-            Some(Call {
-                file,
-                function,
-                line: node.line,
-            })
-        })
-    }
-
-    /// The callstack of the failed allocation, innermost first; empty where it could not be taken.
-    pub fn failed_stack(&self) -> impl Iterator<Item = Call<'_>> {
-        self.stack(self.facts.failure.as_ref().map_or(0, |failure| failure.node))
-    }
-
-    /// File and name of a function.
-    pub(crate) fn function(&self, function: u32) -> (&str, &str) {
-        match self.functions.get(function as usize) {
-            Some(function) => (self.names.get(function.file), self.names.get(function.name)),
-            None => ("", DAMAGED),
+/// As [`read`], of a file that may be being written.
+pub(crate) fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Profile, Vec<Damage>), ReadError> {
+    for _ in 1..ATTEMPTS {
+        let (profile, found) = attempt(file)?;
+        if !found.is_being_written {
+            return Ok((profile, found.into_damage()));
         }
     }
+    let (profile, found) = attempt(file)?;
+    Ok((profile, found.into_damage()))
+}
 
-    fn read_sites<B: Bytes + ?Sized>(&mut self, header: &[u8], tables: &Tables<B>, found: &mut Findings) {
-        let recorded = self.nodes.len() as u32;
-        let overflow = self.made_up_node(OVERFLOW);
-        let damaged = self.made_up_node(DAMAGED);
-        self.sites = sites::read(header, tables, found);
-        for (id, site) in self.sites.iter_mut().enumerate() {
-            if id == 0 || site.node == 0 {
-                site.node = overflow;
-            } else if site.node >= recorded {
-                found.bad_references += 1;
-                site.node = damaged;
-            }
-        }
-    }
+fn attempt<B: Bytes + ?Sized>(file: &B) -> Result<(Profile, Findings), ReadError> {
+    let header = &read_header(file)?;
+    let mut found = Findings::default();
+    let tables = Tables::find(file, header, &mut found);
+    let mut names = Resolver::new(tables.strings());
+    let functions = read_functions(&tables, &mut names);
+    let facts = facts::read(header, &tables, &mut found);
+    let nodes = read_nodes(&tables, &functions, &mut found);
+    let mut profile = Profile::new(facts, nodes, functions.different, names.finish(&mut found));
+    read_sites(&mut profile, header, &tables, &mut found);
+    let sequence = offset_of!(Header, sequence);
+    found.is_being_written = file.read(sequence as u64, 8) != header[sequence..sequence + 8];
+    compare_totals(&mut profile, header, &mut found);
+    Ok((profile, found))
+}
 
-    fn made_up_node(&mut self, name: &str) -> u32 {
-        let name = self.names.add(name);
-        self.functions.push(Function { file: 0, name });
-        self.nodes.push(Node {
-            parent: 0,
-            function: self.functions.len() as u32 - 1,
-            line: 0,
-        });
-        self.nodes.len() as u32 - 1
-    }
-
-    /// Sites are updated under one lock, so that only a sample that is being written or damage makes a difference.
-    fn compare_totals(&mut self, header: &[u8], found: &mut Findings) {
-        if found.is_being_written {
-            return;
-        }
-        if u64_at(header, offset_of!(Header, sequence)) % 2 == 1 {
-            found.damage.push(Damage::SampleInFlight);
-            return;
-        }
-        let failed = self.facts.failure.as_ref().map(|failure| failure.live_bytes);
-        let highest = [self.facts.live_bytes, self.facts.peak_bytes]
-            .into_iter()
-            .chain(failed)
-            .max();
-        for site in &mut self.sites {
-            site.limit(highest.unwrap_or(0), found);
-        }
-        let mut compare = |moment, stated| {
-            let bytes = self.sites.iter().map(|site| site.at(moment).bytes);
-            let sum = bytes.fold(0u64, u64::saturating_add);
-            if sum != stated {
-                found.damage.push(Damage::SumsDiffer { moment, stated, sum });
-            }
-        };
-        compare(Moment::Live, self.facts.live_bytes);
-        compare(Moment::Peak, self.facts.peak_bytes);
-        if let Some(stated) = failed {
-            compare(Moment::OutOfMemory, stated);
+fn read_sites<B: Bytes + ?Sized>(profile: &mut Profile, header: &[u8], tables: &Tables<B>, found: &mut Findings) {
+    let recorded = profile.nodes.len() as u32;
+    let overflow = made_up_node(profile, OVERFLOW);
+    let damaged = made_up_node(profile, DAMAGED);
+    profile.holdings = sites::read(header, tables, found);
+    for (id, site) in profile.holdings.iter_mut().enumerate() {
+        if id == 0 || site.node == 0 {
+            site.node = overflow;
+        } else if site.node >= recorded {
+            found.bad_references += 1;
+            site.node = damaged;
         }
     }
 }
 
-impl Facts {
-    /// Reads a recording's header, and no more of it than that needs.
-    pub(crate) fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Damage>), ReadError> {
-        let header = read_header(file)?;
-        let mut found = Findings::default();
-        let tables = Tables::find(file, &header, &mut found);
-        let facts = Facts::read(&header, &tables, &mut found);
-        Ok((facts, found.into_damage()))
+fn made_up_node(profile: &mut Profile, name: &str) -> u32 {
+    let name = profile.strings.add(name);
+    profile.functions.push(Function { file: 0, name });
+    profile.nodes.push(Node {
+        parent: 0,
+        function: profile.functions.len() as u32 - 1,
+        line: 0,
+    });
+    profile.nodes.len() as u32 - 1
+}
+
+/// Compares the sums over all sites with the totals in the header. Sites are updated under one lock, so that they differ only by a sample
+/// that is being written, or by damage.
+fn compare_totals(profile: &mut Profile, header: &[u8], found: &mut Findings) {
+    if found.is_being_written {
+        return;
     }
+    if u64_at(header, offset_of!(Header, sequence)) % 2 == 1 {
+        found.damage.push(Damage::SampleInFlight);
+        return;
+    }
+    let failed = profile.facts.failure.as_ref().map(|failure| failure.live_bytes);
+    let highest = [profile.facts.live_bytes, profile.facts.peak_bytes]
+        .into_iter()
+        .chain(failed)
+        .max();
+    for site in &mut profile.holdings {
+        sites::limit(site, highest.unwrap_or(0), found);
+    }
+    let mut compare = |moment, stated| {
+        let bytes = profile.holdings.iter().map(|site| site.at(moment).bytes);
+        let sum = bytes.fold(0u64, u64::saturating_add);
+        if sum != stated {
+            found.damage.push(Damage::SumsDiffer { moment, stated, sum });
+        }
+    };
+    compare(Moment::Live, profile.facts.live_bytes);
+    compare(Moment::Peak, profile.facts.peak_bytes);
+    if let Some(stated) = failed {
+        compare(Moment::OutOfMemory, stated);
+    }
+}
+
+/// Reads a recording's header, and no more of it than that needs.
+pub(crate) fn read_facts<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Damage>), ReadError> {
+    let header = read_header(file)?;
+    let mut found = Findings::default();
+    let tables = Tables::find(file, &header, &mut found);
+    let facts = facts::read(&header, &tables, &mut found);
+    Ok((facts, found.into_damage()))
 }
 
 /// What no longer found a site of its own.
 const OVERFLOW: &str = "[not recorded apart]";
-/// What pointed at something that does not exist.
-const DAMAGED: &str = "[damaged]";
 
 fn read_header<B: Bytes + ?Sized>(file: &B) -> Result<Vec<u8>, ReadError> {
     let header = file.read(0, size_of::<Header>());

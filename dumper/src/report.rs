@@ -1,27 +1,32 @@
-//! The report files of a run, and what there is to say about it.
+//! The reports of a run: computed from its profiles, then written as files, documents and lines for the log.
 
 mod account;
 mod choice;
+mod csv;
 mod diff;
 mod drawing;
-mod export;
 mod family;
+mod fil;
+mod files;
 mod flamegraph;
 mod folded;
+mod format;
+mod formats;
 mod hints;
 mod json;
 mod ledger;
+mod line;
 pub(crate) mod merged;
 mod near_limit;
 mod own_lines;
 mod page;
-mod pictures;
 mod pprof;
 mod process_tree;
+mod site;
 mod speedscope;
 mod stacks;
 mod summary;
-mod table;
+mod svg;
 mod verdict;
 mod words;
 
@@ -37,11 +42,13 @@ use crate::timeline;
 use crate::unrecorded::Unrecorded;
 
 use account::Account;
-use pictures::{Pictures, save_or_note};
 
 pub use diff::{Diff, Side};
-pub use export::{Format, Subject, export};
+pub use format::{About, Format, Input, Needs, Subject};
+pub use formats::{FORMATS, export, format};
+pub use line::{Line, text};
 pub use near_limit::near_limit;
+pub use site::{NamedLine, NamedSite};
 
 /// Why a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +72,14 @@ pub struct Written {
     pub peak: Option<PathBuf>,
     /// `index.html`, where it is if it could be written.
     pub index: PathBuf,
-    /// Lines for the job's log.
-    pub summary: Vec<String>,
+    /// What the job's log says.
+    pub summary: Vec<Line>,
     /// A line for each file that could not be written.
     pub failed: Vec<String>,
     /// The most that fits a line; none if nothing was recorded.
     pub headline: Option<Headline>,
     /// What was read of source files, for the bundle.
-    pub(crate) sources: Sources,
+    pub sources: Sources,
 }
 
 /// Longest message that Kubernetes takes, in bytes.
@@ -84,73 +91,32 @@ const LONGEST_MESSAGE: usize = 4095;
 /// looked for in `folder`.
 ///
 /// A file that cannot be written is no reason to go without the others.
-///
-/// # Errors
-///
-/// A recording cannot be read any more.
-pub fn write(
-    folder: &Folder,
-    run: &Run,
-    processes: &[Process],
-    unreadable: &[Error],
-    occasion: Occasion,
-) -> Result<Written, Error> {
-    let mut pictures = Pictures {
-        folder,
-        sources: Sources::of(run, processes),
-        views: Vec::new(),
-        failed: Vec::new(),
+pub fn write(folder: &Folder, run: &Run, processes: &[Process], unreadable: &[Error], occasion: Occasion) -> Written {
+    let subject = Subject {
+        run,
+        processes,
+        unreadable,
+        // A timeline less is no reason to lose the rest; neither are the processes without a recording of their own.
+        timeline: &timeline::load(folder).unwrap_or_default(),
+        unrecorded: &Unrecorded::load(folder).unwrap_or_default(),
+        occasion,
     };
-    let mut account = Account::of(run, processes, unreadable, occasion, Some(&mut pictures))?;
-    // Neither are those that are known by a count alone.
-    account.unrecorded = Unrecorded::load(folder).unwrap_or_default();
-    account.find_inheritance();
-    account.process_tree = process_tree::draw(&mut pictures, &account);
-    // A timeline less is no reason to lose the rest.
-    let timeline = timeline::load(folder).unwrap_or_default();
-    let Pictures {
-        mut sources,
-        views,
-        mut failed,
-        ..
-    } = pictures;
-    save_or_note(folder, &mut failed, "report.json", |out| {
-        json::write(out, &account, &timeline)
-    });
-    save_or_note(folder, &mut failed, "index.html", |out| {
-        page::write(out, &account, views, &timeline, &mut sources)
-    });
-    let mut summary = summary::lines(&account);
-    if run.text && occasion == Occasion::Ended {
-        summary.extend(own_lines::lines(&account, &mut sources));
-    }
-    let headline = account.headline();
-    let path = |shown: Option<account::Shown>| shown.and_then(|shown| shown.picture);
-    Ok(Written {
-        out_of_memory: path(account.out_of_memory),
-        peak: path(account.peak),
-        index: folder.path().join("index.html"),
-        summary,
-        failed: failed.iter().map(Error::to_string).collect(),
-        headline,
-        sources,
-    })
-}
-
-/// The lines for the log of a report that cannot be written, on a full disk for instance.
-pub fn summary(run: &Run, processes: &[Process], occasion: Occasion) -> Vec<String> {
-    match Account::of(run, processes, &[], occasion, None) {
-        Ok(account) => summary::lines(&account),
-        Err(error) => vec![error.to_string()],
-    }
+    files::write(folder, &Account::compute(&subject))
 }
 
 /// The verdict and the call sites that held the most, in fewer than 4096 bytes: for the message that Kubernetes keeps of
 /// a container that has ended. Needs no report to have been written.
 pub fn termination_message(run: &Run, processes: &[Process]) -> String {
-    let lines = summary(run, processes, Occasion::Ended);
+    let subject = Subject {
+        run,
+        processes,
+        unreadable: &[],
+        timeline: &[],
+        unrecorded: &Unrecorded::default(),
+        occasion: Occasion::Ended,
+    };
     let mut message = String::new();
-    for line in lines {
+    for line in text(&summary::lines(&Account::compute(&subject))) {
         let line = printable(&line);
         let room = LONGEST_MESSAGE - message.len();
         if line.len() + 1 > room {

@@ -13,7 +13,7 @@ use crate::folder::{Birth, Folder};
 use crate::label::printable;
 use crate::outcome::{Limit, Outcome};
 use crate::outlet::to_json_pretty;
-use crate::rank::Rank;
+use crate::profile::Rank;
 use crate::save::save;
 use crate::source::LocalSource;
 
@@ -77,7 +77,7 @@ pub struct Run {
     pub report_written: bool,
     /// Whether a table of the user's own lines is wanted on the terminal.
     pub text: bool,
-    /// Which files of this machine its reports may show lines of. Not in the file: whoever reads it has to know.
+    /// Which source files of this machine its reports may show. Not in the file: the reader of the file decides.
     #[serde(skip)]
     pub source: LocalSource,
 }
@@ -88,9 +88,12 @@ pub struct Run {
 pub struct Headline {
     /// Bytes at the highest total of any process: what of it was in memory, if that ranks its call sites.
     pub peak_bytes: u64,
-    /// The line that held the most, for a reader: the user's own if there is one.
+    /// The call site that held the most, for a reader.
     pub culprit: Option<String>,
-    /// What it held of the memory of its process, as a fraction.
+    /// If that is a library's line, the line of the user's own code that it held the most for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What the call site held of the memory of its process, as a fraction.
     pub share: f64,
 }
 
@@ -183,7 +186,7 @@ mod on_oom {
 mod rank {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::rank::Rank;
+    use crate::profile::Rank;
 
     pub fn serialize<S: Serializer>(rank: &Option<Rank>, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(rank.map_or("", Rank::name))

@@ -1,7 +1,7 @@
 //! The only writer of files: each is complete under its name, or not there at all.
 //!
-//! A file is there for everybody as soon as it has its name, whoever is killed then, and the recording too: the kernel keeps
-//! what was written, and puts it on disk within half a minute. So nothing is waited for: a disk takes tens of
+//! A file is visible as soon as it has its name, even if its writer is killed then: the kernel keeps what was written, and puts it on
+//! disk within half a minute. So nothing is waited for: a disk takes tens of
 //! milliseconds for each file, and the user is waiting for his job to start, or for what comes after it. Only if the
 //! machine itself goes down in that half minute is something lost. [`keep`] is for what must not be even then: the run of a job that
 //! ran out of memory, or comes close to it, on a machine that may be the next to go.
@@ -116,7 +116,7 @@ pub fn keep(folder: &Folder) -> Result<(), Error> {
 }
 
 /// Removes files that were not whole yet when their writer was ended. `is_writing` says whether the process that a file is named
-/// for may still be at it; where the file system has locks, it is asked only of a file that nobody has locked.
+/// for may still be writing it; on a file system with locks, it is asked only about files that are not locked.
 pub fn remove_unfinished(folder: &Folder, is_writing: impl Fn(i32, &File) -> bool) {
     for entry in folder.entries().unwrap_or_default() {
         let name = entry.name.to_str().unwrap_or_default();
@@ -143,8 +143,7 @@ fn write_whole(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     out.flush()
 }
 
-/// Locked for as long as it is open: in another container or on another machine, nobody could tell by a process id that it is
-/// being written.
+/// Locked for as long as it is open: a process id says nothing to another container or machine, a lock does.
 fn create(folder: &Folder, name: &str) -> io::Result<File> {
     let file = match folder.create(name) {
         // Left behind by a process that had the same id and died while writing.

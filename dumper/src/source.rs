@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::label::{Call, cut, printable};
+use crate::presentation::Presentation;
 use crate::process::Process;
 use crate::run::Run;
-use crate::view::View;
 
 pub(crate) use kept::KeptLines;
 pub use local::LocalSource;
@@ -31,7 +31,7 @@ const DEEPEST_INDENTATION: usize = 60;
 
 /// The source files of one report; each is read once, unless they are many.
 #[derive(Clone, Debug)]
-pub(crate) struct Sources {
+pub struct Sources {
     directory: PathBuf,
     local: Local,
     /// Files that have been looked for.
@@ -57,7 +57,7 @@ impl Sources {
             ..Sources::new(&run.directory, &run.source, &run.command)
         };
         let folder = processes.first().and_then(|process| process.path.folder());
-        let view = folder.map(View::of).unwrap_or_default();
+        let view = folder.map(Presentation::load).unwrap_or_default();
         for source in view.sources.into_values() {
             sources.files.insert(source.name, Some(Text::new(source.text)));
         }

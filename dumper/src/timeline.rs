@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounded;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::outlet::{cell_text, text_of_cell};
+use crate::outlet::{Cell, Sheet, text_of_cell};
 use crate::save::save;
 
 /// Its name in a run folder.
@@ -96,7 +96,8 @@ pub fn parse(text: &[u8]) -> Vec<Sample> {
         .next()
         .map_or(COLUMNS, |titles| titles.split(|byte| *byte == b',').count());
     let rows = rows.filter(|row| row.len() <= LONGEST_ROW);
-    let samples = rows.filter_map(|row| Sample::parse(&String::from_utf8_lossy(row), columns));
+    // Fewer columns than any version had are none.
+    let samples = rows.filter_map(|row| Sample::parse(row, columns.clamp(COLUMNS - 1, COLUMNS)));
     samples.take(MOST_ROWS).collect()
 }
 
@@ -145,7 +146,8 @@ impl Timeline {
         if sample.mark.is_none() && self.kept.last().is_some_and(is_early) {
             return Ok(());
         }
-        let row = sample.row();
+        let failed = |reason| Error::write(&self.folder.path().join(FILE), reason);
+        let row = sample.row().map_err(failed)?;
         self.kept.push(sample);
         if self.kept.len() > MOST_ROWS {
             self.thin_out();
@@ -153,8 +155,7 @@ impl Timeline {
             return Ok(());
         }
         // One write, so that a row is there wholly or not at all.
-        let written = self.file.write_all(row.as_bytes());
-        written.map_err(|reason| Error::write(&self.folder.path().join(FILE), reason))
+        self.file.write_all(&row).map_err(failed)
     }
 
     /// Marked rows stay as long as they are the minority.
@@ -178,70 +179,58 @@ impl Timeline {
 fn rewrite(folder: &Folder, samples: &[Sample]) -> Result<File, Error> {
     let path = save(folder, FILE, |out| {
         writeln!(out, "{TITLES}")?;
-        samples
-            .iter()
-            .try_for_each(|sample| out.write_all(sample.row().as_bytes()))
+        samples.iter().try_for_each(|sample| out.write_all(&sample.row()?))
     })?;
     let opened = folder.append(FILE);
     opened.map_err(|reason| Error::write(&path, reason))
 }
 
 impl Sample {
-    fn row(&self) -> String {
-        let optional = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let mark = cell_text(self.mark.as_deref().unwrap_or_default());
-        let mark = match mark.contains([',', '"']) {
-            true => format!("\"{}\"", mark.replace('"', "\"\"")),
-            false => mark.into_owned(),
-        };
+    fn row(&self) -> io::Result<Vec<u8>> {
+        let count = |number: Option<u64>| number.map_or(Cell::Nothing, Cell::Count);
         let processes = self.processes.iter();
         let processes: Vec<_> = processes
             .map(|share| format!("{}:{}:{}", share.pid, share.tracked_bytes, share.resident_bytes))
             .collect();
-        format!(
-            "{:.3},{},{},{},{},{},{mark}\n",
-            self.seconds,
-            self.tracked_bytes,
-            self.resident_bytes,
-            optional(self.cgroup_bytes),
-            optional(self.limit_bytes),
-            processes.join(" ")
-        )
+        let mut row = Vec::new();
+        let mut sheet = Sheet::without_titles(&mut row);
+        sheet.put(&[
+            Cell::Text(&format!("{:.3}", self.seconds)),
+            Cell::Count(self.tracked_bytes),
+            Cell::Count(self.resident_bytes),
+            count(self.cgroup_bytes),
+            count(self.limit_bytes),
+            Cell::Text(&processes.join(" ")),
+            Cell::Text(self.mark.as_deref().unwrap_or_default()),
+        ])?;
+        sheet.finish()?;
+        Ok(row)
     }
 
-    fn parse(row: &str, columns: usize) -> Option<Sample> {
-        let mut fields = row.splitn(columns, ',');
-        let mut next = || fields.next();
+    /// Of a row of so many columns.
+    fn parse(row: &[u8], columns: usize) -> Option<Sample> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(row);
+        let row = reader.records().next()?.ok().filter(|row| row.len() == columns)?;
         let optional = |field: &str| match field {
             "" => Some(None),
             number => number.parse().ok().map(Some),
         };
+        let shares = match columns {
+            COLUMNS => &row[5],
+            _ => "",
+        };
+        let shares = shares.split_ascii_whitespace().take(MOST_PROCESSES);
         Some(Sample {
-            seconds: next()?.parse().ok().filter(|seconds: &f64| seconds.is_finite())?,
-            tracked_bytes: next()?.parse().ok()?,
-            resident_bytes: next()?.parse().ok()?,
-            cgroup_bytes: optional(next()?)?,
-            limit_bytes: optional(next()?)?,
-            processes: match columns {
-                COLUMNS => next()?
-                    .split_ascii_whitespace()
-                    .take(MOST_PROCESSES)
-                    .map(Share::parse)
-                    .collect::<Option<Vec<_>>>()?,
-                _ => Vec::new(),
-            },
-            mark: match next()? {
-                "" => None,
-                mark => Some(text_of_cell(&unquoted(mark))),
-            },
+            seconds: row[0].parse().ok().filter(|seconds: &f64| seconds.is_finite())?,
+            tracked_bytes: row[1].parse().ok()?,
+            resident_bytes: row[2].parse().ok()?,
+            cgroup_bytes: optional(&row[3])?,
+            limit_bytes: optional(&row[4])?,
+            processes: shares.map(Share::parse).collect::<Option<_>>()?,
+            mark: Some(&row[columns - 1])
+                .filter(|mark| !mark.is_empty())
+                .map(text_of_cell),
         })
-    }
-}
-
-fn unquoted(field: &str) -> String {
-    match field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => field.to_owned(),
     }
 }
 

@@ -5,29 +5,16 @@
 use std::io;
 use std::path::Path;
 
-use recording::{CHUNK_BYTES, HEADER_BYTES, MAX_CHUNKS};
+use ::recording::{CHUNK_BYTES, HEADER_BYTES, MAX_CHUNKS};
 
 use crate::bundle;
-use crate::measured::Measurements;
 use crate::process::{Bundled, Process};
-use crate::recording::Recording;
-use crate::report::{self, Diff, Format, Occasion, Side, Subject};
+use crate::profile::measured::Measurements;
+use crate::recording;
+use crate::report::{self, Diff, FORMATS, Occasion, Side, Subject};
 use crate::run::Run;
 use crate::timeline::{self, Sample};
 use crate::unrecorded::Unrecorded;
-
-/// All formats of a report.
-const FORMATS: [Format; 9] = [
-    Format::Pprof,
-    Format::Speedscope,
-    Format::Csv,
-    Format::Folded,
-    Format::Json,
-    Format::Html,
-    Format::Text,
-    Format::Svg,
-    Format::SvgReversed,
-];
 
 /// What the bytes are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,20 +60,20 @@ pub fn report_on(kind: Kind, bytes: &[u8], recording: &[u8]) -> bool {
         Kind::Measured => measured = Measurements::parse(bytes),
         Kind::Timeline => samples = timeline::parse(bytes),
     }
-    let Ok((mut recording, damage)) = Recording::read(&recorded) else {
+    let Ok((mut profile, damage)) = recording::read(&recorded) else {
         return false;
     };
-    recording.measurements = measured;
+    profile.measure(measured);
     let process = Process {
         path: "1-0.recording".into(),
-        facts: recording.facts.clone(),
+        facts: profile.facts.clone(),
         damage: damage.clone(),
         bundled: Some(Bundled {
-            recording: recording.into(),
+            profile: profile.into(),
             damage,
             lines: Default::default(),
         }),
-        view: Default::default(),
+        presentation: Default::default(),
     };
     all(&run, &[process], &samples, &Unrecorded::default());
     true
@@ -126,7 +113,6 @@ fn all(run: &Run, processes: &[Process], timeline: &[Sample], unrecorded: &Unrec
         // Where there is nothing to show, that is an error and no panic.
         let _ = report::export(&mut io::sink(), format, &subject);
     }
-    let _ = bundle::to(&mut io::sink(), run, processes, timeline, unrecorded);
     let _ = report::termination_message(run, processes);
     let _ = report::near_limit(run, processes);
     let _ = run.short_command();

@@ -1,4 +1,4 @@
-//! `unrecorded.json`: the processes of a job of which there is no recording, since it was not worth keeping or could not be made.
+//! `unrecorded.json`: the processes of a job without a recording, because it was too small to keep or could not be made.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct Unrecorded {
     pub unseen: Vec<Unseen>,
     /// How many more there were.
     pub unseen_more: u64,
-    /// `--no-children`: nobody but the first process was watched.
+    /// `--no-children`: only the first process was watched.
     pub first_only: bool,
 }
 

@@ -1,6 +1,5 @@
 //! One file for each command other than `run`, and what they share: which run is meant, and where a report of it may go.
 
-pub mod browser;
 pub mod diff;
 pub mod elsewhere;
 pub mod export;

@@ -8,7 +8,7 @@
 //! | judge | decides why the job ended, if its supervisor has not decided that | cannot fail: the verdict may be `Unknown` |
 //! | save | writes the verdict to `run.json`, before anything large is written | is said; the report may still fit |
 //! | notify | writes the verdict to the termination log of Kubernetes | ignored: there may be no such file |
-//! | write | writes the pictures, `report.json` and `index.html` | see below |
+//! | write | writes the pictures, `report.json` and `index.html` | the file is named; see below |
 //! | tell | prints what the report says | a closed stderr is ignored |
 //! | link | points `out-of-memory.svg` at this run | ignored |
 //! | flush | puts the whole folder on disk, while memory is short | is said |
@@ -16,10 +16,9 @@
 //! | bundle | writes `profile.fil`, then removes the recordings that it holds | is said; the recordings stay |
 //! | settle | marks the run as reported, moves recordings home, removes the lock | is said |
 //!
-//! If *write* fails as a whole, the steps after it are left out, *save* is done if it has not been, and the error is returned. If single
-//! files cannot be written, they are named, and the recordings stay. In both cases the run is not settled, so that the next `fil-profile
-//! run` or `fil-profile report` tries again. The next run tries once only: it settles the run whatever happens. While the job runs, a
-//! report with a missing file counts as failed: the next one may be complete.
+//! If a file of the report cannot be written, it is named, and the recordings stay. The run is not settled, so that the next `fil-profile
+//! run` or `fil-profile report` tries again. The next run tries once only: it settles the run whatever happens. While the job runs, such a
+//! report counts as failed, and the steps after *write* are left out: the next one may be complete.
 //!
 //! If nothing was recorded and the verdict is not worth a report, the steps from *write* to *bundle* are left out.
 
@@ -153,7 +152,7 @@ impl Steps {
 ///
 /// # Errors
 ///
-/// The report cannot be written.
+/// The job runs, and a file of the report cannot be written: the next report may be complete.
 pub fn finish(
     trigger: Trigger,
     home: &RunFolder,
@@ -180,23 +179,13 @@ pub fn finish(
         notify(&run, material);
     }
     let is_worth_a_report = !material.is_empty() || is_worth_a_report(&run);
-    let written = match is_worth_a_report && steps.begin(Step::Write) {
-        true => Some(write(trigger, into, &run, material)),
-        false => None,
-    };
-    let written = match written.transpose() {
-        Ok(written) => written,
-        Err(error) => {
-            if trigger == Trigger::LeftBehind && steps.begin(Step::Settle) {
-                settle::settle(run, home);
-            } else if ended_well && steps.begin(Step::Save) {
-                save(&run, home);
-            }
-            return Err(error);
-        }
-    };
+    let writes = is_worth_a_report && steps.begin(Step::Write);
+    let written = writes.then(|| write(trigger, into, &run, material));
     let page = written.as_ref().map(|written| written.index.clone());
     let failed = written.as_ref().map_or(Vec::new(), |written| written.failed.clone());
+    if trigger.is_running() && !failed.is_empty() {
+        return Err(failed.join("; "));
+    }
     if let Some(written) = written {
         run.headline.clone_from(&written.headline);
         if steps.begin(Step::Tell) {
@@ -249,25 +238,13 @@ fn notify(run: &Run, material: &Material) {
     let _ = termination::set(&log, &message.lines().collect::<Vec<_>>());
 }
 
-fn write(trigger: Trigger, into: &Folder, run: &Run, material: &Material) -> Result<Written, String> {
+fn write(trigger: Trigger, into: &Folder, run: &Run, material: &Material) -> Written {
     let _progress = Progress::show("writing the report");
     if !trigger.is_running() {
         tidy::remove_unfinished(into);
     }
     let reason = trigger.in_the_report();
-    let written = report::write(into, run, &material.processes, &material.unreadable, reason);
-    match written {
-        Ok(written) if trigger.is_running() && !written.failed.is_empty() => Err(written.failed.join("; ")),
-        Ok(written) => Ok(written),
-        Err(error) => {
-            if !trigger.is_running() {
-                // The log may have room where the disk has none.
-                let message = report::termination_message(run, &material.processes);
-                message.lines().for_each(say);
-            }
-            Err(error.to_string())
-        }
-    }
+    report::write(into, run, &material.processes, &material.unreadable, reason)
 }
 
 /// Writes the bundle unless there is one already that holds all that is known, and then `removes` the recordings that it holds.
@@ -283,7 +260,14 @@ fn write_bundle(home: &RunFolder, run: &Run, material: &Material, removes: bool,
     let timeline = timeline::load(&home.folder).unwrap_or_default();
     let unrecorded = Unrecorded::load(&home.folder).unwrap_or_default();
     let processes = &material.processes;
-    match bundle::write(&home.folder, &run, processes, &timeline, &unrecorded, Some(report)) {
+    match bundle::write(
+        &home.folder,
+        &run,
+        processes,
+        &timeline,
+        &unrecorded,
+        Some(report.sources),
+    ) {
         Ok(written) if removes => {
             // Where memory was short, the machine may be the next to go.
             if is_about_memory(&run) {

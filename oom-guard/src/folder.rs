@@ -7,7 +7,7 @@
 pub mod find;
 pub mod lock;
 pub mod names;
-pub mod record;
+pub mod recordings;
 pub mod scratch;
 pub mod termination;
 pub mod tidy;

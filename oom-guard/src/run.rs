@@ -4,8 +4,10 @@ pub mod forced_exit;
 pub mod killed_first;
 pub mod last_report;
 pub mod meanwhile;
+pub mod measurer;
 pub mod parent;
 pub mod pinned_pages;
+pub mod record;
 pub mod reports;
 pub mod shared_state;
 pub mod signal_probe;
@@ -23,24 +25,33 @@ use nix::unistd::Pid;
 use recording::protocol::{OnOom, RunInode, variables};
 
 use crate::error::Error;
+use crate::finish::orphans;
 use crate::folder::RunFolder;
-use crate::folder::record::{Beginning, Record};
+use crate::folder::lock;
 use crate::folder::scratch::Scratch;
 use crate::kernel::end::End;
 use crate::kernel::filesystem::{FileSystem, kind};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
+use crate::kernel::identity;
+use crate::kernel::process;
 use crate::options::settings::Settings;
 use crate::run::parent::Parent;
+use crate::run::record::{Beginning, Record};
 use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::Listener;
 use crate::run::supervisor::Supervisor;
+use crate::start::capacity;
+use crate::start::fallback;
 use crate::start::inherited::Inherited;
 use crate::start::launch::{Launch, Unspawned};
+use crate::start::library;
 use crate::start::limits::ResourceLimits;
 use crate::start::preloadable::{self, Watch};
+use crate::start::sanitizer;
 use crate::start::target::{self, Surroundings, Target};
+use crate::terminal::local_time;
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
@@ -48,10 +59,6 @@ use crate::watch::family::Family;
 use crate::watch::limit_poller::{self, LimitPoller};
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
-use crate::{
-    finish::orphans, folder::lock, kernel::identity, kernel::process, start::capacity, start::fallback, start::library,
-    start::sanitizer, terminal::local_time,
-};
 
 /// The library tells the supervisor of each block that is at least this part of the smallest limit,
 const LARGE_SHARE: u64 = 8;

@@ -5,7 +5,6 @@ pub mod doorbell;
 pub mod family;
 pub mod limit_poller;
 pub mod measure;
-pub mod measurer;
 pub mod room;
 pub mod sampling;
 pub mod unrecorded;

@@ -5,13 +5,14 @@
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use recording::protocol::Message;
 use recording::{Header, Site, Table};
 
 use crate::copy::{self, Shown};
 use crate::state::{RECORDING, STATE, State};
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 use crate::thread::Inside;
-use crate::{file, phases, start, windows};
+use crate::{doorbell, file, phases, start, windows};
 
 /// Goes up when the meaning of a function changes; the package refuses a version that it does not know.
 const VERSION: c_int = 1;
@@ -51,7 +52,7 @@ pub extern "C" fn fil_profile_peak_bytes() -> u64 {
 /// Starts to look for a new peak; that of the run's report does not change.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_reset_peak() {
-    let _ = with_state(|state, header| phases::reset(state.total(header)));
+    let _ = with_state(|state, header| phases::reset(state.recorder.total(header)));
 }
 
 /// Opens a window, and in a process that was started with recording off begins to record: with its recording in `folder`, and the
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
         start::record_into(folder.to_bytes());
         SLEEPS.store(true, Relaxed);
     }
-    match with_state(|state, header| windows::open(header, state.total(header))) {
+    match with_state(|state, header| windows::open(header, state.recorder.total(header))) {
         Ok(Some(number)) => number as c_int,
         Ok(None) => -libc::EMFILE,
         Err(Errno(number)) => -number,
@@ -144,7 +145,8 @@ pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
     match with_state(|state, _| phases::begin(state, name)) {
         Ok(true) => {
-            phases::tell(name);
+            let name = core::str::from_utf8(name).unwrap_or("a mark");
+            doorbell::send(Message::Mark { pid: sys::pid(), name });
             0
         }
         Ok(false) => -libc::ENOSPC,

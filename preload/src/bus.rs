@@ -26,6 +26,12 @@ fn handler() -> usize {
     on_bus as *const () as usize
 }
 
+/// `SIG_DFL`, without flags.
+pub fn default_action() -> sigaction {
+    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
+    unsafe { zeroed() }
+}
+
 /// The first 64 signals of a set, which are all that the kernel knows.
 ///
 /// # Safety
@@ -44,8 +50,7 @@ pub fn guard() {
     if sys::mask_of_signals() & BIT != 0 {
         ANY_BLOCKED.store(true, Relaxed);
     }
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
-    let mut before: sigaction = unsafe { zeroed() };
+    let mut before = default_action();
     // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `before`.
     let asked = unsafe { real::sigaction(SIGBUS, null_mut(), (&raw mut before).cast()) };
     if asked != 0 || before.sa_sigaction == libc::SIG_IGN {
@@ -78,8 +83,7 @@ fn remember(jobs: &sigaction) {
 }
 
 fn remembered() -> sigaction {
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
-    let mut jobs: sigaction = unsafe { zeroed() };
+    let mut jobs = default_action();
     jobs.sa_sigaction = HANDLER.load(Relaxed);
     jobs.sa_flags = FLAGS.load(Relaxed);
     // SAFETY: a write wants a writable word: a `sigset_t` is an array of words.
@@ -116,10 +120,9 @@ pub unsafe fn note_blocked_by(action: *const sigaction) {
 /// As for the C function.
 pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
     let guarded = PROCESS.load(Relaxed);
-    // Not after a vfork, in the parent's memory, nor in a copy of the process that nobody told us of.
+    // Not after a vfork, in the memory of the parent, nor in a copy of the process that was made without our handlers of forks.
     let is_ours = guarded != 0 && guarded == sys::pid();
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
-    let mut before: sigaction = unsafe { zeroed() };
+    let mut before = default_action();
     // SAFETY: a read wants a readable action: it is not null, and the caller keeps the contract of sigaction(2).
     let wanted = (!new.is_null()).then(|| unsafe { *new });
     let front = wanted.map(|wanted| match wanted.sa_sigaction {
@@ -154,8 +157,7 @@ pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
 /// # Safety
 /// As for the C function.
 pub unsafe fn set_handler(handler: libc::sighandler_t) -> libc::sighandler_t {
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
-    let mut new: sigaction = unsafe { zeroed() };
+    let mut new = default_action();
     let mut old = new;
     new.sa_sigaction = handler;
     // What signal(3) of glibc does.
@@ -209,11 +211,9 @@ unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c
     unsafe { jobs(signal, info, context) }
 }
 
-/// Lets the kernel do with a signal what it does where nobody handles it, as soon as the handler is back.
+/// Has the kernel do a signal's default action as soon as the handler has returned.
 pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null. They are
-    // the default action.
-    let default: sigaction = unsafe { zeroed() };
+    let default = default_action();
     // SAFETY: sigaction wants a complete action: `default` is one.
     unsafe { real::sigaction(signal, (&raw const default).cast_mut().cast(), null_mut()) };
     sys::signal_this_thread(signal, info.cast_const());
@@ -231,9 +231,7 @@ impl Reachable {
         let was_blocked = ANY_BLOCKED.load(Relaxed) && sys::change_mask(libc::SIG_UNBLOCK, BIT) & BIT != 0;
         Self { was_blocked }
     }
-}
 
-impl Reachable {
     /// Blocks it again, if it was blocked.
     #[inline]
     pub fn end(&mut self) {

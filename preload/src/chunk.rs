@@ -2,11 +2,14 @@
 //! allocator.
 #![expect(unsafe_code, reason = "reads the word before a block, which is glibc's")]
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use recording::Kind;
 
+use crate::objects;
 use crate::real::{self, Pointer};
 
 /// Address range of the library that provides `malloc`.
@@ -20,73 +23,63 @@ const IS_MMAPPED: usize = 2;
 /// and before the first block is recorded.
 pub fn meet_allocator() {
     let Some(behind) = real::malloc_behind() else { return };
-    let mut sought = Sought {
-        behind: behind as usize,
-        first: real::find(c"malloc") as usize,
-    };
-    // SAFETY: `look_at` wants a pointer to a `Sought`: it gets that of `sought`, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(look_at), (&raw mut sought).cast()) };
-}
-
-/// Addresses; `look_at` finds the objects that they are in.
-struct Sought {
-    /// The malloc behind ours.
-    behind: usize,
-    /// The malloc that the program calls: ours, or one of the program itself or of a library before us. In the second case, those
-    /// of our functions that it has not replaced, such as `reallocarray`, get its blocks from glibc.
-    first: usize,
-}
-
-/// Called for each object of the process.
-unsafe extern "C" fn look_at(info: *mut libc::dl_phdr_info, _: usize, sought: *mut c_void) -> c_int {
-    // SAFETY: a reference wants a `Sought`: meet_allocator passes a pointer to its own.
-    let sought = unsafe { &*sought.cast::<Sought>() };
-    // SAFETY: a reference wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
-    let info = unsafe { &*info };
-    if !info.dlpi_name.is_null() {
-        // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
-        let name = unsafe { CStr::from_ptr(info.dlpi_name) };
-        if is_valgrinds(name.to_bytes()) {
+    // The malloc that the program calls: ours, or one of the program itself or of a library before us. In the second case, those
+    // of our functions that it has not replaced, such as `reallocarray`, get its blocks from glibc.
+    let first = Some(real::find(c"malloc")).filter(|first| is_definition(*first));
+    let first = first.map_or(0, |first| first as usize);
+    objects::each(|path, addresses| {
+        if is_valgrinds(objects::file_name(path)) {
             IS_FOREIGN.store(true, Relaxed);
         }
-    }
-    if info.dlpi_phdr.is_null() {
-        return 0;
-    }
-    // SAFETY: a slice wants so many headers at this address: dl_iterate_phdr(3) says that there are.
-    let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
-    let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
-    let ranges = loaded.map(|header| {
-        let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
-        (start, start.wrapping_add(header.p_memsz as usize))
+        // The C library is the object that has errno. An allocator's functions do not tell it: tcmalloc has `__libc_malloc`, too.
+        // And musl refuses to load us if we import glibc-only symbols.
+        let is_c_library = addresses.contains(&(libc::__errno_location as *const () as usize));
+        let is_ours = addresses.contains(&((&raw const IS_FOREIGN) as usize));
+        if is_c_library || is_ours {
+            return true;
+        }
+        if addresses.contains(&first) {
+            // What it maps is counted as mappings, since its blocks do not pass through us.
+            IS_FOREIGN.store(true, Relaxed);
+        }
+        if addresses.contains(&(behind as usize)) {
+            IS_FOREIGN.store(true, Relaxed);
+            ALLOCATOR[0].store(addresses.start, Relaxed);
+            ALLOCATOR[1].store(addresses.end, Relaxed);
+        }
+        true
     });
-    let (start, end) = ranges.fold((usize::MAX, 0), |(start, end), range| {
-        (start.min(range.0), end.max(range.1))
-    });
-    let object = start..end;
-    // The C library is the object that has errno. An allocator's functions do not tell it: tcmalloc has `__libc_malloc`, too. And
-    // musl refuses to load us if we import glibc-only symbols.
-    let is_c_library = object.contains(&(libc::__errno_location as *const () as usize));
-    let is_ours = object.contains(&((&raw const IS_FOREIGN) as usize));
-    if is_c_library || is_ours {
-        return 0;
-    }
-    if object.contains(&sought.first) {
-        // What it maps is counted as mappings, since its blocks do not pass through us.
-        IS_FOREIGN.store(true, Relaxed);
-    }
-    if object.contains(&sought.behind) {
-        IS_FOREIGN.store(true, Relaxed);
-        ALLOCATOR[0].store(start, Relaxed);
-        ALLOCATOR[1].store(end, Relaxed);
-    }
-    0
 }
 
-/// Whether an object of this name is the part of a valgrind tool that replaces malloc. It patches the code of every malloc, which
-/// symbols do not show. `vgpreload_core` belongs to all tools, and replaces nothing.
-fn is_valgrinds(path: &[u8]) -> bool {
-    let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+/// Whether an address that dlsym(3) returned is that of a function's definition. If a program that is not position-independent uses the
+/// address of a function of a library, this address is an entry of the program's own procedure linkage table ("Function Addresses" in
+/// the System V ABI for AMD64): its symbol table has the function as undefined, with the entry's address as the value.
+fn is_definition(function: *mut c_void) -> bool {
+    type Dladdr1 = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
+    /// `RTLD_DL_SYMENT` of glibc's dlfcn.h.
+    const SYMBOL: c_int = 1;
+    let dladdr1 = real::find(c"dladdr1");
+    if dladdr1.is_null() {
+        return true;
+    }
+    // SAFETY: transmute wants a function of this type behind the address: it is glibc's dladdr1, as its dlfcn.h declares it.
+    let dladdr1 = unsafe { core::mem::transmute::<*mut c_void, Dladdr1>(dladdr1) };
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    let mut symbol = ptr::null_mut();
+    // SAFETY: dladdr1 wants an address, which may be any, and room for its two results, which `info` and `symbol` are.
+    if unsafe { dladdr1(function, info.as_mut_ptr(), &raw mut symbol, SYMBOL) } == 0 || symbol.is_null() {
+        return true;
+    }
+    // SAFETY: a reference wants a readable Elf64_Sym: dladdr1 has returned one of an object that is loaded.
+    let symbol = unsafe { &*symbol.cast::<libc::Elf64_Sym>() };
+    /// `SHN_UNDEF` of the ELF specification.
+    const UNDEFINED: u16 = 0;
+    symbol.st_shndx != UNDEFINED
+}
+
+/// Whether an object of this file name is the part of a valgrind tool that replaces malloc. It patches the code of every malloc,
+/// which symbols do not show. `vgpreload_core` belongs to all tools, and replaces nothing.
+fn is_valgrinds(file: &[u8]) -> bool {
     file.starts_with(b"vgpreload_") && !file.starts_with(b"vgpreload_core")
 }
 
@@ -118,13 +111,12 @@ mod tests {
 
     #[test]
     fn the_tools_of_valgrind_that_replace_malloc_are_known_by_their_objects() {
-        let folder = "/usr/libexec/valgrind/vgpreload_";
-        let is_known = |name: &str| is_valgrinds(format!("{folder}{name}-amd64-linux.so").as_bytes());
+        let is_known = |tool: &str| is_valgrinds(format!("vgpreload_{tool}-amd64-linux.so").as_bytes());
         for tool in ["memcheck", "massif", "drd", "helgrind", "dhat"] {
             assert!(is_known(tool), "{tool}");
         }
         assert!(!is_known("core"));
-        assert!(!is_valgrinds(b"/vgpreload_memcheck/libc.so.6"));
-        assert!(!is_valgrinds(b""));
+        assert!(!is_valgrinds(objects::file_name(c"/vgpreload_memcheck/libc.so.6")));
+        assert!(!is_valgrinds(objects::file_name(c"")));
     }
 }

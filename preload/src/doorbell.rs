@@ -13,7 +13,7 @@ use recording::protocol::message::{self, Message};
 use crate::errno;
 use crate::lock::Lock;
 use crate::run_folder;
-use crate::settings::Path;
+use crate::settings::{Path, strings};
 use crate::sys;
 use crate::text::Text;
 
@@ -112,23 +112,12 @@ pub fn start_dumper() -> Option<i32> {
     static VARIABLES: Lock<[usize; 512]> = Lock::new([0; 512]);
     let mut variables = VARIABLES.try_for_a_while()?;
     variables.fill(0);
-    let mut count = 0;
-    // SAFETY: a read of a static wants that nobody writes meanwhile: only a job that changes its environment while an allocation
-    // fails does.
-    let mut next = unsafe { environ };
-    // SAFETY: as_ref wants null or a readable pointer: `environ` is an array that ends in null, and `next` does not go beyond
-    // that.
-    while let Some(variable) = unsafe { next.as_ref() }.filter(|variable| !variable.is_null()) {
-        // SAFETY: from_ptr wants a string that ends in a zero byte: those of the environment do.
-        let text = unsafe { CStr::from_ptr(*variable) }.to_bytes();
-        if !text.starts_with(b"LD_PRELOAD=")
-            && let Some(place) = variables.get_mut(count).filter(|_| count < 511)
-        {
-            (*place, count) = (*variable as usize, count + 1);
-        }
-        // SAFETY: `add` wants to stay in the array: `next` is not yet at the null that ends it.
-        next = unsafe { next.add(1) };
-    }
+    // SAFETY: `strings` wants the environment, and that nobody changes it: only a job does that changes it while an allocation fails.
+    let kept = unsafe { strings(environ) }.filter(|line| !line.to_bytes().starts_with(b"LD_PRELOAD="));
+    let places = variables.iter_mut().take(511);
+    places
+        .zip(kept)
+        .for_each(|(place, line)| *place = line.as_ptr() as usize);
     let mut child = 0;
     // SAFETY: posix_spawn wants strings that end in a zero byte and arrays that end in null: `variables` has at most 511 strings
     // and was filled with zeros. It takes no memory from the heap.

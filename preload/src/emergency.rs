@@ -32,37 +32,24 @@ static WAS_COPED_WITH: AtomicBool = AtomicBool::new(false);
 /// Threads started so far beside the first.
 pub static THREADS_STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// An allocation that failed.
-#[derive(Clone, Copy)]
-pub struct Failure {
-    /// Which function failed.
-    pub function: AllocFunction,
-    /// Bytes that were asked for.
-    pub bytes: u64,
-    /// The caller is an allocator that tries something else next.
-    pub coped_with: bool,
-}
-
-/// Notes a failed allocation; leaves `errno` as it is.
-pub fn failed(failure: Failure) {
+/// Notes a failed allocation of so many bytes; leaves `errno` as it is. With `coped_with`, the caller is an allocator that tries
+/// something else next.
+pub fn failed(function: AllocFunction, bytes: u64, coped_with: bool) {
     let Some(_failing) = Failing::enter() else { return };
     let errno = errno::get();
-    let is_new = note(failure);
-    if failure.coped_with {
-        errno::set(errno);
-        return;
+    let is_new = note(function, bytes, coped_with);
+    if !coped_with {
+        stash::release();
+        if EXIT_ON_OOM.load(Relaxed) {
+            end_process();
+        }
+        tell(is_new);
     }
-    stash::release();
-    let exits = EXIT_ON_OOM.load(Relaxed);
-    if exits {
-        end_process();
-    }
-    tell(is_new);
     errno::set(errno);
 }
 
 /// `true` if this is a new moment.
-fn note(failure: Failure) -> bool {
+fn note(function: AllocFunction, bytes: u64, coped_with: bool) -> bool {
     let _inside = Inside::enter();
     let mut state = STATE.try_for_a_while();
     let (header, node) = match &mut state {
@@ -77,14 +64,9 @@ fn note(failure: Failure) -> bool {
     if state.is_none() {
         events::note_once(header, Trouble::Busy, 0);
     }
-    let Failure {
-        function,
-        bytes,
-        coped_with,
-    } = failure;
     header.failures.fetch_add(!coped_with as u64, Relaxed);
     events::note_failure(header, function as u32, bytes, node);
-    let is_new = is_a_new_moment(header, failure);
+    let is_new = is_a_new_moment(header, bytes, coped_with);
     if is_new {
         WAS_COPED_WITH.store(coped_with, Relaxed);
         header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
@@ -99,12 +81,12 @@ fn note(failure: Failure) -> bool {
 }
 
 /// Whether this failure is a new "moment it ran out", and not one of those that follow while the program unwinds.
-fn is_a_new_moment(header: &Header, failure: Failure) -> bool {
+fn is_a_new_moment(header: &Header, bytes: u64, coped_with: bool) -> bool {
     let (live, then) = (header.live_bytes.load(Relaxed), header.oom_live_bytes.load(Relaxed));
     let later = sys::now_ns(false).saturating_sub(header.oom_time_ns.load(Relaxed)) > MOMENT_NS;
     let has_grown = live > then.saturating_add((then / 64).max(ECHO_BYTES));
-    let is_another = live >= then && failure.bytes >= ECHO_BYTES;
-    let outranks = !failure.coped_with && (is_another || WAS_COPED_WITH.load(Relaxed));
+    let is_another = live >= then && bytes >= ECHO_BYTES;
+    let outranks = !coped_with && (is_another || WAS_COPED_WITH.load(Relaxed));
     header.oom_epoch.load(Relaxed) == 0 || later || has_grown || outranks
 }
 
@@ -228,23 +210,13 @@ pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
 }
 
 fn stack_bytes(attributes: *const core::ffi::c_void) -> usize {
-    let mut bytes = 0;
     if attributes.is_null() {
-        let mut default = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        // SAFETY: getrlimit wants a writable rlimit, as `default` is. A new thread's stack is as large as RLIMIT_STACK says
-        // (pthread_create(3)), 2 MiB if unlimited.
-        unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut default) };
-        bytes = if default.rlim_cur == libc::RLIM_INFINITY {
-            2 << 20
-        } else {
-            default.rlim_cur as usize
-        };
-    } else {
-        // SAFETY: the function wants initialized attributes: the job has passed them to pthread_create, which wants the same.
-        unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
+        // As large as RLIMIT_STACK says (pthread_create(3)), 2 MiB if that is unlimited.
+        let limit = sys::limit(libc::RLIMIT_STACK).filter(|limit| *limit != libc::RLIM_INFINITY);
+        return limit.map_or(2 << 20, |limit| limit as usize);
     }
+    let mut bytes = 0;
+    // SAFETY: the function wants initialized attributes: the job has passed them to pthread_create, which wants the same.
+    unsafe { libc::pthread_attr_getstacksize(attributes.cast(), &mut bytes) };
     bytes
 }

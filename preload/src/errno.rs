@@ -10,16 +10,14 @@ fn place() -> Option<NonNull<i32>> {
 
 /// What it is now.
 pub fn get() -> i32 {
-    // SAFETY: reading and writing want a valid address that nobody else uses: it is this thread's own variable, which lives as
-    // long as the thread.
+    // SAFETY: the address is valid and nobody else uses it: the variable is this thread's own, and lives as long as the thread.
     place().map_or(0, |errno| unsafe { errno.read() })
 }
 
 /// Sets it.
 pub fn set(value: i32) {
     if let Some(errno) = place() {
-        // SAFETY: reading and writing want a valid address that nobody else uses: it is this thread's own variable, which lives
-        // as long as the thread.
+        // SAFETY: the address is valid and nobody else uses it: the variable is this thread's own, and lives as long as the thread.
         unsafe { errno.write(value) };
     }
 }

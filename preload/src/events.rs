@@ -29,9 +29,8 @@ const LOOK_BACK: u64 = 8;
 pub fn note_failure(header: &Header, function: u32, bytes: u64, node: u32) {
     let (last, thread) = (header.events.load(Relaxed), sys::thread_id());
     for number in (last.saturating_sub(LOOK_BACK) + 1..=last).rev() {
-        let Some(event) = slot(header, number) else { continue };
-        if event.sequence.load(Relaxed) == number
-            && event.kind.load(Relaxed) == EventKind::AllocationFailed as u32
+        let Some(event) = get(header, number) else { continue };
+        if event.kind.load(Relaxed) == EventKind::AllocationFailed as u32
             && event.detail.load(Relaxed) == function
             && event.bytes.load(Relaxed) == bytes
             && event.thread.load(Relaxed) == thread
@@ -60,6 +59,11 @@ fn write(header: &Header, kind: EventKind, detail: u32, bytes: u64, node: u32) -
     event.repeats.store(0, Relaxed);
     event.sequence.store(number, Release);
     number
+}
+
+/// The event with this number, unless a later one has taken its place.
+pub fn get(header: &Header, number: u64) -> Option<&Event> {
+    slot(header, number).filter(|event| event.sequence.load(Relaxed) == number)
 }
 
 fn slot(header: &Header, number: u64) -> Option<&Event> {

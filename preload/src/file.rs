@@ -73,16 +73,9 @@ unsafe impl Send for Recording {}
 
 /// May this process have a file of this size? Reserving a larger one would not fail but kill it, by SIGXFSZ (setrlimit(2)).
 pub fn allowed(bytes: usize) -> Result<(), Errno> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: getrlimit wants a writable rlimit, as `limit` is.
-    let asked = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
-    if asked == 0 && limit.rlim_cur < bytes as u64 {
-        Err(Errno(libc::EFBIG))
-    } else {
-        Ok(())
+    match sys::limit(libc::RLIMIT_FSIZE) {
+        Some(limit) if limit < bytes as u64 => Err(Errno(libc::EFBIG)),
+        _ => Ok(()),
     }
 }
 
@@ -91,18 +84,12 @@ pub trait Record {
     /// Its table.
     const TABLE: Table;
 }
-impl Record for recording::Node {
-    const TABLE: Table = Table::Nodes;
+macro_rules! records {
+    ($($record:ident $table:ident)*) => {
+        $(impl Record for recording::$record { const TABLE: Table = Table::$table; })*
+    };
 }
-impl Record for recording::Function {
-    const TABLE: Table = Table::Functions;
-}
-impl Record for recording::Site {
-    const TABLE: Table = Table::Sites;
-}
-impl Record for recording::Block {
-    const TABLE: Table = Table::Blocks;
-}
+records! { Node Nodes Function Functions Site Sites Block Blocks }
 
 impl Recording {
     /// No file yet.

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::protocol::Message;
 use recording::{AllocFunction, Kind};
 
-use crate::emergency::{self, Failure};
+use crate::emergency;
 use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
@@ -172,19 +172,13 @@ pub fn made_writable(start: Pointer, bytes: u64) {
 
 /// The program is about to unmap a range, or has mapped over it. Returns the first mapping in it that is known.
 pub fn unmapped(start: Pointer, bytes: u64) -> Option<Mapping> {
-    if !ANY_MAPPING.load(Relaxed) {
-        return None;
-    }
-    let _inside = Inside::enter()?;
+    let _inside = ANY_MAPPING.load(Relaxed).then(Inside::enter)??;
     STATE.lock().unmap(start as u64, page_round(bytes))
 }
 
 /// As [`unmapped`], of a whole mapping by its first byte.
 pub fn unmapped_all(start: Pointer) -> Option<Mapping> {
-    if !ANY_MAPPING.load(Relaxed) {
-        return None;
-    }
-    let _inside = Inside::enter()?;
+    let _inside = ANY_MAPPING.load(Relaxed).then(Inside::enter)??;
     STATE.lock().unmap_all(start as u64)
 }
 
@@ -228,11 +222,7 @@ pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
     if RECORDING.load(Relaxed) && bytes > 0 && !thread::state().is_inside() {
-        emergency::failed(Failure {
-            function,
-            bytes: bytes as u64,
-            coped_with: false,
-        });
+        emergency::failed(function, bytes as u64, false);
     }
 }
 
@@ -241,11 +231,7 @@ pub fn failed(function: AllocFunction, bytes: usize) {
 #[inline(never)]
 pub fn arena_failed(bytes: usize) {
     if RECORDING.load(Relaxed) {
-        emergency::failed(Failure {
-            function: AllocFunction::Mmap,
-            bytes: bytes as u64,
-            coped_with: true,
-        });
+        emergency::failed(AllocFunction::Mmap, bytes as u64, true);
     }
 }
 
@@ -276,7 +262,7 @@ mod tests {
         };
         let run = folder.path().as_os_str().as_encoded_bytes();
         STATE.lock().settings.run.push(run);
-        STATE.lock().expect_every_block();
+        STATE.lock().live.expect_every_block();
         EXACT.store(true, Relaxed);
         RECORDING.store(true, Relaxed);
         let address = |thread: u64, block: u64| 0x10_0000_0000 * (thread + 1) + block * 4096;

@@ -37,23 +37,28 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
     block
 }
 
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn malloc(bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::Malloc, bytes, move || unsafe { real::malloc(bytes) })
+macro_rules! allocate_by {
+    ($($name:ident($($argument:ident),*) = $function:ident of $bytes:expr;)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $name($($argument: usize),*) -> Pointer {
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
+            allocate(AllocFunction::$function, $bytes, move || unsafe { real::$name($($argument),*) })
+        }
+    )*};
 }
 
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn calloc(count: usize, each: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::Calloc, count.saturating_mul(each), move || unsafe {
-        real::calloc(count, each)
-    })
+allocate_by! {
+    malloc(bytes) = Malloc of bytes;
+    calloc(count, each) = Calloc of count.saturating_mul(each);
+    aligned_alloc(alignment, bytes) = AlignedAlloc of bytes;
+    memalign(alignment, bytes) = Memalign of bytes;
+    valloc(bytes) = Valloc of bytes;
+    pvalloc(bytes) = Pvalloc of bytes;
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     reallocate(AllocFunction::Realloc, old, bytes, move || unsafe {
         real::realloc(old, bytes)
     })
@@ -62,7 +67,7 @@ pub unsafe extern "C" fn realloc(old: Pointer, bytes: usize) -> Pointer {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, each: usize) -> Pointer {
     let bytes = count.saturating_mul(each);
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     reallocate(AllocFunction::ReallocArray, old, bytes, move || unsafe {
         real::reallocarray(old, count, each)
     })
@@ -73,7 +78,7 @@ pub unsafe extern "C" fn free(block: Pointer) {
     if live::may_be_recorded(block as u64) {
         hooks::freed(block);
     }
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::free(block) }
 }
 
@@ -81,8 +86,7 @@ pub unsafe extern "C" fn free(block: Pointer) {
 pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, bytes: usize) -> c_int {
     let status = core::cell::Cell::new(0);
     let call = || {
-        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-        // unchanged.
+        // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         status.set(unsafe { real::posix_memalign(out, alignment, bytes) });
         // SAFETY: a read wants a readable pointer: a call that succeeded has written it.
         if status.get() == 0 { unsafe { *out } } else { null_mut() }
@@ -99,34 +103,6 @@ pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, byt
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn aligned_alloc(alignment: usize, bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::AlignedAlloc, bytes, move || unsafe {
-        real::aligned_alloc(alignment, bytes)
-    })
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn memalign(alignment: usize, bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::Memalign, bytes, move || unsafe {
-        real::memalign(alignment, bytes)
-    })
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn valloc(bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::Valloc, bytes, move || unsafe { real::valloc(bytes) })
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn pvalloc(bytes: usize) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
-    allocate(AllocFunction::Pvalloc, bytes, move || unsafe { real::pvalloc(bytes) })
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn pthread_create(
     thread: Pointer,
     attributes: Pointer,
@@ -134,7 +110,7 @@ pub unsafe extern "C" fn pthread_create(
     argument: Pointer,
 ) -> c_int {
     emergency::thread_starts();
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let status = unsafe { real::pthread_create(thread, attributes, start, argument) };
     if status != 0 {
         emergency::thread_failed(attributes, status);
@@ -144,7 +120,7 @@ pub unsafe extern "C" fn pthread_create(
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fork() -> c_int {
-    // SAFETY: no arguments.
+    // SAFETY: fork wants nothing.
     let child = unsafe { real::fork() };
     if child < 0 {
         // What a child would have needed is not known; its first page stands for it.
@@ -160,21 +136,21 @@ pub unsafe extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: u
     if matches!(option, libc::PR_SET_NO_NEW_PRIVS | libc::PR_SET_SECCOMP) {
         sys::lock_in();
     }
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::prctl(option, a, b, c, d) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn dl_iterate_phdr(look: Pointer, data: Pointer) -> c_int {
     sanitizer::leave_if_any();
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::dl_iterate_phdr(look, data) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn _exit(status: c_int) -> ! {
     start::leaves();
-    // SAFETY: the caller's argument, handed on.
+    // SAFETY: the C function gets the caller's argument, and any status will do.
     unsafe { real::leave(status) };
     sys::exit(status)
 }
@@ -182,6 +158,6 @@ pub unsafe extern "C" fn _exit(status: c_int) -> ! {
 #[cfg_attr(test, expect(non_snake_case, reason = "its name in C"))]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn _Exit(status: c_int) -> ! {
-    // SAFETY: the same function by C's own name.
+    // SAFETY: as for `_exit`, which this is by another name.
     unsafe { _exit(status) }
 }

@@ -33,7 +33,7 @@ unsafe extern "C" fn mmap_called(
     from: i64,
     caller: usize,
 ) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
         hooks::came_back_empty(AllocFunction::Mmap, bytes);
@@ -64,7 +64,7 @@ unsafe extern "C" fn mmap_called(
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn munmap(at: Pointer, bytes: usize) -> c_int {
     hooks::unmapped(at, bytes as u64);
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::munmap(at, bytes) }
 }
 
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c_int {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let status = unsafe { real::mprotect(at, bytes, access) };
     if status == 0 && access & libc::PROT_WRITE != 0 {
         hooks::made_writable(at, bytes as u64);
@@ -107,8 +107,7 @@ macro_rules! set_limits {
     ($($set:ident $of:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $set(which: c_int, limit: Pointer) -> c_int {
-            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-            // unchanged.
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
             let status = unsafe { real::setrlimit(which, limit) };
             stash::limit_was_set();
             status
@@ -116,8 +115,7 @@ macro_rules! set_limits {
 
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $of(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int {
-            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-            // unchanged.
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
             let status = unsafe { real::prlimit(process, which, new, old) };
             if !new.is_null() {
                 stash::limit_was_set();
@@ -131,7 +129,7 @@ set_limits! { setrlimit prlimit setrlimit64 prlimit64 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Pointer {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let start = unsafe { real::shmat(segment, at, flags) };
     if start != libc::MAP_FAILED {
         hooks::mapped(
@@ -147,7 +145,7 @@ pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Poi
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmdt(at: Pointer) -> c_int {
     let before = hooks::unmapped_all(at);
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let status = unsafe { real::shmdt(at) };
     if let (Some(before), true) = (before, status != 0) {
         hooks::still_mapped(at, before.end - before.start, before);

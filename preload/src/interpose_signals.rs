@@ -14,14 +14,11 @@ pub unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut 
     // SAFETY: note_blocked_by wants null or a readable action, as sigaction(2) does, whose contract the caller keeps.
     unsafe { bus::note_blocked_by(new) };
     match signal {
-        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-        // unchanged.
+        // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         SIGBUS => unsafe { bus::set_action(new, old) },
-        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-        // unchanged.
+        // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         SIGUSR2 => unsafe { request::set_action(new, old) },
-        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-        // unchanged.
+        // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         _ => unsafe { real::sigaction(signal, new.cast_mut().cast(), old.cast()) },
     }
 }
@@ -39,8 +36,7 @@ macro_rules! set_handlers {
     ($($name:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C" fn $name(signal: c_int, handler: Handler) -> Handler {
-            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-            // unchanged.
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
             seen(signal, unsafe { real::$name(signal, handler) })
         }
     )*};
@@ -51,11 +47,10 @@ set_handlers! { bsd_signal ssignal sysv_signal __sysv_signal sigset }
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn signal(signal: c_int, handler: Handler) -> Handler {
     if signal != SIGBUS {
-        // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-        // unchanged.
+        // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         return seen(signal, unsafe { real::signal(signal, handler) });
     }
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { bus::set_handler(handler) }
 }
 
@@ -65,7 +60,7 @@ pub unsafe extern "C" fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut
         // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
         unsafe { bus::note_blocked(set) };
     }
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::sigprocmask(how, set.cast_mut().cast(), old.cast()) }
 }
 
@@ -75,6 +70,6 @@ pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: *const sigset_t, old: 
         // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
         unsafe { bus::note_blocked(set) };
     }
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::pthread_sigmask(how, set.cast_mut().cast(), old.cast()) }
 }

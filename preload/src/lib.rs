@@ -5,7 +5,8 @@
 //! From the most dangerous to the least:
 //!
 //! * [`interpose`], [`interpose_maps`], [`interpose_signals`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
-//!   the next definition of each; [`chunk`]: reads the word before a block; [`memory_file`]: asks what a mapping shows;
+//!   the next definition of each; [`chunk`]: reads the word before a block; [`memory_file`]: asks what a mapping shows; [`objects`]: goes
+//!   through the loaded libraries;
 //! * [`sanitizer`]: starts a program anew in which we must not be;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
 //! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2;
@@ -46,6 +47,7 @@ mod lock;
 mod lost;
 mod mappings;
 mod memory_file;
+mod objects;
 mod peak;
 mod phases;
 mod python;

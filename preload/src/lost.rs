@@ -37,8 +37,8 @@ fn ranges() -> impl Iterator<Item = (usize, usize)> {
         .map(|[from, to]| (from.load(Relaxed), to.load(Relaxed)))
 }
 
-/// After a SIGBUS at this address: `true` if it was at the recording and can go on, since there is other memory now. Called by a
-/// signal handler, in any state of the process.
+/// After a SIGBUS at this address: `true` if it was at the recording and the program can continue, since other memory is mapped
+/// there now. Called by a signal handler, in any state of the process.
 pub fn replace(address: usize) -> bool {
     if !ranges().any(|(from, to)| (from..to).contains(&address)) {
         return false;

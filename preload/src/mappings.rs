@@ -99,18 +99,7 @@ impl Mappings {
 
     fn grow(&mut self) -> bool {
         let more = (self.sorted.len() * 2).max(256);
-        if more > MOST {
-            return false;
-        }
-        let Some(mut larger) = Array::zeroed(more) else {
-            return false;
-        };
-        larger
-            .iter_mut()
-            .zip(self.sorted.iter())
-            .for_each(|(to, from)| *to = *from);
-        self.sorted = larger;
-        true
+        more <= MOST && self.sorted.grow(more)
     }
 
     fn first_ending_after(&self, address: u64) -> usize {

@@ -3,15 +3,14 @@
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
-use recording::protocol::Message;
-use recording::{EVENT_SLOTS, Event, EventKind, Header};
+use recording::{EVENT_SLOTS, EventKind, Header};
 
 use crate::lock::Lock;
 use crate::peak::{Peak, Total};
 use crate::sampler::Weight;
 use crate::state::State;
 use crate::tally::Direction;
-use crate::{doorbell, events, file, sys};
+use crate::{events, file};
 
 /// The most phases with different names: the ring also needs room for other events.
 const MOST: usize = EVENT_SLOTS / 4;
@@ -60,7 +59,7 @@ impl Phases {
         let lasting = self.lasting;
         if let Some(phase) = self.begun().get_mut(lasting)
             && phase.highest.rises(total)
-            && let Some(event) = file::header().and_then(|header| event(header, phase.event))
+            && let Some(event) = file::header().and_then(|header| events::get(header, phase.event))
         {
             event.bytes.store(total.bytes, Relaxed);
         }
@@ -91,14 +90,6 @@ pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     }
 }
 
-/// The event with this number, unless a later one has taken its place.
-fn event(header: &Header, number: u64) -> Option<&Event> {
-    let event = header
-        .ring
-        .get((number.checked_sub(1)? % EVENT_SLOTS as u64) as usize)?;
-    (event.sequence.load(Relaxed) == number).then_some(event)
-}
-
 /// The highest total since [`reset`], or that of the run. The caller holds the state's lock, as for the functions below.
 pub fn highest(header: &Header) -> u64 {
     let since_reset = PHASES.lock().since_reset;
@@ -123,7 +114,7 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
         return false;
     };
     let string = tree.string(header, name);
-    let total = state.total(header);
+    let total = state.recorder.total(header);
     let mut phases = PHASES.lock();
     let known = phases.begun().iter().position(|phase| phase.string == string);
     let number = known.unwrap_or(phases.count);
@@ -131,7 +122,7 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
         return false;
     };
     if known.is_some()
-        && let Some(event) = event(header, phase.event)
+        && let Some(event) = events::get(header, phase.event)
     {
         event.repeats.fetch_add(1, Relaxed);
     } else {
@@ -146,12 +137,6 @@ pub fn begin(state: &mut State, name: &[u8]) -> bool {
     phases.check_peak(total);
     ANY.store(true, Relaxed);
     true
-}
-
-/// Tells the supervisor, for the timeline.
-pub fn tell(name: &[u8]) {
-    let name = core::str::from_utf8(name).unwrap_or("a mark");
-    doorbell::send(Message::Mark { pid: sys::pid(), name });
 }
 
 #[cfg(test)]

@@ -46,18 +46,16 @@ macro_rules! next_definitions {
             use super::*;
             $(pub unsafe extern "C" fn $name($($arg: $type),*) -> $result {
                 if super::resolve() {
-                    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are
-                    // passed on unchanged.
+                    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
                     return unsafe { super::$name($($arg),*) };
                 }
                 let meanwhile: unsafe extern "C" fn($($type),*) -> $result = $meanwhile;
-                // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-                // unchanged.
+                // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
                 unsafe { meanwhile($($arg),*) }
             })*
         }
-        /// Looks all of them up. All at once and as early as can be: dlsym frees the text of its last error, and should that be the
-        /// first free of all, looking up `free` would come back to the same text. `false` if this thread is looking already.
+        /// Looks all of them up, at once and as early as possible: dlsym frees the text of its last error. If that were the first
+        /// call of `free`, looking `free` up would free the same text again. `false` if this thread is looking them up already.
         pub fn resolve() -> bool {
             let Some(_resolving) = crate::thread::Resolving::enter() else { return false };
             $({
@@ -78,8 +76,7 @@ macro_rules! next_definitions {
             // SAFETY: transmute wants a function of this type: the slot has what dlsym found by this symbol's name, or the
             // replacement of the same type.
             let function = unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(pointer) };
-            // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on
-            // unchanged.
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
             unsafe { function($($arg),*) }
         })*
     };
@@ -136,7 +133,7 @@ core::arch::global_asm!(
     ".weak __libc_pvalloc",
 );
 
-/// Is this glibc? Nothing else of this library is tried with another.
+/// Whether this is glibc. With another C library, this library does nothing.
 pub fn is_glibc() -> bool {
     !find_next(c"__libc_malloc").is_null()
 }
@@ -161,44 +158,31 @@ mod glibc {
     }
 }
 
-/// What dlsym never needs; should it be missing altogether, the call fails as the C function fails.
+/// For functions that dlsym never needs: the call fails as the C function fails.
 mod absent {
     use super::*;
-    pub unsafe extern "C" fn reallocarray(_: Pointer, _: usize, _: usize) -> Pointer {
-        core::ptr::null_mut()
+    macro_rules! fail {
+        ($($name:ident($($type:ty),*) -> $result:ty = $value:expr;)*) => {
+            $(pub unsafe extern "C" fn $name($(_: $type),*) -> $result { $value })*
+        };
     }
-    pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
-        libc::ENOMEM
-    }
-    pub unsafe extern "C" fn mmap(_: Pointer, _: usize, _: c_int, _: c_int, _: c_int, _: i64) -> Pointer {
-        libc::MAP_FAILED
-    }
-    pub unsafe extern "C" fn munmap(_: Pointer, _: usize) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn mremap(_: Pointer, _: usize, _: usize, _: c_int, _: Pointer) -> Pointer {
-        libc::MAP_FAILED
-    }
-    pub unsafe extern "C" fn mprotect(_: Pointer, _: usize, _: c_int) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn shmat(_: c_int, _: Pointer, _: c_int) -> Pointer {
-        libc::MAP_FAILED
-    }
-    pub unsafe extern "C" fn shmdt(_: Pointer) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn pthread_create(_: Pointer, _: Pointer, _: Pointer, _: Pointer) -> c_int {
-        libc::EAGAIN
-    }
-    pub unsafe extern "C" fn fork() -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn sigaction(_: c_int, _: Pointer, _: Pointer) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn signal(_: c_int, _: usize) -> usize {
-        libc::SIG_ERR
+    fail! {
+        reallocarray(Pointer, usize, usize) -> Pointer = core::ptr::null_mut();
+        posix_memalign(*mut Pointer, usize, usize) -> c_int = libc::ENOMEM;
+        mmap(Pointer, usize, c_int, c_int, c_int, i64) -> Pointer = libc::MAP_FAILED;
+        munmap(Pointer, usize) -> c_int = -1;
+        mremap(Pointer, usize, usize, c_int, Pointer) -> Pointer = libc::MAP_FAILED;
+        mprotect(Pointer, usize, c_int) -> c_int = -1;
+        shmat(c_int, Pointer, c_int) -> Pointer = libc::MAP_FAILED;
+        shmdt(Pointer) -> c_int = -1;
+        pthread_create(Pointer, Pointer, Pointer, Pointer) -> c_int = libc::EAGAIN;
+        fork() -> c_int = -1;
+        sigaction(c_int, Pointer, Pointer) -> c_int = -1;
+        signal(c_int, usize) -> usize = libc::SIG_ERR;
+        setrlimit(c_int, Pointer) -> c_int = -1;
+        prlimit(c_int, c_int, Pointer, Pointer) -> c_int = -1;
+        prctl(c_int, usize, usize, usize, usize) -> c_int = -1;
+        dl_iterate_phdr(Pointer, Pointer) -> c_int = 0;
     }
     /// Before glibc 2.32, where no library of threads is loaded.
     pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: Pointer, old: Pointer) -> c_int {
@@ -207,18 +191,6 @@ mod absent {
             0 => 0,
             _ => libc::EINVAL,
         }
-    }
-    pub unsafe extern "C" fn setrlimit(_: c_int, _: Pointer) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn prlimit(_: c_int, _: c_int, _: Pointer, _: Pointer) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn prctl(_: c_int, _: usize, _: usize, _: usize, _: usize) -> c_int {
-        -1
-    }
-    pub unsafe extern "C" fn dl_iterate_phdr(_: Pointer, _: Pointer) -> c_int {
-        0
     }
     pub unsafe extern "C" fn leave(status: c_int) {
         crate::sys::exit(status)

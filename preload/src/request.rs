@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "a signal handler that changes what it returns to")]
 
 use core::ffi::{c_int, c_void};
-use core::mem::zeroed;
 use core::ptr::null_mut;
 
 use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
@@ -18,8 +17,7 @@ fn handler() -> usize {
 
 /// Handles SIGUSR2, unless an action was set for it before.
 pub fn listen() {
-    // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null.
-    let mut action: sigaction = unsafe { zeroed() };
+    let mut action = bus::default_action();
     // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `action`.
     let asked = unsafe { real::sigaction(SIGUSR2, null_mut(), (&raw mut action).cast()) };
     if asked == 0 && action.sa_sigaction == libc::SIG_DFL {
@@ -35,13 +33,11 @@ pub fn listen() {
 /// # Safety
 /// As for the C function.
 pub unsafe fn set_action(new: *const sigaction, old: *mut sigaction) -> c_int {
-    // SAFETY: the C function of this name has the same contract. The caller keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let status = unsafe { real::sigaction(SIGUSR2, new.cast_mut().cast(), old.cast()) };
     // SAFETY: as_mut wants null or a writable action: the caller keeps the contract of sigaction(2).
     if let Some(old) = unsafe { old.as_mut() }.filter(|old| status == 0 && old.sa_sigaction == handler()) {
-        // SAFETY: `zeroed` wants a type of which zeros are a value: a C struct of integers and of pointers that may be null. They
-        // are the default action.
-        *old = unsafe { zeroed() };
+        *old = bus::default_action();
     }
     status
 }

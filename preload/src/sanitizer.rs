@@ -2,15 +2,15 @@
 //! AddressSanitizer ends a program in which it does not. In such a program we start the program anew without the library.
 #![expect(unsafe_code, reason = "executes the program anew")]
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use recording::protocol::variables::{self, RunInode, Variable};
 
 use crate::lock::Lock;
-use crate::settings::Path;
-use crate::{doorbell, real, run_folder, sys};
+use crate::settings::{Path, strings};
+use crate::{doorbell, objects, run_folder, sys};
 
 /// How the files of such runtimes begin, gcc's and clang's.
 const RUNTIMES: [&[u8]; 9] = [
@@ -52,28 +52,14 @@ fn look() {
         return;
     }
     let mut found = false;
-    // SAFETY: `is_runtime` wants a pointer to a bool: it gets that of `found`, which lives through the call.
-    unsafe { real::dl_iterate_phdr(is_runtime as *const () as real::Pointer, (&raw mut found).cast()) };
+    objects::each(|path, _| {
+        let file = objects::file_name(path);
+        found |= RUNTIMES.iter().any(|runtime| file.starts_with(runtime));
+        !found
+    });
     if found {
         start_anew();
     }
-}
-
-unsafe extern "C" fn is_runtime(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: a read wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
-    let name = unsafe { (*info).dlpi_name };
-    if name.is_null() {
-        return 0;
-    }
-    // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
-    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
-    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if !RUNTIMES.iter().any(|runtime| file.starts_with(runtime)) {
-        return 0;
-    }
-    // SAFETY: a write wants a bool: `look` passes a pointer to its own.
-    unsafe { *found.cast::<bool>() = true };
-    1
 }
 
 /// Executes this program again, with the same arguments and environment except for us. Returns if that is not possible.
@@ -125,19 +111,14 @@ fn value_in(line: &CStr, variable: Variable) -> Option<&CStr> {
 
 /// The environment without us in `LD_PRELOAD`; `None` if we are not there, or there is no memory for the copy.
 fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Environment> {
-    let variable = |at: usize| {
-        // SAFETY: a read wants a readable pointer: `variables` is an array that ends in null, and nobody asks for what is behind
-        // that.
-        let text = unsafe { variables.wrapping_add(at).read() };
-        // SAFETY: from_ptr wants a string that ends in a zero byte: those of the environment do.
-        NonNull::new(text.cast_mut()).map(|text| unsafe { CStr::from_ptr(text.as_ptr()) })
-    };
-    let count = (0..).find(|at| variable(*at).is_none())?;
+    // SAFETY: `strings` wants the environment, and that nobody changes it: nothing of the job runs yet.
+    let lines = || unsafe { strings(variables) };
+    let count = lines().count();
     let ours = doorbell::library_path()?;
     let copies = sys::map_anonymous((count + 1) * size_of::<*const c_char>()).ok()?;
     let copies = copies.as_ptr().cast::<*const c_char>();
     let (mut kept, mut found, mut run) = (0, false, None);
-    for variable in (0..count).filter_map(variable) {
+    for variable in lines() {
         let mut text = variable.as_ptr();
         run = run.or(value_in(variable, variables::RUN));
         if let Some(inode) = value_in(variable, variables::RUN_INODE) {

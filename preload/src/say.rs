@@ -20,8 +20,8 @@ pub fn meet_stderr() {
     INODE.store(inode, Relaxed);
 }
 
-/// Writes `=fil-profile= ` and the message; a stderr that is closed or full is nobody's trouble. Where the program has opened
-/// something else in its place, that is the program's alone.
+/// Writes `=fil-profile= ` and the message; if stderr is closed or full, the message is lost. If the program has opened another
+/// file in its place, nothing is written to it.
 pub fn line(message: Arguments<'_>) {
     let stderr = (DEVICE.load(Relaxed), INODE.load(Relaxed));
     if stderr == (0, 0) || sys::file_of(libc::STDERR_FILENO) != Some(stderr) {
@@ -38,7 +38,7 @@ fn text(message: Arguments<'_>) -> Text<512> {
     text
 }
 
-/// Writes out what hides, commands a terminal or ends the line: a folder's name may hold anything.
+/// Escapes what is invisible, controls a terminal or ends the line: a folder's name may have any characters.
 struct Visible<'a>(&'a mut Text<512>);
 
 impl Write for Visible<'_> {

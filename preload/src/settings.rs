@@ -15,7 +15,7 @@ pub type Path = Text<4096>;
 pub struct Settings {
     /// The run folder, not ended by a zero byte; empty: do nothing.
     pub run: Path,
-    /// Which folder that is; `None` if nobody says.
+    /// Which folder that is; `None` if the variable is not set.
     pub run_inode: Option<RunInode>,
     /// What to do when an allocation fails.
     pub on_oom: OnOom,
@@ -43,6 +43,19 @@ unsafe extern "C" {
     fn getenv(name: *const c_char) -> *const c_char;
 }
 
+/// The strings of an array, such as the environment.
+///
+/// # Safety
+/// The array must end in null, its strings in a zero byte, and nobody may change it meanwhile.
+pub unsafe fn strings(array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
+    (0..).map_while(move |at| {
+        // SAFETY: a read wants a readable pointer: the array ends in null by the caller's promise, and this ends there too.
+        let text = unsafe { array.wrapping_add(at).read() };
+        // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+    })
+}
+
 fn bytes_of(variable: Variable) -> Option<&'static [u8]> {
     // SAFETY: getenv wants a string that ends in a zero byte, as a `CStr` does. Nobody changes the environment meanwhile: the
     // program's own code has not run yet.
@@ -59,7 +72,7 @@ fn number_of(variable: Variable) -> Option<u64> {
     text_of(variable)?.parse().ok()
 }
 
-/// Bytes of the stash where nobody says otherwise.
+/// Bytes of the stash if the variable is not set.
 const STASH_BYTES: usize = 16 << 20;
 
 impl Settings {

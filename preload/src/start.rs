@@ -1,4 +1,4 @@
-//! What runs before and after the program's own code, around a fork, and, never, on a panic.
+//! What runs before and after the program's own code, around a fork, and on a panic, which must not happen.
 #![expect(unsafe_code, reason = "constructor and fork handlers")]
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
@@ -54,31 +54,39 @@ fn prepare() -> bool {
     true
 }
 
-/// Records from now on, into `folder`, in a process that was started with recording off. Only the folder of the first call counts.
-/// The caller holds the interpreter's lock.
+/// Records from now on in a process that does not, into `folder` if it has no run folder yet. The caller holds the interpreter's
+/// lock.
 pub fn record_into(folder: &[u8]) {
-    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
-    if HAS_BEGUN.swap(true, Relaxed) {
-        return record();
+    {
+        let run = &mut STATE.lock().settings.run;
+        if run.bytes().is_empty() {
+            run.push(folder);
+        }
     }
-    STATE.lock().settings.run.push(folder);
     begin();
 }
 
-/// Begins to record this process as the settings in [`STATE`] say. To be called once.
+/// Begins to record this process as the settings in [`STATE`] say; at a later call, only records again.
 fn begin() {
-    {
-        let mut state = STATE.lock();
-        EXACT.store(state.settings.exact, Relaxed);
-        state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
-        if state.settings.exact {
-            state.expect_every_block();
-        }
+    // A forked child has the handlers of its parent. Twice the same handler would wait for its own lock at a fork.
+    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+    if !HAS_BEGUN.swap(true, Relaxed) {
+        prepare_to_record();
+        adopt_python();
+        // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never
+        // unloaded.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     }
-    adopt_python();
-    // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never unloaded.
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
     record();
+}
+
+fn prepare_to_record() {
+    let mut state = STATE.lock();
+    EXACT.store(state.settings.exact, Relaxed);
+    state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
+    if state.settings.exact {
+        state.live.expect_every_block();
+    }
 }
 
 fn record() {
@@ -98,7 +106,7 @@ pub fn adopt_python() -> bool {
         Found::Unknown(version) => (version, None, Some(Trouble::UnknownPython)),
     };
     python::late::stop_looking();
-    STATE.lock().meet_python(python, code(version), trouble);
+    STATE.lock().recorder.meet_python(python, code(version), trouble);
     true
 }
 
@@ -132,7 +140,7 @@ static FORK_HOLDS_LOCK: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn before_fork() {
     if let Some(_inside) = thread::Inside::enter() {
-        STATE.before_fork(|state| state.before_fork());
+        STATE.before_fork(|state| state.recorder.before_fork());
         FORK_HOLDS_LOCK.store(true, Relaxed);
     }
 }
@@ -164,7 +172,7 @@ extern "C" fn after_fork_in_child() {
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // Our bug; the job cannot go on in the middle of its own malloc, but it must be seen whose fault it is.
+    // This is our bug. The job cannot continue in the middle of its malloc, but the user must see that it is not the job's fault.
     say::line(format_args!(
         "The preloaded library has failed. Please report this; without fil-profile the job runs."
     ));

@@ -42,15 +42,7 @@ pub fn granted(limits: [u64; 2]) {
 /// Whether the job has set a limit itself, which leaves no room for a stash.
 fn is_limited_by_job() -> bool {
     let mut of_both = GRANTED.iter().zip([libc::RLIMIT_AS, libc::RLIMIT_DATA]);
-    of_both.any(|(granted, which)| {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        // SAFETY: getrlimit wants a writable rlimit, as `limit` is.
-        let asked = unsafe { libc::getrlimit(which, &mut limit) };
-        asked == 0 && limit.rlim_cur < granted.load(Relaxed)
-    })
+    of_both.any(|(granted, which)| sys::limit(which).is_some_and(|limit| limit < granted.load(Relaxed)))
 }
 
 /// The job may have set a limit on its memory.

@@ -9,8 +9,6 @@ use crate::array::OWN_BYTES;
 use crate::live::{COUNTED, Entry, Live, NoMemory};
 use crate::lock::Lock;
 use crate::mappings::Mappings;
-use crate::peak::Total;
-use crate::python::Python;
 use crate::sampler::{self, Chance, SAMPLES_PER_LOOK};
 use crate::settings::Settings;
 use crate::shadow::Word;
@@ -44,8 +42,10 @@ pub static ANY_MAPPING: AtomicBool = AtomicBool::new(false);
 pub struct State {
     /// What the environment asked for.
     pub settings: Settings,
-    recorder: Recorder,
-    live: Live,
+    /// The recording.
+    pub recorder: Recorder,
+    /// The blocks that are alive.
+    pub live: Live,
     mappings: Mappings,
     tuning: Tuning,
 }
@@ -59,11 +59,6 @@ impl State {
             mappings: Mappings::new(),
             tuning: Tuning::new(),
         }
-    }
-
-    /// The process is about to be forked.
-    pub fn before_fork(&mut self) {
-        self.recorder.before_fork();
     }
 
     /// In a forked child: all that is recorded so far is in the parent's recording.
@@ -90,16 +85,6 @@ impl State {
     /// Puts the recording into a file, so that it outlives the process.
     pub fn keep(&mut self) {
         self.recorder.keep(&self.settings);
-    }
-
-    /// A Python was found: its version, `major << 8 | minor`, and what is wrong with it.
-    pub fn meet_python(&mut self, python: Option<Python>, version: u32, trouble: Option<Trouble>) {
-        self.recorder.meet_python(python, version, trouble);
-    }
-
-    /// All that is alive in this recording.
-    pub fn total(&self, header: &Header) -> Total {
-        self.recorder.total(header)
     }
 
     /// The node of the current thread's callstack; 0 if nothing is recorded.
@@ -223,10 +208,5 @@ impl State {
     /// A slot of the table of large blocks.
     pub fn large_block(&self, index: u32) -> Option<&'static Block> {
         self.recorder.tree.file.record::<Block>(index)
-    }
-
-    /// Every block will be recorded: to be called before the first.
-    pub fn expect_every_block(&mut self) {
-        self.live.expect_every_block();
     }
 }

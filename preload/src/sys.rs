@@ -69,7 +69,7 @@ pub fn map_file(file: &File, offset: usize, bytes: usize) -> Result<NonNull<u8>,
 /// Maps the beginning of a file, shared, in place of what is mapped at an address.
 ///
 /// # Safety
-/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents are not needed any more.
 pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Result<(), Errno> {
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as usize;
@@ -82,7 +82,7 @@ pub unsafe fn map_file_over(start: NonNull<u8>, file: &File, bytes: usize) -> Re
 /// Puts new memory in place of what is mapped at an address: private if there is any, else shared, which other limits count.
 ///
 /// # Safety
-/// The `bytes` at `start` must be a mapping of the caller's, whose contents nobody misses.
+/// The `bytes` at `start` must be a mapping of the caller's, whose contents are not needed any more.
 pub unsafe fn map_anonymous_over(start: usize, bytes: usize) -> Result<(), Errno> {
     let access = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     let map = |kind| {
@@ -105,7 +105,7 @@ pub unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
 /// Makes a private anonymous mapping longer, at another address if need be; what is new is zeros.
 ///
 /// # Safety
-/// As for [`unmap`]: afterwards nobody may use the old address.
+/// As for [`unmap`]: the old address must not be used afterwards.
 pub unsafe fn extend(address: NonNull<u8>, bytes: usize, new_bytes: usize) -> Result<NonNull<u8>, Errno> {
     let flags = libc::MREMAP_MAYMOVE as usize;
     // SAFETY: mremap wants that nobody uses the old address any more: the caller's promise.
@@ -259,7 +259,7 @@ pub fn file_of(descriptor: i32) -> Option<(u64, u64)> {
     identity(|to| unsafe { call(libc::SYS_fstat, [descriptor as usize, to]) })
 }
 
-/// What a write may raise: nobody reads the pipe any more, or the file would be larger than RLIMIT_FSIZE.
+/// Signals of a write: the pipe has no reader any more, or the file would be larger than RLIMIT_FSIZE.
 const RAISED_BY_WRITE: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 
 /// One `write(2)`, if it need not wait, and without the signals that may come of it. What cannot be written is lost.
@@ -274,33 +274,24 @@ pub fn write_quietly(descriptor: i32, bytes: &[u8]) {
     if answer(polled) != Ok(1) || ready.revents & libc::POLLOUT == 0 {
         return;
     }
-    let held = RAISED_BY_WRITE;
-    let (mut before, mut pending) = (0_u64, 0_u64);
-    let (new, old, waiting) = (
-        &raw const held as usize,
-        &raw mut before as usize,
-        &raw mut pending as usize,
-    );
-    let mask_of = |how: i32, new: usize, old: usize| {
-        // SAFETY: rt_sigprocmask wants null or sets of eight bytes, the first readable, the second writable: the callers below
-        // pass such.
-        unsafe { call(libc::SYS_rt_sigprocmask, [how as usize, new, old, size_of::<u64>()]) }
-    };
-    if answer(mask_of(libc::SIG_BLOCK, new, old)).is_err() {
-        return;
-    }
+    let (before, mut pending) = (change_mask(libc::SIG_BLOCK, RAISED_BY_WRITE), 0_u64);
     // SAFETY: rt_sigpending wants a writable set of eight bytes: `pending` is one.
-    let _ = unsafe { call(libc::SYS_rt_sigpending, [waiting, size_of::<u64>()]) };
-    let (from, length) = (bytes.as_ptr() as usize, bytes.len());
+    let _ = unsafe { call(libc::SYS_rt_sigpending, [&raw mut pending as usize, SIGNAL_SET_BYTES]) };
+    let arguments = [descriptor as usize, bytes.as_ptr() as usize, bytes.len()];
     // SAFETY: write wants as many readable bytes as it is told of: these are `bytes`.
-    let _ = unsafe { call(libc::SYS_write, [descriptor as usize, from, length]) };
-    // Takes away what has been raised just now, but not what waited before.
-    let raised = held & !pending;
+    let _ = unsafe { call(libc::SYS_write, arguments) };
+    // Takes away what has been raised just now, but not what was pending before.
+    let raised = RAISED_BY_WRITE & !pending;
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let (set, time) = (&raw const raised as usize, &raw const at_once as usize);
+    let arguments = [
+        &raw const raised as usize,
+        0,
+        &raw const at_once as usize,
+        SIGNAL_SET_BYTES,
+    ];
     // SAFETY: rt_sigtimedwait wants a readable set and time, and null or a writable siginfo: `raised`, `at_once`, null.
-    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, [set, 0, time, size_of::<u64>()]) };
-    let _ = mask_of(libc::SIG_SETMASK, old, 0);
+    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, arguments) };
+    change_mask(libc::SIG_SETMASK, before);
 }
 
 /// The process's id, asked anew: a fork changes it.
@@ -319,6 +310,15 @@ pub fn parent_pid() -> u32 {
 pub fn thread_id() -> u32 {
     // SAFETY: gettid changes no memory.
     unsafe { call(libc::SYS_gettid, []) as u32 }
+}
+
+/// The soft limit on a resource (getrlimit(2)); `None` if it cannot be asked.
+pub fn limit(resource: u32) -> Option<u64> {
+    let mut limits = [0u64; 2];
+    let arguments = [0, resource as usize, 0, limits.as_mut_ptr() as usize];
+    // SAFETY: prlimit64 wants null or new limits, and null or writable ones for the old: null, and `limits`.
+    answer(unsafe { call(libc::SYS_prlimit64, arguments) }).ok()?;
+    Some(limits[0])
 }
 
 /// Lets another thread run.

@@ -18,7 +18,7 @@ pub enum Direction {
     Remove,
 }
 
-/// What is estimated of the recording as a whole, and is in none of its fields.
+/// Estimates about the recording as a whole that are not in its header.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
     /// Variance of what is alive, in units of [`recording::VARIANCE_UNIT`] bytes².
@@ -101,7 +101,7 @@ fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Direction,
     total
 }
 
-/// Out of the way of a process that asks for nothing.
+/// Not inlined, since most processes have no windows and no phases.
 #[cold]
 #[inline(never)]
 fn tell_others(total: &Total, weight: &Weight, direction: Direction, born: u32) {
@@ -131,7 +131,7 @@ fn keep(snapshot: &Snapshot, epoch: u32, site: &Site) {
     });
 }
 
-/// One writer at a time, so a load and a store will do where an atomic addition would lock the bus.
+/// There is one writer at a time, so a load and a store are enough; an atomic addition would lock the bus.
 #[inline(always)]
 pub fn shift(counter: &AtomicU64, by: u64, direction: Direction) {
     let old = counter.load(Relaxed);

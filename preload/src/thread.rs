@@ -8,6 +8,7 @@ use core::cell::Cell;
 
 /// The state of one thread; zero when the thread begins.
 #[repr(C)]
+#[cfg_attr(test, derive(Default))]
 pub struct ThreadState {
     /// Bytes that may still be allocated before the sampler wants to look. Zero makes the next allocation look.
     countdown: Cell<u64>,
@@ -57,15 +58,7 @@ pub fn state() -> &'static ThreadState {
 
 #[cfg(test)]
 pub fn state() -> &'static ThreadState {
-    std::thread_local!(static STATE: &'static ThreadState = Box::leak(Box::new(ThreadState {
-        countdown: Cell::new(0),
-        beyond: Cell::new(0),
-        random: Cell::new(0),
-        interval_log2: Cell::new(0),
-        inside: Cell::new(0),
-        failing: Cell::new(0),
-        resolving: Cell::new(0),
-    })));
+    std::thread_local!(static STATE: &'static ThreadState = Box::leak(Box::default()));
     STATE.with(|state| *state)
 }
 

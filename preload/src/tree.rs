@@ -7,7 +7,7 @@ use recording::{Function, Header, MAX_STRING_BYTES, Node, Site, Table};
 use crate::file::Recording;
 use crate::index::{Index, hash_bytes, hash3};
 
-/// The recording's append-only tables, with what it takes to find a record again.
+/// The recording's append-only tables, with an index for each.
 pub struct Tree {
     /// The file that the tables are in.
     pub file: Recording,

@@ -1,4 +1,4 @@
-//! What a bundle may take, by its size: what it claims is not believed.
+//! How much memory a bundle may take, by its size: the lengths that it states are not trusted.
 //!
 //! Of a bundle of n bytes:
 //!
@@ -17,24 +17,13 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
+use crate::error::Excess;
+
 /// What is left of what a bundle may take.
 #[derive(Debug)]
 pub(super) struct Budget {
     rows: u64,
     processes: u64,
-}
-
-/// Of what there is too much in a bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Excess {
-    /// Of bytes.
-    Bytes,
-    /// Of call sites and what belongs to them.
-    Rows,
-    /// Of processes.
-    Processes,
-    /// A list is longer than any that is written.
-    List,
 }
 
 impl Budget {

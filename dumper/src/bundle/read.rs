@@ -1,4 +1,4 @@
-//! Reading a bundle, of which nothing is believed: it may be torn, or no bundle, or of somebody who wishes us ill.
+//! Reads a bundle. Nothing in it is trusted: it may be torn, no bundle at all, or made by an attacker.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
@@ -9,13 +9,13 @@ use flate2::read::GzDecoder;
 use rmp_serde::decode;
 use serde::de::DeserializeOwned;
 
-use super::budget::{Budget, Excess, Limited};
+use super::budget::{Budget, Limited};
 use super::{About, Bundle, Head, MAGIC, VERSION};
 use crate::bounded::TOO_LONG;
-use crate::error::{BundleError, Error};
+use crate::error::{BundleError, Error, Excess};
 use crate::folder::Place;
 use crate::process::{Bundled, Process};
-use crate::recording::{Recording, Rows};
+use crate::profile::{Profile, Tables};
 use crate::source::KeptLines;
 
 /// Of a file: more than any that is written.
@@ -123,7 +123,13 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
     match <[u8; 4]>::try_from(rest).map(u32::from_le_bytes) {
         Ok(VERSION) => {}
         Ok(0) | Err(_) => return Err(BundleError::Torn.into()),
-        Ok(newer) => return Err(BundleError::Newer(newer).into()),
+        Ok(version) => {
+            return Err(BundleError::Newer {
+                version,
+                known: VERSION,
+            }
+            .into());
+        }
     }
     let mut budget = Budget::of(size);
     let unpacked = Limited::new(GzDecoder::new(file), Budget::unpacked(size), is_exceeded);
@@ -133,33 +139,33 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
         timeline,
         unrecorded,
     } = next(&mut values)?;
-    let mut recordings = Vec::new();
+    let mut profiles = Vec::new();
     while next(&mut values)? {
         let about: About = next(&mut values)?;
-        let rows: Rows = next(&mut values)?;
+        let tables: Tables = next(&mut values)?;
         let damage = about.header_damage.len() + about.damage.len();
-        budget.take(rows.count() + about.facts.command.len() + about.facts.events.len() + damage)?;
-        let recording = Recording::from_parts(about.facts, rows).ok_or(BundleError::Torn)?;
-        recordings.push((about.name, about.header_damage, about.damage, Arc::new(recording)));
+        budget.take(tables.count() + about.facts.command.len() + about.facts.events.len() + damage)?;
+        let profile = Profile::from_parts(about.facts, tables).ok_or(BundleError::Torn)?;
+        profiles.push((about.name, about.header_damage, about.damage, Arc::new(profile)));
     }
     let lines: Arc<KeptLines> = Arc::new(next(&mut values)?);
     // The checksum comes last.
     if io::copy(&mut values, &mut io::sink())? > 0 {
         return Err(BundleError::Torn.into());
     }
-    let processes = recordings
+    let processes = profiles
         .into_iter()
-        .map(|(name, header_damage, damage, recording)| Process {
+        .map(|(name, header_damage, damage, profile)| Process {
             // A name, not a place: nothing outside of the bundle is looked at.
             path: path.join(Path::new(&name).file_name().unwrap_or_default()).into(),
-            facts: recording.facts.clone(),
+            facts: profile.facts.clone(),
             damage: header_damage,
             bundled: Some(Bundled {
-                recording,
+                profile,
                 damage,
                 lines: Arc::clone(&lines),
             }),
-            view: Default::default(),
+            presentation: Default::default(),
         });
     Ok(Bundle {
         run,

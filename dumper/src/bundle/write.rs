@@ -1,6 +1,7 @@
 //! Writing a bundle: one recording is in memory at a time.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -10,15 +11,14 @@ use super::{About, FILE, Head, MAGIC, VERSION, Written};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::process::Process;
-use crate::report;
 use crate::run::Run;
 use crate::save::save;
 use crate::source::{KeptLines, Sources};
 use crate::timeline::Sample;
 use crate::unrecorded::Unrecorded;
 
-/// Writes `profile.fil` into a run folder, after the report if there was one, whose source files are then not read again. A recording
-/// that cannot be read is left out.
+/// Writes `profile.fil` into a run folder. `sources` is what the report has read of source files, if there was one: it is not read
+/// again. A recording that cannot be read is left out.
 ///
 /// # Errors
 ///
@@ -29,11 +29,11 @@ pub fn write(
     processes: &[Process],
     timeline: &[Sample],
     unrecorded: &Unrecorded,
-    report: Option<report::Written>,
+    sources: Option<Sources>,
 ) -> Result<Written, Error> {
     let mut included = Vec::new();
     let path = save(folder, FILE, |out| {
-        let sources = report.map_or_else(|| Sources::of(run, processes), |report| report.sources);
+        let sources = sources.unwrap_or_else(|| Sources::of(run, processes));
         included = put(out, run, processes, timeline, unrecorded, sources)?;
         Ok(())
     })?;
@@ -89,14 +89,14 @@ fn put(
     let mut lines = KeptLines::default();
     let mut included = Vec::new();
     for (index, process) in processes.iter().enumerate() {
-        let Ok((recording, damage)) = process.read() else {
+        let Ok((profile, damage)) = process.read() else {
             continue;
         };
-        let recording = recording.compact();
-        recording
+        let profile = Arc::unwrap_or_clone(profile).compact();
+        profile
             .lines()
             .for_each(|(file, line)| sources.keep(file, line, &mut lines));
-        let (facts, rows) = recording.into_parts();
+        let (facts, tables) = profile.into_parts();
         let name = process.path.file_name().unwrap_or_default();
         by_name(&mut out, &true)?;
         let about = About {
@@ -106,7 +106,7 @@ fn put(
             damage,
         };
         by_name(&mut out, &about)?;
-        by_place(&mut out, &rows)?;
+        by_place(&mut out, &tables)?;
         included.push(index);
     }
     by_name(&mut out, &false)?;

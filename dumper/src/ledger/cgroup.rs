@@ -1,14 +1,14 @@
 //! What a cgroup counts beside one process: other processes, the kernel's memory, and page cache.
 
 use super::{Group, Ledger};
-use crate::measured::{Area, Extent, Measured};
+use crate::profile::measured::{Area, Extent, Measured};
 use crate::units;
 
 /// Adds to a process's lines what else its cgroup is charged for, and makes the cgroup's charge the total.
 pub(super) fn rest(ledger: &mut Ledger, measured: &Measured) {
     let Some(cgroup) = &measured.cgroup else { return };
-    // What several processes have mapped is charged once, and to whoever touched it first: of libraries and files, which are
-    // likely to be somebody else's, the cgroup has the cache that it says it has.
+    // A page that several processes have mapped is charged once, to the cgroup of the first process that touched it. Libraries and
+    // files are likely to be charged to another cgroup: of them, this cgroup has only the page cache that it reports.
     let of_file = |extent: Extent| extent.resident.saturating_sub(extent.anonymous);
     let mapped = [Area::Libraries, Area::Files, Area::Own];
     let of_files = units::sum(mapped.map(|area| of_file(measured.area(area))));

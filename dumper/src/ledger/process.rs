@@ -3,8 +3,8 @@
 use recording::Kind;
 
 use super::{Group, Ledger};
-use crate::measured::{Area, Measured};
-use crate::recording::ByKind;
+use crate::profile::ByKind;
+use crate::profile::measured::{Area, Measured};
 use crate::units;
 
 /// What the call sites hold, by kind, without what is `absent` of each.
@@ -71,7 +71,7 @@ fn shared(ledger: &mut Ledger, all: u64, mapped: u64) {
     ledger.line("shared_other", "other shared memory", Group::Shared, all - mapped);
 }
 
-/// What a fork shares with its parent is the parent's, and nobody else accounts for it here.
+/// The pages that a fork shares with its parent are the parent's; no other entry counts them here.
 fn inherited(ledger: &mut Ledger, measured: &Measured) {
     if measured.is_fork {
         let shared = units::sum([Area::Heap, Area::Anonymous].map(|area| measured.area(area).shared));
@@ -158,7 +158,7 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
             foreign_slack,
         );
     }
-    // An arena may not be full of pages yet: its slack is no more than what nobody else has.
+    // Not all pages of an arena need be resident: its slack is at most what no other entry has.
     let others = [Kind::Mapped, Kind::Mapping].map(|kind| kinds.of(kind).occupied.saturating_sub(absent(kind)));
     let others = others.into_iter().chain([pool, kinds.of(Kind::Object).bytes]);
     arena_slack(ledger, kinds, area(Area::Anonymous).saturating_sub(units::sum(others)));

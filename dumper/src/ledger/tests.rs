@@ -3,8 +3,8 @@
 use recording::Kind;
 
 use super::*;
-use crate::measured::{Area, Charged, Extent, Pages};
-use crate::recording::Held;
+use crate::profile::KindBytes;
+use crate::profile::measured::{Area, Charged, Extent, Pages};
 
 const MIB: u64 = 1 << 20;
 
@@ -20,11 +20,11 @@ fn extent(mib: u64) -> Extent {
 /// 60 MiB of a heap are blocks, 30 are free; of a mapping of 100 MiB 25 are touched.
 fn measured() -> Measured {
     let mut measured = Measured::default();
-    let held = |mib: u64| Held {
+    let held = |mib: u64| KindBytes {
         bytes: mib * MIB,
         occupied: mib * MIB,
     };
-    *measured.kinds.of_mut(Kind::Heap) = Held {
+    *measured.kinds.of_mut(Kind::Heap) = KindBytes {
         occupied: 66 * MIB,
         ..held(60)
     };
@@ -49,19 +49,19 @@ fn measured() -> Measured {
 
 #[test]
 fn what_is_resident_adds_up_and_what_nobody_has_is_unexplained() {
-    let ledger = Ledger::of(&measured(), Counts::Resident);
+    let ledger = Ledger::measured(&measured(), Counts::Resident);
     assert_eq!(ledger.total, Some(140 * MIB));
     let of = |name| ledger.bytes(name) / MIB;
     assert_eq!((of("heap_blocks"), of("mappings"), of("objects")), (60, 25, 5));
     assert_eq!((of("heap_rounding"), of("heap_slack"), of("arena_slack")), (6, 30, 3));
     assert_eq!(ledger.unexplained, 3 * MIB as i64);
     assert!((ledger.explained().unwrap() - 137.0 / 140.0).abs() < 1e-9);
-    assert_eq!(ledger.culprit().map(|line| line.name), Some("heap_slack"));
+    assert_eq!(ledger.largest_unheld().map(|line| line.name), Some("heap_slack"));
 }
 
 #[test]
 fn address_space_counts_what_is_not_touched() {
-    let ledger = Ledger::of(&measured(), Counts::AddressSpace);
+    let ledger = Ledger::measured(&measured(), Counts::AddressSpace);
     assert_eq!(ledger.total, Some(280 * MIB));
     assert_eq!(ledger.bytes("mappings"), 100 * MIB);
 }
@@ -80,7 +80,7 @@ fn a_cgroup_has_other_processes_a_kernel_and_a_cache() {
         resident_bytes: 40 * MIB,
         ..Default::default()
     });
-    let ledger = Ledger::of(&measured, Counts::Resident);
+    let ledger = Ledger::measured(&measured, Counts::Resident);
     assert_eq!(ledger.total, Some(200 * MIB));
     let of = |name| ledger.bytes(name) / MIB;
     // Another process may have pages of files: what no file stands behind is at most what is left of it.
@@ -91,7 +91,7 @@ fn a_cgroup_has_other_processes_a_kernel_and_a_cache() {
 fn slack_is_named_only_where_there_is_room_for_it() {
     let mut measured = measured();
     measured.kinds.arenas = 500 * MIB;
-    let ledger = Ledger::of(&measured, Counts::Resident);
+    let ledger = Ledger::measured(&measured, Counts::Resident);
     assert_eq!(ledger.bytes("arena_slack"), 6 * MIB);
     assert_eq!(ledger.unexplained, 0);
 }
@@ -99,14 +99,14 @@ fn slack_is_named_only_where_there_is_room_for_it() {
 #[test]
 fn pages_of_some_sorts_are_told_apart_and_change_no_sum() {
     let mut measured = measured();
-    let before = Ledger::of(&measured, Counts::Resident);
+    let before = Ledger::measured(&measured, Counts::Resident);
     assert_eq!(before.apart, []);
     let anonymous = measured.areas.get_mut(&Area::Anonymous).unwrap();
     (anonymous.swapped, anonymous.uncounted, anonymous.huge) = (7 * MIB, 16 * MIB, 4 * MIB);
     (anonymous.shared, anonymous.lazy) = (3 * MIB, 2 * MIB);
     // Everybody shares libraries.
     measured.areas.get_mut(&Area::Libraries).unwrap().shared = 6 * MIB;
-    let ledger = Ledger::of(&measured, Counts::Resident);
+    let ledger = Ledger::measured(&measured, Counts::Resident);
     assert_eq!((ledger.total, &ledger.lines), (before.total, &before.lines));
     let apart: Vec<_> = ledger
         .apart
@@ -123,7 +123,7 @@ fn pages_of_some_sorts_are_told_apart_and_change_no_sum() {
             ("lazily_freed", 2, true)
         ]
     );
-    assert_eq!(Ledger::of(&measured, Counts::AddressSpace).apart, []);
+    assert_eq!(Ledger::measured(&measured, Counts::AddressSpace).apart, []);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_measurement_whose_numbers_are_all_the_largest_has_a_ledger() {
         let measured: Measured = serde_json::from_str(&text.replace('M', &u64::MAX.to_string())).unwrap();
         assert_eq!(measured.resident(), u64::MAX);
         for counts in [Counts::Resident, Counts::AddressSpace] {
-            let ledger = Ledger::of(&measured, counts);
+            let ledger = Ledger::measured(&measured, counts);
             let is_absent = touched == "0" && counts == Counts::Resident;
             let held = if is_absent { 0 } else { u64::MAX };
             assert_eq!((ledger.total, ledger.held()), (Some(u64::MAX), held));

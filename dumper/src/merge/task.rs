@@ -6,11 +6,12 @@ use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 
-use crate::call_tree::CallTree;
 use crate::folder::Folder;
 use crate::label::cut;
 use crate::outcome::Kind;
 use crate::process::Process;
+use crate::profile::{CallSite, CallTree};
+use crate::report::NamedSite;
 use crate::run::Run;
 use crate::timeline;
 
@@ -51,9 +52,9 @@ pub struct Task {
     pub limit_bytes: Option<u64>,
     /// The request that failed last.
     pub failed_request: Option<String>,
-    /// The line that held the most when it ran out, or at its peak.
+    /// The call site that held the most when it ran out, or at its peak, and the line of the user's own code that it was for.
     pub place: Option<String>,
-    /// What that line held, in bytes.
+    /// What it held, in bytes: as many of them as were in memory, where that ranks the run's call sites.
     pub place_bytes: u64,
     /// The whole callstack of what held the most, as a number: the same for the same stack.
     pub stack: Option<String>,
@@ -114,18 +115,19 @@ impl Task {
         }
     }
 
-    /// Notes where it held the most.
-    pub(super) fn look_at(&mut self, tree: &CallTree, run: &Run) {
+    /// Notes the call site that held the most.
+    pub(super) fn note_culprit(&mut self, culprit: Option<CallSite>, run: &Run) {
         let directory = run.directory.to_str().unwrap_or("");
-        if let Some(hot) = tree.hottest(1).first() {
-            let place = hot.call.short(directory);
-            self.place = Some(match &hot.on_behalf_of {
-                Some(own) => format!("{place}, from {}", own.short(directory)),
-                None => place,
-            });
-            self.place_bytes = hot.held.bytes;
-        }
-        let largest = (1..tree.nodes().len()).max_by_key(|id| (tree.nodes()[*id].own.bytes, std::cmp::Reverse(*id)));
+        let Some(culprit) = culprit.map(|culprit| NamedSite::new(&culprit, directory)) else {
+            return;
+        };
+        self.place = Some(culprit.place());
+        self.place_bytes = culprit.ranked;
+    }
+
+    /// Notes the callstack that held the most.
+    pub(super) fn note_stack(&mut self, tree: &CallTree) {
+        let largest = (1..tree.nodes().len()).max_by_key(|id| (tree.own(*id).bytes, std::cmp::Reverse(*id)));
         self.stack = largest.map(|id| {
             // Only to be compared with others of this process.
             let mut hasher = DefaultHasher::new();

@@ -1,21 +1,21 @@
 //! JSON: for programs as given, for the page's script as a reader may see it.
+#![expect(clippy::disallowed_methods, reason = "everything else writes JSON through this file")]
 
 use std::io::{self, Write};
 
 use recording::is_hidden;
 use serde::Serialize;
-use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{CharEscape, Formatter, Serializer};
 
-/// Writes a value. Whoever reads it gets every string as it was given; in the text, what commands a terminal or reorders a line is
-/// escaped as JSON allows it.
+/// Writes a value. A JSON parser gets every string as it was given; in the text, characters that control a terminal or reorder a line
+/// are escaped as JSON allows.
 pub(crate) fn to_json(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
-    Ok(value.serialize(&mut Serializer::with_formatter(out, ForPrograms(CompactFormatter)))?)
+    Ok(serde_json::to_writer(ForPrograms(out), value)?)
 }
 
 /// The same, a value on each line.
 pub(crate) fn to_json_pretty(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
-    let formatter = ForPrograms(PrettyFormatter::new());
-    Ok(value.serialize(&mut Serializer::with_formatter(out, formatter))?)
+    Ok(serde_json::to_writer_pretty(ForPrograms(out), value)?)
 }
 
 /// Writes a value into a script element of the page: every string is as a reader may see it, and none can end the element.
@@ -23,51 +23,23 @@ pub(crate) fn to_page(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) ->
     Ok(value.serialize(&mut Serializer::with_formatter(out, ForPage))?)
 }
 
-struct ForPrograms<F>(F);
+/// Takes JSON in pieces of whole characters, as serde_json writes it, and escapes what is hidden; only strings have any of that.
+struct ForPrograms<'a>(&'a mut dyn Write);
 
-impl<F: Formatter> Formatter for ForPrograms<F> {
-    fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        each(out, fragment, is_hidden, |out, character| {
+impl Write for ForPrograms<'_> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(json).map_err(io::Error::other)?;
+        let is_escaped = |character| is_hidden(character) && character != '\n';
+        each(&mut self.0, text, is_escaped, |out, character| {
             let mut units = [0; 2];
             let units = character.encode_utf16(&mut units).iter();
             units.copied().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
-        })
+        })?;
+        Ok(json.len())
     }
 
-    fn begin_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_array(out)
-    }
-
-    fn end_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array(out)
-    }
-
-    fn begin_array_value<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
-    }
-
-    fn end_array_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array_value(out)
-    }
-
-    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
-    }
-
-    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
-    }
-
-    fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
-    }
-
-    fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
-    }
-
-    fn end_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

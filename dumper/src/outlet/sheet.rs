@@ -39,11 +39,16 @@ pub(crate) struct Sheet<W: Write> {
 impl<W: Write> Sheet<W> {
     /// A table that goes to `out`, with a first row of titles.
     pub(crate) fn new(out: W, titles: &[&str]) -> io::Result<Sheet<W>> {
-        let mut sheet = Sheet {
-            out: csv::Writer::from_writer(out),
-        };
+        let mut sheet = Sheet::without_titles(out);
         sheet.out.write_record(titles)?;
         Ok(sheet)
+    }
+
+    /// Rows that go to `out`, below others that are there already.
+    pub(crate) fn without_titles(out: W) -> Sheet<W> {
+        Sheet {
+            out: csv::Writer::from_writer(out),
+        }
     }
 
     /// Writes one row.
@@ -67,7 +72,7 @@ impl<W: Write> Sheet<W> {
 
 /// The text as a cell: with an apostrophe before everything in it that a spreadsheet would compute, at its beginning and behind what
 /// a spreadsheet may take for the end of a cell.
-pub(crate) fn cell_text(text: &str) -> Cow<'_, str> {
+fn cell_text(text: &str) -> Cow<'_, str> {
     let shown = printable(text);
     // Before it was made visible: TAB and CR are blanks to a spreadsheet.
     let begins = is_formula(text) || text.starts_with(char::is_control);

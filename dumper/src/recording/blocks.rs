@@ -6,11 +6,11 @@ use recording::{Kind, Table};
 
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
-use super::{Facts, read_header};
+use super::{bytes, facts, read_header};
 use crate::damage::Findings;
-use crate::error::Error;
+use crate::error::{Error, ReadError};
 use crate::folder::Place;
-use crate::process;
+use crate::profile::Facts;
 
 /// Memory of known place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub struct Block {
 /// # Errors
 ///
 /// It cannot be read, or is none.
-pub fn of(recording: &Place) -> Result<(Facts, Vec<Block>), Error> {
-    process::with_file(recording, read)
+pub fn read(recording: &Place) -> Result<(Facts, Vec<Block>), Error> {
+    bytes::read_file(recording, read_from)
 }
 
-fn read<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Block>), crate::damage::ReadError> {
+fn read_from<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Block>), ReadError> {
     let header = read_header(file)?;
     let mut found = Findings::default();
     let tables = Tables::find(file, &header, &mut found);
-    let facts = Facts::read(&header, &tables, &mut found);
+    let facts = facts::read(&header, &tables, &mut found);
     let mut blocks = Vec::new();
     tables.each(Table::Blocks, |_, record| {
         let address = u64_at(record, offset_of!(recording::Block, address));

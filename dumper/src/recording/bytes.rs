@@ -5,6 +5,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use crate::error::{Error, ReadError};
+use crate::folder::Place;
+
+/// More than the bytes of any recording.
+const MOST_BYTES: u64 = 2 * recording::MAX_FILE_BYTES as u64;
+
 /// Where the bytes of a recording are.
 pub(crate) trait Bytes {
     /// How many there are.
@@ -33,7 +39,7 @@ pub(crate) struct InFile {
 }
 
 impl InFile {
-    pub(crate) fn new(file: File) -> io::Result<InFile> {
+    fn new(file: File) -> io::Result<InFile> {
         Ok(InFile {
             length: file.metadata()?.len(),
             file,
@@ -42,7 +48,7 @@ impl InFile {
     }
 
     /// Why bytes are missing, if some could not be read.
-    pub(crate) fn finish(self) -> io::Result<()> {
+    fn finish(self) -> io::Result<()> {
         self.error.into_inner().map_or(Ok(()), Err)
     }
 }
@@ -69,6 +75,15 @@ impl Bytes for InFile {
         bytes.truncate(filled);
         bytes
     }
+}
+
+/// Reads a file, by what `read` makes of it.
+pub(crate) fn read_file<T>(path: &Place, read: impl FnOnce(&InFile) -> Result<T, ReadError>) -> Result<T, Error> {
+    let file = path.file(MOST_BYTES).and_then(InFile::new);
+    let file = file.map_err(|reason| Error::read(path, reason))?;
+    let what = read(&file);
+    file.finish().map_err(|reason| Error::read(path, reason))?;
+    what.map_err(|reason| Error::recording(path, reason))
 }
 
 /// The number at `offset`; zero where the bytes end before it.

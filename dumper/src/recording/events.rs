@@ -4,39 +4,10 @@ use std::mem::{offset_of, size_of};
 
 use recording::{EVENT_SLOTS, EventKind, Header};
 
-use serde::{Deserialize, Serialize};
-
 use super::bytes::{Bytes, u32_at, u64_at};
-use super::coded;
 use super::tables::Tables;
 use crate::damage::Findings;
-
-/// Something that happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Event {
-    /// Its number, from 1; where numbers are missing, later events have taken the place of older ones.
-    pub number: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub time_ns: u64,
-    /// What it was; none for a kind of a later version.
-    #[serde(with = "coded::event_kind")]
-    pub kind: Option<EventKind>,
-    /// What exactly; see [`EventKind`].
-    pub detail: u32,
-    /// Bytes asked for, released, or taken.
-    pub bytes: u64,
-    /// Estimated live bytes at that moment.
-    pub live_bytes: u64,
-    /// Kernel thread id.
-    pub thread: u32,
-    /// How often in a row the same happened.
-    pub repeats: u32,
-    /// Of a phase that the job has named: its name.
-    pub name: String,
-    /// For [`Recording::stack`](super::Recording::stack); 0 where the callstack could not be taken.
-    pub node: u32,
-}
+use crate::profile::Event;
 
 /// The valid events, oldest first.
 pub(super) fn read<B: Bytes + ?Sized>(

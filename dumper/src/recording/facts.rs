@@ -1,182 +1,69 @@
-//! What a recording's header says: all that is to be had without reading its tables.
+//! A process's facts, from the header of its recording.
 
 use std::mem::offset_of;
 
-use recording::{AllocFunction, EventKind, Header, STATE_ENDED, STATE_OOM_EXIT, Table};
-use serde::{Deserialize, Serialize};
+use recording::{AllocFunction, Header, STATE_ENDED, STATE_OOM_EXIT, Table};
 
 use super::bytes::{Bytes, u32_at, u64_at};
-use super::coded;
-use super::events::{self, Event};
-use super::kinds::Kinds;
-use super::sites;
 use super::tables::Tables;
-use crate::bounded::{self, LISTED, NAMES};
-use crate::call_tree::Moment;
+use super::{events, kinds, sites};
 use crate::damage::Findings;
+use crate::profile::{Facts, FailedAllocation, State};
 
-/// One process, as its recording's header describes it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Facts {
-    /// Process id, in the job's own namespace.
-    pub pid: u32,
-    /// Parent's process id.
-    pub ppid: u32,
-    /// The command line.
-    #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
-    pub command: Vec<String>,
-    /// When the recording began, nanoseconds since the Unix epoch.
-    pub started_ns: u64,
-    /// How far the process got.
-    pub state: State,
-    /// Major and minor version of the Python found.
-    pub python: Option<(u8, u8)>,
-    /// Whether every allocation was recorded.
-    pub exact: bool,
-    /// Mean bytes between samples at last.
-    pub sample_interval: u64,
-    /// Blocks of at least this many bytes were recorded exactly.
-    pub large_bytes: u64,
-    /// Samples ever taken.
-    pub samples: u64,
-    /// Bytes now, as the header states them.
-    pub live_bytes: u64,
-    /// Bytes at the peak, as the header states them.
-    pub peak_bytes: u64,
-    /// When the peak was, nanoseconds since the Unix epoch.
-    pub peak_time_ns: u64,
-    /// The failed allocation that defines the moment it ran out.
-    pub failure: Option<Failure>,
-    /// Failed allocations in all.
-    pub failures: u64,
-    /// Bytes in pymalloc's arenas at last.
-    pub arena_bytes: u64,
-    /// What is held of each kind of memory.
-    pub kinds: Kinds,
-    /// Bytes of the stash that was held at last.
-    pub stash_bytes: u64,
-    /// Private memory of the preload beside the stash and the file.
-    pub own_bytes: u64,
-    /// What its parent and ancestors held when it was forked, and it has in common with them; counted in theirs alone.
-    pub inherited_bytes: u64,
-    /// Its rank among the processes of a parallel program.
-    pub rank: Option<u32>,
-    /// What happened, oldest first.
-    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
-    pub events: Vec<Event>,
-    /// When the earlier moment was that growth is counted from, nanoseconds since the Unix epoch; none if there is no such moment.
-    pub earlier_ns: Option<u64>,
-}
-
-/// How far a process got, as far as it could still say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// It runs, or something ended it before it came to its exit handlers.
-    #[default]
-    Running,
-    /// It ended of itself: it went through its exit handlers, or called `_exit`.
-    Ended,
-    /// It replaced itself by another program, or left at a failed allocation (`--on-oom=exit`).
-    Left,
-}
-
-/// An allocation that failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Failure {
-    /// Bytes that it asked for.
-    pub request_bytes: u64,
-    /// Bytes that were live, as the header states them.
-    pub live_bytes: u64,
-    /// When, nanoseconds since the Unix epoch.
-    pub time_ns: u64,
-    /// Which function was called; none if this version does not know it.
-    #[serde(with = "coded::alloc_function")]
-    pub function: Option<AllocFunction>,
-    pub(crate) node: u32,
-}
-
-impl Facts {
-    /// Whether it is a fork of another process of the job.
-    pub fn is_fork(&self) -> bool {
-        let mut events = self.events.iter();
-        events.any(|event| event.kind == Some(recording::EventKind::Forked))
-    }
-
-    pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Facts {
-        let small = |offset| u32_at(header, offset);
-        let large = |offset| u64_at(header, offset);
-        let nodes = tables.present(Table::Nodes).max(1);
-        let failure = (small(offset_of!(Header, oom_epoch)) > 0).then(|| Failure {
-            request_bytes: large(offset_of!(Header, oom_request_bytes)),
-            live_bytes: large(offset_of!(Header, oom_live_bytes)),
-            time_ns: large(offset_of!(Header, oom_time_ns)),
-            function: AllocFunction::from_code(small(offset_of!(Header, oom_function))),
-            node: match small(offset_of!(Header, oom_node)) {
-                node if (node as usize) < nodes => node,
-                _ => {
-                    found.bad_references += 1;
-                    0
-                }
-            },
-        });
-        let python = small(offset_of!(Header, python));
-        let command = match small(offset_of!(Header, command)) {
-            0 => Vec::new(),
-            id => tables.string(id).unwrap_or_else(|| {
-                found.bad_names += 1;
-                Vec::new()
-            }),
-        };
-        Facts {
-            pid: small(offset_of!(Header, pid)),
-            ppid: small(offset_of!(Header, ppid)),
-            command: arguments(&String::from_utf8_lossy(&command)),
-            started_ns: large(offset_of!(Header, started_ns)),
-            state: match small(offset_of!(Header, state)) {
-                STATE_ENDED => State::Ended,
-                STATE_OOM_EXIT => State::Left,
-                _ => State::Running,
-            },
-            python: (python != 0).then_some(((python >> 8) as u8, python as u8)),
-            exact: small(offset_of!(Header, exact)) != 0,
-            sample_interval: large(offset_of!(Header, sample_interval)),
-            large_bytes: large(offset_of!(Header, large_bytes)),
-            samples: large(offset_of!(Header, samples)),
-            live_bytes: large(offset_of!(Header, live_bytes)),
-            peak_bytes: large(offset_of!(Header, peak_bytes)),
-            peak_time_ns: large(offset_of!(Header, peak_time_ns)),
-            failure,
-            failures: large(offset_of!(Header, failures)),
-            arena_bytes: large(offset_of!(Header, arena_bytes)),
-            kinds: Kinds::read(header),
-            stash_bytes: large(offset_of!(Header, stash_bytes)),
-            own_bytes: large(offset_of!(Header, own_bytes)),
-            inherited_bytes: large(offset_of!(Header, inherited_bytes)),
-            rank: small(offset_of!(Header, rank)).checked_sub(1),
-            events: events::read(header, tables, nodes, found),
-            earlier_ns: sites::earlier_ns(header),
-        }
-    }
-}
-
-impl Facts {
-    /// How long the process had run at the moment that growth is counted from, in seconds; none where that was not before this one.
-    pub fn growth_since(&self, moment: Moment) -> Option<f64> {
-        let until = match moment {
-            Moment::Live => u64::MAX,
-            Moment::Peak => self.peak_time_ns,
-            Moment::OutOfMemory => self.failure.as_ref()?.time_ns,
-        };
-        let since = self.earlier_ns.filter(|since| *since < until)?;
-        Some(since.saturating_sub(self.started_ns) as f64 / 1e9)
-    }
-
-    /// The phases that the job has named, in the order of their beginning: name, and highest total in bytes.
-    pub fn phases(&self) -> impl Iterator<Item = (&str, u64)> {
-        let marks = self.events.iter().filter(|event| event.kind == Some(EventKind::Mark));
-        marks.map(|event| (event.name.as_str(), event.bytes))
+/// The facts that a header states, with the strings that it names.
+pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Facts {
+    let small = |offset| u32_at(header, offset);
+    let large = |offset| u64_at(header, offset);
+    let nodes = tables.present(Table::Nodes).max(1);
+    let failure = (small(offset_of!(Header, oom_epoch)) > 0).then(|| FailedAllocation {
+        request_bytes: large(offset_of!(Header, oom_request_bytes)),
+        live_bytes: large(offset_of!(Header, oom_live_bytes)),
+        time_ns: large(offset_of!(Header, oom_time_ns)),
+        function: AllocFunction::from_code(small(offset_of!(Header, oom_function))),
+        node: match small(offset_of!(Header, oom_node)) {
+            node if (node as usize) < nodes => node,
+            _ => {
+                found.bad_references += 1;
+                0
+            }
+        },
+    });
+    let python = small(offset_of!(Header, python));
+    let command = match small(offset_of!(Header, command)) {
+        0 => Vec::new(),
+        id => tables.string(id).unwrap_or_else(|| {
+            found.bad_names += 1;
+            Vec::new()
+        }),
+    };
+    Facts {
+        pid: small(offset_of!(Header, pid)),
+        ppid: small(offset_of!(Header, ppid)),
+        command: arguments(&String::from_utf8_lossy(&command)),
+        started_ns: large(offset_of!(Header, started_ns)),
+        state: match small(offset_of!(Header, state)) {
+            STATE_ENDED => State::Ended,
+            STATE_OOM_EXIT => State::Left,
+            _ => State::Running,
+        },
+        python: (python != 0).then_some(((python >> 8) as u8, python as u8)),
+        exact: small(offset_of!(Header, exact)) != 0,
+        sample_interval: large(offset_of!(Header, sample_interval)),
+        large_bytes: large(offset_of!(Header, large_bytes)),
+        samples: large(offset_of!(Header, samples)),
+        live_bytes: large(offset_of!(Header, live_bytes)),
+        peak_bytes: large(offset_of!(Header, peak_bytes)),
+        peak_time_ns: large(offset_of!(Header, peak_time_ns)),
+        failure,
+        failures: large(offset_of!(Header, failures)),
+        arena_bytes: large(offset_of!(Header, arena_bytes)),
+        kinds: kinds::read(header),
+        stash_bytes: large(offset_of!(Header, stash_bytes)),
+        own_bytes: large(offset_of!(Header, own_bytes)),
+        inherited_bytes: large(offset_of!(Header, inherited_bytes)),
+        rank: small(offset_of!(Header, rank)).checked_sub(1),
+        events: events::read(header, tables, nodes, found),
+        earlier_ns: sites::earlier_ns(header),
     }
 }
 

@@ -1,15 +1,13 @@
-//! What each node itself holds, at each moment.
+//! What each node itself holds, at each moment, from the table of sites.
 
 use std::mem::{offset_of, size_of};
-use std::ops::AddAssign;
 
-use recording::{BLOCK_UNIT, Header, Snapshot, Table, VARIANCE_UNIT};
-use serde::{Deserialize, Serialize};
+use recording::{Header, Snapshot, Table};
 
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
-use crate::call_tree::Moment;
 use crate::damage::Findings;
+use crate::profile::{Earlier, Holding, Tally};
 
 /// More than any address space holds, so that a number above it is damage (or a difference that fell below zero).
 const ABSURD: u64 = 1 << 52;
@@ -19,45 +17,21 @@ const SMALL_HEAP: u64 = 1 << 20;
 /// An earlier moment is just now within one part in this many of the time.
 const JUST_NOW: u64 = 100;
 
-/// A sum over samples. Sums saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tally {
-    /// Estimated bytes.
-    pub bytes: u64,
-    /// Estimated blocks, in units of 1/[`BLOCK_UNIT`].
-    pub blocks: u64,
-    /// Variance of `bytes`, in units of [`VARIANCE_UNIT`] bytes².
-    pub variance: u64,
+fn tally(record: &[u8], offset: usize, found: &mut Findings) -> Tally {
+    let mut field = |field, limit| checked(u64_at(record, offset + field), limit, found);
+    Tally {
+        bytes: field(offset_of!(recording::Tally, bytes), ABSURD),
+        blocks: field(offset_of!(recording::Tally, blocks), ABSURD),
+        variance: field(offset_of!(recording::Tally, variance), ABSURD_VARIANCE),
+    }
 }
 
-impl Tally {
-    /// One standard deviation of `bytes`, in bytes; 0 where everything was recorded exactly.
-    pub fn error(&self) -> u64 {
-        deviation(self.variance)
-    }
-
-    /// Blocks, rounded.
-    pub fn whole_blocks(&self) -> u64 {
-        self.blocks.saturating_add(BLOCK_UNIT / 2) / BLOCK_UNIT
-    }
-
-    fn read(record: &[u8], offset: usize, found: &mut Findings) -> Tally {
-        let mut field = |field, limit| checked(u64_at(record, offset + field), limit, found);
-        Tally {
-            bytes: field(offset_of!(recording::Tally, bytes), ABSURD),
-            blocks: field(offset_of!(recording::Tally, blocks), ABSURD),
-            variance: field(offset_of!(recording::Tally, variance), ABSURD_VARIANCE),
-        }
-    }
-
-    fn read_earlier(record: &[u8], offset: usize, found: &mut Findings) -> Tally {
-        let mut field = |field, limit| checked(u64_at(record, offset + field), limit, found);
-        Tally {
-            bytes: field(offset_of!(recording::Earlier, bytes), ABSURD),
-            blocks: 0,
-            variance: field(offset_of!(recording::Earlier, variance), ABSURD_VARIANCE),
-        }
+fn earlier_tally(record: &[u8], offset: usize, found: &mut Findings) -> Tally {
+    let mut field = |field, limit| checked(u64_at(record, offset + field), limit, found);
+    Tally {
+        bytes: field(offset_of!(recording::Earlier, bytes), ABSURD),
+        blocks: 0,
+        variance: field(offset_of!(recording::Earlier, variance), ABSURD_VARIANCE),
     }
 }
 
@@ -67,125 +41,21 @@ fn checked(number: u64, limit: u64, found: &mut Findings) -> u64 {
     if is_absurd { 0 } else { number }
 }
 
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Tally) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.blocks = self.blocks.saturating_add(other.blocks);
-        self.variance = self.variance.saturating_add(other.variance);
-    }
-}
-
-/// What is held more than at an earlier moment, or less. Sums saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Growth {
-    /// Estimated bytes.
-    pub bytes: i64,
-    /// The most that the variance of `bytes` can be, in units of [`VARIANCE_UNIT`] bytes²: what was sampled at both moments adds
-    /// nothing to it, but how much that is nobody has counted.
-    pub variance: u64,
-}
-
-impl Growth {
-    /// One standard deviation of `bytes`, in bytes, or less; 0 where nothing has changed, or everything was recorded exactly.
-    pub fn error(&self) -> u64 {
-        deviation(self.variance)
-    }
-}
-
-impl AddAssign for Growth {
-    fn add_assign(&mut self, other: Growth) {
-        self.bytes = self.bytes.saturating_add(other.bytes);
-        self.variance = self.variance.saturating_add(other.variance);
-    }
-}
-
-/// A bundle may give any numbers.
-fn difference(now: u64, then: u64) -> i64 {
-    let difference = i128::from(now) - i128::from(then);
-    i64::try_from(difference.clamp(-i128::from(i64::MAX), i128::from(i64::MAX))).unwrap_or(0)
-}
-
-fn deviation(variance: u64) -> u64 {
-    (variance as f64 * VARIANCE_UNIT as f64).sqrt() as u64
-}
-
-/// What one node has allocated itself and not freed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Site {
-    pub(crate) node: u32,
-    live: Tally,
-    peak: Tally,
-    oom: Tally,
-    /// None where nothing has changed since.
-    earlier: Option<Earlier>,
-}
-
-/// What it held at the moment that growth is counted from, without the blocks, and whether it had changed by the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Earlier {
-    held: Tally,
-    in_peak: bool,
-    in_oom: bool,
-}
-
-impl Site {
-    /// One that holds this much now, and of which no more is known.
-    pub(super) fn live(node: u32, live: Tally) -> Site {
-        Site {
-            node,
-            live,
-            ..Site::default()
+/// Sets numbers to zero that are above the highest total, since these cannot be true.
+pub(super) fn limit(site: &mut Holding, highest: u64, found: &mut Findings) {
+    for held in [&mut site.live, &mut site.peak, &mut site.oom] {
+        if held.bytes > highest {
+            *held = Tally::default();
+            found.absurd_numbers += 1;
         }
-    }
-
-    /// Numbers above the highest total cannot be true.
-    pub(super) fn limit(&mut self, highest: u64, found: &mut Findings) {
-        for held in [&mut self.live, &mut self.peak, &mut self.oom] {
-            if held.bytes > highest {
-                *held = Tally::default();
-                found.absurd_numbers += 1;
-            }
-            if held.error() > highest.max(SMALL_HEAP) {
-                held.variance = 0;
-                found.absurd_numbers += 1;
-            }
-        }
-        if self.earlier.is_some_and(|earlier| earlier.held.bytes > highest) {
-            self.earlier = None;
+        if held.error() > highest.max(SMALL_HEAP) {
+            held.variance = 0;
             found.absurd_numbers += 1;
         }
     }
-
-    /// Whether it held nothing at any moment.
-    pub(super) fn is_empty(&self) -> bool {
-        let earlier = self.earlier.unwrap_or_default().held;
-        let moments = [self.live, self.peak, self.oom, earlier];
-        moments.iter().all(|held| held.bytes == 0)
-    }
-
-    /// By how much it has grown from the earlier moment to this one.
-    pub(crate) fn growth(&self, moment: Moment) -> Growth {
-        let changed = self.earlier.filter(|earlier| match moment {
-            Moment::Live => true,
-            Moment::Peak => earlier.in_peak,
-            Moment::OutOfMemory => earlier.in_oom,
-        });
-        let now = self.at(moment);
-        changed.map_or(Growth::default(), |Earlier { held, .. }| Growth {
-            bytes: difference(now.bytes, held.bytes),
-            variance: now.variance.saturating_add(held.variance),
-        })
-    }
-
-    /// What it held at a moment.
-    pub fn at(&self, moment: Moment) -> Tally {
-        match moment {
-            Moment::Live => self.live,
-            Moment::Peak => self.peak,
-            Moment::OutOfMemory => self.oom,
-        }
+    if site.earlier.is_some_and(|earlier| earlier.held.bytes > highest) {
+        site.earlier = None;
+        found.absurd_numbers += 1;
     }
 }
 
@@ -220,19 +90,19 @@ pub(super) fn earlier_ns(header: &[u8]) -> Option<u64> {
 }
 
 /// All sites. A snapshot is what was saved for it, or what is live if nothing has changed since.
-pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Vec<Site> {
+pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: &mut Findings) -> Vec<Holding> {
     let peak_epoch = u32_at(header, offset_of!(Header, peak_epoch));
     let oom_epoch = u32_at(header, offset_of!(Header, oom_epoch));
     let compared_with = earlier_epoch(header);
     let mut sites = Vec::with_capacity(tables.present(Table::Sites));
     tables.each(Table::Sites, |_, record| {
-        let mut tally = |offset| Tally::read(record, offset, found);
-        let live = tally(offset_of!(recording::Site, live));
+        let mut read = |offset| tally(record, offset, found);
+        let live = read(offset_of!(recording::Site, live));
         let stamp = |offset| u32_at(record, offset);
         let last_change = stamp(offset_of!(recording::Site, earlier_epoch));
         let mut snapshot = |epoch, offset| match stamp(offset + offset_of!(Snapshot, epoch)) == epoch {
             true => (
-                tally(offset + offset_of!(Snapshot, saved)),
+                read(offset + offset_of!(Snapshot, saved)),
                 stamp(offset + offset_of!(Snapshot, earlier_epoch)),
             ),
             false => (live, last_change),
@@ -242,12 +112,12 @@ pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: 
         let earlier = compared_with.filter(|epoch| last_change >= *epoch).map(|epoch| {
             let slot = epoch as usize % 2 * size_of::<recording::Earlier>();
             Earlier {
-                held: Tally::read_earlier(record, offset_of!(recording::Site, earlier) + slot, found),
+                held: earlier_tally(record, offset_of!(recording::Site, earlier) + slot, found),
                 in_peak: peak_change >= epoch,
                 in_oom: oom_change >= epoch,
             }
         });
-        sites.push(Site {
+        sites.push(Holding {
             node: u32_at(record, offset_of!(recording::Site, node)),
             live,
             peak,

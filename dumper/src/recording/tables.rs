@@ -125,7 +125,7 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
     }
 
     /// The published strings, as far as they are in the file.
-    pub(super) fn strings(&self) -> Strings {
+    pub(super) fn strings(&self) -> StringTable {
         let mut bytes = Vec::with_capacity(self.present(Table::Strings));
         for chunk in &self.chunks[slot(Table::Strings)] {
             let left = self.present(Table::Strings) - bytes.len();
@@ -135,7 +135,7 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
                 break;
             }
         }
-        Strings { bytes }
+        StringTable { bytes }
     }
 }
 
@@ -151,11 +151,11 @@ fn is_string(id: u32, length: usize, published: usize) -> bool {
 }
 
 /// The string table.
-pub(super) struct Strings {
+pub(super) struct StringTable {
     bytes: Vec<u8>,
 }
 
-impl Strings {
+impl StringTable {
     /// The bytes of the string with this id, or `None` if it is not wholly among the published ones.
     pub(super) fn get(&self, id: u32) -> Option<&[u8]> {
         let begin = id as usize;

@@ -1,125 +1,107 @@
-//! What all texts of one report are made from. One recording is in memory at a time.
+//! What all texts of one report are made from: computed, and nothing is written. Of all recordings, at most two stay in memory: those of
+//! the moments that the report is about.
 
 use std::cmp::Reverse;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use recording::EventKind;
 
 use super::own_lines::{self, OwnLine};
-use super::pictures::Pictures;
-use super::{Occasion, choice, ledger, words};
-use crate::call_tree::{CallTree, Hot, Moment};
+use super::site::NamedSite;
+use super::{Occasion, Subject, choice, ledger, words};
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::process::Process;
-use crate::rank::{self, Rank};
-use crate::recording::{Facts, Growth, Recording, State, Tally};
+use crate::profile::{CallTree, Facts, Moment, Profile, Rank, State, Weight};
+use crate::rank;
 use crate::run::{Headline, Run};
-use crate::units::Share;
+use crate::timeline::Sample;
 use crate::unrecorded::Unrecorded;
 
 /// Call sites that are kept of each moment.
 const SITES: usize = 200;
-/// Processes that are looked at closely; of more than these, a job that starts hundreds has little to say.
+/// The most processes that have a line of their own in the report.
 const LISTED: usize = 20;
 
-/// Parents whose callstacks are looked at for the sake of what their children inherited.
+/// The most parents whose callstacks are read to explain what their children inherited.
 const PARENTS: usize = 5;
 
-/// A run, as far as anything is to be said about it.
-pub(super) struct Account<'a> {
-    pub(super) run: &'a Run,
+/// All facts about a run that a report is made from.
+pub(crate) struct Account<'a> {
+    pub(crate) run: &'a Run,
     /// Paths are shown relative to it.
-    pub(super) directory: &'a str,
-    pub(super) processes: &'a [Process],
-    pub(super) occasion: Occasion,
-    /// The processes that are worth a line of their own, in the order of their beginning.
-    pub(super) listed: Vec<Listed>,
+    pub(crate) directory: &'a str,
+    pub(crate) processes: &'a [Process],
+    pub(crate) occasion: Occasion,
+    /// The processes with a line of their own, in the order of their start.
+    pub(crate) listed: Vec<Listed>,
     /// All others.
-    pub(super) folded: Vec<&'a Process>,
-    pub(super) out_of_memory: Option<Shown<'a>>,
-    pub(super) peak: Option<Shown<'a>>,
-    pub(super) concerns: Vec<Concern<'a>>,
-    pub(super) unrecorded: Unrecorded,
+    pub(crate) folded: Vec<&'a Process>,
+    pub(crate) out_of_memory: Option<Shown<'a>>,
+    pub(crate) peak: Option<Shown<'a>>,
+    pub(crate) concerns: Vec<Concern<'a>>,
+    pub(crate) unrecorded: &'a Unrecorded,
+    /// How much memory the job had over time.
+    pub(crate) timeline: &'a [Sample],
     /// Where processes held the most at their peaks from which others inherited memory.
-    pub(super) inherited_from: Vec<(u32, String)>,
-    /// The flame graph of all processes, where one has been drawn.
-    pub(super) process_tree: Option<PathBuf>,
+    pub(crate) inherited_from: Vec<(u32, String)>,
 }
 
-/// A process that is worth a line of its own.
-pub(super) struct Listed {
-    pub(super) facts: Facts,
+/// A process with a line of its own.
+pub(crate) struct Listed {
+    pub(crate) facts: Facts,
     /// What happened, in words, for each of the events.
-    pub(super) events: Vec<String>,
+    pub(crate) events: Vec<String>,
     /// How far it got, in words.
-    pub(super) state: &'static str,
+    pub(crate) state: &'static str,
 }
 
 /// One moment of one process.
-pub(super) struct Shown<'a> {
-    pub(super) process: &'a Process,
-    pub(super) moment: Moment,
-    pub(super) facts: Facts,
-    /// The allocation that failed at this moment, or failed last before it.
-    pub(super) failed: Option<String>,
-    pub(super) total: Tally,
-    /// Bytes of that that were in memory; none if that was not measured.
-    pub(super) resident: Option<u64>,
+pub(crate) struct Shown<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) moment: Moment,
+    pub(crate) profile: Arc<Profile>,
     /// What the call sites are ranked by.
-    pub(super) rank: Rank,
+    pub(crate) rank: Rank,
+    /// All that was held.
+    pub(crate) weight: Weight,
+    /// The allocation that failed at this moment, or failed last before it.
+    pub(crate) failed: Option<String>,
     /// What the limit counts, and who has it.
-    pub(super) ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// When the job ended, in nanoseconds since the Unix epoch; none as long as it runs.
-    pub(super) ended_ns: Option<u64>,
+    pub(crate) ended_ns: Option<u64>,
     /// The call sites that held the most, the largest first.
-    pub(super) sites: Vec<CallSite>,
+    pub(crate) sites: Vec<NamedSite>,
     /// What each line of the user's own files held, if that is wanted.
-    pub(super) own_lines: Vec<OwnLine>,
-    /// The flame graph, where one has been drawn.
-    pub(super) picture: Option<PathBuf>,
-}
-
-/// A line that allocated, with all its callers.
-pub(super) struct CallSite {
-    pub(super) file: String,
-    pub(super) line: u32,
-    pub(super) function: String,
-    /// Where that is, for a reader.
-    pub(super) place: String,
-    /// If it belongs to a library: the line of the user's own code that it held the most of this for.
-    pub(super) caller: Option<String>,
-    pub(super) held: Tally,
-    /// Bytes of that that were in memory; none if that was not measured.
-    pub(super) resident: Option<u64>,
-    /// How much more it holds than at an earlier moment; none if no such moment is known.
-    pub(super) growth: Option<Growth>,
+    pub(crate) own_lines: Vec<OwnLine>,
 }
 
 /// Something that makes the report less than it should be.
-pub(super) struct Concern<'a> {
-    pub(super) process: Option<&'a Process>,
-    pub(super) recording: &'a Path,
-    pub(super) what: What,
+pub(crate) struct Concern<'a> {
+    pub(crate) process: Option<&'a Process>,
+    pub(crate) recording: &'a Path,
+    pub(crate) what: What,
 }
 
-/// Of what nature a concern is.
-pub(super) enum What {
+/// The nature of a concern.
+pub(crate) enum What {
     Trouble(String),
     Damage(Damage),
 }
 
 impl<'a> Account<'a> {
-    /// Reads what is needed of the recordings, and draws each moment while it is at hand.
-    pub(super) fn of(
-        run: &'a Run,
-        processes: &'a [Process],
-        unreadable: &'a [Error],
-        occasion: Occasion,
-        mut pictures: Option<&mut Pictures>,
-    ) -> Result<Account<'a>, Error> {
+    /// Reads what is needed of the recordings.
+    pub(crate) fn compute(subject: &Subject<'a>) -> Account<'a> {
+        let Subject {
+            run,
+            processes,
+            occasion,
+            ..
+        } = *subject;
         let mut account = Account {
             run,
             directory: run.directory.to_str().unwrap_or(""),
@@ -129,10 +111,10 @@ impl<'a> Account<'a> {
             folded: Vec::new(),
             out_of_memory: None,
             peak: None,
-            concerns: unreadable.iter().map(Concern::unreadable).collect(),
-            unrecorded: Unrecorded::default(),
+            concerns: subject.unreadable.iter().map(Concern::unreadable).collect(),
+            unrecorded: subject.unrecorded,
+            timeline: subject.timeline,
             inherited_from: Vec::new(),
-            process_tree: None,
         };
         let ran_out = choice::out_of_memory(run, processes, occasion);
         let peak = choice::peak(processes).map(|process| (process, Moment::Peak));
@@ -146,10 +128,10 @@ impl<'a> Account<'a> {
                 .filter(|(chosen, _)| std::ptr::eq(*chosen, process))
                 .map(|(_, moment)| moment);
             let moments: Vec<Moment> = moments.collect();
-            let recording = account.look_at(process, !moments.is_empty() || is_listed && has_failed(process));
-            if let Some(recording) = &recording {
+            let profile = account.look_at(process, !moments.is_empty() || is_listed && has_failed(process));
+            if let Some(profile) = &profile {
                 for moment in moments {
-                    let shown = Shown::of(run, process, recording, moment, pictures.as_deref_mut())?;
+                    let shown = Shown::compute(run, process, profile, moment);
                     match moment {
                         Moment::Peak => account.peak = Some(shown),
                         Moment::OutOfMemory | Moment::Live => account.out_of_memory = Some(shown),
@@ -158,38 +140,40 @@ impl<'a> Account<'a> {
             }
             if is_listed {
                 let state = words::state(process.facts.state, is_replaced);
-                let listed = Listed::of(process, recording.as_ref(), account.directory, state);
+                let listed = Listed::new(process, profile.as_deref(), account.directory, state);
                 account.listed.push(listed);
             } else {
                 account.folded.push(process);
             }
         }
-        Ok(account)
+        account.find_inheritance();
+        account
     }
 
     /// The verdict, once the job has ended.
-    pub(super) fn judged(&self) -> Option<&'a Outcome> {
+    pub(crate) fn judged(&self) -> Option<&'a Outcome> {
         self.run.outcome.as_ref().filter(|_| self.occasion == Occasion::Ended)
     }
 
     /// The moment that matters most.
-    pub(super) fn foremost(&self) -> Option<&Shown<'a>> {
+    pub(crate) fn foremost(&self) -> Option<&Shown<'a>> {
         self.out_of_memory.as_ref().or(self.peak.as_ref())
     }
 
     /// What matters most, in short.
-    pub(super) fn headline(&self) -> Option<Headline> {
+    pub(crate) fn headline(&self) -> Option<Headline> {
         let shown = self.foremost()?;
-        let site = shown.sites.first();
+        let culprit = shown.culprit();
         Some(Headline {
             peak_bytes: self.peak.as_ref().unwrap_or(shown).ranked(),
-            culprit: site.map(|site| site.caller.as_ref().unwrap_or(&site.place).clone()),
-            share: site.map_or(0.0, |site| Share::of(site.by(shown.rank), shown.ranked()).fraction()),
+            culprit: culprit.map(|culprit| culprit.line.place.clone()),
+            from: culprit.and_then(|culprit| Some(culprit.own_place()?.to_owned())),
+            share: culprit.map_or(0.0, |culprit| culprit.share.fraction()),
         })
     }
 
     /// Looks up what is behind memory that was inherited.
-    pub(super) fn find_inheritance(&mut self) {
+    fn find_inheritance(&mut self) {
         let heirs = self
             .processes
             .iter()
@@ -200,15 +184,15 @@ impl<'a> Account<'a> {
         let of_pid = |pid: u32| self.processes.iter().filter(move |process| process.facts.pid == pid);
         let place = |pid: u32| {
             let parent = of_pid(pid).max_by_key(|process| process.facts.peak_bytes)?;
-            let (recording, _) = parent.read().ok()?;
-            let tree = CallTree::of(&recording, Moment::Peak);
-            Some((pid, CallSite::of(tree.hottest(1).first()?, self.directory).place))
+            let (profile, _) = parent.read().ok()?;
+            let culprit = rank::tree(self.run, &profile, Moment::Peak).culprit()?;
+            Some((pid, culprit.call.short(self.directory)))
         };
         self.inherited_from = parents.into_iter().take(PARENTS).filter_map(place).collect();
     }
 
     /// Notes what is wrong with a process's recording, all of which is read only if it is `wanted`.
-    fn look_at(&mut self, process: &'a Process, wanted: bool) -> Option<Recording> {
+    fn look_at(&mut self, process: &'a Process, wanted: bool) -> Option<Arc<Profile>> {
         let mut concern = |what| {
             self.concerns.push(Concern {
                 process: Some(process),
@@ -216,8 +200,8 @@ impl<'a> Account<'a> {
                 what,
             });
         };
-        let (recording, damage) = match wanted.then(|| process.read()) {
-            Some(Ok((recording, damage))) => (Some(recording), damage),
+        let (profile, damage) = match wanted.then(|| process.read()) {
+            Some(Ok((profile, damage))) => (Some(profile), damage),
             Some(Err(error)) => {
                 concern(What::Trouble(format!("Its callstacks are lost: {error}.")));
                 (None, process.damage.clone())
@@ -228,14 +212,14 @@ impl<'a> Account<'a> {
             .into_iter()
             .for_each(|trouble| concern(What::Trouble(trouble)));
         damage.into_iter().for_each(|damage| concern(What::Damage(damage)));
-        recording
+        profile
     }
 }
 
 impl Listed {
-    fn of(process: &Process, recording: Option<&Recording>, directory: &str, state: &'static str) -> Listed {
-        let facts = recording.map_or(&process.facts, |recording| &recording.facts).clone();
-        let place = |node| recording.and_then(|recording| words::place(recording, node, directory));
+    fn new(process: &Process, profile: Option<&Profile>, directory: &str, state: &'static str) -> Listed {
+        let facts = profile.map_or(&process.facts, |profile| &profile.facts).clone();
+        let place = |node| profile.and_then(|profile| words::place(profile, node, directory));
         let events = facts.events.iter().map(|event| words::event(event, place(event.node)));
         Listed {
             events: events.collect(),
@@ -246,68 +230,62 @@ impl Listed {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(
-        run: &Run,
-        process: &'a Process,
-        recording: &Recording,
-        moment: Moment,
-        pictures: Option<&mut Pictures>,
-    ) -> Result<Shown<'a>, Error> {
+    fn compute(run: &Run, process: &'a Process, profile: &Arc<Profile>, moment: Moment) -> Shown<'a> {
         let directory = run.directory.to_str().unwrap_or("");
-        let tree = CallTree::of(recording, moment);
-        let (total, resident) = (tree.total(), tree.resident());
-        let rank = Rank::of(run, moment, recording.measured(moment));
-        let tree = tree.ranked_by(rank);
-        let grown = tree.growth(moment);
-        let failure = recording.facts.failure.as_ref();
-        let mut shown = Shown {
+        let tree = rank::tree(run, profile, moment);
+        let grown = profile.at(moment).growth();
+        let sites = tree.sites(SITES).into_iter().map(|site| NamedSite {
+            growth: grown.as_ref().map(|grown| grown.line(&site.call)),
+            ..NamedSite::new(&site, directory)
+        });
+        let failure = profile.facts.failure.as_ref();
+        Shown {
             process,
             moment,
-            facts: recording.facts.clone(),
-            failed: failure.map(|failure| words::failed(recording, failure, directory)),
-            total,
-            resident,
-            rank,
-            ledger: ledger::of(recording, moment, rank::counts(run), run.ending.is_none()),
+            profile: Arc::clone(profile),
+            rank: tree.rank(),
+            weight: tree.weight(),
+            failed: failure.map(|failure| words::failed(profile, failure, directory)),
+            ledger: ledger::choose(profile, moment, rank::counts(run), run.ending.is_none()),
             ended_ns: run
                 .ending
                 .as_ref()
                 .and_then(|ending| ledger::nanoseconds(&ending.ended)),
-            sites: tree
-                .hottest(SITES)
-                .iter()
-                .map(|hot| CallSite {
-                    growth: grown.as_ref().map(|grown| grown.of(&hot.call)),
-                    ..CallSite::of(hot, directory)
-                })
-                .collect(),
+            sites: sites.collect(),
             own_lines: match run.text {
                 true => own_lines::own_lines(&tree, directory),
                 false => Vec::new(),
             },
-            picture: None,
-        };
-        if let Some(pictures) = pictures {
-            shown.picture = pictures.draw(run, &shown, tree);
         }
-        Ok(shown)
     }
 
-    /// The sum of what its call sites are ranked by.
-    pub(super) fn ranked(&self) -> u64 {
-        match self.rank {
-            Rank::Requested => self.total.bytes,
-            Rank::Resident => self.resident.unwrap_or(self.total.bytes),
-        }
+    /// What is known of its process.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.profile.facts
+    }
+
+    /// Its call tree, by its rank.
+    pub(crate) fn tree(&self) -> CallTree<'_> {
+        self.profile.at(self.moment).by(self.rank)
+    }
+
+    /// The call site that held the most.
+    pub(crate) fn culprit(&self) -> Option<&NamedSite> {
+        self.sites.first()
+    }
+
+    /// All bytes that count by its rank.
+    pub(crate) fn ranked(&self) -> u64 {
+        self.weight.by(self.rank).bytes
     }
 
     /// What it held, in words: first what its call sites are ranked by.
-    pub(super) fn held(&self) -> String {
-        words::held(self.total, self.resident.filter(|_| self.rank == Rank::Resident))
+    pub(crate) fn held(&self) -> String {
+        words::held(&self.weight, self.rank)
     }
 
     /// What its files are called.
-    pub(super) fn stem(&self) -> &'static str {
+    pub(crate) fn stem(&self) -> &'static str {
         match self.moment {
             Moment::OutOfMemory | Moment::Live => "out-of-memory",
             Moment::Peak => "peak-memory",
@@ -315,32 +293,9 @@ impl<'a> Shown<'a> {
     }
 }
 
-impl CallSite {
-    pub(super) fn of(hot: &Hot, directory: &str) -> CallSite {
-        CallSite {
-            file: hot.call.file.to_owned(),
-            line: hot.call.line,
-            function: hot.call.function.to_owned(),
-            place: hot.call.short(directory),
-            caller: hot.on_behalf_of.map(|caller| caller.short(directory)),
-            held: hot.held,
-            resident: hot.resident,
-            growth: None,
-        }
-    }
-
-    /// What it is ranked by.
-    pub(super) fn by(&self, rank: Rank) -> u64 {
-        match rank {
-            Rank::Requested => self.held.bytes,
-            Rank::Resident => self.resident.unwrap_or(self.held.bytes),
-        }
-    }
-}
-
 impl<'a> Concern<'a> {
     /// In one sentence.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match &self.what {
             What::Trouble(trouble) => trouble.clone(),
             What::Damage(Damage::SampleInFlight) => {

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use super::Occasion;
-use crate::call_tree::Moment;
 use crate::outcome::{Kind, Outcome};
 use crate::process::Process;
-use crate::recording::State;
+use crate::profile::{Moment, State};
 use crate::run::Run;
 
 /// What `out-of-memory.*` shows, if anything ran out.
@@ -31,6 +30,12 @@ pub(super) fn out_of_memory<'a>(
         // It was made to leave (`--on-oom=exit`) before anything could fail.
         None => named.map(|process| (process, Moment::Live)),
     }
+}
+
+/// The moment that matters most: when it ran out, else the peak.
+pub(crate) fn foremost<'a>(run: &Run, processes: &'a [Process], occasion: Occasion) -> Option<(&'a Process, Moment)> {
+    let peak = || peak(processes).map(|process| (process, Moment::Peak));
+    out_of_memory(run, processes, occasion).or_else(peak)
 }
 
 /// The process with the highest peak.

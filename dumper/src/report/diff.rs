@@ -7,16 +7,17 @@ mod text;
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::choice;
-use crate::call_tree::{CallTree, Moment};
 use crate::error::Error;
 use crate::process::Process;
-use crate::recording::{Recording, Tally};
+use crate::profile::{CallTree, Interner, Moment, Profile, Rank, Tally};
+use crate::rank;
 use crate::run::Run;
 use crate::source::Sources;
 
-use lines::{Line, Pairs, Texts};
+use lines::{CodeLine, Pairs};
 use merged::Merged;
 
 /// A change of less than one part in this many of the memory is not told.
@@ -36,10 +37,11 @@ pub struct Side<'a> {
 pub struct Diff {
     old: About,
     new: About,
+    rank: Rank,
     /// Lines of code, each with its like in the other run where there is one.
     pairs: Pairs,
     merged: Merged,
-    changes: Vec<Change>,
+    changes: Vec<SiteChange>,
 }
 
 /// What is said of one of the runs.
@@ -53,14 +55,14 @@ struct About {
 
 /// A call site in both runs, or in one.
 #[derive(Debug)]
-struct Change {
+struct SiteChange {
     /// Of its line; keys are in the order of what a reader sees of lines.
     key: u32,
     old: Tally,
     new: Tally,
 }
 
-impl Change {
+impl SiteChange {
     fn bytes(&self) -> i128 {
         i128::from(self.new.bytes) - i128::from(self.old.bytes)
     }
@@ -83,27 +85,36 @@ impl Diff {
     ///
     /// A recording cannot be read.
     pub fn between(old: Side, new: Side) -> Result<Option<Diff>, Error> {
-        let (Some(older), Some(newer)) = (Read::of(old)?, Read::of(new)?) else {
+        let (Some(older), Some(newer)) = (Read::find(old)?, Read::find(new)?) else {
             return Ok(None);
         };
-        let [old_tree, new_tree] = [&older, &newer].map(|read| CallTree::of(&read.recording, Moment::Peak).condensed());
-        let mut texts = Texts::default();
+        // What was asked for can be compared with what was asked for alone.
+        let rank = match (older.rank, newer.rank) {
+            (Rank::Resident, Rank::Resident) => Rank::Resident,
+            _ => Rank::Requested,
+        };
+        let [old_tree, new_tree] = [&older, &newer].map(|read| read.profile.at(Moment::Peak).by(rank).condensed());
+        let mut texts = Interner::default();
         let old_lines = lines_of(&old_tree, old, &mut texts);
         let new_lines = lines_of(&new_tree, new, &mut texts);
-        let pairs = Pairs::of(old_lines, new_lines, texts);
-        let merged = Merged::of(&old_tree, &new_tree, &pairs);
-        let mut changes: Vec<Change> = merged.sites().map(|(key, old, new)| Change { key, old, new }).collect();
+        let pairs = Pairs::match_lines(old_lines, new_lines, texts);
+        let merged = Merged::new(&old_tree, &new_tree, &pairs);
+        let mut changes: Vec<SiteChange> = merged
+            .sites()
+            .map(|(key, old, new)| SiteChange { key, old, new })
+            .collect();
         changes.sort_by_key(|change| (Reverse(change.bytes().unsigned_abs()), change.key));
         Ok(Some(Diff {
-            old: About::of(old, &older, &old_tree),
-            new: About::of(new, &newer, &new_tree),
+            old: About::new(old, &older, &old_tree),
+            new: About::new(new, &newer, &new_tree),
+            rank,
             pairs,
             merged,
             changes,
         }))
     }
 
-    /// Bytes at the peak of the old run, and of the new one.
+    /// Bytes at the peak of the old run, and of the new one: as many of them as were in memory, where that ranks the call sites of both.
     pub fn totals(&self) -> (u64, u64) {
         (self.old.total.bytes, self.new.total.bytes)
     }
@@ -126,32 +137,38 @@ impl Diff {
 /// The process of a run that is compared.
 struct Read<'a> {
     process: &'a Process,
-    recording: Recording,
+    profile: Arc<Profile>,
+    /// What the run's own report ranks call sites by.
+    rank: Rank,
 }
 
 impl<'a> Read<'a> {
-    fn of(side: Side<'a>) -> Result<Option<Read<'a>>, Error> {
+    fn find(side: Side<'a>) -> Result<Option<Read<'a>>, Error> {
         let Some(process) = choice::peak(side.processes) else {
             return Ok(None);
         };
-        let (recording, _) = process.read()?;
-        Ok(Some(Read { process, recording }))
+        let (profile, _) = process.read()?;
+        Ok(Some(Read {
+            process,
+            rank: rank::choose(side.run, Moment::Peak, profile.at(Moment::Peak).measured()),
+            profile,
+        }))
     }
 }
 
 impl About {
-    fn of(side: Side, read: &Read, tree: &CallTree) -> About {
+    fn new(side: Side, read: &Read, tree: &CallTree) -> About {
         About {
             started: side.run.started.clone(),
             command: side.run.short_command(),
             process: read.process.name(),
-            total: tree.total(),
+            total: tree.all(),
         }
     }
 }
 
 /// Every line of code in a tree, with its text.
-fn lines_of(tree: &CallTree, side: Side, texts: &mut Texts) -> Vec<Line> {
+fn lines_of(tree: &CallTree, side: Side, texts: &mut Interner) -> Vec<CodeLine> {
     let directory = side.run.directory.to_str().unwrap_or("");
     let mut sources = Sources::of(side.run, side.processes);
     let mut known: Vec<(u32, u32)> = tree
@@ -167,7 +184,7 @@ fn lines_of(tree: &CallTree, side: Side, texts: &mut Texts) -> Vec<Line> {
         let call = tree.called(function[0].0, 0);
         let file = texts.number(&call.short_file(directory));
         let name = texts.number(call.function);
-        lines.extend(function.iter().map(|id| Line {
+        lines.extend(function.iter().map(|id| CodeLine {
             id: *id,
             file,
             function: name,

@@ -1,10 +1,10 @@
 //! What of a call tree a flame graph shows: large enough to see and not too deep, the largest first.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::call_tree::CallTree;
-use crate::recording::Tally;
+use crate::profile::prune::{self, Limits};
+use crate::profile::{CallTree, Tally};
 
 /// What is below one part in this many of the total is folded.
 const SMALL: u64 = 1000;
@@ -63,7 +63,7 @@ impl Drawing {
             frame_of[id] = if is_folded {
                 parent
             } else {
-                sketch.hang_on(parent, what, node.total, drawn[id])
+                sketch.hang_on(parent, what, tree.total(id), drawn[id])
             };
         }
         sketch.finish()
@@ -80,10 +80,12 @@ impl Drawing {
             0 => None,
             parent => Some((parent, *held)),
         };
-        let allocating = tree.nodes().iter().enumerate().filter(|(_, node)| node.own.bytes > 0);
-        let mut shares: Vec<(u32, Tally)> = allocating.map(|(id, node)| (id as u32, node.own)).collect();
-        // What each line holds on a frame that has been drawn, the largest first, and its nodes up to which that is so.
+        let own = (0..tree.nodes().len() as u32).map(|id| (id, tree.own(id as usize)));
+        let mut shares: Vec<(u32, Tally)> = own.filter(|(_, own)| own.bytes > 0).collect();
+        // What each line holds on a frame that has been drawn: by size, and for equal sizes the same in every report; with its place
+        // among the groups of nodes up to which that is so.
         let mut unfinished = BinaryHeap::new();
+        let mut groups: Vec<(Tally, Vec<(u32, Tally)>)> = Vec::new();
         let mut parent = 0;
         loop {
             shares.sort_unstable_by_key(call);
@@ -95,55 +97,25 @@ impl Drawing {
                 if total.bytes < sketch.smallest {
                     sketch.hang_on(parent, what, total, false);
                 } else {
-                    let order = (total.bytes, Reverse((parent, function, line)));
-                    unfinished.push(Unfinished {
-                        order,
-                        total,
-                        shares: group.to_vec(),
-                    });
+                    unfinished.push((total.bytes, Reverse((parent, function, line)), groups.len()));
+                    groups.push((total, group.to_vec()));
                 }
             }
-            let Some(next) = unfinished.pop() else { break };
-            let Reverse((on, function, line)) = next.order.1;
+            let Some((_, Reverse((on, function, line)), place)) = unfinished.pop() else {
+                break;
+            };
+            let (total, group) = std::mem::take(&mut groups[place]);
             let has_room = sketch.calls < MOST;
-            parent = sketch.hang_on(on, What::Call { function, line }, next.total, has_room);
+            parent = sketch.hang_on(on, What::Call { function, line }, total, has_room);
             let is_drawn = matches!(sketch.frames[parent as usize].what, What::Call { .. });
             shares = match is_drawn {
-                true => next.shares.iter().filter_map(caller).collect(),
+                true => group.iter().filter_map(caller).collect(),
                 false => Vec::new(),
             };
         }
         sketch.finish()
     }
 }
-
-/// What one line holds on one frame, and for which callers.
-struct Unfinished {
-    /// By size, and for equal sizes the same in every report.
-    order: (u64, Reverse<(u32, u32, u32)>),
-    total: Tally,
-    shares: Vec<(u32, Tally)>,
-}
-
-impl Ord for Unfinished {
-    fn cmp(&self, other: &Unfinished) -> Ordering {
-        self.order.cmp(&other.order)
-    }
-}
-
-impl PartialOrd for Unfinished {
-    fn partial_cmp(&self, other: &Unfinished) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Unfinished {
-    fn eq(&self, other: &Unfinished) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Unfinished {}
 
 /// Which nodes get a frame of their own: those that hold `smallest`, or if they are too many, the largest; of equals a caller
 /// before what it calls.
@@ -153,17 +125,12 @@ fn drawn(tree: &CallTree, smallest: u64) -> Vec<bool> {
     let mut large = Vec::new();
     for (id, node) in nodes.iter().enumerate().skip(1) {
         depths[id] = DEEPEST.min(depths[node.parent as usize] + 1);
-        if depths[id] < DEEPEST && node.total.bytes >= smallest {
-            large.push(id);
+        if depths[id] < DEEPEST && tree.total(id).bytes >= smallest {
+            large.push(id as u32);
         }
     }
-    if large.len() > MOST {
-        large.select_nth_unstable_by_key(MOST, |id| (Reverse(nodes[*id].total.bytes), *id));
-        large.truncate(MOST);
-    }
-    let mut drawn = vec![false; nodes.len()];
-    large.into_iter().for_each(|id| drawn[id] = true);
-    drawn
+    let size = |id: &u32| (Reverse(tree.total(*id as usize).bytes), *id);
+    prune::flags(nodes.len(), prune::keep(large, Limits::count(MOST), size, |_| 0))
 }
 
 /// A drawing in the order in which its frames were found.
@@ -178,7 +145,7 @@ struct Sketch {
 
 impl Sketch {
     fn new(tree: &CallTree) -> Sketch {
-        let total = tree.total();
+        let total = tree.all();
         let root = Frame {
             parent: 0,
             depth: 0,

@@ -5,8 +5,8 @@
 //! anything, colours can follow size, and a frame costs no more than its text.
 
 mod fit;
+mod labels;
 mod layout;
-mod names;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,9 +21,9 @@ use super::drawing::{Drawing, Frame, What};
 use super::words;
 use crate::label::printable;
 use crate::units::Share;
-use layout::{Percent, Place};
+use layout::{Percent, Span};
 
-pub(super) use names::{Name, Names};
+pub(super) use labels::{Label, Labels};
 
 /// Height of a frame with its two rows, in pixels.
 const FRAME_HEIGHT: usize = 33;
@@ -48,7 +48,7 @@ pub(super) struct Look {
 }
 
 /// Writes the picture: the more a frame holds, the redder.
-pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, caption: Caption) -> io::Result<()> {
+pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, labels: &mut Labels, caption: Caption) -> io::Result<()> {
     let all = drawing.frames[0].total.bytes;
     let look = |frame: usize| {
         let frame = &drawing.frames[frame];
@@ -61,14 +61,14 @@ pub(super) fn write(out: &mut dyn Write, drawing: &Drawing, names: &mut Names, c
             },
         }
     };
-    paint(out, drawing, names, caption, &look)
+    paint(out, drawing, labels, caption, &look)
 }
 
 /// Writes a picture of which each frame looks as `look` says of its index.
 pub(super) fn paint(
     out: &mut dyn Write,
     drawing: &Drawing,
-    names: &mut Names,
+    labels: &mut Labels,
     caption: Caption,
     look: &dyn Fn(usize) -> Look,
 ) -> io::Result<()> {
@@ -113,7 +113,7 @@ pub(super) fn paint(
     let mut text = String::new();
     for place in &places {
         let frame = &drawing.frames[place.frame];
-        let name = names.of(frame.what);
+        let name = labels.label(frame.what);
         let look = look(place.frame);
         let group = group(place, frame, &look, &name, canvas.top);
         text.clear();
@@ -149,7 +149,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-fn group<'a>(place: &Place, frame: &Frame, look: &'a Look, name: &'a Name, top: usize) -> FrameGroup<'a> {
+fn group<'a>(place: &Span, frame: &Frame, look: &'a Look, name: &'a Label, top: usize) -> FrameGroup<'a> {
     let width = place.width.percent() / 100.0 * (WIDTH - 20.0);
     let room = ((width - 6.0) / (FONT_SIZE as f64 * FONT_WIDTH)).max(0.0) as usize;
     let y = top + frame.depth as usize * FRAME_HEIGHT;

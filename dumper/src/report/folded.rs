@@ -8,18 +8,37 @@
 
 use std::io::{self, Write};
 
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
-use crate::call_tree::CallTree;
 use crate::outlet::Lines;
+use crate::profile::CallTree;
 
 /// About as long a text gets, in bytes.
 const LONGEST: u64 = 16 << 20;
 /// What a frame has beside its two names: a line number, a space, brackets and the separators.
 const AROUND_NAMES: u64 = 12;
 
+/// Callstacks as text.
+pub(super) struct Folded;
+
+impl Format for Folded {
+    fn about(&self) -> About {
+        About::new(
+            "folded",
+            ".prof",
+            Needs::Moment,
+            "Callstacks, a line each, for what draws flame graphs",
+        )
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        write(out, input.tree()?)
+    }
+}
+
 /// One line for each node that holds anything itself, root first.
 pub(super) fn write(out: &mut dyn Write, tree: &CallTree) -> io::Result<()> {
-    let Selection { kept, on_the_way } = Selection::of(tree, LONGEST, |node| {
+    let Selection { kept, on_the_way } = Selection::choose(tree, LONGEST, |node| {
         let call = tree.call(node);
         (call.file.len() + call.function.len()) as u64 + AROUND_NAMES
     });
@@ -29,8 +48,9 @@ pub(super) fn write(out: &mut dyn Write, tree: &CallTree) -> io::Result<()> {
     let mut ends = vec![0];
     let mut rest = 0u64;
     for (id, depth, node) in tree.walk() {
+        let own = tree.own(id).bytes;
         if !kept[id] {
-            rest = rest.saturating_add(node.own.bytes);
+            rest = rest.saturating_add(own);
         }
         if !on_the_way[id] {
             continue;
@@ -46,8 +66,8 @@ pub(super) fn write(out: &mut dyn Write, tree: &CallTree) -> io::Result<()> {
             false => stack.push_str(&label),
         }
         ends.push(stack.len());
-        if kept[id] && node.own.bytes > 0 {
-            lines.put(&format!("{stack} {}", node.own.bytes))?;
+        if kept[id] && own > 0 {
+            lines.put(&format!("{stack} {own}"))?;
         }
     }
     match rest {

@@ -7,10 +7,10 @@ mod sites;
 mod surroundings;
 
 use crate::outcome::Outcome;
-use crate::recording::Failure;
+use crate::profile::{FailedAllocation, Moment};
 use crate::timeline::Sample;
 
-use super::page::view::{Site, View};
+use super::page::view::{ListedSite, View};
 
 /// What was observed, and what one could do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub(super) struct Clues<'a> {
     /// The verdict, once there is one.
     pub(super) outcome: Option<&'a Outcome>,
     /// The allocation that failed at the moment shown.
-    pub(super) failure: Option<&'a Failure>,
+    pub(super) failure: Option<&'a FailedAllocation>,
     /// The call sites at that moment, and what they hold together.
-    pub(super) sites: &'a [Site],
+    pub(super) sites: &'a [ListedSite],
     pub(super) total: u64,
     /// How long the process had run when they were compared with, in seconds; of several the least and the most.
     pub(super) since: Option<(f64, f64)>,
@@ -41,12 +41,12 @@ pub(super) struct Clues<'a> {
 impl<'a> Clues<'a> {
     /// The clues of one view.
     pub(super) fn of(view: &'a View, outcome: Option<&'a Outcome>, timeline: &'a [Sample], running: &'a [u64]) -> Self {
-        let is_about_failure = view.moment == crate::call_tree::Moment::OutOfMemory;
+        let is_about_failure = view.moment == Moment::OutOfMemory;
         Clues {
             outcome,
             failure: view.facts.failure.as_ref().filter(|_| is_about_failure),
             sites: &view.sites,
-            total: view.total.bytes,
+            total: view.weight.requested.bytes,
             since: view.growth_since,
             timeline,
             running,

@@ -6,42 +6,51 @@ use serde::Serialize;
 
 use super::account::{Account, Concern, Shown, What};
 use super::choice;
+use super::format::{About, Format, Input, Needs};
 use crate::allocator::Allocator;
-use crate::call_tree::Moment;
 use crate::damage::Damage;
-use crate::ledger::{Apart, Counts, Line};
+use crate::ledger::{Apart, Counts, Entry};
 use crate::outcome::{Limit, Outcome};
 use crate::outlet::to_json_pretty;
 use crate::process::Process;
-use crate::recording::State;
+use crate::profile::{Moment, State};
 use crate::run::Run;
 use crate::timeline::Sample;
-use crate::units::Share;
 use crate::unrecorded::Unrecorded;
 
 /// Version of the format.
 const FORMAT: u32 = 1;
 
-/// Writes the report.
-pub(super) fn write(out: &mut dyn Write, account: &Account, timeline: &[Sample]) -> io::Result<()> {
-    let shown = account.foremost();
-    let report = Report {
-        format: FORMAT,
-        outcome: account.run.outcome.as_ref().map(|outcome| judged(outcome, account)),
-        run: RunPart::of(account.run),
-        moment: shown.map(MomentPart::of),
-        processes: processes(account.processes),
-        unrecorded: &account.unrecorded,
-        process_tree: account.process_tree.as_deref().map(file_name),
-        call_sites: shown.map(call_sites).unwrap_or_default(),
-        timeline,
-        ledger: shown.map(LedgerPart::of),
-        trouble: concerns(account, |concern| !is_damage(concern)),
-        damage: concerns(account, is_damage),
-        sampling: shown.map(Sampling::of),
-    };
-    to_json_pretty(out, &report)?;
-    out.write_all(b"\n")
+/// The report for programs.
+pub(super) struct Json;
+
+impl Format for Json {
+    fn about(&self) -> About {
+        About::new("json", ".json", Needs::Run, "The report for programs")
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let account = input.account;
+        let shown = account.foremost();
+        let process_tree = input.beside.is_some_and(|beside| beside.process_tree);
+        let report = Report {
+            format: FORMAT,
+            outcome: account.run.outcome.as_ref().map(|outcome| judged(outcome, account)),
+            run: RunPart::of(account.run),
+            moment: shown.map(MomentPart::of),
+            processes: processes(account.processes),
+            unrecorded: account.unrecorded,
+            process_tree: process_tree.then_some("process-tree.svg"),
+            call_sites: shown.map(call_sites).unwrap_or_default(),
+            timeline: account.timeline,
+            ledger: shown.map(LedgerPart::of),
+            trouble: concerns(account, |concern| !is_damage(concern)),
+            damage: concerns(account, is_damage),
+            sampling: shown.map(Sampling::of),
+        };
+        to_json_pretty(out, &report)?;
+        out.write_all(b"\n")
+    }
 }
 
 #[derive(Serialize)]
@@ -52,7 +61,7 @@ struct Report<'a> {
     moment: Option<MomentPart>,
     processes: Vec<ProcessPart<'a>>,
     unrecorded: &'a Unrecorded,
-    process_tree: Option<String>,
+    process_tree: Option<&'static str>,
     call_sites: Vec<CallSitePart<'a>>,
     timeline: &'a [Sample],
     ledger: Option<LedgerPart<'a>>,
@@ -118,12 +127,12 @@ impl MomentPart {
                 Moment::Peak => "peak",
                 Moment::OutOfMemory => "allocation_failed",
             },
-            process: shown.facts.pid,
-            bytes: shown.total.bytes,
-            resident_bytes: shown.resident,
+            process: shown.facts().pid,
+            bytes: shown.weight.requested.bytes,
+            resident_bytes: shown.weight.resident,
             ranked_by: shown.rank.name(),
-            error_bytes: shown.total.error(),
-            growth_since_seconds: shown.facts.growth_since(shown.moment),
+            error_bytes: shown.weight.requested.error(),
+            growth_since_seconds: shown.facts().growth_since(shown.moment),
         }
     }
 }
@@ -206,16 +215,16 @@ struct CallSitePart<'a> {
 
 fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
     let sites = shown.sites.iter().map(|site| CallSitePart {
-        process: shown.facts.pid,
-        file: Some(site.file.as_str()).filter(|file| !file.is_empty()),
-        line: Some(site.line).filter(|line| *line > 0),
-        function: &site.function,
-        caller: site.caller.as_deref(),
-        bytes: site.held.bytes,
-        resident_bytes: site.resident,
-        error_bytes: site.held.error(),
-        share: Share::of(site.by(shown.rank), shown.ranked()).fraction(),
-        blocks: site.held.whole_blocks(),
+        process: shown.facts().pid,
+        file: Some(site.line.file.as_str()).filter(|file| !file.is_empty()),
+        line: Some(site.line.line).filter(|line| *line > 0),
+        function: &site.line.function,
+        caller: site.own_place(),
+        bytes: site.held.requested.bytes,
+        resident_bytes: site.held.resident,
+        error_bytes: site.held.requested.error(),
+        share: site.share.fraction(),
+        blocks: site.held.requested.whole_blocks(),
         growth_bytes: site.growth.map(|growth| growth.bytes),
         growth_error_bytes: site.growth.map(|growth| growth.error()),
     });
@@ -231,7 +240,7 @@ struct LedgerPart<'a> {
     own_bytes: u64,
     counts: Counts,
     total_bytes: Option<u64>,
-    lines: &'a [Line],
+    lines: &'a [Entry],
     apart: &'a [Apart],
     allocators: &'a [Allocator],
     unexplained_bytes: i64,
@@ -249,16 +258,16 @@ struct MeasuredPart<'a> {
 impl<'a> LedgerPart<'a> {
     fn of(shown: &'a Shown) -> LedgerPart<'a> {
         let ledger = &shown.ledger;
-        let kinds = shown.facts.kinds.at(shown.moment);
+        let kinds = shown.facts().kinds.at(shown.moment);
         let objects = kinds.of(recording::Kind::Object).bytes;
         let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
         LedgerPart {
-            tracked_bytes: shown.total.bytes,
+            tracked_bytes: shown.weight.requested.bytes,
             arena_bytes: kinds.arenas,
             // A recording of an older version does not tell objects in arenas from others.
             arena_slack_bytes: (objects > 0).then(|| kinds.arenas.saturating_sub(objects)),
-            stash_bytes: shown.facts.stash_bytes,
-            own_bytes: shown.facts.own_bytes,
+            stash_bytes: shown.facts().stash_bytes,
+            own_bytes: shown.facts().own_bytes,
             counts: ledger.counts,
             total_bytes: ledger.total,
             lines: &ledger.lines,
@@ -310,9 +319,9 @@ struct Sampling {
 impl Sampling {
     fn of(shown: &Shown) -> Sampling {
         Sampling {
-            interval: shown.facts.sample_interval,
-            exact: shown.facts.exact,
-            error_bytes: shown.total.error(),
+            interval: shown.facts().sample_interval,
+            exact: shown.facts().exact,
+            error_bytes: shown.weight.requested.error(),
         }
     }
 }

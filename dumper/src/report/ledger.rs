@@ -2,9 +2,8 @@
 
 use super::account::Shown;
 use crate::allocator::Allocator;
-use crate::call_tree::Moment;
-use crate::ledger::{Counts, Group, Ledger, Line};
-use crate::recording::Recording;
+use crate::ledger::{Counts, Entry, Group, Ledger};
+use crate::profile::{Moment, Profile};
 use crate::units::{self, Bytes, Share};
 
 /// Lines that are named, beside what the call sites hold.
@@ -25,7 +24,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
     let held = ledger.held();
     let mut text = format!("{counted}: {} = {} held by call sites", Bytes(total), Bytes(held));
     let others = ledger.lines.iter().filter(|line| line.group != Group::Held);
-    let named: Vec<&Line> = others
+    let named: Vec<&Entry> = others
         .clone()
         .filter(|line| line.bytes >= total / SMALL)
         .take(NAMED)
@@ -46,7 +45,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         text += &format!(" ({when})");
     }
     let mut sentences = vec![text];
-    if let Some(line) = ledger.culprit() {
+    if let Some(line) = ledger.largest_unheld() {
         let share = Share::of(line.bytes, total);
         let hint = match line.group {
             Group::Slack => ". It is no object's, but between objects that are",
@@ -80,8 +79,8 @@ pub(super) fn when(shown: &Shown) -> Option<String> {
     Some(match (shown.moment, shown.ended_ns) {
         (Moment::OutOfMemory, _) => format!("measured {occasion}"),
         (Moment::Live, Some(ended)) => format!("measured {occasion}, {} the end", age(ended)),
-        (Moment::Peak, _) if measured < shown.facts.peak_time_ns => {
-            format!("measured {occasion}, {} the peak", age(shown.facts.peak_time_ns))
+        (Moment::Peak, _) if measured < shown.facts().peak_time_ns => {
+            format!("measured {occasion}, {} the peak", age(shown.facts().peak_time_ns))
         }
         _ => format!("measured {occasion}"),
     })
@@ -89,44 +88,18 @@ pub(super) fn when(shown: &Shown) -> Option<String> {
 
 /// Nanoseconds since the Unix epoch of a time as run.json has it, `2026-01-31T14:05:09.123+01:00`.
 pub(super) fn nanoseconds(time: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| time.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let clock = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
-    // Days from the civil date, with March as the first month (Howard Hinnant, "chrono-compatible low-level date algorithms").
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let of_era = year.rem_euclid(400) * 365 + year.rem_euclid(400) / 4 - year.rem_euclid(400) / 100 + of_year;
-    let days = era * 146_097 + of_era - 719_468;
-    let zone = time.get(19..)?;
-    let fraction: String = zone
-        .strip_prefix('.')
-        .unwrap_or("")
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    let nanoseconds: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    let zone = &time[19 + if fraction.is_empty() { 0 } else { fraction.len() + 1 }..];
-    let offset = match zone.get(..1)? {
-        "Z" => 0,
-        sign => {
-            let part = |from: usize, to: usize| zone.get(from..to)?.parse::<i64>().ok();
-            let seconds = part(1, 3)? * 3600 + part(4, 6)? * 60;
-            if sign == "-" { -seconds } else { seconds }
-        }
-    };
-    let seconds = days * 86_400 + clock - offset;
-    u64::try_from(seconds.checked_mul(1_000_000_000)? + nanoseconds).ok()
+    let time: jiff::Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
 }
 
 /// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none.
-pub(super) fn of(recording: &Recording, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
-    let known = &recording.measurements;
+pub(super) fn choose(profile: &Profile, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
+    let known = profile.measurements();
     let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
     let any = known.highest.as_ref().or(known.latest.as_ref());
-    match now.or(recording.measured(moment)).or(any) {
-        Some(measured) => Ledger::of(measured, counts),
-        None => Ledger::unmeasured(&recording.facts, moment),
+    match now.or(profile.at(moment).measured()).or(any) {
+        Some(measured) => Ledger::measured(measured, counts),
+        None => Ledger::unmeasured(&profile.facts, moment),
     }
 }
 

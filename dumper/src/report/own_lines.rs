@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::account::{Account, Shown};
+use super::line::Line;
 use super::words;
-use crate::call_tree::CallTree;
 use crate::label::Call;
-use crate::recording::Tally;
+use crate::profile::{CallTree, Tally};
 use crate::source::Sources;
 use crate::units::{self, Bytes, Share};
 
@@ -19,7 +19,7 @@ const LINES: usize = 100;
 const LEAST: u64 = 2000;
 
 /// A line of the user's own code.
-pub(super) struct OwnLine {
+pub(crate) struct OwnLine {
     file: String,
     name: String,
     line: u32,
@@ -50,43 +50,41 @@ fn file_name(call: Call, directory: &str) -> String {
 }
 
 /// The table, of the moment that matters most.
-pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<String> {
+pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
     let Some(shown) = account.foremost() else {
         return Vec::new();
     };
     let moment = words::moment(shown.moment, account.run);
     let total = shown.ranked();
-    let mut table = vec![format!(
+    let mut table = vec![Line::Row(format!(
         "{moment} {} were in use; of your own files, with what libraries held for each line:",
         shown.held()
-    )];
+    ))];
     let mut files = by_file(shown);
     let more = files.len().saturating_sub(FILES);
     files.truncate(FILES);
     for (held, lines) in files {
         let Some(first) = lines.first() else { continue };
-        table.push(format!("{} {:>10} {}", Share::of(held, total), Bytes(held), first.name));
+        let (share, bytes) = (Share::of(held, total), Bytes(held));
+        table.push(Line::Row(format!("{share} {bytes:>10} {}", first.name)));
         let (worth, rest): (Vec<&&OwnLine>, Vec<&&OwnLine>) = lines
             .iter()
             .partition(|line| line.held.bytes.saturating_mul(LEAST) >= total);
         for line in worth.iter().take(LINES) {
             let code = sources.line(&line.file, line.line).unwrap_or_default();
             let (share, bytes) = (Share::of(line.held.bytes, total), Bytes(line.held.bytes));
-            table.push(
-                format!("{:>6} {share:>8} {bytes:>10}  {code}", line.line)
-                    .trim_end()
-                    .to_owned(),
-            );
+            let row = format!("{:>6} {share:>8} {bytes:>10}  {code}", line.line);
+            table.push(Line::Row(row.trim_end().to_owned()));
         }
         let left_out = worth.iter().skip(LINES).chain(&rest);
         let left_out = units::sum(left_out.map(|line| line.held.bytes));
         if left_out > 0 {
             let (share, bytes) = (Share::of(left_out, total), Bytes(left_out));
-            table.push(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…"));
+            table.push(Line::Row(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…")));
         }
     }
     if more > 0 {
-        table.push(format!("and {more} files that hold less"));
+        table.push(Line::Row(format!("and {more} files that hold less")));
     }
     table
 }

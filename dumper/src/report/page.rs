@@ -1,10 +1,10 @@
 //! The report as a page: one file that needs no other, what happened first.
 
+mod bar;
 mod chart;
 mod data;
 mod graph;
 mod head;
-mod ledger;
 mod lines;
 mod listing;
 mod phases;
@@ -12,7 +12,6 @@ mod policy;
 mod rows;
 mod together;
 pub(super) mod view;
-mod weight;
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -20,19 +19,18 @@ use std::io::{self, Write};
 use askama::Template;
 
 use super::account::Account;
+use super::format::{About, Beside, Format, Input, Needs};
 use super::hints::{self, Clues, Hint};
 use super::{Occasion, choice, family, verdict};
-use crate::call_tree::Moment;
 use crate::label::printable;
 use crate::process::Process;
-use crate::recording::{Facts, State};
+use crate::profile::{Facts, Moment, State};
 use crate::source::Sources;
-use crate::timeline::Sample;
 use crate::units::{Bytes, Seconds};
 
+use bar::Bar;
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
-use ledger::Ledger;
 use phases::PhaseRow;
 use rows::{EventRow, ProcessRow, ViewPart};
 use view::View;
@@ -40,40 +38,27 @@ use view::View;
 /// Views of processes beside those that the pictures show.
 const OTHER_VIEWS: usize = 8;
 
-/// Writes the page that lies beside the other files of a report. `views` are the moments that have pictures.
-pub(super) fn write(
-    out: &mut dyn Write,
-    account: &Account,
-    views: Vec<View>,
-    timeline: &[Sample],
-    sources: &mut Sources,
-) -> io::Result<()> {
-    page(out, account, views, timeline, sources, true)
+/// The page.
+pub(super) struct Html;
+
+impl Format for Html {
+    fn about(&self) -> About {
+        About::new("html", ".html", Needs::Run, "The page")
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        write(out, input.account, &mut input.sources.borrow_mut(), input.beside)
+    }
 }
 
-/// Writes a page that has no other files beside it.
-pub(super) fn alone(
-    out: &mut dyn Write,
-    account: &Account,
-    timeline: &[Sample],
-    sources: &mut Sources,
-) -> io::Result<()> {
-    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
-    let views = shown.filter_map(|shown| View::read(account.run, shown.process, shown.moment, view::FULL, sources));
-    let views = views.collect();
-    page(out, account, views, timeline, sources, false)
-}
-
-fn page(
-    out: &mut dyn Write,
-    account: &Account,
-    mut views: Vec<View>,
-    timeline: &[Sample],
-    sources: &mut Sources,
-    has_files: bool,
-) -> io::Result<()> {
+/// Writes the page, with links to the files beside it.
+fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: Option<Beside>) -> io::Result<()> {
     let run = account.run;
-    views.sort_by_key(|view| view.moment == Moment::Peak);
+    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
+    let mut views: Vec<View> = shown.map(|shown| View::of_shown(run, shown, sources)).collect();
+    if beside.is_none() {
+        views.iter_mut().for_each(|view| view.stem = None);
+    }
     if account.occasion == Occasion::Ended {
         views.extend(others(account, &views, sources));
     }
@@ -86,23 +71,23 @@ fn page(
     let running = running(account);
     let hints = views.first().map(|view| {
         let held: Vec<u64> = running.iter().map(|process| process.facts.live_bytes).collect();
-        hints::hints(&Clues::of(view, account.judged(), timeline, &held))
+        hints::hints(&Clues::of(view, account.judged(), account.timeline, &held))
     });
-    let chart = Chart::of(account, timeline);
+    let chart = Chart::of(account);
     let any = |what: fn(&Facts) -> bool| account.listed.iter().any(|listed| what(&listed.facts));
     let page = Page {
         policy: policy::POLICY,
         style: policy::STYLE,
         title: head::title(account),
         verdict: account.judged().map(head::verdict),
-        culprit: views.first().and_then(head::culprit),
+        culprit: account.foremost().and_then(|shown| head::culprit(shown, sources)),
         figures: head::figures(account, views.first()),
         story: head::story(account),
         hints: hints.unwrap_or_default(),
         concerns: rows::concerns(account),
         chart: chart.as_ref().map(Chart::words),
         phases: phases::phases(account),
-        ledger: Ledger::of(account, timeline),
+        ledger: Bar::of(account),
         views: views.iter().map(|view| rows::view(view, account)).collect(),
         processes: account
             .listed
@@ -114,7 +99,7 @@ fn page(
         has_failures: any(|facts| facts.failures > 0),
         folded: rows::folded(&account.folded),
         family: family::sentences(account),
-        process_tree: has_files && account.process_tree.is_some(),
+        process_tree: beside.is_some_and(|beside| beside.process_tree),
         events: account.listed.iter().flat_map(rows::events).collect(),
         command: printable(&run.command.join(" ")).into_owned(),
         directory: account.directory.to_owned(),
@@ -123,7 +108,7 @@ fn page(
         duration: run.ending.as_ref().map(|ending| Seconds(ending.seconds).to_string()),
         python: head::python(account),
         version: run.version.clone(),
-        has_files,
+        has_files: beside.is_some(),
         limits: limits(account),
         identity: run
             .identity
@@ -154,7 +139,7 @@ struct Page<'a> {
     concerns: Vec<String>,
     chart: Option<String>,
     phases: Vec<PhaseRow>,
-    ledger: Option<Ledger>,
+    ledger: Option<Bar>,
     views: Vec<ViewPart>,
     processes: Vec<ProcessRow>,
     /// Whether any of them has a rank, inherited memory, or a failed allocation.
@@ -215,7 +200,7 @@ fn others(account: &Account, shown: &[View], sources: &mut Sources) -> Vec<View>
         .into_iter()
         .take(OTHER_VIEWS)
         .filter_map(|process| View::read(account.run, process, moment, view::SPARSE, sources));
-    views.filter(|view| view.total.bytes > 0).collect()
+    views.filter(|view| view.weight.requested.bytes > 0).collect()
 }
 
 fn limits(account: &Account) -> Vec<String> {

@@ -12,10 +12,10 @@ use flate2::write::GzEncoder;
 use prost::Message;
 
 use super::account::Shown;
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
-use crate::call_tree::{CallTree, Node};
 use crate::label::printable;
-use crate::recording::Tally;
+use crate::profile::{CallTree, Node, Rank, Tally, Weight};
 use crate::run::Run;
 
 use messages::{Function, Line, Location, Mapping, Profile, Sample, ValueType};
@@ -50,22 +50,46 @@ const FOREMOST: &str = "inuse_space";
 /// The one mapping.
 const PROGRAM: u64 = 1;
 
-/// Writes the profile.
-pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTree) -> io::Result<()> {
+/// `pprof`'s profile, gzipped.
+pub(super) struct Pprof;
+
+impl Format for Pprof {
+    fn about(&self) -> About {
+        About::new(
+            "pprof",
+            ".pb.gz",
+            Needs::Moment,
+            "For `pprof` and what reads its profiles",
+        )
+        .binary()
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let shown = input.shown()?;
+        // It has both numbers of each callstack, and its tools rank by what was asked for.
+        let tree = shown.profile.at(shown.moment).by(Rank::Requested);
+        write(out, input.account.run, shown, &tree)
+    }
+}
+
+fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTree) -> io::Result<()> {
     let mut out = GzEncoder::new(out, Compression::default());
     let mut tables = Tables::new(tree);
     let mut put = |part: Profile| out.write_all(&part.encode_to_vec());
-    let selection = Selection::of(tree, MOST_FRAMES, |_| 1);
-    let mut resident_left = tree.resident();
-    let rest = selection.each(tree, |stack, held| {
+    let selection = Selection::choose(tree, MOST_FRAMES, |_| 1);
+    let mut resident_left = tree.weight().resident;
+    let requested = selection.each(tree, |stack, last| {
         let locations = stack.iter().rev().map(|node| tables.location(node)).collect();
-        let resident = resident_left.map(|_| stack.last().and_then(|node| node.resident).unwrap_or(0));
-        resident_left = resident_left.map(|left| left.saturating_sub(resident.unwrap_or(0)));
-        put(sample(locations, held, resident))
+        let held = tree.held(last);
+        resident_left = resident_left.map(|left| left.saturating_sub(held.resident.unwrap_or(0)));
+        put(sample(locations, held))
     })?;
-    if rest.bytes > 0 {
-        let location = tables.made_up(REST);
-        put(sample(vec![location], rest, resident_left))?;
+    if requested.bytes > 0 {
+        let rest = Weight {
+            requested,
+            resident: resident_left,
+        };
+        put(sample(vec![tables.made_up(REST)], rest))?;
     }
     put(about(run, shown, resident_left.is_some(), &mut tables))?;
     put(tables.into_profile())?;
@@ -73,9 +97,9 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
     Ok(())
 }
 
-fn sample(location_id: Vec<u64>, held: Tally, resident: Option<u64>) -> Profile {
-    let values = MEASURES.iter().map(|measure| signed((measure.of)(&held)));
-    let values = values.chain(resident.map(signed));
+fn sample(location_id: Vec<u64>, held: Weight) -> Profile {
+    let values = MEASURES.iter().map(|measure| signed((measure.of)(&held.requested)));
+    let values = values.chain(held.resident.map(signed));
     Profile {
         sample: vec![Sample {
             location_id,
@@ -106,17 +130,17 @@ fn about(run: &Run, shown: &Shown, is_measured: bool, tables: &mut Tables) -> Pr
             has_filenames: true,
             has_line_numbers: true,
         }],
-        time_nanos: signed(shown.facts.started_ns),
+        time_nanos: signed(shown.facts().started_ns),
         // Negative and absurd durations become the nearest that there is.
         duration_nanos: (seconds * 1e9) as i64,
         period_type: Some(ValueType {
             kind: tables.string("space"),
             unit: tables.string("bytes"),
         }),
-        period: if shown.facts.exact {
+        period: if shown.facts().exact {
             1
         } else {
-            signed(shown.facts.sample_interval)
+            signed(shown.facts().sample_interval)
         },
         comment: comments.map(|comment| tables.string(&comment)).collect(),
         default_sample_type: tables.string(FOREMOST),

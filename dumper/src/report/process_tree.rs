@@ -1,71 +1,91 @@
 //! One flame graph of all processes: each is a frame at the root, with what it held itself on it, by what ranks it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::io::{self, Write};
 
 use super::account::Account;
 use super::drawing::Drawing;
-use super::flamegraph::{self, Caption, Names};
-use super::pictures::{Pictures, save_or_note};
-use super::{choice, folded, words};
-use crate::call_tree::{CallTree, Moment};
+use super::flamegraph::{self, Caption, Labels};
+use super::{choice, words};
 use crate::process::Process;
-use crate::rank::Rank;
-use crate::recording::{Joined, State};
-use crate::units::Bytes;
+use crate::profile::{CallTree, Join, Moment, Profile, Rank, State};
+use crate::rank;
+use crate::source::Sources;
+use crate::units::{self, Bytes};
 
-/// What the files are called.
-const STEM: &str = "process-tree";
 /// Processes that are drawn with their callstacks, those with the most memory.
 const DRAWN: usize = 20;
 /// Nodes of one process that are drawn: a report may be written where hardly any memory is left.
 const NODES: usize = 2000;
 
-/// Draws it, if there is more than one process to be drawn, and returns the path of the flame graph.
-pub(super) fn draw(pictures: &mut Pictures, account: &Account) -> Option<PathBuf> {
-    let shown = Choice::of(account);
-    if shown.processes.len() < 2 {
-        return None;
-    }
-    let mut joined = Joined::new();
-    let (drawn, rest) = shown.processes.split_at(shown.processes.len().min(DRAWN));
-    if !rest.is_empty() {
-        let held = rest.iter().map(held).fold(0, u64::saturating_add);
-        joined.hold(&format!("{} smaller processes", rest.len()), held);
-    }
-    let mut is_by_resident = false;
-    for (process, moment) in drawn {
-        // What cannot be read has been said already.
-        let Ok((recording, _)) = process.read() else { continue };
-        let mut one = Joined::new();
-        let rank = Rank::of(account.run, *moment, recording.measured(*moment));
-        is_by_resident |= rank == Rank::Resident;
-        one.add(None, &CallTree::of(&recording, *moment).ranked_by(rank).condensed());
-        drop(recording);
-        one.shrink(NODES);
-        let one = one.finish();
-        joined.add(Some(&frame(process)), &CallTree::of(&one, Moment::Live));
-    }
-    let joined = joined.finish();
-    let tree = CallTree::of(&joined, Moment::Live);
-    let (folder, failed) = (pictures.folder, &mut pictures.failed);
-    save_or_note(folder, failed, &format!("{STEM}.prof"), |out| folded::write(out, &tree));
-    let total = match is_by_resident {
-        true => {
-            let asked = shown.processes.iter().map(held).fold(0, u64::saturating_add);
-            format!("{} resident, of {} asked for", Bytes(tree.total().bytes), Bytes(asked))
+/// All processes as one profile.
+pub(super) struct ProcessTree<'a> {
+    profile: Profile,
+    rank: Rank,
+    /// What all of them asked for, by their recordings' headers.
+    asked: u64,
+    directory: &'a str,
+    choice: Choice<'a>,
+}
+
+impl<'a> ProcessTree<'a> {
+    /// None if there is not more than one process to be drawn.
+    pub(super) fn compute(account: &Account<'a>) -> Option<ProcessTree<'a>> {
+        let choice = Choice::of(account);
+        if choice.processes.len() < 2 {
+            return None;
         }
-        false => words::with_error(tree.total()),
-    };
-    let caption = Caption {
-        title: format!("Memory of {} processes, {}: {total}", shown.processes.len(), shown.when),
-        subtitle: shown.note.into_owned(),
-    };
-    let mut names = Names::new(&tree, &mut pictures.sources, account.directory);
-    let drawing = Drawing::by_caller(&tree);
-    save_or_note(folder, failed, &format!("{STEM}.svg"), |out| {
-        flamegraph::write(out, &drawing, &mut names, caption)
-    })
+        let mut joined = Join::new();
+        let (drawn, rest) = choice.processes.split_at(choice.processes.len().min(DRAWN));
+        if !rest.is_empty() {
+            joined.hold(&format!("{} smaller processes", rest.len()), sum(rest));
+        }
+        let mut rank = Rank::Requested;
+        for (process, moment) in drawn {
+            // What cannot be read has been said already.
+            let Ok((profile, _)) = process.read() else { continue };
+            let tree = rank::tree(account.run, &profile, *moment).condensed();
+            if tree.rank() == Rank::Resident {
+                rank = Rank::Resident;
+            }
+            let mut one = Join::new();
+            one.add(None, &tree);
+            one.shrink(NODES, tree.rank());
+            joined.add(Some(&frame(process)), &one.finish().at(Moment::Live).by(tree.rank()));
+        }
+        Some(ProcessTree {
+            profile: joined.finish(),
+            rank,
+            asked: sum(&choice.processes),
+            directory: account.directory,
+            choice,
+        })
+    }
+
+    /// Its call tree. If one of the processes is ranked by what is in memory, all are.
+    pub(super) fn tree(&self) -> CallTree<'_> {
+        self.profile.at(Moment::Live).by(self.rank)
+    }
+
+    /// Writes the flame graph.
+    pub(super) fn draw(&self, out: &mut dyn Write, sources: &mut Sources) -> io::Result<()> {
+        let tree = self.tree();
+        let total = match self.rank {
+            Rank::Resident => format!(
+                "{} resident, of {} asked for",
+                Bytes(tree.all().bytes),
+                Bytes(self.asked)
+            ),
+            Rank::Requested => words::with_error(tree.all()),
+        };
+        let Choice { processes, when, note } = &self.choice;
+        let caption = Caption {
+            title: format!("Memory of {} processes, {when}: {total}", processes.len()),
+            subtitle: note.clone().into_owned(),
+        };
+        let mut labels = Labels::new(&tree, sources, self.directory);
+        flamegraph::write(out, &Drawing::by_caller(&tree), &mut labels, caption)
+    }
 }
 
 /// Which processes are drawn, and at which moment each.
@@ -105,6 +125,10 @@ impl<'a> Choice<'a> {
         };
         Choice { processes, when, note }
     }
+}
+
+fn sum(processes: &[(&Process, Moment)]) -> u64 {
+    units::sum(processes.iter().map(held))
 }
 
 fn held((process, moment): &(&Process, Moment)) -> u64 {

@@ -6,14 +6,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::account::Shown;
+use super::format::{About, Format, Input, Needs};
 use super::stacks::{REST, Selection};
 use super::words;
-use crate::call_tree::{CallTree, Node};
 use crate::label::printable;
 use crate::outlet::to_json;
-use crate::rank::Rank;
-use crate::run::Run;
+use crate::profile::{CallTree, Node, Rank};
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
 /// Frames that are written in all: of at most eight bytes each.
@@ -30,24 +28,38 @@ struct Frame<'a> {
     line: Option<u32>,
 }
 
-/// Writes the file. Only the frames' names and the weights are in memory beside the tree.
-pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTree) -> io::Result<()> {
-    let what = if shown.rank == Rank::Resident { ", resident" } else { "" };
-    let title = format!("{}{what} ({})", words::moment(shown.moment, run), shown.process.name());
+/// JSON for speedscope.
+pub(super) struct Speedscope;
+
+impl Format for Speedscope {
+    fn about(&self) -> About {
+        About::new("speedscope", ".speedscope.json", Needs::Moment, "For speedscope")
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let shown = input.shown()?;
+        let what = if shown.rank == Rank::Resident { ", resident" } else { "" };
+        let when = words::moment(shown.moment, input.account.run);
+        write(out, &format!("{when}{what} ({})", shown.process.name()), input.tree()?)
+    }
+}
+
+/// Only the frames' names and the weights are in memory beside the tree.
+fn write(out: &mut dyn Write, title: &str, tree: &CallTree) -> io::Result<()> {
     write!(out, "{{\"$schema\":\"{SCHEMA}\",\"exporter\":\"fil-profile ")?;
     write!(out, "{}\",\"name\":", env!("CARGO_PKG_VERSION"))?;
-    text(out, &title)?;
+    text(out, title)?;
     out.write_all(b",\"activeProfileIndex\":0,\"profiles\":[{\"type\":\"sampled\",\"name\":")?;
-    text(out, &title)?;
+    text(out, title)?;
     out.write_all(b",\"unit\":\"bytes\",\"startValue\":0,\"endValue\":")?;
-    write!(out, "{},\"samples\":[", tree.total().bytes)?;
+    write!(out, "{},\"samples\":[", tree.all().bytes)?;
 
     let mut numbers = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
     let mut room = LONGEST_NAMES;
     let mut weights: Vec<u64> = Vec::new();
-    let selection = Selection::of(tree, MOST_FRAMES, |_| 1);
-    let rest = selection.each(tree, |stack, held| {
+    let selection = Selection::choose(tree, MOST_FRAMES, |_| 1);
+    let rest = selection.each(tree, |stack, last| {
         let between = if weights.is_empty() { "\n[" } else { ",\n[" };
         out.write_all(between.as_bytes())?;
         for (depth, node) in stack.iter().enumerate() {
@@ -58,7 +70,7 @@ pub(super) fn write(out: &mut dyn Write, run: &Run, shown: &Shown, tree: &CallTr
             let comma = if depth == 0 { "" } else { "," };
             write!(out, "{comma}{number}")?;
         }
-        weights.push(held.bytes);
+        weights.push(tree.own(last).bytes);
         out.write_all(b"]")
     })?;
     if rest.bytes > 0 {

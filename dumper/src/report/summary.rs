@@ -1,108 +1,76 @@
-//! The report as a few lines for the job's log.
+//! What the report says in the job's log.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 
-use super::account::{Account, CallSite, Concern, Shown, What};
-use super::verdict::COLUMNS;
+use super::account::{Account, Concern, Shown, What};
+use super::format::{About, Format, Input, Needs};
+use super::line::{Line, text};
 use super::{Occasion, family, ledger, verdict, words};
-use crate::call_tree::Moment;
 use crate::damage::Damage;
 use crate::label::printable;
 use crate::outcome::Outcome;
+use crate::outlet::Lines;
 use crate::process::Process;
-use crate::rank::Rank;
-use crate::units::{Bytes, Share};
+use crate::profile::Moment;
+use crate::units::Bytes;
 
 /// Call sites that are listed.
 const LISTED: usize = 5;
 /// Phases that are listed of one process.
 const PHASES: usize = 10;
 
-/// The lines, without a prefix.
-pub(super) fn lines(account: &Account) -> Vec<String> {
+/// The lines for the log, as a document.
+pub(super) struct Text;
+
+impl Format for Text {
+    fn about(&self) -> About {
+        About::new("text", ".txt", Needs::Run, "The lines for a terminal")
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let mut out = Lines::new(out);
+        text(&lines(input.account)).iter().try_for_each(|line| out.put(line))
+    }
+}
+
+/// The lines, but for the files that are written.
+pub(super) fn lines(account: &Account) -> Vec<Line> {
     let outcome = account.judged();
     let mut lines = outcome.map(verdict::lines).unwrap_or_default();
     match (&account.out_of_memory, &account.peak) {
         (Some(shown), _) => ran_out(account, shown, &mut lines),
-        (None, Some(shown)) => lines.extend(sentence(&went_well(account, shown))),
-        (None, None) => lines.push("No memory was recorded.".to_owned()),
+        (None, Some(shown)) => lines.push(Line::Held(peak(account, shown))),
+        (None, None) => lines.push(Line::Held("No memory was recorded.".to_owned())),
     }
     let ledger = account.foremost().map(ledger::sentences).unwrap_or_default();
-    lines.extend(ledger.iter().flat_map(|text| sentence(text)));
-    lines.extend(phases(account).iter().flat_map(|phases| sentence(phases)));
+    lines.extend(ledger.into_iter().map(Line::Ledger));
+    lines.extend(phases(account).into_iter().map(Line::Phases));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
-    lines.extend(company.iter().flat_map(|company| sentence(company)));
-    lines.extend(family::unseen(account).iter().flat_map(|unseen| sentence(unseen)));
-    lines.extend(concerns(account).iter().flat_map(|concern| sentence(concern)));
-    let shown = [&account.out_of_memory, &account.peak].into_iter().flatten();
-    for picture in shown.filter_map(|shown| shown.picture.as_ref()) {
-        lines.push(format!("Wrote memory usage flamegraph to {}", picture.display()));
-    }
+    lines.extend(company.into_iter().chain(family::unseen(account)).map(Line::Others));
+    lines.extend(concerns(account).into_iter().map(Line::Concern));
     lines
 }
 
-fn sentence(sentence: &str) -> Vec<String> {
-    verdict::wrapped(sentence, "  ")
-}
-
-/// Columns before a site's place.
-const BEFORE_PLACE: usize = 20;
-
-/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own what it was for, where there is no room for that. Of a place
-/// that is too long for a line, the end is shown.
-pub(super) fn site_lines(site: &CallSite, rank: Rank, total: u64) -> Vec<String> {
-    let bytes = site.by(rank);
-    let share = Share::of(bytes, total);
-    let before = format!("{share:>7} {:>10}  ", Bytes(bytes));
-    let mut lines = placed(site, before);
-    // What is asked for and not touched is worth a line.
-    if rank == Rank::Resident && bytes < site.held.bytes - site.held.bytes / 10 {
-        lines.push(format!("{:BEFORE_PLACE$}asked for {}", "", Bytes(site.held.bytes)));
-    }
-    lines
-}
-
-fn placed(site: &CallSite, before: String) -> Vec<String> {
-    let whole = place(site);
-    if whole.chars().count() <= COLUMNS - BEFORE_PLACE {
-        return vec![before + &whole];
-    }
-    let mut lines = vec![before + &end_of(&site.place, COLUMNS - BEFORE_PLACE)];
-    if let Some(caller) = &site.caller {
-        let from = "from ";
-        let caller = end_of(caller, COLUMNS - BEFORE_PLACE - from.len());
-        lines.push(format!("{:BEFORE_PLACE$}{from}{caller}", ""));
-    }
-    lines
-}
-
-fn end_of(text: &str, columns: usize) -> String {
-    let length = text.chars().count();
-    match length <= columns {
-        true => text.to_owned(),
-        false => format!("…{}", text.chars().skip(length + 1 - columns).collect::<String>()),
-    }
-}
-
-fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
+fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<Line>) {
     let is_judged = !lines.is_empty();
     match (shown.moment, &shown.failed) {
         (Moment::OutOfMemory, Some(failed)) => {
             if !account.judged().is_some_and(names_request) {
-                lines.extend(sentence(&of_process(account, shown.process, failed)));
+                lines.push(Line::Failure(of_process(account, shown.process, failed)));
             }
-            if shown.facts.failures > 1 {
-                let failures = shown.facts.failures;
-                lines.extend(sentence(&format!(
+            if shown.facts().failures > 1 {
+                let failures = shown.facts().failures;
+                lines.push(Line::Failure(format!(
                     "It was the last of {failures} allocations that failed."
                 )));
             }
         }
-        (_, Some(failed)) => lines.extend(sentence(&format!("Before that, {failed}"))),
+        (_, Some(failed)) => lines.push(Line::Failure(format!("Before that, {failed}"))),
         (_, None) => {}
     }
     if !is_judged {
-        lines.extend(sentence(&words::aftermath(account.run)));
+        lines.push(Line::Failure(words::aftermath(account.run)));
     }
     let held = shown.held();
     let holder = match (shown.moment, account.processes.len()) {
@@ -110,9 +78,9 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<String>) {
         _ => String::new(),
     };
     let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.extend(sentence(&format!("In use at that moment: {held}{holder}{colon}")));
-    let sites = shown.sites.iter().take(LISTED);
-    lines.extend(sites.flat_map(|site| site_lines(site, shown.rank, shown.ranked())));
+    lines.push(Line::Held(format!("In use at that moment: {held}{holder}{colon}")));
+    let sites = shown.sites.iter().take(LISTED).cloned();
+    lines.extend(sites.map(|site| Line::Site(Box::new(site))));
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -142,24 +110,16 @@ fn phases(account: &Account) -> Vec<String> {
     told
 }
 
-fn went_well(account: &Account, shown: &Shown) -> String {
+fn peak(account: &Account, shown: &Shown) -> String {
     let so_far = match account.occasion {
         Occasion::Ended => "",
         _ => " so far",
     };
     let mut peak = format!("Peak memory{so_far}: {}", shown.held());
-    if let Some(site) = shown.sites.first() {
-        let share = Share::of(site.by(shown.rank), shown.ranked());
-        peak = format!("{peak}, of which {share} at {}", place(site));
+    if let Some(culprit) = shown.culprit() {
+        peak = format!("{peak}, of which {} at {}", culprit.share, culprit.place());
     }
     of_process(account, shown.process, &peak)
-}
-
-fn place(site: &CallSite) -> String {
-    match &site.caller {
-        Some(caller) => format!("{}, from {caller}", site.place),
-        None => site.place.clone(),
-    }
 }
 
 /// Each concern once, however many processes it is about.
@@ -209,48 +169,5 @@ fn of_process(account: &Account, process: &Process, sentence: &str) -> String {
     match account.processes.len() {
         0 | 1 => sentence.to_owned(),
         _ => format!("{}: {sentence}", process.who()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recording::Tally;
-
-    fn site(place: &str, caller: Option<&str>) -> CallSite {
-        CallSite {
-            file: String::new(),
-            line: 1,
-            function: String::new(),
-            place: place.to_owned(),
-            caller: caller.map(str::to_owned),
-            resident: None,
-            growth: None,
-            held: Tally {
-                bytes: 1 << 30,
-                ..Tally::default()
-            },
-        }
-    }
-
-    #[test]
-    fn a_site_takes_a_second_line_rather_than_more_columns_than_there_are() {
-        let lines = |place, caller| site_lines(&site(place, caller), Rank::Requested, site("", None).held.bytes);
-        assert_eq!(
-            lines("load.py:7 (load)", None),
-            ["100.0 %    1.0 GiB  load.py:7 (load)"]
-        );
-        assert_eq!(
-            lines("numpy/_core/numeric.py:235 (ones)", Some("load.py:7 (load)")),
-            [
-                "100.0 %    1.0 GiB  numpy/_core/numeric.py:235 (ones)",
-                "                    from load.py:7 (load)"
-            ]
-        );
-        let deep = format!("{}load.py:7 (load)", "folder/".repeat(20));
-        for line in lines(&deep, Some(&deep)) {
-            assert_eq!(line.chars().count(), COLUMNS, "{line}");
-            assert!(line.ends_with("/load.py:7 (load)"), "{line}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::line::Line;
 use super::words;
 use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
 use crate::units::{self, Bytes};
@@ -11,24 +12,19 @@ const EVIDENCE: usize = 3;
 /// The source of what is known of the job's end.
 const ENDING: &str = "wait4";
 const SIGKILL: i32 = 9;
-/// Columns of a terminal that the log's prefix leaves.
-pub(super) const COLUMNS: usize = 80 - "=fil-profile= ".len();
 
-/// The verdict for the job's log: what happened, by which limit, and what that is known from. A run that went well needs
-/// none.
-pub(super) fn lines(outcome: &Outcome) -> Vec<String> {
+/// The verdict for the job's log: what happened, by which limit, and on which evidence. A run that went well needs none.
+pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
     if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
         return Vec::new();
     }
-    let mut lines = wrapped(&outcome.sentence, "  ");
-    if let Some(limit) = &outcome.limit {
-        lines.extend(wrapped(&format!("Limit: {}", limited(limit)), "  "));
-    }
+    let limit = outcome.limit.as_ref().map(|limit| Line::Limit(limited(limit)));
     let evidence = outcome.evidence.iter().filter(|evidence| is_news(outcome, evidence));
-    for evidence in evidence.take(EVIDENCE) {
-        lines.extend(wrapped(&format!("- {}", observed(evidence)), "  "));
-    }
-    lines
+    let evidence = evidence
+        .take(EVIDENCE)
+        .map(|evidence| Line::Evidence(observed(evidence)));
+    let verdict = Line::Verdict(outcome.sentence.clone());
+    [verdict].into_iter().chain(limit).chain(evidence).collect()
 }
 
 /// Is it worth a line of the log? How the job ended is in the sentence already; a counter at rest says something only where it
@@ -42,9 +38,7 @@ fn is_news(outcome: &Outcome, evidence: &Evidence) -> bool {
 /// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.
 pub(super) fn company(others: &[Other]) -> Option<String> {
     let largest = others.iter().max_by_key(|other| other.resident_bytes)?;
-    let sum = others
-        .iter()
-        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let sum = units::sum(others.iter().map(|other| other.resident_bytes));
     let name = words::program(&largest.command);
     Some(match others.len() {
         1 => format!(
@@ -116,60 +110,9 @@ pub(super) fn certainty(certainty: Certainty) -> &'static str {
     }
 }
 
-/// The text in lines that fit the log of a terminal, as far as its words do; all but the first are indented. A number
-/// stays with its unit.
-pub(super) fn wrapped(text: &str, indent: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut words = text.split_whitespace().peekable();
-    while let Some(word) = words.next() {
-        let is_fresh = line.is_empty() || line == indent;
-        let unit = words
-            .peek()
-            .filter(|next| units::UNITS.contains(next) && is_number(word));
-        let width = word.chars().count() + unit.map_or(0, |unit| 1 + unit.len());
-        if !is_fresh && line.chars().count() + 1 + width > COLUMNS {
-            lines.push(std::mem::replace(&mut line, indent.to_owned()));
-        }
-        if !line.is_empty() && line != indent {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines
-}
-
-fn is_number(word: &str) -> bool {
-    word.starts_with(|first: char| first.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_fit_a_terminal_unless_a_word_does_not() {
-        let path = format!("/sys/fs/cgroup/{}", "slurm/".repeat(20));
-        let text = format!("{} in {path} and on", "one two three ".repeat(12));
-        let lines = wrapped(&text, "  ");
-        assert!(lines.len() > 3);
-        for line in &lines {
-            assert!(line.chars().count() <= COLUMNS || line.trim() == path, "{line}");
-        }
-        assert!(lines[1].starts_with("  one") || lines[1].starts_with("  two") || lines[1].starts_with("  three"));
-        assert_eq!(
-            lines.join(" ").split_whitespace().collect::<Vec<_>>(),
-            text.split_whitespace().collect::<Vec<_>>()
-        );
-        assert_eq!(wrapped("", "  "), [""]);
-    }
-
-    #[test]
-    fn a_number_stays_with_its_unit() {
-        let text = format!("{} 569.2 MiB", "x".repeat(COLUMNS - 6));
-        assert_eq!(wrapped(&text, "  ")[1], "  569.2 MiB");
-    }
 
     #[test]
     fn a_counter_that_moved_is_told_with_its_numbers() {

@@ -3,10 +3,9 @@
 use recording::protocol::{OOM_STATUS, OnOom};
 use recording::{EventKind, Trouble};
 
-use crate::call_tree::Moment;
-use crate::label::printable;
+use crate::label::{Call, printable};
 use crate::outcome::Outcome;
-use crate::recording::{Event, Facts, Failure, Recording, State, Tally};
+use crate::profile::{Event, Facts, FailedAllocation, Moment, Profile, Rank, State, Tally, Weight};
 use crate::run::Run;
 use crate::units::Bytes;
 
@@ -39,21 +38,22 @@ pub(super) fn with_error(held: Tally) -> String {
     }
 }
 
-/// As [`with_error`]; where what is `there` ranks, that first: `162.0 MiB ± 4.0 MiB (in memory, of 1.2 GiB asked for)`.
-pub(super) fn held(total: Tally, there: Option<u64>) -> String {
-    let Some(there) = there else {
-        return with_error(total);
-    };
-    let shown = with_error(Tally { bytes: there, ..total });
-    let (there, asked) = (Bytes(there).to_string(), Bytes(total.bytes).to_string());
-    match there == asked {
+/// As [`with_error`]; ranked by what is in memory, that first: `162.0 MiB ± 4.0 MiB (in memory, of 1.2 GiB asked for)`.
+pub(super) fn held(weight: &Weight, rank: Rank) -> String {
+    let ranked = weight.by(rank);
+    let shown = with_error(ranked);
+    let (ranked, asked) = (
+        Bytes(ranked.bytes).to_string(),
+        Bytes(weight.requested.bytes).to_string(),
+    );
+    match ranked == asked {
         true => shown,
         false => format!("{shown} (in memory, of {asked} asked for)"),
     }
 }
 
 /// `malloc of 1.2 GiB`.
-fn request(failure: &Failure) -> String {
+fn request(failure: &FailedAllocation) -> String {
     asked(failure.function.map(|function| function.name()), failure.request_bytes)
 }
 
@@ -68,12 +68,12 @@ fn asked(function: Option<&str>, bytes: u64) -> String {
 
 /// `load.py:31 (load)`, and for a library's line the line of the user's own code that called it; none where the
 /// callstack is not known.
-pub(super) fn place(recording: &Recording, node: u32, directory: &str) -> Option<String> {
-    let innermost = recording.stack(node).next()?;
+pub(super) fn place(profile: &Profile, node: u32, directory: &str) -> Option<String> {
+    let innermost = profile.stack(node).next()?;
     let mut place = innermost.short(directory);
-    if innermost.is_library() || innermost.file.is_empty() {
-        let mut callers = recording.stack(node);
-        if let Some(own) = callers.find(|call| !call.is_library() && !call.file.is_empty()) {
+    if !innermost.is_own() {
+        let mut callers = profile.stack(node);
+        if let Some(own) = callers.find(Call::is_own) {
             place = format!("{place}, called from {}", own.short(directory));
         }
     }
@@ -81,8 +81,8 @@ pub(super) fn place(recording: &Recording, node: u32, directory: &str) -> Option
 }
 
 /// `malloc of 1.2 GiB failed at load.py:31 (load)`.
-pub(super) fn failed(recording: &Recording, failure: &Failure, directory: &str) -> String {
-    match place(recording, failure.node, directory) {
+pub(super) fn failed(profile: &Profile, failure: &FailedAllocation, directory: &str) -> String {
+    match place(profile, failure.node, directory) {
         Some(place) => format!("{} failed at {place}", request(failure)),
         None => format!("{} failed (its callstack is not known)", request(failure)),
     }

@@ -117,7 +117,7 @@ fn who_has_no_recording_is_on_the_page_and_who_was_not_seen_in_the_log() {
         &[job::recording()],
         Occasion::Ended,
     );
-    let log = written.summary.join(" ");
+    let log = job::said(&written).join(" ");
     let log: Vec<&str> = log.split_whitespace().collect();
     let log = log.join(" ");
     assert!(

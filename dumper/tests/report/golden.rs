@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dumper::Run;
-use dumper::report::{Format, Occasion};
+use dumper::report::Occasion;
 
 use crate::{formats, job, protobuf};
 
@@ -44,7 +44,7 @@ fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
     let mut compare = |name: &str, text: &str| differences.extend(difference(&format!("{case}/{name}"), text));
     compare(
         "summary.txt",
-        &(written.summary.join("\n").replace(here, "/run") + "\n"),
+        &(job::said(&written).join("\n").replace(here, "/run") + "\n"),
     );
     compare("index.html", &without_program(&read("index.html")));
     compare("report.json", &read("report.json"));
@@ -58,23 +58,24 @@ fn check(case: &str, folder: &Path, run: &Run, recording: Vec<u8>) {
     }
     let document = |format| String::from_utf8(formats::document(format, folder, run)).unwrap();
     let here = |text: String| text.replace(here, "/run");
-    compare("table.csv", &here(document(Format::Csv)));
-    compare("speedscope.json", &here(document(Format::Speedscope)));
-    let profile = formats::gunzipped(&formats::document(Format::Pprof, folder, run));
+    compare("table.csv", &here(document("csv")));
+    compare("speedscope.json", &here(document("speedscope")));
+    let profile = formats::gunzipped(&formats::document("pprof", folder, run));
     compare("pprof.txt", &here(protobuf::text(&profile)));
     // The other formats are the files that have been compared above. A page on its own has no links, see `page.rs`.
     for (format, name) in [
-        (Format::Folded, "out-of-memory.prof"),
-        (Format::Json, "report.json"),
-        (Format::Svg, "out-of-memory.svg"),
-        (Format::SvgReversed, "out-of-memory-reversed.svg"),
+        ("folded", "out-of-memory.prof"),
+        ("json", "report.json"),
+        ("svg", "out-of-memory.svg"),
+        ("svg-reversed", "out-of-memory-reversed.svg"),
     ] {
         let file = fs::read_to_string(folder.join(name)).unwrap();
         assert!(document(format) == file, "{case}: {format:?} is not {name}");
     }
-    let pictures = written.summary.iter().filter(|line| line.starts_with("Wrote "));
-    let lines = written.summary.len() - pictures.count();
-    assert_eq!(document(Format::Text), written.summary[..lines].join("\n") + "\n");
+    let said = job::said(&written);
+    let pictures = said.iter().filter(|line| line.starts_with("Wrote "));
+    let lines = said.len() - pictures.count();
+    assert_eq!(document("text"), said[..lines].join("\n") + "\n");
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::mem::{offset_of, size_of};
 
-use dumper::report::{Format, Occasion};
-use dumper::{CallTree, Moment, Recording, Run};
+use dumper::report::Occasion;
+use dumper::{Moment, Rank, Run};
 use recording::{AllocFunction, CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, SITE_BYTES_1, Site, Table};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ fn what_has_grown_is_told_by_line_in_every_format() {
     assert_eq!(report["moment"]["growth_since_seconds"], json!(3.0));
     let expected = [[2, 0, 0], [1, 50, 0], [3, -40, 0], [4, 0, 0]].map(|row| row.map(|number| json!(number)));
     assert_eq!(sites(&report), expected);
-    let csv = String::from_utf8(formats::document(Format::Csv, folder.path(), &Run::default())).unwrap();
+    let csv = String::from_utf8(formats::document("csv", folder.path(), &Run::default())).unwrap();
     let growth: Vec<&str> = csv.lines().map(|row| row.split(',').nth(8).unwrap()).collect();
     assert_eq!(growth, ["growth_bytes", "0", "50", "-40", "0"]);
     let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
@@ -95,22 +95,18 @@ fn of_version_1(file: &[u8]) -> Vec<u8> {
 fn a_recording_of_version_1_has_the_same_tree_and_no_growth() {
     let new = job::recording();
     let old = of_version_1(&new);
-    let read = |file: &[u8]| Recording::read(file).unwrap();
+    let read = |file: &[u8]| dumper::recording::read(file).unwrap();
     let ((new, damage), (old, old_damage)) = (read(&new), read(&old));
     assert_eq!((damage.len(), old_damage.len()), (0, 0), "{old_damage:?}");
     for moment in [Moment::Live, Moment::Peak, Moment::OutOfMemory] {
-        let of = |recording| {
-            let tree = CallTree::of(recording, moment);
-            tree.nodes().iter().map(|node| node.own).collect::<Vec<_>>()
+        let of = |recording: &dumper::Profile| {
+            let tree = recording.at(moment).by(Rank::Requested);
+            (0..tree.nodes().len()).map(|id| tree.own(id)).collect::<Vec<_>>()
         };
         assert_eq!(of(&new), of(&old));
-        assert!(CallTree::of(&old, moment).growth(moment).is_none());
+        assert!(old.at(moment).growth().is_none());
     }
-    assert!(
-        CallTree::of(&new, Moment::OutOfMemory)
-            .growth(Moment::OutOfMemory)
-            .is_some()
-    );
+    assert!(new.at(Moment::OutOfMemory).growth().is_some());
 }
 
 #[test]
@@ -153,11 +149,11 @@ fn counted_from(again: u64, peak: u64) -> (f64, i64) {
     job.holds(node, 100);
     job.earlier(45 * SECOND, 30, true);
     job.rose_again(again * SECOND, 40, peak * SECOND);
-    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+    let (recording, damage) = dumper::recording::read(&job.bytes()).unwrap();
     assert!(damage.is_empty(), "{damage:?}");
-    let grown = CallTree::of(&recording, Moment::Live).growth(Moment::Live).unwrap();
+    let grown = recording.at(Moment::Live).growth().unwrap();
     let call = recording.stack(node).next().unwrap();
-    (grown.since, 100 - grown.of(&call).bytes)
+    (grown.since, 100 - grown.line(&call).bytes)
 }
 
 #[test]

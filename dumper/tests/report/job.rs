@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
 use dumper::report::{self, Occasion, Written};
-use dumper::{Ending, LocalSource, Recording, Run, process};
+use dumper::{Ending, LocalSource, Run, process};
 use recording::{AllocFunction, EventKind};
 
 use crate::builder::{Builder, Held, STARTED_NS};
@@ -199,11 +199,11 @@ pub fn report(folder: &Path, run: &Run, recordings: &[Vec<u8>], occasion: Occasi
         std::fs::write(folder.join(format!("{}-{number}.recording", pid(bytes))), bytes).unwrap();
     }
     let (processes, unreadable) = process::load(&opened(folder)).unwrap();
-    report::write(&opened(folder), run, &processes, &unreadable, occasion).unwrap()
+    report::write(&opened(folder), run, &processes, &unreadable, occasion)
 }
 
 fn pid(bytes: &[u8]) -> u32 {
-    Recording::read(bytes).unwrap().0.facts.pid
+    dumper::recording::read(bytes).unwrap().0.facts.pid
 }
 
 /// The job's run, in a folder that holds its script.
@@ -232,4 +232,9 @@ pub fn run(folder: &Path) -> Run {
 /// A folder as a report is written into it.
 pub fn opened(folder: &Path) -> dumper::Folder {
     dumper::Folder::open(folder).unwrap()
+}
+
+/// The text of a report's lines for the log.
+pub fn said(written: &Written) -> Vec<String> {
+    report::text(&written.summary)
 }

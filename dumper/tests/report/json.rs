@@ -187,8 +187,7 @@ fn a_recording_that_vanishes_after_it_was_found_is_named() {
         &processes,
         &unreadable,
         Occasion::Ended,
-    )
-    .unwrap();
+    );
     let report = report_json(folder.path());
     assert_eq!(report["trouble"][0]["recording"], "1-0.recording");
     assert_eq!(report["moment"], Value::Null);

@@ -1,5 +1,6 @@
 //! From the bytes of recordings to the files and words of a report.
 
+mod agreement;
 mod builder;
 mod bundle;
 mod damage;

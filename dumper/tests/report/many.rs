@@ -29,7 +29,7 @@ fn hundreds_of_processes_become_one_line() {
         })
         .collect();
     let written = job::report(folder.path(), &Run::default(), &recordings, Occasion::Ended);
-    let summary = written.summary.join("\n").replace("\n  ", " ");
+    let summary = job::said(&written).join("\n").replace("\n  ", " ");
     let lines: Vec<&str> = summary.lines().collect();
     assert_eq!(lines.len(), 3, "{summary}");
     assert!(lines[0].starts_with("process 90 (worker90.py): Peak memory: 90.0 MiB"));
@@ -37,7 +37,7 @@ fn hundreds_of_processes_become_one_line() {
         lines[1],
         "90 processes: No Python lines: this version does not know Python 3.14."
     );
-    let page = fs::read_to_string(written.index).unwrap();
+    let page = fs::read_to_string(&written.index).unwrap();
     assert!(page.contains("And 70 more, of which 70 ended by themselves; none had more than 71.0 MiB at its peak."));
     for (pid, is_listed) in [(1, false), (40, true), (71, false), (72, true), (90, true)] {
         assert_eq!(page.contains(&format!("python3 worker{pid}.py")), is_listed, "{pid}");
@@ -89,10 +89,10 @@ fn what_one_sample_in_the_making_explains_is_no_damage() {
         fs::write(&path, &file).unwrap();
         job::report(folder.path(), &Run::default(), &[], Occasion::Ended)
     };
-    let page = fs::read_to_string(written.index).unwrap();
+    let page = fs::read_to_string(&written.index).unwrap();
     assert!(!page.contains("is damaged"), "{page}");
     assert!(page.contains("A sample was being written at that very moment"));
-    assert!(!written.summary.iter().any(|line| line.contains("damaged")));
+    assert!(!job::said(&written).iter().any(|line| line.contains("damaged")));
 
     file[offset_of!(Header, sequence)] = 8;
     let (_, damage) = process_of(&path, &file).read().unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dumper::report::Occasion;
-use dumper::{CallTree, Ending, Moment, Recording, Run};
+use dumper::{Ending, Moment, Profile, Rank, Run};
 use recording::{AllocFunction, EventKind, Trouble};
 
 use crate::builder::{Builder, Held, STARTED_NS};
@@ -14,8 +14,8 @@ fn held(bytes: u64) -> Held {
     Held { bytes, variance: 0 }
 }
 
-fn recording(job: Builder) -> Recording {
-    let (recording, damage) = Recording::read(&job.bytes()).unwrap();
+fn recording(job: Builder) -> Profile {
+    let (recording, damage) = dumper::recording::read(&job.bytes()).unwrap();
     assert_eq!(damage, []);
     recording
 }
@@ -41,9 +41,9 @@ fn each_moment_is_what_was_saved_for_it_or_what_is_live_since() {
         (Moment::Peak, 1007, 1000),
         (Moment::OutOfMemory, 310, 10),
     ] {
-        let tree = CallTree::of(&recording, moment);
-        assert_eq!(tree.total().bytes, total);
-        assert_eq!(tree.nodes()[1].own.bytes, of_f);
+        let tree = recording.at(moment).by(Rank::Requested);
+        assert_eq!(tree.all().bytes, total);
+        assert_eq!(tree.own(1).bytes, of_f);
     }
 }
 
@@ -53,7 +53,7 @@ fn there_is_nothing_at_a_moment_that_never_was() {
     let node = job.stack(&[("a.py", 1, "f")]);
     job.holds(node, 1000);
     let recording = recording(job);
-    assert_eq!(CallTree::of(&recording, Moment::OutOfMemory).total().bytes, 0);
+    assert_eq!(recording.at(Moment::OutOfMemory).by(Rank::Requested).all().bytes, 0);
 }
 
 #[test]
@@ -67,11 +67,16 @@ fn tables_of_many_chunks_are_read_in_order() {
         sum += u64::from(line);
     }
     let recording = recording(job);
-    let tree = CallTree::of(&recording, Moment::Live);
-    assert_eq!(tree.total().bytes, sum);
-    for node in tree.nodes().iter().filter(|node| node.own.bytes > 0) {
+    let tree = recording.at(Moment::Live).by(Rank::Requested);
+    assert_eq!(tree.all().bytes, sum);
+    for (id, node) in tree
+        .nodes()
+        .iter()
+        .enumerate()
+        .filter(|(id, _)| tree.own(*id).bytes > 0)
+    {
         let call = tree.call(node);
-        assert_eq!(u64::from(call.line), node.own.bytes);
+        assert_eq!(u64::from(call.line), tree.own(id).bytes);
         assert!(call.file.ends_with(&format!("/{}.py", call.line % 4000)));
     }
 }
@@ -123,7 +128,7 @@ fn the_last_process_to_fail_and_the_one_with_the_highest_peak_are_shown() {
     assert_eq!(folded(folder.path(), "out-of-memory.prof"), ["job2.py:2 (f) 100"]);
     assert_eq!(folded(folder.path(), "peak-memory.prof"), ["job3.py:3 (f) 900"]);
     assert_eq!(
-        written.summary[0],
+        job::said(&written)[0],
         "process 2 (job2.py): mmap of 4.0 KiB failed at job2.py:2 (f)"
     );
     let page = fs::read_to_string(&written.index).unwrap();
@@ -163,7 +168,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
         ending: Some(ended),
         ..Run::default()
     };
-    let summary = job::report(folder.path(), &run, &recordings, Occasion::Ended).summary;
+    let summary = job::said(&job::report(folder.path(), &run, &recordings, Occasion::Ended));
     let expected = [
         "calloc of 2.0 TiB failed at a.py:1 (f)",
         "It was the last of 2 allocations that failed.",
@@ -173,7 +178,7 @@ fn a_program_that_catches_the_failure_is_said_to_have_gone_on() {
     ];
     assert_eq!(summary[..5], expected);
     let running = job::report(folder.path(), &Run::default(), &recordings, Occasion::AllocationFailed);
-    assert_eq!(running.summary[2], "The program is still running.");
+    assert_eq!(job::said(&running)[2], "The program is still running.");
 }
 
 #[test]
@@ -189,12 +194,12 @@ fn a_fine_run_needs_few_words() {
         folder.path().display()
     );
     assert_eq!(
-        written.summary,
+        job::said(&written),
         ["Peak memory: 3.0 MiB, of which 100.0 % at a.py:1 (f)", &picture]
     );
     let requested = job::report(folder.path(), &Run::default(), &recordings, Occasion::Requested);
     assert_eq!(
-        requested.summary[0],
+        job::said(&requested)[0],
         "Peak memory so far: 3.0 MiB, of which 100.0 % at a.py:1 (f)"
     );
 }
@@ -203,7 +208,7 @@ fn a_fine_run_needs_few_words() {
 fn a_run_without_recordings_still_gets_a_page() {
     let folder = tempfile::tempdir().unwrap();
     let written = job::report(folder.path(), &Run::default(), &[], Occasion::Ended);
-    assert_eq!(written.summary, ["No memory was recorded."]);
+    assert_eq!(job::said(&written), ["No memory was recorded."]);
     assert!(
         fs::read_to_string(written.index)
             .unwrap()
@@ -219,7 +224,12 @@ fn trouble_is_told_once_in_plain_words() {
     job.holds(node, 1 << 20);
     job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
     job.trouble(Trouble::UnknownPython, 3 << 8 | 14);
-    let summary = job::report(folder.path(), &Run::default(), &[job.bytes()], Occasion::Ended).summary;
+    let summary = job::said(&job::report(
+        folder.path(),
+        &Run::default(),
+        &[job.bytes()],
+        Occasion::Ended,
+    ));
     let told = summary
         .iter()
         .filter(|line| *line == "No Python lines: this version does not know Python 3.14.");
@@ -239,13 +249,13 @@ fn a_librarys_line_is_told_with_the_users_line_that_it_worked_for() {
         job.holds(node, bytes);
     }
     let recording = recording(job);
-    let tree = CallTree::of(&recording, Moment::Peak);
-    let hot = &tree.hottest(1)[0];
+    let tree = recording.at(Moment::Peak).by(Rank::Requested);
+    let hot = tree.culprit().unwrap();
     assert_eq!(
-        (hot.call.exact(), hot.held.bytes),
+        (hot.call.exact(), hot.ranked.bytes),
         (format!("{}:235 (ones)", library.0), 400)
     );
-    assert_eq!(hot.on_behalf_of.unwrap().exact(), "main.py:2 (main)");
+    assert_eq!(hot.from.unwrap().exact(), "main.py:2 (main)");
 }
 
 #[test]
@@ -254,7 +264,7 @@ fn events_are_the_last_ones_in_their_order() {
     for bytes in 1..=300 {
         job.event(EventKind::ReportRequested, 0, bytes, 0, STARTED_NS);
     }
-    let (recording, _) = Recording::read(&job.bytes()).unwrap();
+    let (recording, _) = dumper::recording::read(&job.bytes()).unwrap();
     let bytes: Vec<u64> = recording.facts.events.iter().map(|event| event.bytes).collect();
     assert_eq!(bytes, (45..=300).collect::<Vec<u64>>());
 }

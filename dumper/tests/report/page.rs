@@ -139,7 +139,7 @@ fn no_name_can_become_part_of_the_page() {
 }
 
 #[test]
-fn the_page_names_the_line_of_the_users_own_code_that_all_is_due_to() {
+fn the_page_names_the_call_site_that_held_the_most_and_the_users_own_line_that_it_was_for() {
     let folder = tempfile::tempdir().unwrap();
     let page = page(folder.path(), vec![], &Run::default());
     assert!(!page.contains("class=\"culprit\""));
@@ -147,7 +147,8 @@ fn the_page_names_the_line_of_the_users_own_code_that_all_is_due_to() {
     let run = job::run(folder.path());
     let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
     let page = fs::read_to_string(written.index).unwrap();
-    let culprit = "<code class=\"place\">oom.py:7 (load)</code> held <strong>1.3 GiB of 1.5 GiB, 81.8 %</strong>";
+    let culprit = "<code class=\"place\">numpy/_core/numeric.py:235 (ones)</code>, from \
+                   <code class=\"place\">oom.py:7 (load)</code> held <strong>1.2 GiB of 1.5 GiB, 81.8 %</strong>";
     assert!(page.contains(culprit), "{page}");
     // What numpy allocated for it is in the margin of its line.
     let listing = page.split("<table class=\"listing\">").nth(1).unwrap();
@@ -173,8 +174,9 @@ fn of_a_killed_job_all_processes_that_ran_are_together_and_one_by_one() {
         "{page}"
     );
     assert!(page.contains(">When it was killed: process 5000 (oom.py), 200.0 MiB</option>"));
-    let culprit = "<code class=\"place\">oom.py:7 (load)</code> held <strong>600.0 MiB of 600.0 MiB, 100.0 %</strong>";
+    let culprit = "<code class=\"place\">oom.py:7 (load)</code> held <strong>300.0 MiB of 300.0 MiB, 100.0 %</strong>";
     assert!(page.contains(culprit));
+    assert!(page.contains("<dt>all processes</dt><dd>600.0 MiB <small>3 processes together</small></dd>"));
     let data = data(&page);
     let sums: Vec<u64> = data["graphs"]
         .as_array()
@@ -222,7 +224,7 @@ fn a_page_on_its_own_has_the_same_graphs_and_leads_to_no_other_file() {
         occasion: Occasion::Ended,
     };
     let mut alone = Vec::new();
-    report::export(&mut alone, report::Format::Html, &subject).unwrap();
+    report::export(&mut alone, report::format("html").unwrap(), &subject).unwrap();
     let alone = String::from_utf8(alone).unwrap();
     assert_eq!(data(&alone)["graphs"], data(&beside)["graphs"]);
     assert!(beside.contains("href=\"report.json\"") && beside.contains("href=\"peak-memory.svg\""));

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use dumper::Run;
 use dumper::report::Occasion;
-use dumper::{Recording, Run};
 use proptest::prelude::*;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -84,7 +84,7 @@ fn both_pictures_have_the_same_total_and_the_line_of_code() {
     let run = job::run(folder.path());
     job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
     let [by_caller, by_callee] = PICTURES.map(|name| frames(&fs::read_to_string(folder.path().join(name)).unwrap()));
-    let total = Recording::read(&job::recording()).unwrap().0.facts.peak_bytes;
+    let total = dumper::recording::read(&job::recording()).unwrap().0.facts.peak_bytes;
     assert_eq!(bytes_of(&by_caller, "all"), [total]);
     assert_eq!(bytes_of(&by_callee, "all"), [total]);
     let load = by_caller

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dumper::measured::{Measured, Measurements, Pages, SitePages};
 use dumper::outcome::{Limit, LimitKind};
-use dumper::report::{self, Format, Occasion, Written};
+use dumper::report::{self, Occasion, Written};
 use dumper::{Run, process};
 use recording::{Header, Kind};
 
@@ -66,7 +66,7 @@ fn of_memory_that_is_mostly_untouched_what_is_there_comes_first() {
         ..job::run(folder.path())
     };
     let written = report_of(folder.path(), &run, &[process(7, 50)]);
-    let said = flat(&written.summary);
+    let said = flat(&job::said(&written));
     assert!(
         said.contains("Peak memory: 150.0 MiB (in memory, of 1.1 GiB asked for), of which 66.7 % at work.py:2 (fill)"),
         "{said}"
@@ -104,20 +104,20 @@ fn a_document_that_is_written_apart_is_about_what_ranks() {
     };
     report_of(folder.path(), &run, &[process(7, 50)]);
     let document = |format| formats::document(format, folder.path(), &run);
-    let table = document(Format::Csv);
+    let table = document("csv");
     let mut table = csv::Reader::from_reader(&table[..]);
     let numbers = |row: &csv::StringRecord| [4, 10].map(|column: usize| row[column].parse::<u64>().unwrap() / MIB);
     let rows: Vec<_> = table.records().map(|row| numbers(&row.unwrap())).collect();
     assert_eq!(rows, [[100, 100], [1000, 50]]);
     for (format, name) in [
-        (Format::Svg, "peak-memory.svg"),
-        (Format::SvgReversed, "peak-memory-reversed.svg"),
-        (Format::Folded, "peak-memory.prof"),
+        ("svg", "peak-memory.svg"),
+        ("svg-reversed", "peak-memory-reversed.svg"),
+        ("folded", "peak-memory.prof"),
     ] {
         let written = fs::read(folder.path().join(name)).unwrap();
         assert!(document(format) == written, "{name}");
     }
-    let speedscope = String::from_utf8(document(Format::Speedscope)).unwrap();
+    let speedscope = String::from_utf8(document("speedscope")).unwrap();
     assert!(speedscope.contains("At the peak, resident (work.py)"), "{speedscope}");
     assert!(speedscope.contains(&(150 * MIB).to_string()), "{speedscope}");
 }
@@ -152,14 +152,14 @@ fn close_to_a_limit_that_counts_pages_they_are_told_first() {
         ..Limit::default()
     };
     let run = Run {
-        rank: Some(dumper::rank::Rank::Resident),
+        rank: Some(dumper::Rank::Resident),
         limits: vec![limit],
         ending: None,
         ..job::run(folder.path())
     };
     report_of(folder.path(), &run, &[process(7, 50)]);
     let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
-    let said = flat(&report::near_limit(&run, &processes));
+    let said = flat(&report::text(&report::near_limit(&run, &processes)));
     assert!(
         said.contains("holds 150.0 MiB (in memory, of 1.1 GiB asked for), most"),
         "{said}"

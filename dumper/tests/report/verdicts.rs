@@ -197,8 +197,7 @@ fn a_request_that_the_verdict_names_is_not_told_twice() {
         outcome.sentence = "The job was refused 4.0 KiB by malloc at job1.py:1 (f), and ended of that.".into();
         outcome.failed_request = Some(failed_request.into());
         let written = job::report(folder.path(), &run, &[recorded(1, 100, true, true)], Occasion::Ended);
-        written
-            .summary
+        job::said(&written)
             .join("\n")
             .contains("malloc of 4.0 KiB failed at job1.py:1 (f)")
     };
@@ -213,7 +212,7 @@ fn killed(folder: &Path) -> Written {
 #[test]
 fn the_log_begins_with_the_verdict_its_limit_and_three_lines_of_evidence() {
     let folder = tempfile::tempdir().unwrap();
-    let summary = killed(folder.path()).summary;
+    let summary = job::said(&killed(folder.path()));
     let verdict: Vec<&str> = summary[..3].iter().map(|line| line.trim()).collect();
     assert_eq!(
         verdict.join(" "),
@@ -231,7 +230,7 @@ fn the_log_begins_with_the_verdict_its_limit_and_three_lines_of_evidence() {
 #[test]
 fn the_log_fits_a_terminal_of_80_columns_where_names_allow() {
     let folder = tempfile::tempdir().unwrap();
-    for line in killed(folder.path()).summary {
+    for line in job::said(&killed(folder.path())) {
         let width = "=fil-profile= ".len() + line.chars().count();
         let longest = line.split(' ').map(|word| word.chars().count()).max().unwrap();
         // A call site takes one line.
@@ -246,9 +245,9 @@ fn a_run_that_went_well_needs_no_verdict_in_the_log() {
     run.outcome.as_mut().unwrap().sentence = "It ended with status 0.".into();
     let written = job::report(folder.path(), &run, &[recorded(1, 100, false, false)], Occasion::Ended);
     assert!(
-        written.summary[0].starts_with("Peak memory: 200 B"),
+        job::said(&written)[0].starts_with("Peak memory: 200 B"),
         "{:?}",
-        written.summary
+        job::said(&written)
     );
     assert!(
         fs::read_to_string(written.index)
@@ -293,7 +292,7 @@ fn near_a_limit_the_log_gets_the_call_sites_of_the_largest_process() {
     .unwrap();
     fs::write(folder.path().join("4711-0.recording"), job::killed()).unwrap();
     let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
-    let lines = report::near_limit(&run, &processes);
+    let lines = report::text(&report::near_limit(&run, &processes));
     assert_eq!(
         lines,
         [
@@ -306,8 +305,14 @@ fn near_a_limit_the_log_gets_the_call_sites_of_the_largest_process() {
         ]
     );
     run.outcome = None;
-    assert!(report::near_limit(&run, &processes)[0].starts_with("Close to the limit: 512.0 MiB for the cgroup"));
-    assert_eq!(report::near_limit(&Run::default(), &[]), ["Close to the limit"]);
+    assert!(
+        report::text(&report::near_limit(&run, &processes))[0]
+            .starts_with("Close to the limit: 512.0 MiB for the cgroup")
+    );
+    assert_eq!(
+        report::text(&report::near_limit(&Run::default(), &[])),
+        ["Close to the limit"]
+    );
 }
 
 #[test]
@@ -334,16 +339,16 @@ fn a_termination_message_has_the_verdict_and_the_call_sites_and_is_never_too_lon
 fn what_there_is_to_say_needs_no_folder_that_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let run = job::killed_run(folder.path());
-    let mut summary = killed(folder.path()).summary;
+    let mut summary = job::said(&killed(folder.path()));
     summary.retain(|line| !line.starts_with("Wrote "));
     let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
     let gone = folder.path().join("none");
     fs::create_dir(&gone).unwrap();
     let opened = crate::job::opened(&gone);
     fs::remove_dir(&gone).unwrap();
-    let written = report::write(&opened, &run, &processes, &[], Occasion::Ended).unwrap();
+    let written = report::write(&opened, &run, &processes, &[], Occasion::Ended);
     assert!(!written.failed.is_empty() && written.out_of_memory.is_none());
-    assert_eq!(report::summary(&run, &processes, Occasion::Ended), summary);
+    assert_eq!(job::said(&written), summary);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use dumper::bundle;
 use dumper::report::{self, Occasion};
 
 use crate::commands::subject::Subject;
@@ -20,10 +19,11 @@ pub fn export(
     format: ReportFormat,
     file: Option<&Path>,
 ) -> Result<(), Error> {
-    if file.is_none() && is_binary(format) && say::is_shown() {
-        return Err(Error::Usage(
-            "this format is not for a terminal: name a file, as in: -o FILE".to_owned(),
-        ));
+    if file.is_none() && format.about().is_binary && say::is_shown() {
+        return Err(Error::Usage(format!(
+            "this format is not for a terminal: name a file, as in: -o report{}",
+            format.about().ending
+        )));
     }
     let _progress = Progress::on_terminal("writing the report");
     let subject = Subject::find(path, settings)?;
@@ -41,33 +41,8 @@ pub fn export(
     }
 }
 
-fn is_binary(format: ReportFormat) -> bool {
-    matches!(format, ReportFormat::Pprof | ReportFormat::Fil)
-}
-
 fn write(out: &mut dyn Write, format: ReportFormat, subject: &Subject) -> io::Result<()> {
     let material = &subject.material;
-    let format = match format {
-        ReportFormat::Fil => {
-            return bundle::to(
-                out,
-                &subject.run,
-                &material.processes,
-                &subject.timeline,
-                &subject.unrecorded,
-            )
-            .map(drop);
-        }
-        ReportFormat::Pprof => report::Format::Pprof,
-        ReportFormat::Speedscope => report::Format::Speedscope,
-        ReportFormat::Csv => report::Format::Csv,
-        ReportFormat::Folded => report::Format::Folded,
-        ReportFormat::Json => report::Format::Json,
-        ReportFormat::Html => report::Format::Html,
-        ReportFormat::Text => report::Format::Text,
-        ReportFormat::Svg => report::Format::Svg,
-        ReportFormat::SvgReversed => report::Format::SvgReversed,
-    };
     let subject = report::Subject {
         run: &subject.run,
         processes: &material.processes,

@@ -5,7 +5,7 @@ use std::path::Path;
 use dumper::Run;
 use dumper::label::{cut, printable};
 use dumper::outcome::Kind;
-use dumper::units::{Bytes, Share};
+use dumper::units::Bytes;
 use nix::sys::signal::Signal;
 
 use crate::error::Error;
@@ -31,6 +31,8 @@ struct Row {
     outcome: String,
     tone: Option<Tone>,
     peak: String,
+    /// Of what was held at the peak, how much the culprit held; empty where that is not known.
+    share: String,
     culprit: String,
 }
 
@@ -84,6 +86,7 @@ impl Row {
             outcome,
             tone: None,
             peak,
+            share: String::new(),
             culprit,
         }
     }
@@ -91,11 +94,17 @@ impl Row {
     fn describe(run: &Run, is_supervised: bool) -> Self {
         let (outcome, tone) = outcome(run, is_supervised);
         let headline = run.headline.as_ref();
-        let culprit = headline.and_then(|headline| {
-            let share = Share::of((headline.share * 100.0).round() as u64, 100).fraction() * 100.0;
+        let named = headline.and_then(|headline| {
             let place = place(headline.culprit.as_deref()?);
-            Some(format!("{share:>3.0} % {place}"))
+            Some((
+                format!("{:>3.0} % ", headline.share * 100.0),
+                match headline.from.as_deref() {
+                    Some(from) => format!("{place}, from {}", self::place(from)),
+                    None => place.to_owned(),
+                },
+            ))
         });
+        let (share, culprit) = named.unwrap_or_else(|| (String::new(), "-".to_owned()));
         Self {
             time: run.started.get(..TIME).unwrap_or(&run.started).replace('T', " "),
             command: match run.command.is_empty() {
@@ -105,7 +114,8 @@ impl Row {
             outcome,
             tone,
             peak: headline.map_or_else(|| "-".to_owned(), |headline| Bytes(headline.peak_bytes).to_string()),
-            culprit: culprit.unwrap_or_else(|| "-".to_owned()),
+            share,
+            culprit,
         }
     }
 
@@ -117,6 +127,7 @@ impl Row {
             outcome: "unreadable".to_owned(),
             tone: Some(Tone::Bad),
             peak: nothing(),
+            share: String::new(),
             culprit: nothing(),
         }
     }
@@ -127,11 +138,26 @@ impl Row {
         let command = room * 9 / 20;
         let culprit = room - command;
         let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
-        let after = format!("  {:>PEAK$}  {}", self.peak, cut_before(&self.culprit, culprit));
+        let after = format!("  {:>PEAK$}  {}", self.peak, self.culprit(culprit));
         // Padded before it is coloured: colour codes have no width.
         PaintedLine::plain(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
             .and(None, after.trim_end())
+    }
+
+    /// Share and place, of which the beginning is left out if it is too long: its line number stands at its end.
+    fn culprit(&self, columns: usize) -> String {
+        let place = &*printable(&self.culprit);
+        let room = columns.saturating_sub(self.share.chars().count());
+        let place = match place.chars().count() {
+            length if length <= room => place.to_owned(),
+            _ if self.share.is_empty() => cut(place, room).into_owned(),
+            length => {
+                let skipped = (length + 1).saturating_sub(room);
+                format!("…{}", place.chars().skip(skipped).collect::<String>())
+            }
+        };
+        format!("{}{place}", self.share)
     }
 }
 
@@ -139,23 +165,10 @@ fn padded(text: &str, columns: usize) -> String {
     format!("{:columns$}", cut(&printable(text), columns))
 }
 
-/// The text, without its middle if it is too long: the share is at its beginning, the line number at its end.
-fn cut_before(text: &str, columns: usize) -> String {
-    let text = &*printable(text);
-    let length = text.chars().count();
-    let (share, place) = text.split_once(" % ").unwrap_or(("", text));
-    if length <= columns || share.is_empty() {
-        return cut(text, columns).into_owned();
-    }
-    let kept = columns.saturating_sub(share.chars().count() + 4);
-    let skipped = place.chars().count().saturating_sub(kept);
-    format!("{share} % …{}", place.chars().skip(skipped).collect::<String>())
-}
-
 /// `features.py:42` of `features.py:42 (build)`: there is no room for the function.
-fn place(culprit: &str) -> String {
+fn place(culprit: &str) -> &str {
     let place = culprit.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
-    place.map_or(culprit, |(place, _)| place).to_owned()
+    place.map_or(culprit, |(place, _)| place)
 }
 
 fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
@@ -204,6 +217,7 @@ mod tests {
             headline: Some(Headline {
                 peak_bytes: 4 << 30,
                 culprit: Some("a/very/long/path/features.py:42 (build)".into()),
+                from: None,
                 share: 0.784,
             }),
             ..Run::default()

@@ -40,7 +40,7 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
             home.path.display()
         ));
     }
-    let occasion = match (subject.is_ours, subject.is_running) {
+    let trigger = match (subject.is_ours, subject.is_running) {
         (true, true) => Trigger::Requested,
         (true, false) if subject.origin == Origin::Run => Trigger::Command {
             // A supervisor on another machine, which cannot be asked, may still write its own report.
@@ -48,7 +48,7 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
         },
         (_, is_running) => Trigger::ReadOnly { is_running },
     };
-    let finished = finish(occasion, &home, &home.folder, subject.run, &subject.material).map_err(Error::Report)?;
+    let finished = finish(trigger, &home, &home.folder, subject.run, &subject.material).map_err(Error::Report)?;
     match finished.failed.is_empty() {
         true => Ok(()),
         false => Err(Error::Report(finished.failed.join("; "))),

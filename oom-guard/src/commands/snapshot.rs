@@ -41,8 +41,8 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     };
     let into = into.and_then(|folder| folder.make(format!("snapshot-{}", folder::name(&local_time::now()))));
     let into = into.map_err(|error| cannot(format!("cannot make a folder for it: {error}")))?;
-    let occasion = Trigger::ReadOnly { is_running: true };
-    finish(occasion, &folder, &into, run, &material).map_err(cannot)?;
+    let trigger = Trigger::ReadOnly { is_running: true };
+    finish(trigger, &folder, &into, run, &material).map_err(cannot)?;
     Ok(())
 }
 

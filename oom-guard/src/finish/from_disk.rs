@@ -10,13 +10,14 @@ use dumper::process::Process;
 use dumper::run::Run;
 use dumper::timeline;
 
+use crate::folder::recordings::is_in_use;
 use crate::folder::{RunFolder, lock};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
 use crate::kernel::procfs;
 use crate::verdict::evidence::{self, Change, Counted};
-use crate::verdict::facts::{gather, is_in_use};
+use crate::verdict::facts::gather;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed, Sent};
 

@@ -1,6 +1,6 @@
 //! What is printed when a report has been written.
 
-use dumper::report::Written;
+use dumper::report::{Line, Written};
 use dumper::run::Run;
 
 use super::Trigger;
@@ -43,19 +43,20 @@ fn tell_summary(written: &Written) {
         Some(_) => Tone::Bad,
         None => Tone::Strong,
     };
-    let culprit = written.summary.iter().position(|line| is_share(line));
+    let culprit = written.summary.iter().position(|line| matches!(line, Line::Site(_)));
     for (index, line) in written.summary.iter().enumerate() {
-        match index {
-            0 => say_in(first, line),
-            index if Some(index) == culprit => say_in(Tone::Strong, line),
-            _ if line.starts_with("Wrote ") => say_in(Tone::Quiet, line),
-            _ => say(line),
+        let text = line.text();
+        let (begin, rest) = text.split_at(text.len().min(1));
+        let tone = match line {
+            _ if index == 0 => Some(first),
+            Line::Site(_) if Some(index) == culprit => Some(Tone::Strong),
+            Line::Wrote(_) => Some(Tone::Quiet),
+            _ => None,
+        };
+        match tone {
+            Some(tone) => begin.iter().for_each(|line| say_in(tone, line)),
+            None => begin.iter().for_each(say),
         }
+        rest.iter().for_each(say);
     }
-}
-
-/// Whether a line begins with a share, as that of a call site.
-fn is_share(line: &str) -> bool {
-    let share = line.trim_start().split_once(" % ");
-    share.is_some_and(|(share, _)| share.parse::<f64>().is_ok())
 }

@@ -1,3 +1,5 @@
+//! Every trigger does the same steps in the same order, and leaves the same behind.
+
 use std::fs;
 use std::path::Path;
 

@@ -9,13 +9,13 @@ use std::path::Path;
 use dumper::folder::Place;
 use dumper::measured;
 use dumper::process::Process;
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::{Folder, Unrecorded};
 
 use crate::folder::names::parse_recording;
+use crate::folder::recordings::{is_in_use, is_replaced};
 use crate::kernel::host::Host;
 use crate::kernel::procfs;
-use crate::verdict::facts::{is_in_use, is_replaced};
 
 /// A recording with a smaller peak is removed, unless no other has a larger one.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -107,7 +107,7 @@ fn small(processes: &[Process]) -> impl Iterator<Item = &Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dumper::recording::Facts;
+    use dumper::profile::Facts;
     use std::fs;
     use std::time::{Duration, SystemTime};
 
@@ -125,7 +125,7 @@ mod tests {
             facts,
             damage: Vec::new(),
             bundled: None,
-            view: Default::default(),
+            presentation: Default::default(),
         }
     }
 

@@ -9,17 +9,22 @@ use std::time::Duration;
 
 use libc::c_int;
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use recording::protocol::PASSED_ON;
 
 use crate::kernel::end::End;
-use crate::start::inherited;
 
 /// Blocks all signals, so that they stay pending until they are read, and makes the end of a child send SIGCHLD.
 pub fn hold_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
-    inherited::set(Signal::SIGCHLD, SigHandler::SigDfl)
+    set_disposition(Signal::SIGCHLD, SigHandler::SigDfl)
+}
+
+/// Sets a disposition other than a handler function.
+pub fn set_disposition(number: Signal, handler: SigHandler) -> nix::Result<()> {
+    // SAFETY: `handler` is never a function here, so there is none that must be fit to be called at any moment.
+    unsafe { signal(number, handler) }.map(drop)
 }
 
 /// Does `work` in a child process, which exits with the status that `work` returns. Its memory, and how it may die, do not affect this

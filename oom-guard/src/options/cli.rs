@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use dumper::rank::Rank;
+use dumper::Rank;
+use dumper::report;
 use recording::protocol::OnOom;
 
 use crate::error::Error;
@@ -164,7 +165,7 @@ pub enum Command {
         #[arg(value_name = "WHAT")]
         path: Option<PathBuf>,
         /// Write this alone, instead of the files of the run folder
-        #[arg(short, long)]
+        #[arg(short, long, value_parser = formats())]
         format: Option<ReportFormat>,
         /// As `--format text`
         #[arg(long, conflicts_with = "format")]
@@ -225,29 +226,13 @@ pub enum Command {
     },
 }
 
-/// What `report` writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For `pprof` and what reads its profiles.
-    Pprof,
-    /// For speedscope.
-    Speedscope,
-    /// Call sites as a table.
-    Csv,
-    /// Callstacks, a line each, for what draws flame graphs.
-    Folded,
-    /// The report for programs.
-    Json,
-    /// The page.
-    Html,
-    /// The lines for a terminal.
-    Text,
-    /// The flame graph.
-    Svg,
-    /// The flame graph from the allocating lines outwards.
-    SvgReversed,
-    /// The bundle.
-    Fil,
+/// A format of what `report` writes.
+pub type ReportFormat = &'static dyn report::Format;
+
+/// The dumper's formats, by their names.
+fn formats() -> impl TypedValueParser<Value = ReportFormat> {
+    let names = report::FORMATS.map(|format| PossibleValue::new(format.about().name).help(format.about().help));
+    PossibleValuesParser::new(names).try_map(|name| report::format(&name).ok_or("no such format"))
 }
 
 fn on_oom() -> impl TypedValueParser<Value = OnOom> {

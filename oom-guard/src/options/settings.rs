@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use dumper::rank::Rank;
+use dumper::{Rank, report};
 use recording::protocol::OnOom;
 use recording::protocol::variables::{self, Variable};
 
@@ -101,7 +101,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             ..
         }) => {
             source = named.or(source);
-            match format.or(text.then_some(ReportFormat::Text)) {
+            match format.or_else(|| report::format("text").filter(|_| text)) {
                 Some(format) => Task::Export(path, format, file.filter(|file| file.as_os_str() != "-")),
                 None if file.is_some() => {
                     return Err(usage(

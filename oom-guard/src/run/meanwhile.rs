@@ -1,24 +1,24 @@
 //! What is written while the job runs, each time by a process of its own: a report, or a measurement of what is in memory.
 
 use dumper::outcome::Outcome;
-use dumper::report::near_limit;
+use dumper::report::{Line, near_limit, text};
 use dumper::run::Run;
 use dumper::units::Bytes;
 
 use crate::finish::material::Material;
 use crate::finish::{Trigger, finish};
-use crate::folder::record::Record;
 use crate::folder::termination;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
 use crate::run::killed_first;
+use crate::run::measurer::Why;
+use crate::run::record::Record;
 use crate::run::reports::Wanted;
 use crate::terminal::say::say;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed};
 use crate::watch::limit_poller::Near;
 use crate::watch::measure;
-use crate::watch::measurer::Why;
 
 /// Writes a report while the job runs, and returns an exit status.
 pub fn report(record: &Record, wanted: &Wanted) -> i32 {
@@ -30,7 +30,7 @@ pub fn report(record: &Record, wanted: &Wanted) -> i32 {
 }
 
 fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
-    let (occasion, measured) = match wanted {
+    let (trigger, measured) = match wanted {
         Wanted::Near(_) => (Trigger::NearLimit, Some("close to the limit")),
         Wanted::Requested => (Trigger::Requested, Some("when a report was asked for")),
         Wanted::Terminating(_) => (Trigger::Terminating, Some("when a report was asked for")),
@@ -47,7 +47,7 @@ fn try_report(record: &Record, wanted: &Wanted) -> Result<(), String> {
         Wanted::Requested | Wanted::Failed => {}
     }
     let folder = &record.folder;
-    finish(occasion, folder, &folder.folder, record.run.clone(), &material).map(drop)
+    finish(trigger, folder, &folder.folder, record.run.clone(), &material).map(drop)
 }
 
 /// Measures what is in memory, and returns an exit status.
@@ -77,13 +77,15 @@ fn tell_near(record: &Record, near: &Near, material: &Material) {
     let mut lines = near_limit(&run, &material.processes);
     if let Some(request) = near.request {
         let (asked, left, limit) = (Bytes(request.bytes), Bytes(near.bound.left()), Bytes(near.bound.bytes));
-        let holders = lines.iter().position(|line| line.starts_with("Process "));
         let asks = format!(
             "Process {} asked for {asked}, and only {left} of {limit} are left",
             request.pid
         );
-        lines.splice(holders.unwrap_or(lines.len()).., [asks]);
+        // It says more than that a limit is close.
+        lines.retain(|line| !matches!(line, Line::Verdict(_)));
+        lines.insert(0, Line::Row(asks));
     }
+    let lines = text(&lines);
     lines.iter().for_each(say);
     // Without such a file there is nobody to read it.
     let _ = termination::set(&termination::file(), &lines);

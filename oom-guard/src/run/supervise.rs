@@ -20,6 +20,7 @@ use crate::kernel::poll::Sources;
 use crate::kernel::process::{self, ChildEvent};
 use crate::kernel::procfs;
 use crate::run::forced_exit::ForcedExit;
+use crate::run::measurer::Measurer;
 use crate::run::pinned_pages;
 use crate::run::reports::{Reports, Wanted};
 use crate::run::shared_state::{Ended, SharedState};
@@ -30,7 +31,6 @@ use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
 use crate::watch::limit_poller::{LimitPoller, Near};
-use crate::watch::measurer::Measurer;
 use crate::watch::sampling::Sampling;
 
 /// How many signals are kept for the verdict: the last ones.

@@ -4,13 +4,14 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use recording::protocol::{OOM_STATUS, OnOom};
 
-use crate::folder::record::Record;
 use crate::kernel::end::End;
 use crate::options::settings::Settings;
 use crate::run::forced_exit::ForcedExit;
 use crate::run::killed_first;
 use crate::run::last_report::{self, LastReport};
 use crate::run::meanwhile;
+use crate::run::measurer::Measurer;
+use crate::run::record::Record;
 use crate::run::reports::{Reports, Wanted};
 use crate::run::shared_state::{Ended, SharedState};
 use crate::run::supervise::{Duties, Events, Source};
@@ -18,7 +19,6 @@ use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
 use crate::watch::limit_poller::LimitPoller;
-use crate::watch::measurer::Measurer;
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 

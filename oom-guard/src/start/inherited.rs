@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::c_int;
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+
+use crate::kernel::process::set_disposition;
 
 static PIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 static FILE_SIZE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
@@ -26,7 +28,7 @@ extern "C" fn before_main() {
     PIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
     FILE_SIZE_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), Ordering::Relaxed);
     // A write beyond RLIMIT_FSIZE then fails instead of killing us.
-    let _ = set(Signal::SIGXFSZ, SigHandler::SigIgn);
+    let _ = set_disposition(Signal::SIGXFSZ, SigHandler::SigIgn);
     fill_closed_streams();
 }
 
@@ -53,12 +55,6 @@ fn is_ignored(signal: c_int) -> bool {
     let status = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY: on success sigaction has filled `action` in.
     status == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
-}
-
-/// Sets a disposition other than a handler function.
-pub fn set(number: Signal, handler: SigHandler) -> nix::Result<()> {
-    // SAFETY: `handler` is never a function here, so there is none that must be fit to be called at any moment.
-    unsafe { signal(number, handler) }.map(drop)
 }
 
 /// The signal mask, the dispositions and the parent-death signal that we were started with.
@@ -94,10 +90,10 @@ impl Inherited {
                 SigHandler::SigDfl
             }
         };
-        let _ = set(Signal::SIGPIPE, handler(self.pipe_ignored));
-        let _ = set(Signal::SIGXFSZ, handler(self.file_size_ignored));
-        let _ = set(Signal::SIGCHLD, handler(self.child_ignored));
-        let _ = set(Signal::SIGABRT, handler(self.abort_ignored));
+        let _ = set_disposition(Signal::SIGPIPE, handler(self.pipe_ignored));
+        let _ = set_disposition(Signal::SIGXFSZ, handler(self.file_size_ignored));
+        let _ = set_disposition(Signal::SIGCHLD, handler(self.child_ignored));
+        let _ = set_disposition(Signal::SIGABRT, handler(self.abort_ignored));
         if let Some(signal) = self.at_parents_death {
             // A fork has cleared it. It was meant for the death of our parent; the job gets it at our death.
             let _ = prctl::set_pdeathsig(signal);
@@ -132,5 +128,5 @@ pub fn environment() -> Vec<CString> {
 
 /// Ignores SIGPIPE again, as std does, if the program could not be executed after [`Inherited::restore`].
 pub fn ignore_sigpipe() -> io::Result<()> {
-    Ok(set(Signal::SIGPIPE, SigHandler::SigIgn)?)
+    Ok(set_disposition(Signal::SIGPIPE, SigHandler::SigIgn)?)
 }

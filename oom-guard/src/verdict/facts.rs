@@ -1,15 +1,13 @@
 //! The facts about each process that the verdict needs, from the recordings.
 
-use std::fs;
 use std::path::Path;
 
 use dumper::outcome::ProcessName;
 use dumper::process::Process;
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::units::Bytes;
-use recording::protocol::RecordingName;
 
-use crate::kernel::host::Host;
+use crate::folder::recordings::{is_in_use, is_replaced};
 use crate::verdict::observed::{FailedAllocation, ProcessFacts, ProcessState};
 
 /// The facts about the processes of a job, whose first process is `job`. Paths are relative to `directory`. If a process has executed
@@ -33,22 +31,6 @@ pub fn gather(processes: &[Process], job: u32, directory: &Path) -> Vec<ProcessF
     };
     let has_a_word = |process: &&Process| process.facts.failures > 0 || !is_replaced(process, processes);
     processes.iter().filter(has_a_word).map(facts).collect()
-}
-
-/// Whether the process has executed another program since.
-pub fn is_replaced(process: &Process, processes: &[Process]) -> bool {
-    let (pid, started) = (process.facts.pid, process.facts.started_ns);
-    let is_later = |other: &Process| other.facts.pid == pid && other.facts.started_ns > started;
-    process.facts.state == State::Running && processes.iter().any(is_later)
-}
-
-/// Whether the process that a recording `<pid>-<n>.recording` is named for still has it mapped.
-pub fn is_in_use(recording: &Path) -> bool {
-    let name = recording.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    RecordingName::parse(name).is_some_and(|RecordingName { pid, .. }| {
-        let maps = fs::read_to_string(Host::this().of_process(pid, "maps"));
-        maps.is_ok_and(|maps| maps.contains(name))
-    })
 }
 
 fn failure(process: &Process, directory: &Path) -> Option<FailedAllocation> {

@@ -1,12 +1,13 @@
 //! What is known about a job that has ended; the verdict is made from it.
 
+use std::path::PathBuf;
+
 use dumper::outcome::{Other, ProcessName};
 use nix::libc::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use recording::protocol::OnOom;
 
 use crate::kernel::headroom::Bound;
 use crate::verdict::evidence::{Change, Counted};
-use crate::watch::alarms::Rings;
 
 /// The signals by which a process is asked to end.
 const REQUESTS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -84,6 +85,17 @@ impl Observed {
     pub(super) fn asked(&self) -> Option<&Sent> {
         self.signals.iter().rfind(|sent| REQUESTS.contains(&sent.signal))
     }
+}
+
+/// How often an alarm has rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// The kernel's file that it was set at.
+    pub file: PathBuf,
+    /// What it means.
+    pub says: &'static str,
+    /// At least once.
+    pub times: u64,
 }
 
 /// How a process ended, as its parent sees it.

@@ -24,6 +24,7 @@ use crate::kernel::headroom::{Bound, LONGEST_PAUSE};
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{number, value};
 use crate::kernel::poll::Sources;
+use crate::verdict::observed::Rings;
 use crate::watch::usage_reader::FILES;
 
 /// Processes waited for memory for 50 ms within two seconds: the only window that the kernel allows without privileges.
@@ -62,17 +63,6 @@ struct Hung {
     alarm: Alarm,
     file: PathBuf,
     rings: u64,
-}
-
-/// How often an alarm has rung.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rings {
-    /// The kernel's file that it was set at.
-    pub file: PathBuf,
-    /// What it means.
-    pub says: &'static str,
-    /// At least once.
-    pub times: u64,
 }
 
 #[derive(Debug)]

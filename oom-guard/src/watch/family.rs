@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use dumper::folder::Place;
 use dumper::process::{self, Process};
-use dumper::recording::State;
+use dumper::profile::State;
 use dumper::timeline::{MOST_PROCESSES, Share};
 use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;
 
 use crate::folder::names::parse_recording;
+use crate::folder::tidy;
 use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
-use crate::{folder::tidy, start::sanitizer, watch::unrecorded};
+use crate::start::sanitizer;
+use crate::watch::unrecorded;
 
 /// How many recordings of ended processes are kept while the job runs.
 const MOST_ENDED: usize = 60;

@@ -13,7 +13,8 @@ use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
 use crate::start::limits::ResourceLimits;
-use crate::watch::alarms::{AlarmId, Alarms, Rings};
+use crate::verdict::observed::Rings;
+use crate::watch::alarms::{AlarmId, Alarms};
 use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::usage_reader::UsageReader;
 

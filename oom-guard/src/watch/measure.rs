@@ -8,8 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use dumper::Folder;
 use dumper::folder::Place;
 use dumper::measured::{Area, Charged, Measured, Measurements, Pages, SitePages};
+use dumper::profile::{Facts, State};
 use dumper::recording::blocks::{self, Block};
-use dumper::recording::{Facts, State};
 use nix::unistd::Pid;
 use recording::protocol;
 
@@ -52,7 +52,7 @@ pub fn measure_processes(host: &Host, recordings: &Folder, occasion: &str, faile
     }
     let mut found: Vec<_> = newest
         .into_iter()
-        .filter_map(|(pid, (_, path))| Some((pid, blocks::of(&path).ok()?, path)))
+        .filter_map(|(pid, (_, path))| Some((pid, blocks::read(&path).ok()?, path)))
         .filter(|(_, (facts, _), _)| facts.state != State::Ended)
         .collect();
     found.sort_by_key(|(_, (facts, _), _)| std::cmp::Reverse(facts.live_bytes));
@@ -100,7 +100,7 @@ fn steadiest(host: &Host, pid: Pid, recorded: (Facts, Vec<Block>), path: &Place,
         let Some((measured, [there, later])) = measure_with_change(host, pid, &before.0, &before.1, occasion) else {
             break;
         };
-        let Ok(after) = blocks::of(path) else {
+        let Ok(after) = blocks::read(path) else {
             return Some(best.map_or(measured, |(_, best)| best));
         };
         let changed = there.abs_diff(later) + apart(&before.1, &after.1);

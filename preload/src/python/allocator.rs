@@ -73,25 +73,12 @@ static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
 /// For each of the domains, one more than the number of the layer that counts; 0 for none.
 static ACTIVE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
+macro_rules! functions_of_layers {
+    ($($number:literal)*) => { [$(ours::<$number>()),*] };
+}
+
 /// The functions of each layer.
-static OURS: [Allocator; LAYERS_AT_MOST] = [
-    ours::<0>(),
-    ours::<1>(),
-    ours::<2>(),
-    ours::<3>(),
-    ours::<4>(),
-    ours::<5>(),
-    ours::<6>(),
-    ours::<7>(),
-    ours::<8>(),
-    ours::<9>(),
-    ours::<10>(),
-    ours::<11>(),
-    ours::<12>(),
-    ours::<13>(),
-    ours::<14>(),
-    ours::<15>(),
-];
+static OURS: [Allocator; LAYERS_AT_MOST] = functions_of_layers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
 // SAFETY: `Sync` wants that no thread reads while another writes: it is written once, before the interpreter learns the functions
@@ -215,9 +202,9 @@ fn new_layer(below: Allocator) -> Option<usize> {
     Some(number)
 }
 
-/// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So
-/// an arena is the moment to look again. Above somebody else's hook, such as tracemalloc's, a layer is put only during that start:
-/// one that is put in and taken out again later could save our layer as the one below and end up in a circle.
+/// Python's start resets the hooks where PYTHONMALLOC or -X dev is used, and always in 3.6; the arena hook it leaves alone. So an
+/// arena is the moment to look again. A layer is put above another hook, such as tracemalloc's, only during that start: a hook
+/// that is installed and removed later could save our layer as the one below it, which would make a circle.
 fn repair() {
     let is_first = !FIRST_ARENA_SEEN.swap(true, Relaxed);
     let is_starting = || {
@@ -273,14 +260,14 @@ unsafe extern "C" fn malloc<const LAYER: usize>(_: Pointer, bytes: usize) -> Poi
     if looks(layer, bytes) {
         return malloc_looking(layer, bytes);
     }
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     unsafe { (layer.below.malloc)(layer.below.context, bytes) }
 }
 
 #[cold]
 #[inline(never)]
 fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
     attempted(
         AllocFunction::Malloc,
@@ -294,14 +281,14 @@ unsafe extern "C" fn calloc<const LAYER: usize>(_: Pointer, count: usize, each: 
     if looks(layer, count.saturating_mul(each)) {
         return calloc_looking(layer, count, each);
     }
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     unsafe { (layer.below.calloc)(layer.below.context, count, each) }
 }
 
 #[cold]
 #[inline(never)]
 fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
     let bytes = count.saturating_mul(each);
     attempted(
@@ -318,7 +305,7 @@ unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes
     if look || live::may_be_recorded(old as u64) {
         return realloc_looking(layer, old, bytes, look || !counts && thread::spend(bytes));
     }
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
     if !counts {
         return below();
@@ -330,7 +317,7 @@ unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes
 #[cold]
 #[inline(never)]
 fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
     let kind: hooks::KindOf = if bytes <= LARGEST_SMALL { object } else { chunk::kind_of };
     let block = hooks::reallocate(kind, old, bytes, look, below);
@@ -342,7 +329,7 @@ unsafe extern "C" fn free<const LAYER: usize>(_: Pointer, block: Pointer) {
         hooks::freed(block);
     }
     let layer = called::<LAYER>();
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     unsafe { (layer.below.free)(layer.below.context, block) }
 }
 
@@ -356,7 +343,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
     let Some(arenas) = arenas_below() else {
         return null_mut();
     };
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (arenas.alloc)(arenas.context, bytes) };
     if !ARENA_BYTES.contains(&bytes) {
         // A piece of the interpreter's own frame stack (3.11 on): memory in use like any other, seen at the mmap.
@@ -377,7 +364,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
 
 unsafe extern "C" fn arena_free(_: *mut c_void, arena: Pointer, bytes: usize) {
     let Some(arenas) = arenas_below() else { return };
-    // SAFETY: the function below has the same contract. The interpreter keeps it, and its arguments are passed on unchanged.
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (arenas.free)(arenas.context, arena, bytes) };
     if !ARENA_BYTES.contains(&bytes) {
         return below();

@@ -1,12 +1,12 @@
 //! An interpreter that comes after the start of the program: a libpython that the program loads itself, out of sight of the
 //! others (`dlopen` with `RTLD_LOCAL`), as editors, databases and web servers do.
-#![expect(unsafe_code, reason = "goes through the loaded libraries")]
+#![expect(unsafe_code, reason = "gets a handle of a loaded library")]
 
-use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::allocator::ARENA_BYTES;
 use crate::lock::Lock;
+use crate::objects;
 use crate::real;
 use crate::settings::Path;
 use crate::state::RECORDING;
@@ -41,8 +41,15 @@ fn look() {
     let Some(_inside) = Inside::enter() else { return };
     let mut path = FOUND.lock();
     path.clear();
-    // SAFETY: `is_python` wants a pointer to a `Path` that nobody else uses: that of the lock's guard, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(is_python), (&raw mut *path).cast()) };
+    objects::each(|object, _| {
+        let file = objects::file_name(object);
+        // Not libpython3.so, the stub of the stable ABI.
+        let is_python = file.starts_with(b"libpython3.") && !file.starts_with(b"libpython3.so");
+        if is_python {
+            path.push(object.to_bytes_with_nul());
+        }
+        !is_python
+    });
     let Some(path) = path.as_c_str().filter(|path| !path.is_empty()) else {
         return;
     };
@@ -53,22 +60,4 @@ fn look() {
         real::look_in(library);
         crate::start::adopt_python();
     }
-}
-
-unsafe extern "C" fn is_python(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-    // SAFETY: a read wants a readable dl_phdr_info, which dl_iterate_phdr(3) passes.
-    let name = unsafe { (*info).dlpi_name };
-    if name.is_null() {
-        return 0;
-    }
-    // SAFETY: from_ptr wants a string that ends in a zero byte: a non-null dlpi_name is one of the loader's.
-    let name = unsafe { CStr::from_ptr(name) };
-    let file = name.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    // Not libpython3.so, the stub of the stable ABI.
-    if !file.starts_with(b"libpython3.") || file.starts_with(b"libpython3.so") {
-        return 0;
-    }
-    // SAFETY: a mutable reference wants to be the only one to a `Path`: `look` passes that of its lock.
-    unsafe { &mut *found.cast::<Path>() }.push(name.to_bytes_with_nul());
-    1
 }

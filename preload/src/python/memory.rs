@@ -1,4 +1,4 @@
-//! The two ways to read the interpreter's memory: at once, and with a check for each word.
+//! The two ways to read the interpreter's memory: directly, and with a check for each word.
 #![expect(
     unsafe_code,
     reason = "the one place that reads through addresses found in other structures"
@@ -9,7 +9,7 @@ use core::cell::Cell;
 use super::walk::Memory;
 use crate::sys;
 
-/// Reads at once. Sound only with a layout that has passed the self-check, on the current thread's own frames.
+/// Reads directly. Sound only with a layout that has passed the self-check, on the current thread's own frames.
 pub struct Direct;
 
 impl Memory for Direct {

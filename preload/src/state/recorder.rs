@@ -227,7 +227,7 @@ impl Recorder {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn shift(&mut self, header: &Header, entry: &Entry, tuning: &mut Tuning, direction: Direction) {
         if let Some(site) = self.tree.file.record::<Site>(entry.site) {
             let weight = tuning.weights.of(entry.bytes, entry.chance());
@@ -254,7 +254,7 @@ impl Recorder {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn shift_small(&mut self, header: &Header, block: Word, direction: Direction) {
         if let Some(site) = self.tree.file.record::<Site>(block.site()) {
             kinds::change_exactly(header, live::kind(block.flags()), block.bytes(), direction);

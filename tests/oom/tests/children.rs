@@ -91,3 +91,24 @@ fn workers_of_a_data_loader_of_pytorch() {
     };
     is_followed(python, "dataloader");
 }
+
+/// A child that is not recorded records a part of itself, and forks.
+const RECORDS_ITSELF: &str = "import filprofiler, os, signal
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    filprofiler.profile(lambda: bytearray(2 << 20), 'report')
+    grandchild = os.fork()
+    if grandchild == 0:
+        os._exit(0)
+    os._exit(os.waitpid(grandchild, 0)[1])
+print(os.waitpid(child, 0)[1])";
+
+#[test]
+fn a_child_that_is_not_recorded_records_a_part_of_itself_and_forks() {
+    Python::each(|python| {
+        let job = Job::code(python, RECORDS_ITSELF).option("--no-children");
+        let outcome = job.env("PYTHONPATH", oom::workspace().join("python")).run();
+        assert_eq!(outcome.text(), "0\n", "{outcome}");
+    });
+}

@@ -1,6 +1,6 @@
 //! "Every kind of memory is counted as the kernel sees it: what was asked for, and what of it is there."
 
-use oom::{HugePages, Job, MIB, announce};
+use oom::{HugePages, Job, MIB, announce, c_program_by};
 
 /// Each with what it holds beside the victim's own numbers, in MiB by area of the ledger.
 const CASES: &[(&str, &[(&str, u64)])] = &[
@@ -96,4 +96,19 @@ fn what_is_asked_for_and_what_is_there_are_both_known_of_every_kind_of_memory() 
             assert!(seen.report.apart("transparent_huge") >= 60 * MIB, "{seen:#?}");
         }
     }
+}
+
+#[test]
+fn a_program_that_takes_the_address_of_malloc_has_no_allocator_of_its_own() {
+    let program = c_program_by("address_of_malloc.c", "cc", "fixed", &["-no-pie", "-fno-pie"]);
+    let mut running = Job::words([program]).start();
+    running.wait_for_stdout("}");
+    running.wait_for_file("fil-result/latest");
+    let seen = running.snapshot();
+    std::fs::write(running.folder().join("go-on"), "").expect("the folder is writable");
+    let outcome = running.finish();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    assert!(seen.held().abs_diff(32 * MIB) <= BESIDE + MIB, "{seen:#?} {outcome}");
+    let ledger = seen.report.at("/ledger").to_string();
+    assert!(!ledger.contains("in malloc's place"), "{ledger}");
 }

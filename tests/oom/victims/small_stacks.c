@@ -25,11 +25,12 @@ int main(void) {
     pthread_attr_t small;
     pthread_t thread;
     void *done = NULL;
+    int is_done;
     pthread_attr_init(&small);
-    if (pthread_attr_setstacksize(&small, 16 << 10) || pthread_create(&thread, &small, allocates, &thread))
+    if (pthread_attr_setstacksize(&small, 16 << 10) || pthread_create(&thread, &small, allocates, &is_done))
         return 9;
     pthread_join(thread, &done);
-    if (!done || !allocates(&thread))
+    if (!done || !allocates(&is_done))
         return 8;
     return puts("done") < 0;
 }

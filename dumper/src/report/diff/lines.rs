@@ -1,51 +1,18 @@
 //! Which line of code of one run is which of the other: by file and function, and by what the line says. Its number may have
-//! changed, since somebody has worked on the file in between.
+//! changed, because the file was edited between the runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::label::Call;
-
-/// The names of files and functions of both runs, each once: a bundle may have a hundred thousand lines of a function with a long name.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Texts {
-    pub(super) fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.texts.len() as u32;
-        self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), number);
-        number
-    }
-
-    pub(super) fn all(&self) -> &[String] {
-        &self.texts
-    }
-
-    /// For each text, its place in their order.
-    fn places(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.texts.len() as u32).collect();
-        order.sort_unstable_by_key(|number| &self.texts[*number as usize]);
-        let mut places = vec![0; order.len()];
-        for (number, place) in order.into_iter().zip(0..) {
-            places[number as usize] = place;
-        }
-        places
-    }
-}
+use crate::profile::{Interner, Strings};
 
 /// A line of a function of one run.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(super) struct CodeLine {
     /// How its tree numbers the function, and the number of the line.
     pub(super) id: (u32, u32),
-    /// The [number](Texts::number) of the file's path, as far as that is the same on every machine.
+    /// The [number](Interner::number) of the file's path, as far as that is the same on every machine.
     pub(super) file: u32,
     /// The number of the function's name.
     pub(super) function: u32,
@@ -56,14 +23,15 @@ pub(super) struct Line {
 /// A line of one run and its like of the other, or one that has none.
 #[derive(Debug, Default)]
 pub(super) struct Pair {
-    pub(super) old: Option<Line>,
-    pub(super) new: Option<Line>,
+    pub(super) old: Option<CodeLine>,
+    pub(super) new: Option<CodeLine>,
 }
 
 /// All lines of both runs.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    texts: Texts,
+    /// The names of files and functions of both runs.
+    texts: Strings,
     pairs: Vec<Pair>,
     old: HashMap<(u32, u32), u32>,
     new: HashMap<(u32, u32), u32>,
@@ -71,7 +39,7 @@ pub(super) struct Pairs {
 
 impl Pair {
     /// The newer one, if there is one.
-    pub(super) fn shown(&self) -> &Line {
+    pub(super) fn shown(&self) -> &CodeLine {
         let line = self.new.as_ref().or(self.old.as_ref());
         line.expect("a pair has at least one line")
     }
@@ -84,9 +52,9 @@ impl Pair {
 }
 
 impl Pairs {
-    pub(super) fn of(old: Vec<Line>, new: Vec<Line>, texts: Texts) -> Pairs {
-        let mut functions: HashMap<(u32, u32), (Vec<Line>, Vec<Line>)> = HashMap::new();
-        let place = |line: &Line| (line.file, line.function);
+    pub(super) fn match_lines(old: Vec<CodeLine>, new: Vec<CodeLine>, texts: Interner) -> Pairs {
+        let mut functions: HashMap<(u32, u32), (Vec<CodeLine>, Vec<CodeLine>)> = HashMap::new();
+        let place = |line: &CodeLine| (line.file, line.function);
         for line in old {
             functions.entry(place(&line)).or_default().0.push(line);
         }
@@ -98,13 +66,13 @@ impl Pairs {
             match_within(old, new, &mut pairs);
         }
         // For the same report from the same files: a map has no order.
-        let places = texts.places();
+        let places = texts.strings().places();
         pairs.sort_by_key(|pair| {
-            let Line { id, file, function, .. } = pair.shown();
+            let CodeLine { id, file, function, .. } = pair.shown();
             let [file, function] = [file, function].map(|text| places[*text as usize]);
             (file, id.1, function, pair.new.is_none())
         });
-        let keys = |side: fn(&Pair) -> Option<&Line>| {
+        let keys = |side: fn(&Pair) -> Option<&CodeLine>| {
             let lines = pairs
                 .iter()
                 .zip(0..)
@@ -114,19 +82,19 @@ impl Pairs {
         Pairs {
             old: keys(|pair| pair.old.as_ref()),
             new: keys(|pair| pair.new.as_ref()),
-            texts,
+            texts: texts.finish(),
             pairs,
         }
     }
 
-    pub(super) fn texts(&self) -> &Texts {
+    pub(super) fn texts(&self) -> &Strings {
         &self.texts
     }
 
     /// What a reader sees of a line.
     pub(super) fn label(&self, key: u32) -> String {
         let line = self.pair(key).shown();
-        let text = |number: u32| self.texts.texts[number as usize].as_str();
+        let text = |number: u32| self.texts.get(number);
         let call = Call {
             file: text(line.file),
             function: text(line.function),
@@ -156,17 +124,17 @@ impl Pairs {
 
 /// Matches the lines of one function: first those that say the same at the same place, then those that say the same in the
 /// order in which they stand, then by number where one of them does not say what it says. What is left has no like.
-fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
-    let number = |line: &Line| line.id.1;
+fn match_within(mut old: Vec<CodeLine>, mut new: Vec<CodeLine>, pairs: &mut Vec<Pair>) {
+    let number = |line: &CodeLine| line.id.1;
     old.sort_by_key(number);
     new.sort_by_key(number);
     let mut unmatched = Unmatched { old, new };
-    let says = |line: &Line| line.code.clone();
-    let says_there = |line: &Line| Some((says(line)?, number(line)));
+    let says = |line: &CodeLine| line.code.clone();
+    let says_there = |line: &CodeLine| Some((says(line)?, number(line)));
     unmatched.pair(says_there, says_there, pairs);
     unmatched.pair(says, says, pairs);
-    let unknown = |line: &Line| line.code.is_none().then_some(number(line));
-    let any = |line: &Line| Some(number(line));
+    let unknown = |line: &CodeLine| line.code.is_none().then_some(number(line));
+    let any = |line: &CodeLine| Some(number(line));
     unmatched.pair(unknown, any, pairs);
     unmatched.pair(any, unknown, pairs);
     pairs.extend(unmatched.old.into_iter().map(|line| Pair {
@@ -181,16 +149,16 @@ fn match_within(mut old: Vec<Line>, mut new: Vec<Line>, pairs: &mut Vec<Pair>) {
 
 /// Lines that have no like yet.
 struct Unmatched {
-    old: Vec<Line>,
-    new: Vec<Line>,
+    old: Vec<CodeLine>,
+    new: Vec<CodeLine>,
 }
 
 impl Unmatched {
     /// Pairs lines of equal keys, the first with the first. Those without a key are left.
     fn pair<K: Hash + Eq>(
         &mut self,
-        key_of_old: impl Fn(&Line) -> Option<K>,
-        key_of_new: impl Fn(&Line) -> Option<K>,
+        key_of_old: impl Fn(&CodeLine) -> Option<K>,
+        key_of_new: impl Fn(&CodeLine) -> Option<K>,
         pairs: &mut Vec<Pair>,
     ) {
         if self.old.is_empty() || self.new.is_empty() {
@@ -203,7 +171,7 @@ impl Unmatched {
                 by_key.entry(key).or_default().push_back(index);
             }
         }
-        let mut new: Vec<Option<Line>> = self.new.drain(..).map(Some).collect();
+        let mut new: Vec<Option<CodeLine>> = self.new.drain(..).map(Some).collect();
         self.old.retain(|line| {
             let like = key_of_old(line).and_then(|key| by_key.get_mut(&key)?.pop_front());
             let like = like.and_then(|index| new[index].take());
@@ -224,8 +192,8 @@ impl Unmatched {
 mod tests {
     use super::*;
 
-    fn line(number: u32, code: &str) -> Line {
-        Line {
+    fn line(number: u32, code: &str) -> CodeLine {
+        CodeLine {
             id: (1, number),
             file: 0,
             function: 0,
@@ -235,10 +203,10 @@ mod tests {
 
     fn matched(old: &[(u32, &str)], new: &[(u32, &str)]) -> Vec<(Option<u32>, Option<u32>)> {
         let lines = |lines: &[(u32, &str)]| lines.iter().map(|(number, code)| line(*number, code)).collect();
-        let mut texts = Texts::default();
+        let mut texts = Interner::default();
         texts.number("a.py");
-        let pairs = Pairs::of(lines(old), lines(new), texts);
-        let number = |line: &Option<Line>| line.as_ref().map(|line| line.id.1);
+        let pairs = Pairs::match_lines(lines(old), lines(new), texts);
+        let number = |line: &Option<CodeLine>| line.as_ref().map(|line| line.id.1);
         let numbers = pairs.pairs.iter().map(|pair| (number(&pair.old), number(&pair.new)));
         let mut numbers: Vec<_> = numbers.collect();
         numbers.sort_unstable();
@@ -280,9 +248,9 @@ mod tests {
     #[test]
     fn a_hundred_thousand_lines_of_a_function_are_matched_each_once() {
         let lines = |first: u32| (first..first + 100_000).map(|number| line(number, "")).collect();
-        let mut texts = Texts::default();
+        let mut texts = Interner::default();
         texts.number("a.py");
-        let pairs = Pairs::of(lines(1), lines(50_001), texts);
+        let pairs = Pairs::match_lines(lines(1), lines(50_001), texts);
         let both = pairs
             .pairs
             .iter()

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::lines::Pairs;
-use crate::call_tree::CallTree;
-use crate::recording::{Node, Recording, Tally};
+use crate::profile::{CallTree, Node, Profile, Tally};
 
 /// The root first, and parents before their children.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(super) struct Both {
 }
 
 impl Merged {
-    pub(super) fn of(old: &CallTree, new: &CallTree, pairs: &Pairs) -> Merged {
+    pub(super) fn new(old: &CallTree, new: &CallTree, pairs: &Pairs) -> Merged {
         let mut merged = Merged {
             nodes: vec![Both::default()],
             index: HashMap::new(),
@@ -70,7 +69,7 @@ impl Merged {
                     ..Both::default()
                 });
             }
-            *side(&mut self.nodes[index as usize]) += node.own;
+            *side(&mut self.nodes[index as usize]) += tree.own(id);
             place[id] = index;
         }
     }
@@ -80,7 +79,7 @@ impl Merged {
         self.index.get(&(parent, key)).copied()
     }
 
-    /// What each line allocated itself in both runs, whoever called it.
+    /// What each line allocated itself in both runs, summed over its callers.
     pub(super) fn sites(&self) -> impl Iterator<Item = (u32, Tally, Tally)> {
         let mut sites: HashMap<u32, (Tally, Tally)> = HashMap::new();
         for both in &self.nodes {
@@ -93,9 +92,9 @@ impl Merged {
         sites.into_iter().map(|(key, (old, new))| (key, old, new))
     }
 
-    /// As a recording in which each node holds what it held in the run in which that was more, and each pair of lines is a function
+    /// As a profile in which each node holds what it held in the run in which that was more, and each pair of lines is a function
     /// with the key as its number.
-    pub(super) fn drawn(&self, pairs: &Pairs) -> Recording {
+    pub(super) fn profile(&self, pairs: &Pairs) -> Profile {
         let lines = pairs.pairs().iter().map(|pair| pair.shown());
         let functions = lines.map(|line| (line.file, line.function));
         let nodes = self.nodes.iter().map(|both| {
@@ -106,6 +105,6 @@ impl Merged {
             };
             (node, both.old.bytes.max(both.new.bytes))
         });
-        Recording::made_up(pairs.texts().all(), functions, nodes)
+        Profile::from_nodes(pairs.texts().clone(), functions, nodes)
     }
 }

@@ -5,27 +5,26 @@ use std::io::{self, Write};
 
 use super::merged::Merged;
 use super::{Diff, text};
-use crate::call_tree::{CallTree, Moment};
-use crate::recording::Tally;
+use crate::profile::{Moment, Rank, Tally};
 use crate::report::drawing::{Drawing, What};
-use crate::report::flamegraph::{self, Caption, Colour, Look, Name, Names};
+use crate::report::flamegraph::{self, Caption, Colour, Label, Labels, Look};
 use crate::source::{LocalSource, Sources};
 use crate::units::Bytes;
 
 pub(super) fn write(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
-    let recording = diff.merged.drawn(&diff.pairs);
-    let tree = CallTree::of(&recording, Moment::Live);
+    let profile = diff.merged.profile(&diff.pairs);
+    let tree = profile.at(Moment::Live).by(Rank::Requested);
     let drawing = Drawing::by_caller(&tree);
     // The text of each line is known; no file is asked.
     let mut sources = Sources::new("".as_ref(), &LocalSource::Nothing, &[]);
-    let mut names = Names::new(&tree, &mut sources, "");
+    let mut labels = Labels::new(&tree, &mut sources, "");
     for frame in &drawing.frames {
         if let What::Call { function: key, .. } = frame.what {
-            let name = Name {
+            let label = Label {
                 label: diff.pairs.label(key),
                 code: diff.pairs.pair(key).shown().code.clone().unwrap_or_default(),
             };
-            names.know((key, 0), name);
+            labels.know((key, 0), label);
         }
     }
     let totals = totals(&drawing, &diff.merged);
@@ -46,7 +45,7 @@ pub(super) fn write(out: &mut dyn Write, diff: &Diff) -> io::Result<()> {
         subtitle: "red grew, blue shrank, grey is as it was or may be chance; as wide as the larger of the two"
             .to_owned(),
     };
-    flamegraph::paint(out, &drawing, &mut names, caption, &look)
+    flamegraph::paint(out, &drawing, &mut labels, caption, &look)
 }
 
 /// What a frame held in the old run and in the new one.

@@ -1,7 +1,8 @@
 //! A difference in words.
 
-use super::{About, Change, Diff};
+use super::{About, Diff, SiteChange};
 use crate::label::{cut, printable};
+use crate::profile::Rank;
 use crate::report::words;
 use crate::units::{Bytes, Share};
 
@@ -15,9 +16,9 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
     lines.push(about("old", &diff.old));
     lines.push(about("new", &diff.new));
     let (old, new) = diff.totals();
-    let (real, rest): (Vec<&Change>, Vec<&Change>) =
+    let (real, rest): (Vec<&SiteChange>, Vec<&SiteChange>) =
         diff.changes.iter().partition(|change| change.is_real(old.max(new)));
-    let (grew, shrank): (Vec<&Change>, Vec<&Change>) = real.iter().partition(|change| change.bytes() > 0);
+    let (grew, shrank): (Vec<&SiteChange>, Vec<&SiteChange>) = real.iter().partition(|change| change.bytes() > 0);
     list("Grew:", &grew, diff, &mut lines);
     list("Shrank:", &shrank, diff, &mut lines);
     if real.is_empty() {
@@ -36,10 +37,14 @@ pub(super) fn lines(diff: &Diff) -> Vec<String> {
 pub(super) fn headline(diff: &Diff) -> String {
     let (old, new) = diff.totals();
     let [was, is] = [&diff.old, &diff.new].map(|about| words::with_error(about.total));
-    let whole = format!("Peak memory: {was} → {is}, {}", change(old, new));
+    let what = match diff.rank {
+        Rank::Requested => "Peak memory",
+        Rank::Resident => "Resident at the peak",
+    };
+    let whole = format!("{what}: {was} → {is}, {}", change(old, new));
     match whole.chars().count() <= COLUMNS {
         true => whole,
-        false => format!("Peak memory: {} → {}, {}", Bytes(old), Bytes(new), change(old, new)),
+        false => format!("{what}: {} → {}, {}", Bytes(old), Bytes(new), change(old, new)),
     }
 }
 
@@ -65,7 +70,7 @@ fn about(which: &str, about: &About) -> String {
     cut(&line, COLUMNS).into_owned()
 }
 
-fn list(title: &str, changes: &[&Change], diff: &Diff, lines: &mut Vec<String>) {
+fn list(title: &str, changes: &[&SiteChange], diff: &Diff, lines: &mut Vec<String>) {
     if changes.is_empty() {
         return;
     }

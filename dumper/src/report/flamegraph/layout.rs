@@ -10,7 +10,7 @@ const LARGEST_TOTAL: u64 = 1 << 53;
 const NARROWEST: u64 = 10_000;
 
 /// One frame's place.
-pub(super) struct Place {
+pub(super) struct Span {
     /// Its index in the drawing.
     pub(super) frame: usize,
     /// Bytes to the left of it.
@@ -52,7 +52,7 @@ impl fmt::Display for Percent {
 
 /// The places of all frames that can be seen, in the order in which a reader from left to right comes to their right
 /// edges, of several edges the lowest frame's first.
-pub(super) fn places(frames: &[Frame]) -> Vec<Place> {
+pub(super) fn places(frames: &[Frame]) -> Vec<Span> {
     let total = frames[0].total.bytes;
     let scaled = |bytes: u64| match total {
         0..=LARGEST_TOTAL => bytes,
@@ -67,7 +67,7 @@ pub(super) fn places(frames: &[Frame]) -> Vec<Place> {
         for (frame, first) in begun.drain(depth..) {
             let count = at - first;
             if u128::from(count) * u128::from(NARROWEST) >= u128::from(whole) {
-                places.push(Place {
+                places.push(Span {
                     frame,
                     first,
                     count,
@@ -80,7 +80,7 @@ pub(super) fn places(frames: &[Frame]) -> Vec<Place> {
     for (index, frame) in frames.iter().enumerate() {
         end(&mut begun, frame.depth as usize, at);
         begun.push((index, at));
-        // What the root holds itself belongs to nobody.
+        // The root itself holds nothing.
         at += if index == 0 { 0 } else { scaled(frame.own) };
     }
     end(&mut begun, 0, at);
@@ -88,14 +88,14 @@ pub(super) fn places(frames: &[Frame]) -> Vec<Place> {
 }
 
 /// The width of all frames together.
-pub(super) fn total(places: &[Place]) -> u64 {
+pub(super) fn total(places: &[Span]) -> u64 {
     places.iter().map(|place| place.first + place.count).max().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Tally;
+    use crate::profile::Tally;
     use crate::report::drawing::What;
 
     fn frame(parent: u32, depth: u32, total: u64, own: u64) -> Frame {

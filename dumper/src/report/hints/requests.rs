@@ -4,7 +4,7 @@ use recording::AllocFunction;
 
 use super::{Clues, Hint};
 use crate::outcome::LimitKind;
-use crate::report::page::view::Site;
+use crate::report::page::view::ListedSite;
 use crate::units::Bytes;
 
 /// A copy is as large as what it is made from, but for a header or the last page: within one part in this many.
@@ -34,14 +34,14 @@ pub(super) fn is_a_copy(clues: &Clues) -> Option<Hint> {
         return None;
     }
     let is_alike = |bytes: u64| bytes.abs_diff(request) <= request / ALIKE;
-    let block = |site: &&Site| match site.own.whole_blocks() {
+    let block = |site: &&ListedSite| match site.held.requested.whole_blocks() {
         0 => false,
-        blocks => is_alike(site.own.bytes / blocks),
+        blocks => is_alike(site.held.requested.bytes / blocks),
     };
     let (site, what) = match clues.sites.iter().find(block) {
         Some(site) => (site, "one block that"),
         None => (
-            clues.sites.iter().find(|site| is_alike(site.own.bytes))?,
+            clues.sites.iter().find(|site| is_alike(site.held.requested.bytes))?,
             "everything that",
         ),
     };
@@ -81,7 +81,7 @@ pub(super) fn is_for_a_thread(clues: &Clues) -> Option<Hint> {
 }
 
 /// The line that a reader can change.
-pub(super) fn for_whom(site: &Site) -> &str {
+pub(super) fn for_whom(site: &ListedSite) -> &str {
     match site.caller.as_str() {
         "" => &site.place,
         caller => caller,
@@ -92,13 +92,13 @@ pub(super) fn for_whom(site: &Site) -> &str {
 mod tests {
     use super::*;
     use crate::outcome::{Limit, Outcome};
-    use crate::recording::{Failure, Tally};
+    use crate::profile::{FailedAllocation, Tally, Weight};
     use recording::BLOCK_UNIT;
 
     const MIB: u64 = 1 << 20;
 
-    fn failure(function: AllocFunction, request_bytes: u64) -> Failure {
-        Failure {
+    fn failure(function: AllocFunction, request_bytes: u64) -> FailedAllocation {
+        FailedAllocation {
             request_bytes,
             live_bytes: 0,
             time_ns: 0,
@@ -118,15 +118,18 @@ mod tests {
         }
     }
 
-    fn site(place: &str, bytes: u64, blocks: u64) -> Site {
-        Site {
+    fn site(place: &str, bytes: u64, blocks: u64) -> ListedSite {
+        ListedSite {
             place: place.into(),
-            own: Tally {
-                bytes,
-                blocks: blocks * BLOCK_UNIT,
-                variance: 0,
+            held: Weight {
+                requested: Tally {
+                    bytes,
+                    blocks: blocks * BLOCK_UNIT,
+                    variance: 0,
+                },
+                resident: None,
             },
-            ..Site::default()
+            ..ListedSite::default()
         }
     }
 
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_told_of_the_line_that_a_reader_can_change() {
-        let sites = [Site {
+        let sites = [ListedSite {
             caller: "mine.py:7 (load)".into(),
             ..site("numpy/core.py:1 (ones)", 100 * MIB, 1)
         }];
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn a_thread_without_a_stack_is_told_under_a_limit_on_addresses_alone() {
         let thread = failure(AllocFunction::PthreadCreate, 8 * MIB);
-        let hint = |kind, failure: &Failure| {
+        let hint = |kind, failure: &FailedAllocation| {
             is_for_a_thread(&Clues {
                 outcome: Some(&under(kind, 100 * MIB)),
                 failure: Some(failure),

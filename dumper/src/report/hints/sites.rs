@@ -3,7 +3,7 @@
 use super::requests::for_whom;
 use super::surroundings::is_kill;
 use super::{Clues, Hint};
-use crate::report::page::view::Site;
+use crate::report::page::view::ListedSite;
 use crate::units::{Bytes, Seconds, Share};
 
 /// A block that is at most this large is an object rather than data.
@@ -20,17 +20,19 @@ const WORTH: u64 = 10;
 /// Millions of small blocks from one line.
 pub(super) fn many_small(clues: &Clues) -> Option<Hint> {
     let site = clues.sites.iter().find(|site| {
-        let blocks = site.own.whole_blocks();
-        blocks >= MANY && site.own.bytes / blocks <= SMALL_BLOCK && site.own.bytes >= clues.total / WORTH
+        let blocks = site.held.requested.whole_blocks();
+        blocks >= MANY
+            && site.held.requested.bytes / blocks <= SMALL_BLOCK
+            && site.held.requested.bytes >= clues.total / WORTH
     })?;
-    let blocks = site.own.whole_blocks();
+    let blocks = site.held.requested.whole_blocks();
     Some(Hint {
         seen: format!(
             "{} holds {} in {} blocks of {} on average.",
             for_whom(site),
-            Bytes(site.own.bytes),
+            Bytes(site.held.requested.bytes),
             in_millions(blocks),
-            Bytes(site.own.bytes / blocks)
+            Bytes(site.held.requested.bytes / blocks)
         ),
         advice: format!(
             "Many small objects: as many numbers in an array (numpy, array, a column of a table) take {}.",
@@ -43,12 +45,12 @@ pub(super) fn many_small(clues: &Clues) -> Option<Hint> {
 pub(super) fn grows(clues: &Clues) -> Option<Hint> {
     let (first, last) = clues.since?;
     let is_over = clues.failure.is_some() || clues.outcome.is_some_and(|outcome| is_kill(outcome.kind));
-    let grown = |site: &Site| site.growth.unwrap_or_default();
+    let grown = |site: &ListedSite| site.growth.unwrap_or_default();
     let site = clues.sites.iter().max_by_key(|site| grown(site).bytes)?;
-    let (held, grown) = (site.own.bytes, grown(site));
+    let (held, grown) = (site.held.requested.bytes, grown(site));
     let more = u64::try_from(grown.bytes).ok()?;
     // In steps: one large block says nothing about what is to come.
-    let steps = more / (held / site.own.whole_blocks().max(1)).max(1);
+    let steps = more / (held / site.held.requested.whole_blocks().max(1)).max(1);
     if !is_over || more < clues.total / WORTH || more < 4 * grown.error() || steps < STEPS {
         return None;
     }
@@ -73,15 +75,15 @@ pub(super) fn grows(clues: &Clues) -> Option<Hint> {
 /// A block that was asked for and hardly used.
 pub(super) fn hardly_touched(clues: &Clues) -> Option<Hint> {
     let (site, resident) = clues.sites.iter().find_map(|site| {
-        let resident = site.resident?;
-        let is_hardly = resident < site.own.bytes / 2 && site.own.bytes >= clues.total / WORTH;
+        let resident = site.held.resident?;
+        let is_hardly = resident < site.held.requested.bytes / 2 && site.held.requested.bytes >= clues.total / WORTH;
         is_hardly.then_some((site, resident))
     })?;
-    let share = Share::of(resident, site.own.bytes);
+    let share = Share::of(resident, site.held.requested.bytes);
     Some(Hint {
         seen: format!(
             "Of the {} that {} asked for, {} are in memory ({share}).",
-            Bytes(site.own.bytes),
+            Bytes(site.held.requested.bytes),
             for_whom(site),
             Bytes(resident)
         ),
@@ -103,23 +105,25 @@ fn in_millions(blocks: u64) -> String {
 mod tests {
     use super::*;
     use crate::outcome::{Kind, Outcome};
-    use crate::recording::{Growth, Tally};
+    use crate::profile::{Growth, Tally, Weight};
     use recording::{BLOCK_UNIT, VARIANCE_UNIT};
 
-    fn site(bytes: u64, blocks: u64, resident: Option<u64>) -> Site {
-        Site {
+    fn site(bytes: u64, blocks: u64, resident: Option<u64>) -> ListedSite {
+        ListedSite {
             place: "a.py:1 (f)".into(),
-            own: Tally {
-                bytes,
-                blocks: blocks * BLOCK_UNIT,
-                variance: 0,
+            held: Weight {
+                requested: Tally {
+                    bytes,
+                    blocks: blocks * BLOCK_UNIT,
+                    variance: 0,
+                },
+                resident,
             },
-            resident,
-            ..Site::default()
+            ..ListedSite::default()
         }
     }
 
-    fn clues(sites: &[Site], total: u64) -> Clues<'_> {
+    fn clues(sites: &[ListedSite], total: u64) -> Clues<'_> {
         Clues {
             sites,
             total,
@@ -138,8 +142,8 @@ mod tests {
         assert!(hint.advice.ends_with("take 137.3 MiB."), "{}", hint.advice);
     }
 
-    fn grown(bytes: u64, blocks: u64, more: i64, variance: u64) -> Site {
-        Site {
+    fn grown(bytes: u64, blocks: u64, more: i64, variance: u64) -> ListedSite {
+        ListedSite {
             growth: Some(Growth { bytes: more, variance }),
             ..site(bytes, blocks, None)
         }
@@ -151,7 +155,7 @@ mod tests {
             kind: Kind::OomKilledByCgroup,
             ..Outcome::default()
         };
-        let told = |site: Site, outcome, since| {
+        let told = |site: ListedSite, outcome, since| {
             let sites = [grown(1 << 30, 1, 5, 0), site];
             grows(&Clues {
                 outcome,
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn few_large_or_unimportant_blocks_are_not() {
-        let none = |site: Site, total| assert_eq!(many_small(&clues(&[site], total)), None);
+        let none = |site: ListedSite, total| assert_eq!(many_small(&clues(&[site], total)), None);
         none(site(900_000 * 56, 900_000, None), 1 << 26);
         none(site(2_000_000 * 500, 2_000_000, None), 1 << 30);
         none(site(2_000_000 * 56, 2_000_000, None), 1 << 40);

@@ -3,7 +3,7 @@
 use super::{Clues, Hint};
 use crate::outcome::{Kind, LimitKind};
 use crate::timeline::Sample;
-use crate::units::{Bytes, Share};
+use crate::units::{self, Bytes, Share};
 
 /// Less than that is not worth a hint.
 const LITTLE: u64 = 64 << 20;
@@ -47,7 +47,7 @@ pub(super) fn a_child_died(clues: &Clues) -> Option<Hint> {
 /// Workers that all hold the same.
 pub(super) fn many_alike(clues: &Clues) -> Option<Hint> {
     clues.outcome.filter(|outcome| is_kill(outcome.kind))?;
-    let all = clues.running.iter().fold(0u64, |sum, held| sum.saturating_add(*held));
+    let all = units::sum(clues.running.iter().copied());
     let largest = *clues.running.iter().max()?;
     let alike: Vec<u64> = clues
         .running
@@ -55,7 +55,7 @@ pub(super) fn many_alike(clues: &Clues) -> Option<Hint> {
         .copied()
         .filter(|held| *held >= largest / 2)
         .collect();
-    let sum = alike.iter().fold(0u64, |sum, held| sum.saturating_add(*held));
+    let sum = units::sum(alike.iter().copied());
     if alike.len() < 3 || sum < all / 10 * 7 || sum < LITTLE {
         return None;
     }
@@ -75,10 +75,7 @@ pub(super) fn many_alike(clues: &Clues) -> Option<Hint> {
 pub(super) fn others_hold_more(clues: &Clues) -> Option<Hint> {
     let outcome = clues.outcome.filter(|outcome| is_kill(outcome.kind))?;
     let largest = outcome.others.iter().max_by_key(|other| other.resident_bytes)?;
-    let others = outcome
-        .others
-        .iter()
-        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let others = units::sum(outcome.others.iter().map(|other| other.resident_bytes));
     let job = clues.timeline.last()?.resident_bytes;
     if others <= job || others < LITTLE {
         return None;
@@ -102,10 +99,7 @@ pub(super) fn page_cache_is_not_it(clues: &Clues) -> Option<Hint> {
         .filter(|outcome| outcome.kind == Kind::OomKilledByCgroup)?;
     let limit = outcome.limit.as_ref()?.bytes;
     let last = clues.timeline.last().filter(|last| last.cgroup_bytes.is_some())?;
-    let others = outcome
-        .others
-        .iter()
-        .fold(0u64, |sum, other| sum.saturating_add(other.resident_bytes));
+    let others = units::sum(outcome.others.iter().map(|other| other.resident_bytes));
     // Pages that processes share are counted in each of them.
     let resident = last.resident_bytes.saturating_add(others);
     // Mapped files are resident too, and page cache; what was allocated is not.

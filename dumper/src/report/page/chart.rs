@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::outcome::LimitKind;
 use crate::process::Process;
 use crate::report::account::Account;
-use crate::report::words;
+use crate::report::{ledger, words};
 use crate::timeline::{MOST_PROCESSES, Sample};
 use crate::units::{Bytes, Seconds};
 use recording::EventKind;
 
-/// Marks that are shown; of more, nobody could tell one from the next.
+/// The most marks that are shown: more could not be told apart.
 const MARKS: usize = 100;
 /// What the lines of the largest processes look like.
 const PROCESSES: [&str; MOST_PROCESSES] = ["process-1", "process-2", "process-3", "process-4", "process-5"];
@@ -45,14 +45,14 @@ pub(super) struct Mark {
 
 /// When the job began, in nanoseconds since the Unix epoch; where that is not known, when its first recording did.
 pub(super) fn began(account: &Account) -> Option<u64> {
-    let started: Option<jiff::Timestamp> = account.run.started.parse().ok();
-    let started = started.and_then(|started| u64::try_from(started.as_nanosecond()).ok());
+    let started = ledger::nanoseconds(&account.run.started);
     started.or_else(|| account.processes.iter().map(|process| process.facts.started_ns).min())
 }
 
 impl Chart {
     /// None where there are not two samples to draw a line between.
-    pub(super) fn of(account: &Account, timeline: &[Sample]) -> Option<Chart> {
+    pub(super) fn of(account: &Account) -> Option<Chart> {
+        let timeline = account.timeline;
         let alive = timeline.iter().rposition(|sample| sample.resident_bytes > 0)?;
         // When the last sample was taken, the job may have been gone.
         let timeline = &timeline[..=alive];
@@ -178,8 +178,8 @@ fn marks(account: &Account, timeline: &[Sample]) -> Vec<Mark> {
         let since = |time_ns: u64| time_ns.saturating_sub(begin) as f64 / 1e9;
         if let Some(peak) = &account.peak {
             marks.push(Mark {
-                seconds: since(peak.facts.peak_time_ns),
-                what: format!("peak of process {}: {}", peak.facts.pid, peak.held()),
+                seconds: since(peak.facts().peak_time_ns),
+                what: format!("peak of process {}: {}", peak.facts().pid, peak.held()),
             });
         }
         let events = account

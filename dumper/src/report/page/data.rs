@@ -9,12 +9,13 @@ use super::chart::Chart;
 use super::graph::Graph;
 use super::view::View;
 use crate::outlet::to_page;
+use crate::profile::Rank;
 
 /// Writes the data of a page.
 pub(super) fn write<'a>(out: &mut dyn Write, views: &'a [View], chart: Option<&Chart>) -> io::Result<()> {
-    let mut names = Names::default();
+    let mut names = StringList::default();
     let graph = |view: &'a View| GraphData {
-        by_resident: view.is_by_resident,
+        by_resident: view.rank == Rank::Resident,
         ..names.graph(&view.graph)
     };
     let graphs = views.iter().map(graph).collect();
@@ -55,12 +56,12 @@ struct CallData(usize, usize, u32, usize, u8);
 
 /// Every string once.
 #[derive(Default)]
-struct Names<'a> {
+struct StringList<'a> {
     strings: Vec<&'a str>,
     known: HashMap<&'a str, usize>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> StringList<'a> {
     fn number(&mut self, text: &'a str) -> usize {
         *self.known.entry(text).or_insert_with(|| {
             self.strings.push(text);
@@ -98,7 +99,7 @@ impl<'a> Names<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::page::graph::{CallName, Frame};
+    use crate::report::page::graph::{CallName, GraphFrame};
 
     fn graph(resident: Option<u64>) -> Graph {
         let call = CallName {
@@ -107,7 +108,7 @@ mod tests {
             line: 3,
             ..CallName::default()
         };
-        let frame = |parent, call, own| Frame {
+        let frame = |parent, call, own| GraphFrame {
             parent,
             call,
             own,
@@ -120,7 +121,7 @@ mod tests {
     }
 
     fn json(graph: &Graph) -> String {
-        let mut names = Names::default();
+        let mut names = StringList::default();
         let data = names.graph(graph);
         let mut text = Vec::new();
         let strings = names.strings;

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::weight::{requested, resident};
-use crate::call_tree::{CallTree, Node};
 use crate::label::{cut, printable};
+use crate::profile::prune::{self, Limits};
+use crate::profile::{CallTree, Node, Weight};
 use crate::source::Sources;
 
 /// Characters of a path or a name.
@@ -26,13 +26,13 @@ pub(in crate::report) struct Room {
 /// A flame graph that is yet to be laid out. Frame 0 stands for everything; parents come before their children.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::report) struct Graph {
-    pub(in crate::report) frames: Vec<Frame>,
+    pub(in crate::report) frames: Vec<GraphFrame>,
     pub(in crate::report) calls: Vec<CallName>,
 }
 
 /// One line of one function under one caller.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::report) struct Frame {
+pub(in crate::report) struct GraphFrame {
     pub(in crate::report) parent: u32,
     /// Its place in [`Graph::calls`]; none for what is too small to be told apart.
     pub(in crate::report) call: Option<u32>,
@@ -62,14 +62,15 @@ impl Graph {
         let nodes = tree.nodes();
         let chosen = Chosen::of(tree, room);
         let mut graph = Graph::default();
-        let mut names = Names::default();
+        let mut names = CallNames::default();
         let mut frame_of = vec![0u32; nodes.len()];
         let mut calls: HashMap<(u32, u32), u32> = HashMap::new();
-        let folded = chosen.folded(nodes);
-        let mut number = |node: &Node, known: &mut Vec<CallName>| {
+        let folded = chosen.folded(tree);
+        let mut number = |id: usize, known: &mut Vec<CallName>| {
+            let node = &nodes[id];
             *calls.entry((node.function, node.line)).or_insert_with(|| {
-                let mut call = names.of(tree, node, directory);
-                if node.total.bytes >= tree.total().bytes / WORTH_CODE {
+                let mut call = names.name(tree, node, directory);
+                if tree.total(id).bytes >= tree.all().bytes / WORTH_CODE {
                     let code = sources.line(tree.call(node).file, node.line);
                     call.code = code.unwrap_or_default().into();
                 }
@@ -78,19 +79,19 @@ impl Graph {
             })
         };
         for (id, node) in nodes.iter().enumerate().filter(|(id, _)| chosen.nodes[*id]) {
-            let call = (id > 0).then(|| number(node, &mut graph.calls));
+            let call = (id > 0).then(|| number(id, &mut graph.calls));
             let index = graph.frames.len() as u32;
             frame_of[id] = index;
-            graph.frames.push(Frame {
+            graph.frames.push(GraphFrame {
                 parent: frame_of[node.parent as usize],
                 call,
-                own: requested(node).bytes,
-                resident: resident(node),
+                own: tree.held(id).requested.bytes,
+                resident: tree.held(id).resident,
             });
             let Some(rest) = folded.get(&(id as u32)) else {
                 continue;
             };
-            let small = Frame {
+            let small = GraphFrame {
                 parent: index,
                 call: None,
                 own: 0,
@@ -101,16 +102,16 @@ impl Graph {
                 Some(line) => {
                     let call = Some(number(line, &mut graph.calls));
                     graph.frames.push(small);
-                    graph.frames.push(Frame {
+                    graph.frames.push(GraphFrame {
                         parent: index + 1,
                         call,
-                        own: rest.own,
-                        resident: rest.resident,
+                        own: rest.held.requested.bytes,
+                        resident: rest.held.resident,
                     });
                 }
-                None => graph.frames.push(Frame {
-                    own: rest.own,
-                    resident: rest.resident,
+                None => graph.frames.push(GraphFrame {
+                    own: rest.held.requested.bytes,
+                    resident: rest.held.resident,
                     ..small
                 }),
             }
@@ -126,13 +127,13 @@ impl Graph {
 
 /// What functions are called, each looked up once.
 #[derive(Default)]
-struct Names {
+struct CallNames {
     functions: HashMap<u32, CallName>,
     files: HashSet<Rc<str>>,
 }
 
-impl Names {
-    fn of(&mut self, tree: &CallTree, node: &Node, directory: &str) -> CallName {
+impl CallNames {
+    fn name(&mut self, tree: &CallTree, node: &Node, directory: &str) -> CallName {
         let files = &mut self.files;
         let known = self.functions.entry(node.function).or_insert_with(|| {
             let call = tree.call(node);
@@ -161,11 +162,10 @@ impl Names {
 
 /// What nodes hold that have no frame of their own.
 #[derive(Default)]
-struct Folded<'a> {
-    own: u64,
-    resident: Option<u64>,
-    /// The line that allocated all of it, if it was one.
-    line: Option<&'a Node>,
+struct Folded {
+    held: Weight,
+    /// A node at the line that allocated all of it, if it was one line.
+    line: Option<usize>,
 }
 
 /// The nodes that get a frame of their own; with a node, all its callers.
@@ -176,34 +176,33 @@ struct Chosen {
 impl Chosen {
     fn of(tree: &CallTree, room: Room) -> Chosen {
         let nodes = tree.nodes();
-        // A caller is never smaller than what it calls, and of equals it has the lower index.
-        let order = |id: &u32| (Reverse(nodes[*id as usize].total.bytes), *id);
-        let mut largest: Vec<u32> = (1..nodes.len() as u32).collect();
-        if largest.len() > room.nodes {
-            largest.select_nth_unstable_by_key(room.nodes, order);
-            largest.truncate(room.nodes);
-        }
-        largest.sort_unstable_by_key(order);
-        let mut chosen = vec![false; nodes.len()];
-        chosen[0] = true;
         let mut named = HashSet::new();
-        let mut names = 0;
-        for id in largest {
-            let node = &nodes[id as usize];
-            if named.insert(node.function) {
-                let call = tree.call(node);
-                names += call.file.len().min(4 * LONGEST_NAME) + call.function.len().min(4 * LONGEST_NAME);
+        // A caller is never smaller than what it calls, and of equals it has the lower index.
+        let order = |id: &u32| (Reverse(tree.total(*id as usize).bytes), *id);
+        let names = |id: &u32| {
+            let node = &nodes[*id as usize];
+            match named.insert(node.function) {
+                true => {
+                    let call = tree.call(node);
+                    let length = |name: &str| name.len().min(4 * LONGEST_NAME) as u64;
+                    length(call.file) + length(call.function)
+                }
+                false => 0,
             }
-            if names > room.names {
-                break;
-            }
-            chosen[id as usize] = true;
+        };
+        let limits = Limits {
+            most: room.nodes,
+            room: room.names as u64,
+        };
+        let largest = prune::keep((1..nodes.len() as u32).collect(), limits, order, names);
+        Chosen {
+            nodes: prune::flags(nodes.len(), [0].into_iter().chain(largest)),
         }
-        Chosen { nodes: chosen }
     }
 
     /// For each chosen node that calls others that are not: what those hold.
-    fn folded<'a>(&self, nodes: &'a [Node]) -> HashMap<u32, Folded<'a>> {
+    fn folded(&self, tree: &CallTree) -> HashMap<u32, Folded> {
+        let nodes = tree.nodes();
         let mut folded: HashMap<u32, Folded> = HashMap::new();
         // Each node that is not chosen has the nearest caller that is.
         let mut holder: HashMap<u32, u32> = HashMap::new();
@@ -213,17 +212,13 @@ impl Chosen {
                 false => holder[&node.parent],
             };
             holder.insert(id as u32, above);
-            let own = requested(node).bytes;
             let rest = folded.entry(above).or_default();
-            if own > 0 {
-                let is_first = rest.own == 0;
-                let line = |node: &Node| (node.function, node.line);
-                rest.line = Some(node).filter(|_| is_first || rest.line.is_some_and(|other| line(other) == line(node)));
+            if tree.held(id).requested.bytes > 0 {
+                let is_first = rest.held.requested.bytes == 0;
+                let line = |id: usize| (nodes[id].function, nodes[id].line);
+                rest.line = Some(id).filter(|_| is_first || rest.line.is_some_and(|other| line(other) == line(id)));
             }
-            rest.own = rest.own.saturating_add(own);
-            if let Some(resident) = resident(node) {
-                rest.resident = Some(rest.resident.unwrap_or(0).saturating_add(resident));
-            }
+            rest.held += tree.held(id);
         }
         folded
     }

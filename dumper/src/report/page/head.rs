@@ -2,12 +2,13 @@
 
 use super::rows::{self, EvidenceRow, OtherRow};
 use super::view::View;
-use crate::call_tree::Moment;
 use crate::label::printable;
 use crate::outcome::{Kind, Outcome};
-use crate::report::account::Account;
+use crate::profile::{Moment, Rank};
+use crate::report::account::{Account, Shown};
 use crate::report::{Occasion, verdict, words};
-use crate::units::{Bytes, Seconds, Share};
+use crate::source::Sources;
+use crate::units::{Bytes, Seconds};
 
 /// The verdict and what it rests on.
 pub(super) struct Verdict {
@@ -19,9 +20,12 @@ pub(super) struct Verdict {
     pub(super) others: Vec<OtherRow>,
 }
 
-/// The line that held the most, as a sentence with its place in the middle.
+/// The call site that held the most, as a sentence with its place at the beginning.
 pub(super) struct CulpritLine {
     pub(super) place: String,
+    /// The line of the user's own code that it was for; empty if it is one itself.
+    pub(super) from: String,
+    /// The line that a reader can change.
     pub(super) code: String,
     pub(super) held: String,
     /// Width of the bar, of 1000.
@@ -69,39 +73,47 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 }
 
 /// `load.py:7 (load)` `held 1.3 GiB of 1.5 GiB, 82.1 %`.
-pub(super) fn culprit(view: &View) -> Option<CulpritLine> {
-    let culprit = view.culprit.as_ref()?;
-    let share = Share::of(culprit.bytes, view.ranked);
+pub(super) fn culprit(shown: &Shown, sources: &mut Sources) -> Option<CulpritLine> {
+    let culprit = shown.culprit()?;
+    let line = culprit.from.as_ref().unwrap_or(&culprit.line);
     Some(CulpritLine {
-        place: culprit.place.clone(),
-        code: culprit.code.clone(),
+        place: culprit.line.place.clone(),
+        from: culprit.own_place().unwrap_or_default().to_owned(),
+        code: sources.line(&line.file, line.line).unwrap_or_default(),
         held: format!(
             "{} of {}, {}",
-            Bytes(culprit.bytes),
-            Bytes(view.ranked),
-            culprit.share(view.ranked)
+            Bytes(culprit.ranked),
+            Bytes(shown.ranked()),
+            culprit.share
         ),
-        part: (share.fraction() * 1000.0).round() as u64,
+        part: (culprit.share.fraction() * 1000.0).round() as u64,
     })
 }
 
-/// What was held, what was allowed, what was asked for, and the peak.
-pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
+/// What was held, what was allowed, what was asked for, and the peak. `first` is the first of the page's views.
+pub(super) fn figures(account: &Account, first: Option<&View>) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut figure = |name, value: String, note: String| figures.push(Figure { name, value, note });
-    if let Some(view) = view {
-        let note = match (view.together, view.total.error()) {
-            (0, 0) => String::new(),
-            (0, error) => format!("± {}", Bytes(error)),
-            _ => view.who(),
+    let together = first.filter(|view| view.together > 0);
+    let shown = account.foremost();
+    if let Some(shown) = shown {
+        let requested = shown.weight.requested;
+        let note = match (together, requested.error()) {
+            (Some(_), _) => shown.process.who(),
+            (None, 0) => String::new(),
+            (None, error) => format!("± {}", Bytes(error)),
         };
-        let note = match Bytes(view.total.bytes).to_string() {
-            asked if view.is_by_resident && asked != Bytes(view.ranked).to_string() => {
+        let held = Bytes(shown.ranked()).to_string();
+        let note = match Bytes(requested.bytes).to_string() {
+            asked if shown.rank == Rank::Resident && asked != held => {
                 format!("in memory, of {asked} asked for {note}").trim_end().to_owned()
             }
             _ => note,
         };
-        figure(name_of(view.moment), Bytes(view.ranked).to_string(), note);
+        figure(name_of(shown.moment), held, note);
+    }
+    if let Some(all) = together {
+        figure("all processes", Bytes(all.ranked().bytes).to_string(), all.who());
     }
     let judged = account.judged();
     let limit = judged.and_then(|outcome| outcome.limit.as_ref());
@@ -113,7 +125,7 @@ pub(super) fn figures(account: &Account, view: Option<&View>) -> Vec<Figure> {
             .to_owned();
         figure("limit", Bytes(limit.bytes).to_string(), note);
     }
-    if let Some(failure) = view.and_then(|view| view.facts.failure.as_ref())
+    if let Some(failure) = shown.and_then(|shown| shown.facts().failure.as_ref())
         && failure.request_bytes > 0
     {
         let function = failure.function.map(|function| function.name()).unwrap_or_default();
@@ -159,7 +171,7 @@ pub(super) fn date_and_time(time: &str) -> String {
 
 /// The version of the Python that the report is about.
 pub(super) fn python(account: &Account) -> Option<String> {
-    let (major, minor) = account.foremost()?.facts.python?;
+    let (major, minor) = account.foremost()?.facts().python?;
     Some(format!("{major}.{minor}"))
 }
 
@@ -172,10 +184,10 @@ pub(super) fn story(account: &Account) -> Vec<String> {
                 story.push(format!(
                     "{failed}, with {held} in use; the request is not counted in that."
                 ));
-                if shown.facts.failures > 1 {
+                if shown.facts().failures > 1 {
                     story.push(format!(
                         "It was the last of {} allocations that failed.",
-                        shown.facts.failures
+                        shown.facts().failures
                     ));
                 }
                 story.push(words::aftermath(account.run));

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::lines::Line;
+use super::lines::LineTotals;
 use crate::source::Sources;
-use crate::units::{Bytes, Share};
+use crate::units::{self, Bytes, Share};
 
 /// Files that are listed, those that hold the most.
 const FILES: usize = 12;
@@ -42,15 +42,20 @@ pub(in crate::report) struct Row {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Held {
+struct LineBytes {
     own: u64,
     total: u64,
     caused: u64,
 }
 
 /// The files of the user's own code whose text can be had, the largest first. `all` is what everything holds.
-pub(in crate::report) fn listings(lines: &[Line], all: u64, sources: &mut Sources, directory: &str) -> Vec<Listing> {
-    let mut files: BTreeMap<&str, BTreeMap<u32, Held>> = BTreeMap::new();
+pub(in crate::report) fn listings(
+    lines: &[LineTotals],
+    all: u64,
+    sources: &mut Sources,
+    directory: &str,
+) -> Vec<Listing> {
+    let mut files: BTreeMap<&str, BTreeMap<u32, LineBytes>> = BTreeMap::new();
     let mut short = BTreeMap::new();
     for line in lines.iter().filter(|line| is_listed(line)) {
         let held = files
@@ -59,7 +64,7 @@ pub(in crate::report) fn listings(lines: &[Line], all: u64, sources: &mut Source
             .entry(line.call.line)
             .or_default();
         // A line that makes two functions is one line.
-        held.own = held.own.saturating_add(line.own.bytes);
+        held.own = held.own.saturating_add(line.own.requested.bytes);
         held.total = held.total.max(line.total.bytes);
         held.caused = held.caused.saturating_add(line.caused);
         short
@@ -68,12 +73,7 @@ pub(in crate::report) fn listings(lines: &[Line], all: u64, sources: &mut Source
     }
     let mut order: Vec<(u64, &str)> = files
         .iter()
-        .map(|(file, lines)| {
-            (
-                lines.values().map(|held| held.caused).fold(0, u64::saturating_add),
-                *file,
-            )
-        })
+        .map(|(file, lines)| (units::sum(lines.values().map(|held| held.caused)), *file))
         .collect();
     order.sort_by_key(|(bytes, file)| (Reverse(*bytes), *file));
     let listings = order.into_iter().filter(|(bytes, _)| *bytes > all / SMALL);
@@ -89,11 +89,11 @@ pub(in crate::report) fn listings(lines: &[Line], all: u64, sources: &mut Source
     listings.take(FILES).collect()
 }
 
-fn is_listed(line: &Line) -> bool {
+fn is_listed(line: &LineTotals) -> bool {
     !line.call.file.is_empty() && line.call.line > 0 && !line.call.is_library()
 }
 
-fn rows(file: &str, held: &BTreeMap<u32, Held>, all: u64, sources: &mut Sources) -> Vec<Row> {
+fn rows(file: &str, held: &BTreeMap<u32, LineBytes>, all: u64, sources: &mut Sources) -> Vec<Row> {
     let mut marked: Vec<(u64, u32)> = held
         .iter()
         .filter(|(_, held)| held.total > all / SMALL)

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::listing::Listing;
-use super::view::{Site, View};
+use super::view::{ListedSite, View};
 use crate::label::{cut, printable};
 use crate::outcome::{Evidence, Other, Outcome};
 use crate::process::Process;
-use crate::recording::State;
+use crate::profile::{Rank, State};
 use crate::report::account::{Account, Concern, Listed};
 use crate::report::words;
-use crate::units::{Bytes, Seconds, Share};
+use crate::units::{self, Bytes, Seconds, Share};
 
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
@@ -90,8 +90,7 @@ pub(super) struct OtherRow {
 }
 
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
-    let there = view.is_by_resident.then_some(view.ranked);
-    let (held, exactly) = (Bytes(view.ranked), words::held(view.total, there));
+    let (held, exactly) = (Bytes(view.ranked().bytes), words::held(&view.weight, view.rank));
     ViewPart {
         heading: match account.processes.len() {
             0 | 1 => format!("{}: {exactly}", view.when),
@@ -103,10 +102,14 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         },
         stem: view.stem.unwrap_or_default(),
         has_resident: view.graph.has_resident(),
-        by_resident: view.is_by_resident && view.graph.has_resident(),
+        by_resident: view.rank == Rank::Resident && view.graph.has_resident(),
         growth_since: since(view).map(|since| format!("since {since}")).unwrap_or_default(),
         growth: since(view).map(|since| growth(view, &since)).unwrap_or_default(),
-        sites: view.sites.iter().map(|held| site(held, view.total.bytes)).collect(),
+        sites: view
+            .sites
+            .iter()
+            .map(|held| site(held, view.rank, view.ranked().bytes))
+            .collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
     }
@@ -130,31 +133,32 @@ fn growth(view: &View, since: &str) -> String {
     }
 }
 
-fn site(site: &Site, all: u64) -> SiteRow {
-    let share = Share::of(site.own.bytes, all);
-    let blocks = site.own.whole_blocks();
-    let average = site.own.bytes.checked_div(blocks).unwrap_or(0);
+/// `all` is what everything holds, by rank.
+fn site(site: &ListedSite, rank: Rank, all: u64) -> SiteRow {
+    let share = Share::of(site.ranked(rank), all);
+    let blocks = site.held.requested.whole_blocks();
+    let average = site.held.requested.bytes.checked_div(blocks).unwrap_or(0);
     let growth = site.growth.unwrap_or_default();
     let shown = |bytes: u64| match bytes {
         0 => String::new(),
         bytes => Bytes(bytes).to_string(),
     };
     SiteRow {
-        own: site.own.bytes,
-        own_shown: shown(site.own.bytes),
-        error: error(site.own.error()),
-        share: match site.own.bytes {
+        own: site.held.requested.bytes,
+        own_shown: shown(site.held.requested.bytes),
+        error: error(site.held.requested.error()),
+        share: match site.held.requested.bytes {
             0 => String::new(),
             _ => share.to_string(),
         },
         percent: (share.fraction() * 100.0).round() as u64,
-        resident: site.resident.unwrap_or(0),
-        resident_shown: match site.resident {
-            Some(bytes) if site.own.bytes > 0 => Bytes(bytes).to_string(),
+        resident: site.held.resident.unwrap_or(0),
+        resident_shown: match site.held.resident {
+            Some(bytes) if site.held.requested.bytes > 0 => Bytes(bytes).to_string(),
             _ => String::new(),
         },
         growth: growth.bytes,
-        growth_shown: match (growth.bytes, site.own.bytes) {
+        growth_shown: match (growth.bytes, site.held.requested.bytes) {
             (0, 0) => String::new(),
             (bytes, _) => signed(bytes),
         },
@@ -264,13 +268,7 @@ pub(super) fn others(others: &[Other]) -> Vec<OtherRow> {
     });
     let rest = (!folded.is_empty()).then(|| OtherRow {
         pid: String::new(),
-        resident: Bytes(
-            folded
-                .iter()
-                .map(|other| other.resident_bytes)
-                .fold(0, u64::saturating_add),
-        )
-        .to_string(),
+        resident: Bytes(units::sum(folded.iter().map(|other| other.resident_bytes))).to_string(),
         command: format!("and {} more", folded.len()),
     });
     rows.chain(rest).collect()

@@ -4,19 +4,17 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::graph::{Graph, Room};
-use super::lines::{self, Line};
+use super::lines::{self, LineTotals};
 use super::listing::{self, Listing};
-use super::weight;
-use crate::call_tree::{CallTree, Grown, Moment};
 use crate::label::Call;
 use crate::process::Process;
-use crate::rank::Rank;
-use crate::recording::{Facts, Growth, Tally};
+use crate::profile::{CallTree, Facts, Grown, Growth, Moment, Profile, Rank, Tally, Weight};
+use crate::rank;
 use crate::report::account::Shown;
 use crate::report::words;
 use crate::run::Run;
 use crate::source::Sources;
-use crate::units::{Bytes, Share};
+use crate::units::Bytes;
 
 /// Call sites that are listed for what they allocated themselves, and as many again for all they called.
 const SITES: usize = 100;
@@ -43,119 +41,96 @@ pub(in crate::report) struct View {
     pub(in crate::report) when: &'static str,
     /// What its pictures are called, if it has any.
     pub(in crate::report) stem: Option<&'static str>,
-    /// All that was asked for.
-    pub(in crate::report) total: Tally,
-    /// The sum of what lines are ranked by.
-    pub(in crate::report) ranked: u64,
-    /// Whether that is what is in memory.
-    pub(in crate::report) is_by_resident: bool,
+    /// All that was held.
+    pub(in crate::report) weight: Weight,
+    /// What lines are ranked by.
+    pub(in crate::report) rank: Rank,
     pub(in crate::report) facts: Facts,
     pub(in crate::report) graph: Graph,
-    pub(in crate::report) sites: Vec<Site>,
+    pub(in crate::report) sites: Vec<ListedSite>,
     /// How long the process had run at the moment that growth is counted from, in seconds: of several the least and the most; none if
     /// there is none.
     pub(in crate::report) growth_since: Option<(f64, f64)>,
     pub(in crate::report) listings: Vec<Listing>,
-    pub(in crate::report) culprit: Option<Culprit>,
     /// How many processes it is of, if not of one.
     pub(in crate::report) together: usize,
 }
 
 /// A line that holds memory.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::report) struct Site {
+pub(in crate::report) struct ListedSite {
     pub(in crate::report) place: String,
     /// For a library's line, the line of the user's own code that it holds the most for.
     pub(in crate::report) caller: String,
     pub(in crate::report) code: String,
-    pub(in crate::report) own: Tally,
+    /// What it allocated itself.
+    pub(in crate::report) held: Weight,
+    /// What it and everything that it called asked for.
     pub(in crate::report) total: Tally,
-    pub(in crate::report) resident: Option<u64>,
     pub(in crate::report) growth: Option<Growth>,
 }
 
-/// The line of the user's own code that holds the most, for itself or through libraries.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::report) struct Culprit {
-    pub(in crate::report) place: String,
-    pub(in crate::report) code: String,
-    pub(in crate::report) bytes: u64,
+impl ListedSite {
+    /// The bytes that it allocated itself, by rank.
+    pub(in crate::report) fn ranked(&self, rank: Rank) -> u64 {
+        self.held.by(rank).bytes
+    }
 }
 
 impl View {
-    /// A moment that has pictures, without its graph.
-    pub(in crate::report) fn of(run: &Run, shown: &Shown, tree: &CallTree, sources: &mut Sources) -> View {
-        let mut view = View::begin(run, shown.process, &shown.facts, shown.moment, tree, sources);
-        view.stem = Some(shown.stem());
-        if shown.rank == Rank::Resident {
-            view.rank_by_resident();
+    /// A moment that the report is about.
+    pub(super) fn of_shown(run: &Run, shown: &Shown, sources: &mut Sources) -> View {
+        View {
+            stem: Some(shown.stem()),
+            ..View::compute(run, shown.process, &shown.profile, shown.moment, FULL, sources)
         }
-        view
     }
 
-    /// Those that hold the same stay in their order.
-    pub(super) fn rank_by_resident(&mut self) {
-        self.is_by_resident = true;
-        self.sites.sort_by_key(|site| Reverse(site.resident));
-    }
-
-    /// A moment that has no pictures; none where the recording cannot be read.
-    pub(in crate::report) fn read(
+    /// A moment of another process; none where its recording cannot be read.
+    pub(super) fn read(
         run: &Run,
         process: &Process,
         moment: Moment,
         room: Room,
         sources: &mut Sources,
     ) -> Option<View> {
-        let (recording, _) = process.read().ok()?;
-        let rank = Rank::of(run, moment, recording.measured(moment));
-        let tree = CallTree::of(&recording, moment).ranked_by(rank);
-        let mut view = View::begin(run, process, &recording.facts, moment, &tree, sources);
-        if rank == Rank::Resident {
-            view.rank_by_resident();
-        }
-        view.draw(&tree.condensed(), room, run, sources);
-        Some(view)
+        let (profile, _) = process.read().ok()?;
+        Some(View::compute(run, process, &profile, moment, room, sources))
     }
 
-    /// Adds the graph, of a condensed tree.
-    pub(in crate::report) fn draw(&mut self, condensed: &CallTree, room: Room, run: &Run, sources: &mut Sources) {
-        self.graph = Graph::of(condensed, room, sources, run.directory.to_str().unwrap_or(""));
-    }
-
-    fn begin(
+    fn compute(
         run: &Run,
         process: &Process,
-        facts: &Facts,
+        profile: &Profile,
         moment: Moment,
-        tree: &CallTree,
+        room: Room,
         sources: &mut Sources,
     ) -> View {
         let directory = run.directory.to_str().unwrap_or("");
-        let lines = lines::lines(tree);
-        let all = weight::requested_totals(tree)[0];
-        let grown = tree.growth(moment);
+        let tree = rank::tree(run, profile, moment);
+        let lines = lines::lines(&tree);
+        let weight = tree.weight();
+        let grown = profile.at(moment).growth();
         View {
-            pid: facts.pid,
+            pid: profile.facts.pid,
             name: process.name(),
             moment,
             when: words::moment(moment, run),
             stem: None,
-            total: all,
-            ranked: tree.total().bytes,
-            is_by_resident: false,
-            facts: facts.clone(),
-            graph: Graph::default(),
-            sites: sites(tree, &lines, grown.as_ref(), sources, directory),
+            weight,
+            rank: tree.rank(),
+            facts: profile.facts.clone(),
+            sites: sites(&tree, &lines, grown.as_ref(), sources, directory),
             growth_since: grown.map(|grown| (grown.since, grown.since)),
-            listings: listing::listings(&lines, all.bytes, sources, directory),
-            culprit: lines::culprit(&lines).map(|line| Culprit {
-                place: line.call.short(directory),
-                code: sources.line(line.call.file, line.call.line).unwrap_or_default(),
-                bytes: line.caused,
-            }),
+            listings: listing::listings(&lines, weight.requested.bytes, sources, directory),
+            graph: Graph::of(&tree.condensed(), room, sources, directory),
             together: 0,
         }
+    }
+
+    /// All that was held, by rank.
+    pub(in crate::report) fn ranked(&self) -> Tally {
+        self.weight.by(self.rank)
     }
 
     /// `process 12 (load.py)`, or how many processes.
@@ -182,45 +157,44 @@ impl View {
     }
 }
 
-impl Culprit {
-    /// `81.8 %` of a whole.
-    pub(in crate::report) fn share(&self, whole: u64) -> String {
-        Share::of(self.bytes, whole).to_string()
-    }
-}
-
 /// Those that allocated the most themselves, and the user's own that hold the most with all they called.
-fn sites(tree: &CallTree, lines: &[Line], grown: Option<&Grown>, sources: &mut Sources, directory: &str) -> Vec<Site> {
-    let smallest = tree.total().bytes / SMALL;
-    let of_call: HashMap<Call, &Line> = lines.iter().map(|line| (line.call, line)).collect();
-    let mut chosen: Vec<(Call, Option<Call>, Tally)> = tree
-        .hottest(SITES)
-        .into_iter()
-        .filter(|hot| hot.held.bytes >= smallest)
-        .map(|hot| (hot.call, hot.on_behalf_of, hot.held))
+fn sites(
+    tree: &CallTree,
+    lines: &[LineTotals],
+    grown: Option<&Grown>,
+    sources: &mut Sources,
+    directory: &str,
+) -> Vec<ListedSite> {
+    let smallest = tree.all().bytes / SMALL;
+    let of_call: HashMap<Call, &LineTotals> = lines.iter().map(|line| (line.call, line)).collect();
+    let largest = tree.sites(SITES).into_iter();
+    let mut chosen: Vec<(Call, Option<Call>, Weight)> = largest
+        .filter(|site| site.held.requested.bytes >= smallest)
+        .map(|site| (site.call, site.from, site.held))
         .collect();
-    let is_own = |line: &&Line| !line.call.is_library() && !line.call.file.is_empty();
+    let is_own = |line: &&LineTotals| line.call.is_own();
     let large = lines.iter().filter(|line| line.total.bytes >= smallest);
-    let mut with_calls: Vec<&Line> = large.filter(is_own).collect();
+    let mut with_calls: Vec<&LineTotals> = large.filter(is_own).collect();
     with_calls.sort_by(|a, b| b.total.bytes.cmp(&a.total.bytes).then_with(|| a.call.cmp(&b.call)));
     for line in with_calls.into_iter().take(SITES) {
         if !chosen.iter().any(|(call, ..)| *call == line.call) {
             chosen.push((line.call, None, line.own));
         }
     }
-    let sites = chosen.into_iter().map(|(call, caller, own)| {
-        let line = of_call.get(&call);
-        Site {
-            place: call.short(directory),
-            caller: caller.map(|caller| caller.short(directory)).unwrap_or_default(),
-            code: sources.line(call.file, call.line).unwrap_or_default(),
-            own,
-            total: line.map(|line| line.total).unwrap_or_default(),
-            resident: line.and_then(|line| line.resident),
-            growth: grown.map(|grown| grown.of(&call)),
-        }
+    let sites = chosen.into_iter().map(|(call, from, held)| ListedSite {
+        place: call.short(directory),
+        caller: from.map(|from| from.short(directory)).unwrap_or_default(),
+        code: sources.line(call.file, call.line).unwrap_or_default(),
+        held,
+        total: of_call.get(&call).map(|line| line.total).unwrap_or_default(),
+        growth: grown.map(|grown| grown.line(&call)),
     });
-    let mut sites: Vec<Site> = sites.collect();
-    sites.sort_by_key(|site| Reverse((site.own.bytes, site.total.bytes)));
+    let mut sites: Vec<ListedSite> = sites.collect();
+    sort(&mut sites, tree.rank());
     sites
+}
+
+/// The largest first, by rank; those that hold the same stay in their order, so that the culprit is the first.
+pub(super) fn sort(sites: &mut [ListedSite], rank: Rank) {
+    sites.sort_by_key(|site| Reverse(site.ranked(rank)));
 }

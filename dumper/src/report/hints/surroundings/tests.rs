@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outcome::{Limit, Other, Outcome, ProcessName};
-use crate::recording::Failure;
+use crate::profile::FailedAllocation;
 
 const MIB: u64 = 1 << 20;
 
@@ -46,7 +46,7 @@ fn clues<'a>(outcome: &'a Outcome, timeline: &'a [Sample]) -> Clues<'a> {
 
 #[test]
 fn a_limit_on_addresses_is_told_where_memory_was_not_the_matter() {
-    let failure = Failure {
+    let failure = FailedAllocation {
         request_bytes: MIB,
         live_bytes: 0,
         time_ns: 0,

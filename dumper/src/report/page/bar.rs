@@ -4,14 +4,13 @@ use std::cmp::Reverse;
 
 use super::chart;
 use crate::allocator::Allocator;
-use crate::call_tree::Moment;
 use crate::ledger::{Counts, Group};
 use crate::outcome::LimitKind;
-use crate::recording::State;
+use crate::profile::{Moment, State};
 use crate::report::account::Account;
 use crate::report::{choice, ledger};
 use crate::timeline::Sample;
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Width of the bar, in its own units.
 const WIDTH: f64 = 1000.0;
@@ -26,7 +25,7 @@ const REST_OF_ADDRESSES: &str =
 
 /// A whole and its parts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ledger {
+pub(super) struct Bar {
     /// What the whole is, in words.
     pub(super) of: String,
     pub(super) whole: u64,
@@ -57,13 +56,14 @@ impl Part {
     }
 }
 
-impl Ledger {
+impl Bar {
     pub(super) fn shown_whole(&self) -> String {
         Bytes(self.whole).to_string()
     }
 
     /// Of the moment that the report is about; none where no whole is known for it.
-    pub(super) fn of(account: &Account, timeline: &[Sample]) -> Option<Ledger> {
+    pub(super) fn of(account: &Account) -> Option<Bar> {
+        let timeline = account.timeline;
         let shown = account.foremost()?;
         if let Some(total) = shown.ledger.total {
             let lines = shown.ledger.lines.iter();
@@ -76,7 +76,7 @@ impl Ledger {
                 Some(when) => format!("{of}, {when}"),
                 None => of.to_owned(),
             };
-            let mut whole = Ledger::add_up(of, total, parts.collect(), "not explained");
+            let mut whole = Bar::add_up(of, total, parts.collect(), "not explained");
             let apart = [true, false]
                 .into_iter()
                 .filter_map(|is_counted| ledger::apart(&shown.ledger, is_counted));
@@ -85,12 +85,13 @@ impl Ledger {
             whole.note = notes.join(" ");
             return Some(whole);
         }
+        let tracked = shown.weight.requested.bytes;
         let process = |process: &crate::Process| format!("allocated by {}", process.who());
-        let mut parts = vec![(process(shown.process), shown.total.bytes, "tracked")];
+        let mut parts = vec![(process(shown.process), tracked, "tracked")];
         let limit = account.judged().and_then(|outcome| outcome.limit.as_ref());
         let of_group = limit.filter(|limit| matches!(limit.kind, LimitKind::CgroupV1 | LimitKind::CgroupV2));
         let of_addresses = limit.filter(|limit| limit.kind == LimitKind::AddressSpace);
-        let mut own = shown.facts.own_bytes;
+        let mut own = shown.facts().own_bytes;
         let (of, whole) = match (shown.moment, of_group, of_addresses) {
             (Moment::Live, Some(_), _) => {
                 let last = timeline.iter().rev().find(|sample| sample.resident_bytes > 0)?;
@@ -101,19 +102,19 @@ impl Ledger {
             }
             (Moment::OutOfMemory, _, Some(addresses)) => {
                 // Address space is of one process, and the stash counts.
-                own = own.saturating_add(shown.facts.stash_bytes);
+                own = own.saturating_add(shown.facts().stash_bytes);
                 parts.push(("fil-profile itself".into(), own, "ours"));
                 let of = "the address space that one process may have (ulimit -v)";
-                return Some(Ledger::add_up(of, addresses.bytes, parts, REST_OF_ADDRESSES));
+                return Some(Bar::add_up(of, addresses.bytes, parts, REST_OF_ADDRESSES));
             }
             _ => {
                 let time = match shown.moment {
-                    Moment::Peak => shown.facts.peak_time_ns,
-                    Moment::OutOfMemory => shown.facts.failure.as_ref()?.time_ns,
+                    Moment::Peak => shown.facts().peak_time_ns,
+                    Moment::OutOfMemory => shown.facts().failure.as_ref()?.time_ns,
                     Moment::Live => u64::MAX,
                 };
-                let sample = sample_at(account, timeline, time, shown.total.bytes)?;
-                let others = sample.tracked_bytes.saturating_sub(shown.total.bytes);
+                let sample = sample_at(account, timeline, time, tracked)?;
+                let others = sample.tracked_bytes.saturating_sub(tracked);
                 if account.processes.len() > 1 {
                     parts.push(("allocated by other processes of the job".into(), others, "child"));
                 }
@@ -140,16 +141,15 @@ impl Ledger {
             }
         }
         parts.push(("fil-profile itself".into(), own, "ours"));
-        Some(Ledger::add_up(of, whole, parts, REST))
+        Some(Bar::add_up(of, whole, parts, REST))
     }
 
     /// The largest parts by name, the rest of them in one, and what no part explains.
-    fn add_up(of: &str, whole: u64, mut parts: Vec<(String, u64, &'static str)>, rest: &str) -> Ledger {
+    fn add_up(of: &str, whole: u64, mut parts: Vec<(String, u64, &'static str)>, rest: &str) -> Bar {
         const NAMED: usize = 8;
         parts.retain(|(_, bytes, _)| *bytes > 0);
         parts.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
-        let sum =
-            |parts: &[(String, u64, &'static str)]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.1));
+        let sum = |parts: &[(String, u64, &'static str)]| units::sum(parts.iter().map(|part| part.1));
         if parts.len() > NAMED {
             let small = sum(&parts[NAMED - 1..]);
             let count = parts.len() - (NAMED - 1);
@@ -180,7 +180,7 @@ impl Ledger {
             begin += width;
             part
         });
-        Ledger {
+        Bar {
             of: of.to_owned(),
             whole,
             parts: parts.collect(),
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_no_part_explains_is_a_part_and_all_add_up() {
-        let ledger = Ledger::add_up("memory", 1000, vec![part("a", 100), part("b", 600), part("c", 0)], REST);
+        let ledger = Bar::add_up("memory", 1000, vec![part("a", 100), part("b", 600), part("c", 0)], REST);
         let parts: Vec<(&str, u64)> = ledger
             .parts
             .iter()
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn more_than_the_whole_is_said_and_fills_the_bar() {
-        let ledger = Ledger::add_up("memory", 1 << 20, vec![part("a", 3 << 20)], REST);
+        let ledger = Bar::add_up("memory", 1 << 20, vec![part("a", 3 << 20)], REST);
         assert_eq!(ledger.parts.len(), 1);
         assert!((ledger.parts[0].width - WIDTH).abs() < 1e-6);
         assert!(ledger.note.starts_with("2.0 MiB more"), "{}", ledger.note);
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn of_many_parts_the_small_ones_are_put_together() {
         let many = (1..=30).map(|bytes| part("p", bytes)).collect();
-        let ledger = Ledger::add_up("memory", 465, many, REST);
+        let ledger = Bar::add_up("memory", 465, many, REST);
         assert_eq!(ledger.parts.len(), 8);
         assert_eq!(ledger.parts[7].name, "23 more");
         assert_eq!(ledger.parts.iter().map(|part| part.bytes).sum::<u64>(), 465);

@@ -2,10 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::account::Shown;
-use crate::call_tree::CallTree;
+use super::format::{About, Format, Input, Needs};
 use crate::outlet::{Cell, Sheet};
-use crate::recording::Tally;
+use crate::profile::{CallTree, Grown, Tally};
 
 const TITLES: [&str; 11] = [
     "process",
@@ -28,40 +27,56 @@ const LONGEST: usize = 64 << 20;
 const AROUND_NAMES: usize = 100;
 const REST: &str = "[smaller call sites]";
 
+/// A row for each call site.
+pub(super) struct Csv;
+
+impl Format for Csv {
+    fn about(&self) -> About {
+        About::new("csv", ".csv", Needs::Moment, "Call sites as a table")
+    }
+
+    fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {
+        let shown = input.shown()?;
+        let grown = shown.profile.at(shown.moment).growth();
+        let pid = shown.facts().pid.into();
+        write(out, pid, input.tree()?, grown.as_ref(), input.account.directory)
+    }
+}
+
 /// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held the most
-/// of this for; what is not known is empty.
-pub(super) fn write(out: &mut dyn Write, shown: &Shown, tree: &CallTree, directory: &str) -> io::Result<()> {
+/// for; what is not known is empty.
+fn write(out: &mut dyn Write, pid: u64, tree: &CallTree, grown: Option<&Grown>, directory: &str) -> io::Result<()> {
     let mut table = Sheet::new(out, &TITLES)?;
-    let grown = tree.growth(shown.moment);
     let (mut room, mut rest) = (LONGEST, Tally::default());
-    for site in tree.hottest(usize::MAX) {
+    for site in tree.sites(usize::MAX) {
         room = room.saturating_sub(site.call.file.len() + site.call.function.len() + AROUND_NAMES);
         if room == 0 {
-            rest += site.held;
+            rest += site.held.requested;
             continue;
         }
-        let growth = grown.as_ref().map(|grown| grown.of(&site.call));
-        let caller = site.on_behalf_of.map(|caller| caller.short(directory));
+        let requested = site.held.requested;
+        let growth = grown.map(|grown| grown.line(&site.call));
+        let caller = site.from.map(|caller| caller.short(directory));
         table.put(&[
-            Cell::Count(shown.facts.pid.into()),
+            Cell::Count(pid),
             Cell::Text(site.call.file),
             match site.call.line {
                 0 => Cell::Nothing,
                 line => Cell::Count(line.into()),
             },
             Cell::Text(site.call.function),
-            Cell::Count(site.held.bytes),
-            Cell::Count(site.held.error()),
-            Cell::Count(site.held.whole_blocks()),
+            Cell::Count(requested.bytes),
+            Cell::Count(requested.error()),
+            Cell::Count(requested.whole_blocks()),
             caller.as_deref().map_or(Cell::Nothing, Cell::Text),
             growth.map_or(Cell::Nothing, |growth| Cell::Change(growth.bytes)),
             growth.map_or(Cell::Nothing, |growth| Cell::Count(growth.error())),
-            site.resident.map_or(Cell::Nothing, Cell::Count),
+            site.held.resident.map_or(Cell::Nothing, Cell::Count),
         ])?;
     }
     if rest.bytes > 0 {
         let mut row = [Cell::Nothing; TITLES.len()];
-        row[0] = Cell::Count(shown.facts.pid.into());
+        row[0] = Cell::Count(pid);
         row[3] = Cell::Text(REST);
         row[4] = Cell::Count(rest.bytes);
         row[5] = Cell::Count(rest.error());

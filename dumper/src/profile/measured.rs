@@ -1,23 +1,24 @@
-//! What a process's memory was at one time, as /proc told: beside its recording, in `<recording>.measured`. A recording knows
-//! what was asked for, this knows what of it was there.
+//! Measurements of a process's memory from /proc, in the file `<recording>.measured` beside its recording. A recording knows how much
+//! memory was requested, a measurement how much of it was resident.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::Facts;
+use super::kinds::ByKind;
+use super::moment::Moment;
 use crate::bounded::{self, LISTED, SITES};
-use crate::call_tree::Moment;
 use crate::error::Error;
 use crate::folder::Place;
 use crate::outcome::Other;
-use crate::recording::{ByKind, Facts};
 use crate::save::save;
 use crate::units;
 
 /// A line for each call site that holds blocks, three times.
 const MOST_BYTES: u64 = 128 << 20;
-/// A peak is what was measured if at least this part of it was held then, in hundredths.
+/// A measurement counts as one of the peak if at least this many percent of the peak were held at its time.
 const SAME_PERCENT: u64 = 90;
 
 /// What has been measured of one process.
@@ -26,11 +27,11 @@ const SAME_PERCENT: u64 = 90;
 pub struct Measurements {
     /// Version of this file's format: 1.
     pub format: u32,
-    /// At last.
+    /// The last measurement.
     pub latest: Option<Measured>,
-    /// When it held the most of all the times that it was measured.
+    /// The measurement with the most resident memory.
     pub highest: Option<Measured>,
-    /// At a failed allocation, before the program went on.
+    /// The measurement at a failed allocation, taken before the program continued.
     pub failed: Option<Measured>,
 }
 
@@ -177,7 +178,7 @@ impl Measured {
         self.areas.get(&area).copied().unwrap_or_default()
     }
 
-    /// All that is in memory.
+    /// The resident bytes of all areas.
     pub fn resident(&self) -> u64 {
         units::sum(self.areas.values().map(|extent| extent.resident))
     }
@@ -187,7 +188,7 @@ impl Measured {
         self.blocks.get(&(kind as u32)).copied().unwrap_or_default()
     }
 
-    /// What of a kind's blocks is asked for and not there.
+    /// The bytes of a kind's blocks that were requested and are not resident.
     pub fn untouched(&self, kind: recording::Kind) -> u64 {
         let pages = self.blocks(kind);
         pages.bytes.saturating_sub(pages.resident)
@@ -209,7 +210,7 @@ impl Measurements {
         serde_json::from_slice(text).unwrap_or_default()
     }
 
-    /// How many sites there are in it.
+    /// How many rows all its lists have.
     pub(crate) fn rows(&self) -> usize {
         let all = [&self.latest, &self.highest, &self.failed].into_iter().flatten();
         all.map(|measured| {
@@ -231,7 +232,7 @@ impl Measurements {
         save(folder, &name, |out| out.write_all(&text)).map(drop)
     }
 
-    /// For a recording whose sites have other places, or none.
+    /// Renumbers the sites; those without a new number are dropped.
     pub(crate) fn move_sites(&mut self, place: impl Fn(u32) -> Option<u32>) {
         for measured in [&mut self.latest, &mut self.highest, &mut self.failed]
             .into_iter()
@@ -247,7 +248,7 @@ impl Measurements {
         }
     }
 
-    /// Adds a measurement, in its places.
+    /// Adds a measurement as the latest, and as the highest or that of a failed allocation where it is one.
     pub fn add(&mut self, measured: Measured, has_failed: bool) {
         self.format = 1;
         let is_highest = |highest: &Measured| highest.resident() <= measured.resident();
@@ -260,7 +261,7 @@ impl Measurements {
         self.latest = Some(measured);
     }
 
-    /// The measurement that tells the most of a moment.
+    /// The measurement that is nearest to a moment; none if none is near enough.
     pub fn at(&self, moment: Moment, facts: &Facts) -> Option<&Measured> {
         let all = || [&self.latest, &self.highest, &self.failed].into_iter().flatten();
         match moment {

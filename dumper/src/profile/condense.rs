@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{CallTree, Node};
+use super::model::Node;
+use super::tally::Weight;
+use super::tree::CallTree;
 
 /// How many frames a recursion may go through before it comes back to the same line. Longer ways around are not
 /// recursion to a reader: a module that imports a module that imports a third is worth seeing.
@@ -24,29 +26,28 @@ impl<'a> CallTree<'a> {
                 true => Some(parent).filter(|parent| *parent != 0 && self.is_importing(&self.nodes[*parent as usize])),
                 false => self.came_back_to(parent, &node),
             };
+            let mut fresh = 0;
             let index = same.unwrap_or_else(|| {
                 let new = kept as u32;
                 let index = *known.entry((parent, node.function, node.line)).or_insert(new);
                 if index == new {
-                    self.nodes[kept] = Node {
-                        parent,
-                        own: Default::default(),
-                        requested: Default::default(),
-                        resident: node.resident.map(|_| 0),
-                        ..node
-                    };
+                    self.nodes[kept] = Node { parent, ..node };
+                    // Its own may be at this very place, and is added below.
+                    fresh = kept;
                     kept += 1;
                 }
                 index
             });
             place[id] = index;
-            let kept = &mut self.nodes[index as usize];
-            kept.own += node.own;
-            kept.requested += node.requested;
-            kept.resident = kept.resident.and_then(|sum| Some(sum.saturating_add(node.resident?)));
+            let held = self.held[id];
+            if fresh > 0 {
+                self.held[fresh] = Weight::default();
+            }
+            self.held[index as usize] += held;
         }
         self.nodes.truncate(kept);
-        self.add_up();
+        self.held.truncate(kept);
+        self.totals = self.totals_by(self.rank);
         self
     }
 

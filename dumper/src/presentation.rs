@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 32 << 20;
 /// How a recording is to be shown; as it is, if there is no such file or it cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct View {
+pub(crate) struct Presentation {
     /// A source file: what is called from it begins at the root.
     pub(crate) below: Option<String>,
     /// Sources that are in no file of their own, the cells of a notebook, by the path that Python has for them. Without `below`, a
@@ -33,15 +33,15 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-impl View {
-    /// That of the recordings in a folder.
-    pub(crate) fn of(folder: &Folder) -> View {
+impl Presentation {
+    /// Reads that of the recordings in a folder.
+    pub(crate) fn load(folder: &Folder) -> Presentation {
         let text = folder.read(FILE, MOST_BYTES).unwrap_or_default();
-        View::parse(&text)
+        Presentation::parse(&text)
     }
 
     /// What the text of a `view.json` says; nothing where it is not understood.
-    fn parse(text: &[u8]) -> View {
+    fn parse(text: &[u8]) -> Presentation {
         serde_json::from_slice(text).unwrap_or_default()
     }
 }

@@ -1,26 +1,26 @@
-//! A recording as a part of a run wants it shown: from where on, and under which names.
+//! A profile as the job wants it shown: from which callers on, and under which names.
 
-use super::{Function, Recording};
+use super::model::{Function, Profile};
 use crate::label::cut;
-use crate::view::View;
+use crate::presentation::Presentation;
 
 /// Characters of a name. It is kept for each function of the source.
 const LONGEST_NAME: usize = 500;
 
-impl Recording {
-    /// Cuts the callers off and names files as the view says. Numbers do not change.
-    pub(crate) fn show(&mut self, view: &View) {
-        if *view == View::default() {
+impl Profile {
+    /// Cuts the callers off and names files as the presentation says. Numbers do not change.
+    pub(crate) fn present(&mut self, presentation: &Presentation) {
+        if *presentation == Presentation::default() {
             return;
         }
-        match &view.below {
+        match &presentation.below {
             Some(file) => self.cut_callers(file),
-            None => self.begin_at_sources(view),
+            None => self.begin_at_sources(presentation),
         }
         for function in &mut self.functions {
-            let known = view.sources.get(self.names.get(function.file));
+            let known = presentation.sources.get(self.strings.get(function.file));
             if let Some(source) = known {
-                function.file = self.names.add(&cut(&source.name, LONGEST_NAME));
+                function.file = self.strings.add(&cut(&source.name, LONGEST_NAME));
             }
         }
         self.merge_functions();
@@ -28,7 +28,7 @@ impl Recording {
 
     /// What is called from this file begins at the root, with the outermost such call.
     fn cut_callers(&mut self, file: &str) {
-        let is_of_file = |function: &Function| self.names.get(function.file) == file;
+        let is_of_file = |function: &Function| self.strings.get(function.file) == file;
         let of_file: Vec<bool> = self.functions.iter().map(is_of_file).collect();
         // By node: whether it is a call of that file, and whether one is above it.
         let mut is_call = vec![false; self.nodes.len()];
@@ -49,8 +49,8 @@ impl Recording {
     }
 
     /// What runs a cell of a notebook is nothing to do with it.
-    fn begin_at_sources(&mut self, view: &View) {
-        let is_source = |function: &Function| view.sources.contains_key(self.names.get(function.file));
+    fn begin_at_sources(&mut self, presentation: &Presentation) {
+        let is_source = |function: &Function| presentation.sources.contains_key(self.strings.get(function.file));
         let of_source: Vec<bool> = self.functions.iter().map(is_source).collect();
         let mut is_within = vec![false; self.nodes.len()];
         for id in 1..self.nodes.len() {
@@ -69,7 +69,7 @@ impl Recording {
         let mut known = std::collections::HashMap::new();
         let mut which = Vec::with_capacity(self.functions.len());
         for (id, function) in self.functions.iter().enumerate() {
-            let names = (self.names.get(function.file), self.names.get(function.name));
+            let names = (self.strings.get(function.file), self.strings.get(function.name));
             which.push(*known.entry(names).or_insert(id as u32));
         }
         for node in &mut self.nodes {
@@ -83,34 +83,31 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::Node;
-    use crate::view::Source;
+    use crate::presentation::Source;
+    use crate::profile::Node;
 
-    /// A recording with one callstack, outermost first: file and function.
-    fn recording(stack: &[(&str, &str)]) -> Recording {
-        let header = vec![0; size_of::<::recording::Header>()];
-        let mut bytes = header;
-        bytes[..8].copy_from_slice(&::recording::MAGIC);
-        bytes[8] = ::recording::VERSION as u8;
-        let (mut recording, _) = Recording::read(&bytes).expect("a header is enough");
-        let mut parent = 0;
+    /// A profile with one callstack, outermost first: file and function.
+    fn profile(stack: &[(&str, &str)]) -> Profile {
+        let mut profile = Profile {
+            nodes: vec![Node::default()],
+            ..Profile::default()
+        };
         for (file, name) in stack {
-            let (file, name) = (recording.names.add(file), recording.names.add(name));
-            recording.functions.push(Function { file, name });
-            recording.nodes.push(Node {
-                parent,
-                function: recording.functions.len() as u32 - 1,
+            let (file, name) = (profile.strings.add(file), profile.strings.add(name));
+            profile.functions.push(Function { file, name });
+            profile.nodes.push(Node {
+                parent: profile.nodes.len() as u32 - 1,
+                function: profile.functions.len() as u32 - 1,
                 line: 1,
             });
-            parent = recording.nodes.len() as u32 - 1;
         }
-        recording
+        profile
     }
 
-    fn shown(mut recording: Recording, view: &View) -> Vec<String> {
-        recording.show(view);
-        let last = recording.nodes.len() as u32 - 1;
-        recording.stack(last).map(|call| call.exact()).collect()
+    fn shown(mut profile: Profile, presentation: &Presentation) -> Vec<String> {
+        profile.present(presentation);
+        let last = profile.nodes.len() as u32 - 1;
+        profile.stack(last).map(|call| call.exact()).collect()
     }
 
     #[test]
@@ -123,15 +120,15 @@ mod tests {
             ("scope", "profile"),
             ("c", "g"),
         ];
-        let view = View {
+        let presentation = Presentation {
             below: Some("scope".to_owned()),
-            ..View::default()
+            ..Presentation::default()
         };
         assert_eq!(
-            shown(recording(&stack), &view),
+            shown(profile(&stack), &presentation),
             ["c:1 (g)", "scope:1 (profile)", "b:1 (f)"]
         );
-        assert_eq!(shown(recording(&stack), &View::default()).len(), 6);
+        assert_eq!(shown(profile(&stack), &Presentation::default()).len(), 6);
     }
 
     #[test]
@@ -146,11 +143,11 @@ mod tests {
             name: "In [3]".to_owned(),
             text: String::new(),
         };
-        let view = View {
+        let presentation = Presentation {
             below: None,
             sources: [("/tmp/1.py".to_owned(), source)].into(),
         };
         let expected = ["In [3]:1 (f)", "lib:1 (g)", "In [3]:1 (<module>)"];
-        assert_eq!(shown(recording(&stack), &view), expected);
+        assert_eq!(shown(profile(&stack), &presentation), expected);
     }
 }

@@ -1,49 +1,51 @@
-//! A recording's tables as a bundle keeps them: without what held nothing at any moment, and checked anew when they are read.
+//! A profile's tables as a bundle keeps them: without what held nothing at any moment, and checked anew when they are read.
 
 use serde::{Deserialize, Serialize};
 
-use super::names::Names;
-use super::{Facts, Function, Node, Recording, Site};
+use super::facts::Facts;
+use super::holding::Holding;
+use super::measured::Measurements;
+use super::model::{Function, Node, Profile};
+use super::strings::Strings;
 use crate::bounded::{self, NAMES, NODES, SITES};
-use crate::measured::Measurements;
 
-/// All of a recording but its facts.
+/// All of a profile but its facts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Rows {
+pub(crate) struct Tables {
     #[serde(deserialize_with = "bounded::list::<_, _, NODES>")]
     nodes: Vec<Node>,
     #[serde(deserialize_with = "bounded::list::<_, _, SITES>")]
-    sites: Vec<Site>,
+    sites: Vec<Holding>,
     #[serde(deserialize_with = "bounded::list::<_, _, NAMES>")]
     functions: Vec<Function>,
-    names: Names,
+    names: Strings,
     measurements: Measurements,
 }
 
-impl Rows {
+impl Tables {
     /// How many there are, of all tables.
     pub(crate) fn count(&self) -> usize {
         self.nodes.len() + self.sites.len() + self.functions.len() + self.names.len() + self.measurements.rows()
     }
 }
 
-impl Recording {
-    /// The recording without the nodes that nobody would miss: on the way to nothing that was held or has failed.
-    pub(crate) fn compact(mut self) -> Recording {
+impl Profile {
+    /// Removes the nodes that lead to no held memory, no event and no failed allocation.
+    pub(crate) fn compact(mut self) -> Profile {
         let mut kept_sites = 0;
-        let places = self.sites.iter().map(|site| {
+        let places = self.holdings.iter().map(|site| {
             kept_sites += u32::from(!site.is_empty());
             (!site.is_empty()).then(|| kept_sites - 1)
         });
         let places: Vec<Option<u32>> = places.collect();
         self.measurements
             .move_sites(|site| places.get(site as usize).copied().flatten());
-        self.sites.retain(|site| !site.is_empty());
+        self.holdings.retain(|site| !site.is_empty());
         let mut is_kept = vec![false; self.nodes.len()];
         let failure = self.facts.failure.iter().map(|failure| failure.node);
         let events = self.facts.events.iter().map(|event| event.node);
-        let sites = self.sites.iter().map(|site| site.node);
+        let sites = self.holdings.iter().map(|site| site.node);
         for node in sites.chain(failure).chain(events).chain([0]) {
             is_kept[node as usize] = true;
         }
@@ -66,7 +68,7 @@ impl Recording {
         }
         self.nodes.truncate(kept);
         self.nodes.shrink_to_fit();
-        for site in &mut self.sites {
+        for site in &mut self.holdings {
             site.node = place[site.node as usize];
         }
         for event in &mut self.facts.events {
@@ -75,39 +77,45 @@ impl Recording {
         if let Some(failure) = &mut self.facts.failure {
             failure.node = place[failure.node as usize];
         }
+        let measurements = std::mem::take(&mut self.measurements);
+        self.measure(measurements);
         self
     }
 
     /// Its facts and its tables.
-    pub(crate) fn into_parts(self) -> (Facts, Rows) {
-        let rows = Rows {
+    pub(crate) fn into_parts(self) -> (Facts, Tables) {
+        let tables = Tables {
             nodes: self.nodes,
-            sites: self.sites,
+            sites: self.holdings,
             functions: self.functions,
-            names: self.names,
+            names: self.strings,
             measurements: self.measurements,
         };
-        (self.facts, rows)
+        (self.facts, tables)
     }
 
-    /// The recording that these are the parts of; none if one of them points at something that is not there.
-    pub(crate) fn from_parts(facts: Facts, rows: Rows) -> Option<Recording> {
-        let nodes = rows.nodes.len();
+    /// The profile that these are the parts of; none if one of them points at something that is not there.
+    pub(crate) fn from_parts(facts: Facts, tables: Tables) -> Option<Profile> {
+        let nodes = tables.nodes.len();
         let is_there = |node: u32| (node as usize) < nodes;
-        let mut parents = rows.nodes.iter().enumerate();
+        let mut parents = tables.nodes.iter().enumerate();
         let is_sound = nodes > 0
-            && rows.names.are_sound()
+            && tables.names.are_sound()
             && parents.all(|(id, node)| (node.parent as usize) < id.max(1))
-            && rows.sites.iter().all(|site| is_there(site.node))
+            && tables.sites.iter().all(|site| is_there(site.node))
             && facts.events.iter().all(|event| is_there(event.node))
             && facts.failure.iter().all(|failure| is_there(failure.node));
-        is_sound.then_some(Recording {
-            facts,
-            nodes: rows.nodes,
-            sites: rows.sites,
-            functions: rows.functions,
-            names: rows.names,
-            measurements: rows.measurements,
+        is_sound.then(|| {
+            let mut profile = Profile {
+                facts,
+                nodes: tables.nodes,
+                holdings: tables.sites,
+                functions: tables.functions,
+                strings: tables.names,
+                ..Profile::default()
+            };
+            profile.measure(tables.measurements);
+            profile
         })
     }
 

@@ -1,0 +1,634 @@
+//! What every view says of a run: the log, the page, the line of `fil-profile ls`, the tables, a difference and a merge name one
+//! culprit, with one share of one total, one limit and one outcome.
+
+use std::fs;
+use std::mem::offset_of;
+use std::path::Path;
+
+use dumper::folder::Place;
+use dumper::measured::{Measured, Measurements, Pages, SitePages};
+use dumper::merge::Merged;
+use dumper::outcome::{Kind, Limit, LimitKind, Outcome, ProcessName};
+use dumper::report::{self, Diff, Occasion, Side, Subject, Written};
+use dumper::units::{Bytes, Share};
+use dumper::{Process, Rank, Run, Unrecorded, bundle, process};
+use recording::{AllocFunction, Header};
+use serde_json::Value;
+
+use crate::builder::{Builder, Held, STARTED_NS};
+use crate::job;
+
+const MIB: u64 = 1 << 20;
+const SCRIPT: &str = "job.py";
+const LIBRARY: &str = "/venv/lib/python3.11/site-packages/numpy/core.py";
+
+/// What is true of a run.
+struct Truth {
+    place: &'static str,
+    /// The line of the user's own code that it was for.
+    from: Option<&'static str>,
+    /// What the culprit held, and all that was held, by what ranks the run.
+    bytes: u64,
+    total: u64,
+    is_by_resident: bool,
+    /// Whether what is compared is the peak.
+    is_at_the_peak: bool,
+    /// Whether pictures show callstacks as they are: imports and recursions are put together.
+    is_drawn_as_it_is: bool,
+}
+
+impl Truth {
+    fn share(&self) -> Share {
+        Share::of(self.bytes, self.total)
+    }
+
+    /// As texts have it.
+    fn named(&self) -> String {
+        match self.from {
+            Some(from) => format!("{}, from {from}", self.place),
+            None => self.place.to_owned(),
+        }
+    }
+}
+
+const PLAIN: Truth = Truth {
+    place: "numpy/core.py:5 (ones)",
+    from: Some("job.py:7 (load)"),
+    bytes: 60 * MIB,
+    total: 100 * MIB,
+    is_by_resident: false,
+    is_at_the_peak: true,
+    is_drawn_as_it_is: true,
+};
+
+fn held(mib: u64) -> Held {
+    Held {
+        bytes: mib * MIB,
+        variance: 0,
+    }
+}
+
+/// A job that holds 60 MiB in a library for two lines of its own, and 40 MiB in one line of its own.
+fn plain(pid: u32) -> Builder {
+    let mut job = Builder::new(pid, &["python3", SCRIPT]);
+    let ones = (LIBRARY, 5, "ones");
+    for (line, mib) in [(7, 35), (9, 25)] {
+        let node = job.stack(&[(SCRIPT, line, "load"), ones]);
+        job.holds(node, mib * MIB);
+    }
+    let node = job.stack(&[(SCRIPT, 12, "index")]);
+    job.holds(node, 40 * MIB);
+    job
+}
+
+/// A job that has reserved 1000 MiB in line 1, of which 50 MiB are there, and filled 100 MiB in line 2.
+fn reserved(pid: u32) -> (Builder, Measurements) {
+    let mut job = Builder::new(pid, &["python3", SCRIPT]);
+    job.running();
+    let [reserves, fills] = [(1, "reserve"), (2, "fill")].map(|(line, name)| job.stack(&[(SCRIPT, line, name)]));
+    job.holds(reserves, 1000 * MIB);
+    job.holds(fills, 100 * MIB);
+    let pages = Pages {
+        bytes: 1000 * MIB,
+        resident: 50 * MIB,
+        ..Pages::default()
+    };
+    let measured = Measured {
+        live_bytes: 1100 * MIB,
+        blocks: [(recording::Kind::Mapping as u32, pages)].into(),
+        sites: vec![SitePages { site: 1, pages }],
+        ..Measured::default()
+    };
+    let mut measurements = Measurements::default();
+    measurements.add(measured, false);
+    (job, measurements)
+}
+
+fn limit(mib: u64) -> Limit {
+    Limit {
+        kind: LimitKind::CgroupV2,
+        path: "/job".into(),
+        bytes: mib * MIB,
+        usage: Some(mib * MIB),
+    }
+}
+
+fn outcome(kind: Kind, limit: Option<Limit>) -> Outcome {
+    let is_killed = kind == Kind::OomKilledByCgroup;
+    Outcome {
+        kind,
+        sentence: format!("The verdict is {kind:?}."),
+        process: Some(ProcessName {
+            pid: 1,
+            command: SCRIPT.into(),
+            is_child: false,
+        }),
+        signal: is_killed.then_some(9),
+        limit,
+        ..Outcome::default()
+    }
+}
+
+/// A run in a folder of its own.
+struct Case {
+    folder: tempfile::TempDir,
+    run: Run,
+}
+
+impl Case {
+    fn new(kind: Kind, limit: Option<Limit>, jobs: Vec<(Builder, Measurements)>) -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, (job, measurements)) in jobs.into_iter().enumerate() {
+            let path = folder.path().join(format!("{}-0.recording", number + 1));
+            fs::write(&path, job.bytes()).unwrap();
+            if measurements != Measurements::default() {
+                measurements.save(&Place::of(&path).unwrap()).unwrap();
+            }
+        }
+        let run = Run {
+            outcome: Some(outcome(kind, limit)),
+            address_space_limit: None,
+            ..job::run(folder.path())
+        };
+        Case { folder, run }
+    }
+
+    fn simple(job: Builder) -> Case {
+        Case::new(Kind::Finished, None, vec![(job, Measurements::default())])
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        process::load(&job::opened(self.folder.path())).unwrap().0
+    }
+
+    /// Writes its bundle, and returns what that says.
+    fn bundled(&self) -> bundle::Bundle {
+        let folder = job::opened(self.folder.path());
+        let written = bundle::write(&folder, &self.run, &self.processes(), &[], &Unrecorded::default(), None).unwrap();
+        bundle::read(&Place::of(&written.path).unwrap()).unwrap()
+    }
+
+    fn check(&self, truth: &Truth) {
+        check(&self.run, &self.processes(), truth);
+    }
+}
+
+fn check(run: &Run, processes: &[Process], truth: &Truth) {
+    let folder = tempfile::tempdir().unwrap();
+    let written = report::write(&job::opened(folder.path()), run, processes, &[], Occasion::Ended);
+    check_log(&written, run, truth);
+    check_headline(&written, truth);
+    check_page(&fs::read_to_string(&written.index).unwrap(), run, truth);
+    let document = |format| {
+        let subject = Subject {
+            run,
+            processes,
+            unreadable: &[],
+            timeline: &[],
+            unrecorded: &Unrecorded::default(),
+            occasion: Occasion::Ended,
+        };
+        let mut out = Vec::new();
+        report::export(&mut out, report::format(format).unwrap(), &subject).unwrap();
+        out
+    };
+    check_csv(&document("csv"), truth);
+    check_json(&serde_json::from_slice(&document("json")).unwrap(), run, truth);
+    let stacks = String::from_utf8(document("folded")).unwrap();
+    let weights = stacks
+        .lines()
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+    assert_eq!(weights.sum::<u64>(), truth.total, "folded");
+    check_merge(run, processes, truth);
+    if truth.is_at_the_peak {
+        check_diff(run, processes, truth);
+    }
+}
+
+fn check_log(written: &Written, run: &Run, truth: &Truth) {
+    // A place that is long has a line for each of its parts.
+    let text = job::said(written).join(" ");
+    let said = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(", from", " from");
+    let named = truth.named().replace(", from", " from");
+    let (share, bytes, total) = (truth.share(), Bytes(truth.bytes), Bytes(truth.total));
+    assert!(said.contains(&format!(": {total}")), "{total}: {said}");
+    let culprit = match said.contains("Peak memory") {
+        true => format!("of which {share} at {named}"),
+        false => format!("most of it at {share} {bytes} {named}"),
+    };
+    assert!(said.contains(&culprit), "{culprit}: {said}");
+    let outcome = run.outcome.as_ref().unwrap();
+    assert_eq!(
+        said.contains(&outcome.sentence),
+        outcome.kind != Kind::Finished,
+        "{said}"
+    );
+    if let Some(limit) = &outcome.limit {
+        assert!(said.contains(&format!("Limit: {}", Bytes(limit.bytes))), "{said}");
+    }
+}
+
+fn check_headline(written: &Written, truth: &Truth) {
+    let headline = written.headline.as_ref().unwrap();
+    assert_eq!(headline.culprit.as_deref(), Some(truth.place));
+    assert_eq!(headline.from.as_deref(), truth.from);
+    assert_eq!(headline.share, truth.share().fraction());
+    if truth.is_at_the_peak {
+        assert_eq!(headline.peak_bytes, truth.total);
+    }
+}
+
+fn check_page(page: &str, run: &Run, truth: &Truth) {
+    let escaped = |text: &str| text.replace('<', "&#60;").replace('>', "&#62;");
+    let (place, from) = (escaped(truth.place), truth.from.map(escaped));
+    let code = from
+        .iter()
+        .map(|from| format!(", from <code class=\"place\">{from}</code>"));
+    let (bytes, total, share) = (Bytes(truth.bytes), Bytes(truth.total), truth.share());
+    let culprit = format!(
+        "<code class=\"place\">{}</code>{} held <strong>{bytes} of {total}, {share}</strong>",
+        place,
+        code.collect::<String>()
+    );
+    assert!(page.contains(&culprit), "{culprit}: {page}");
+    assert!(page.contains(&run.outcome.as_ref().unwrap().sentence));
+    if let Some(limit) = &run.outcome.as_ref().unwrap().limit {
+        assert!(
+            page.contains(&format!("<dt>limit</dt><dd>{}", Bytes(limit.bytes))),
+            "{page}"
+        );
+    }
+    // The view of that moment: its table, in which the culprit is the first row.
+    let (number, view) = page
+        .split("<div class=\"view\"")
+        .skip(1)
+        .enumerate()
+        .find(|(_, view)| !view.contains("processes together"))
+        .unwrap();
+    let row = view.split("<tbody>").nth(1).unwrap().split("</tr>").next().unwrap();
+    let weight = match truth.is_by_resident {
+        true => format!("data-resident=\"{}\"", truth.bytes),
+        false => format!("data-own=\"{}\"", truth.bytes),
+    };
+    assert!(row.contains(&weight) && row.contains(&place), "{weight}: {row}");
+    assert!(row.contains(&format!("<span>{share}</span>")), "{share}: {row}");
+    if let Some(from) = from {
+        assert!(row.contains(&format!("for {from}")), "{row}");
+    }
+    // Its graph, in which all adds up and the culprit's line holds as much.
+    let (_, data) = page.split_once("id=\"data\">").unwrap();
+    let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    let graph = &data["graphs"][number];
+    assert_eq!(graph["by_resident"] == true, truth.is_by_resident);
+    let column = if truth.is_by_resident { "resident" } else { "own" };
+    let numbers = |column: &str| -> Vec<u64> {
+        let column = graph[column].as_array().unwrap().iter();
+        column.map(|number| number.as_u64().unwrap()).collect()
+    };
+    let (weights, calls) = (numbers(column), numbers("call"));
+    assert_eq!(weights.iter().sum::<u64>(), truth.total);
+    let string = |number: &Value| data["strings"][number.as_u64().unwrap() as usize].as_str().unwrap();
+    let name = |call: u64| match call.checked_sub(1).map(|call| &graph["calls"][call as usize]) {
+        None => String::new(),
+        Some(call) if call[2] == 0 => string(&call[1]).to_owned(),
+        Some(call) => format!("{}:{} ({})", string(&call[0]), call[2], string(&call[1])),
+    };
+    let of_culprit = calls
+        .iter()
+        .zip(&weights)
+        .filter(|(call, _)| name(**call) == truth.place);
+    if truth.is_drawn_as_it_is {
+        assert_eq!(of_culprit.map(|(_, weight)| weight).sum::<u64>(), truth.bytes);
+    }
+}
+
+fn check_csv(table: &[u8], truth: &Truth) {
+    let mut table = csv::Reader::from_reader(table);
+    let first = table.records().next().unwrap().unwrap();
+    let place = match (&first[1], &first[2]) {
+        ("", _) => first[3].to_owned(),
+        (file, line) => format!(
+            "{}:{line} ({})",
+            file.rsplit("site-packages/").next().unwrap(),
+            &first[3]
+        ),
+    };
+    assert_eq!(place, truth.place);
+    assert_eq!(Some(&first[7]).filter(|from| !from.is_empty()), truth.from);
+    let column = if truth.is_by_resident { 10 } else { 4 };
+    assert_eq!(first[column].parse::<u64>().unwrap(), truth.bytes);
+}
+
+fn check_json(report: &Value, run: &Run, truth: &Truth) {
+    let (site, moment) = (&report["call_sites"][0], &report["moment"]);
+    let (ranked_by, column) = match truth.is_by_resident {
+        true => ("resident", "resident_bytes"),
+        false => ("requested", "bytes"),
+    };
+    assert_eq!(moment["ranked_by"], ranked_by);
+    assert_eq!(
+        (&moment[column], &site[column]),
+        (&truth.total.into(), &truth.bytes.into())
+    );
+    assert_eq!(site["share"].as_f64(), Some(truth.share().fraction()));
+    assert_eq!(site["caller"].as_str(), truth.from);
+    let outcome = run.outcome.as_ref().unwrap();
+    assert_eq!(report["outcome"]["kind"], serde_json::to_value(outcome.kind).unwrap());
+    let limit = outcome.limit.as_ref().map(|limit| limit.bytes);
+    assert_eq!(report["outcome"]["limit"]["bytes"].as_u64(), limit);
+}
+
+/// Of a run that is merged with itself.
+fn check_merge(run: &Run, processes: &[Process], truth: &Truth) {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = job::opened(folder.path());
+    let mut merged = Merged::new();
+    merged.add(&opened, run, processes);
+    merged.add(&opened, run, processes);
+    let written = merged.write(&opened).unwrap();
+    let merged: Value = serde_json::from_slice(&fs::read(folder.path().join("merged.json")).unwrap()).unwrap();
+    let outcome = run.outcome.as_ref().unwrap();
+    for task in merged["runs"].as_array().unwrap() {
+        assert_eq!(task["place"], truth.named());
+        assert_eq!(task["place_bytes"], truth.bytes);
+        assert_eq!(task["kind"], serde_json::to_value(outcome.kind).unwrap());
+        if let Some(limit) = &outcome.limit {
+            assert_eq!(task["limit_bytes"], limit.bytes);
+        }
+    }
+    let stacks = fs::read_to_string(folder.path().join("merged.prof")).unwrap();
+    let weights = stacks
+        .lines()
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+    assert_eq!(weights.sum::<u64>(), 2 * truth.total, "{stacks}");
+    assert!(written.picture.exists());
+}
+
+/// Against a run that held next to nothing.
+fn check_diff(run: &Run, processes: &[Process], truth: &Truth) {
+    let (mut small, mut measurements) = reserved(9);
+    if !truth.is_by_resident {
+        measurements = Measurements::default();
+        small = Builder::new(9, &["python3", SCRIPT]);
+        let node = small.stack(&[("other.py", 1, "other")]);
+        small.holds(node, MIB);
+    }
+    let before = Case::new(Kind::Finished, None, vec![(small, measurements)]);
+    let old = before.processes();
+    let side = |run, processes| Side { run, processes };
+    let diff = Diff::between(side(&before.run, &old), side(run, processes))
+        .unwrap()
+        .unwrap();
+    assert_eq!(diff.totals().1, truth.total);
+    if truth.is_drawn_as_it_is && !truth.is_by_resident {
+        let text = diff.text();
+        let first = text.iter().skip_while(|line| *line != "Grew:").nth(1).unwrap();
+        assert!(first.contains(&format!("+{}", Bytes(truth.bytes))), "{first}");
+        assert!(first.contains(truth.place), "{first}");
+    }
+}
+
+#[test]
+fn of_a_run_that_went_well() {
+    Case::simple(plain(1)).check(&PLAIN);
+}
+
+#[test]
+fn of_a_failed_allocation() {
+    let mut job = plain(1);
+    let node = job.stack(&[(SCRIPT, 20, "big")]);
+    job.failed(AllocFunction::Malloc, 4096 * MIB, node, STARTED_NS + 5);
+    let limit = Limit {
+        kind: LimitKind::AddressSpace,
+        path: String::new(),
+        ..limit(2048)
+    };
+    Case::new(
+        Kind::AllocationFailedFatal,
+        Some(limit),
+        vec![(job, Measurements::default())],
+    )
+    .check(&PLAIN);
+}
+
+#[test]
+fn of_a_killed_run_whose_resident_memory_was_measured() {
+    let case = Case::new(Kind::OomKilledByCgroup, Some(limit(150)), vec![reserved(1)]);
+    let truth = Truth {
+        place: "job.py:2 (fill)",
+        from: None,
+        bytes: 100 * MIB,
+        total: 150 * MIB,
+        is_by_resident: true,
+        ..PLAIN
+    };
+    let run = Run {
+        rank: Some(Rank::Resident),
+        ..case.run.clone()
+    };
+    check(&run, &case.processes(), &truth);
+    let bundle = case.bundled();
+    let run = Run {
+        rank: Some(Rank::Resident),
+        ..bundle.run
+    };
+    check(&run, &bundle.processes, &truth);
+}
+
+#[test]
+fn of_several_processes_that_were_killed() {
+    let mut jobs = Vec::new();
+    for pid in 1..=3u32 {
+        let mut job = plain(pid);
+        job.running();
+        let node = job.stack(&[(SCRIPT, 30, "more")]);
+        job.holds(node, u64::from(pid == 1) * 10 * MIB);
+        jobs.push((job, Measurements::default()));
+    }
+    let truth = Truth {
+        total: 110 * MIB,
+        ..PLAIN
+    };
+    Case::new(Kind::OomKilledByCgroup, Some(limit(350)), jobs).check(&truth);
+}
+
+#[test]
+fn of_a_run_that_grew() {
+    let mut job = plain(1);
+    let node = job.stack(&[(SCRIPT, 15, "grow")]);
+    job.site(node, held(200), held(200), held(200));
+    job.earlier(2_000_000_000, 50 * MIB, true);
+    let case = Case::simple(job);
+    let truth = Truth {
+        place: "job.py:15 (grow)",
+        from: None,
+        bytes: 200 * MIB,
+        total: 300 * MIB,
+        ..PLAIN
+    };
+    case.check(&truth);
+}
+
+#[test]
+fn of_call_sites_that_hold_the_same() {
+    let mut job = Builder::new(1, &["python3", SCRIPT]);
+    let [f, g] = [(SCRIPT, 3, "f"), (SCRIPT, 9, "g")];
+    // The second has more with what it calls.
+    for (stack, mib) in [(vec![f], 50), (vec![g], 50), (vec![g, (SCRIPT, 20, "h")], 30)] {
+        let node = job.stack(&stack);
+        job.holds(node, mib * MIB);
+    }
+    let truth = Truth {
+        place: "job.py:3 (f)",
+        from: None,
+        bytes: 50 * MIB,
+        total: 130 * MIB,
+        ..PLAIN
+    };
+    Case::simple(job).check(&truth);
+}
+
+#[test]
+fn of_a_program_without_python() {
+    let mut job = Builder::new(1, &["/usr/bin/sort"]);
+    let node = job.stack(&[("", 0, "[No Python stack]")]);
+    job.holds(node, 80 * MIB);
+    let truth = Truth {
+        place: "[No Python stack]",
+        from: None,
+        bytes: 80 * MIB,
+        total: 80 * MIB,
+        ..PLAIN
+    };
+    Case::simple(job).check(&truth);
+}
+
+#[test]
+fn of_a_damaged_recording() {
+    let mut job = plain(1);
+    job.holds(9999, 200 * MIB);
+    let truth = Truth {
+        place: "[damaged]",
+        from: None,
+        bytes: 200 * MIB,
+        total: 300 * MIB,
+        ..PLAIN
+    };
+    Case::simple(job).check(&truth);
+}
+
+#[test]
+fn of_a_run_of_which_most_is_imports() {
+    let mut job = plain(1);
+    let import = |line, name| ("<frozen importlib._bootstrap>", line, name);
+    for (line, mib) in [(1027, 30), (688, 40)] {
+        let node = job.stack(&[
+            (SCRIPT, 1, "<module>"),
+            import(1007, "_find_and_load"),
+            import(line, "_load"),
+        ]);
+        job.holds(node, mib * MIB);
+    }
+    let node = job.stack(&[
+        (SCRIPT, 2, "<module>"),
+        import(1007, "_find_and_load"),
+        import(241, "_call"),
+    ]);
+    job.holds(node, 150 * MIB);
+    let truth = Truth {
+        place: "<frozen importlib._bootstrap>:241 (_call)",
+        from: Some("job.py:2 (<module>)"),
+        bytes: 150 * MIB,
+        total: 320 * MIB,
+        is_drawn_as_it_is: false,
+        ..PLAIN
+    };
+    Case::simple(job).check(&truth);
+}
+
+#[test]
+fn of_a_run_that_is_read_back_from_its_bundle() {
+    let case = Case::simple(plain(1));
+    let bundle = case.bundled();
+    check(&bundle.run, &bundle.processes, &PLAIN);
+}
+
+#[test]
+fn of_a_process_that_forked_and_inherited() {
+    let mut child = Builder::new(2, &["python3", SCRIPT]);
+    child.u32(offset_of!(Header, ppid), 1);
+    child.u64(offset_of!(Header, inherited_bytes), 50 * MIB);
+    let node = child.stack(&[(SCRIPT, 40, "work")]);
+    child.holds(node, 5 * MIB);
+    let jobs = vec![(plain(1), Measurements::default()), (child, Measurements::default())];
+    Case::new(Kind::Finished, None, jobs).check(&PLAIN);
+}
+
+#[test]
+fn of_a_run_of_which_nothing_was_recorded() {
+    let case = Case::new(Kind::ExitedNonZero, None, Vec::new());
+    let folder = tempfile::tempdir().unwrap();
+    let written = report::write(&job::opened(folder.path()), &case.run, &[], &[], Occasion::Ended);
+    assert_eq!(
+        job::said(&written),
+        ["The verdict is ExitedNonZero.", "No memory was recorded."]
+    );
+    assert_eq!(written.headline, None);
+    let page = fs::read_to_string(&written.index).unwrap();
+    assert!(page.contains("The verdict is ExitedNonZero.") && !page.contains("class=\"culprit\""));
+    let report: Value = serde_json::from_slice(&fs::read(folder.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&report["moment"], &report["call_sites"]),
+        (&Value::Null, &serde_json::json!([]))
+    );
+    let mut merged = Merged::new();
+    merged.add(&job::opened(folder.path()), &case.run, &[]);
+    merged.write(&job::opened(folder.path())).unwrap();
+    let merged: Value = serde_json::from_slice(&fs::read(folder.path().join("merged.json")).unwrap()).unwrap();
+    assert_eq!(merged["runs"][0]["place"], Value::Null);
+}
+
+/// A bundle that was written before one model was behind all reports; its figures are those that its report had then.
+#[test]
+fn of_a_bundle_that_an_earlier_program_has_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bundle-1-measured.fil");
+    let bundle = bundle::read(&Place::of(&path).unwrap()).unwrap();
+    let truth = Truth {
+        place: "oom.py:12 (index_rows)",
+        from: None,
+        bytes: 100 * MIB,
+        total: 150 * MIB,
+        is_by_resident: true,
+        is_at_the_peak: false,
+        ..PLAIN
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let written = report::write(
+        &job::opened(folder.path()),
+        &bundle.run,
+        &bundle.processes,
+        &[],
+        Occasion::Ended,
+    );
+    let said = job::said(&written);
+    for line in [
+        "In use at that moment: 150.0 MiB ± 2.5 MiB (in memory, of 1.1 GiB",
+        " 66.7 %  100.0 MiB  oom.py:12 (index_rows)",
+        " 33.3 %   50.0 MiB  numpy/_core/numeric.py:235 (ones)",
+        "                    from oom.py:7 (load)",
+        "                    asked for 1000.0 MiB",
+        "In memory: 511.0 MiB = 0 B held by call sites + 511.0 MiB",
+        "process 4712 (oom.py): Peak by phase: load 1.1 GiB",
+    ] {
+        assert!(said.iter().any(|known| known == line), "{line}: {said:#?}");
+    }
+    check_headline(&written, &truth);
+    assert_eq!(written.headline.unwrap().peak_bytes, 120 * MIB);
+    check_page(&fs::read_to_string(&written.index).unwrap(), &bundle.run, &truth);
+    assert_eq!(bundle.timeline.len(), 2);
+    assert_eq!(bundle.timeline[1].processes[1].resident_bytes, 100_663_296);
+}
