@@ -66,8 +66,8 @@ impl Process {
         }
         let (mut profile, damage) = recording::read_file(&self.path, recording::read_from)?;
         profile.measure(Measurements::load(&self.path));
-        let presentation = || self.path.folder().map(Presentation::load).unwrap_or_default();
-        profile.present(self.presentation.0.get_or_init(presentation));
+        let load = || self.path.folder().map(Presentation::load).unwrap_or_default();
+        profile.present(self.presentation.0.get_or_init(load));
         Ok((Arc::new(profile), damage))
     }
 

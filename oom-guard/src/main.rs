@@ -21,6 +21,10 @@ use kernel::end::End;
 use options::settings::Task;
 
 fn main() {
+    kernel::stack::on_a_large_one(work);
+}
+
+extern "C" fn work() {
     terminal::say::panics_too();
     let end = act().unwrap_or_else(|error| {
         terminal::say::say(&error);

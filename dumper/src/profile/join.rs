@@ -78,7 +78,7 @@ impl Join {
     }
 
     /// Drops all nodes but those that hold the most by this rank, and the names that only the others have, if there are more nodes than
-    /// `most` or their names are too long; what the others hold is kept as one sum for each that stays.
+    /// `most` or their names are too long; what the others hold is kept as one sum for each node that stays.
     pub(crate) fn shrink(&mut self, most: usize, rank: Rank) {
         if self.nodes.len() <= most && self.strings.strings().text_bytes() <= MOST_TEXT {
             return;
@@ -88,29 +88,6 @@ impl Join {
             let parent = self.nodes[id].parent as usize;
             totals[parent] = totals[parent].saturating_add(totals[id]);
         }
-        // A caller holds no less than what it calls and has a smaller number: it comes first. Half of them are kept, so that not
-        // every tree that is added makes for another round.
-        let all = (1..self.nodes.len() as u32).collect();
-        let limits = Limits {
-            most: most / 2,
-            room: MOST_TEXT as u64 / 2,
-        };
-        let mut is_named = vec![false; self.functions.len()];
-        let largest = prune::keep(
-            all,
-            limits,
-            |id: &u32| (Reverse(totals[*id as usize]), *id),
-            |id| {
-                let function = self.nodes[*id as usize].function as usize;
-                let Function { file, name } = self.functions[function];
-                let text = |number| self.strings.strings().get(number).len() as u64;
-                match std::mem::replace(&mut is_named[function], true) {
-                    true => 0,
-                    false => text(file) + text(name),
-                }
-            },
-        );
-        let is_kept = prune::flags(self.nodes.len(), largest);
         let Join {
             strings,
             functions,
@@ -118,7 +95,25 @@ impl Join {
             held,
             ..
         } = std::mem::replace(self, Join::new());
-        let names = strings.finish();
+        let (strings, names) = (strings.finish(), |function: u32| functions[function as usize]);
+        // A caller holds no less than what it calls and has a smaller number: it comes first. Half of them are kept, so that not
+        // every tree that is added makes for another round.
+        let limits = Limits {
+            most: most / 2,
+            room: MOST_TEXT as u64 / 2,
+        };
+        let mut is_named = vec![false; functions.len()];
+        let cost = |id: &u32| {
+            let function = nodes[*id as usize].function;
+            let Function { file, name } = names(function);
+            match std::mem::replace(&mut is_named[function as usize], true) {
+                true => 0,
+                false => (strings.get(file).len() + strings.get(name).len()) as u64,
+            }
+        };
+        let all = (1..nodes.len() as u32).collect();
+        let largest = prune::keep(all, limits, |id: &u32| (Reverse(totals[*id as usize]), *id), cost);
+        let is_kept = prune::flags(nodes.len(), largest);
         let rest = self.function("", REST);
         self.held[0] = held[0];
         let mut place = vec![0; nodes.len()];
@@ -126,8 +121,8 @@ impl Join {
             let parent = place[node.parent as usize];
             place[id] = match is_kept[id] {
                 true => {
-                    let Function { file, name } = functions[node.function as usize];
-                    let function = self.function(names.get(file), names.get(name));
+                    let Function { file, name } = names(node.function);
+                    let function = self.function(strings.get(file), strings.get(name));
                     self.node(parent, function, node.line)
                 }
                 false if self.nodes[parent as usize].function == rest => parent,
@@ -250,12 +245,15 @@ mod tests {
                 bytes += 1000 + number;
             }
             joined.shrink(40_000, Rank::Requested);
-            let kept = joined.strings.strings().text_bytes();
-            assert!(kept <= MOST_TEXT, "{kept}");
+            let text = joined.strings.strings().text_bytes();
+            assert!(text <= MOST_TEXT, "{text}");
             assert!(joined.functions.len() <= MOST_TEXT / 15_000 + 3);
         }
         let joined = joined.finish();
-        assert_eq!(joined.at(Moment::Live).by(Rank::Requested).all().bytes, bytes);
+        let tree = joined.at(Moment::Live).by(Rank::Requested);
+        assert_eq!(tree.all().bytes, bytes);
+        let largest = tree.culprit().unwrap().call;
+        assert!(largest.file.starts_with('/') || largest.function == REST);
     }
 
     proptest! {

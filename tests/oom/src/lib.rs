@@ -47,6 +47,7 @@ pub use job::{Job, OnOom};
 pub use machine::Boot;
 pub use measured::Snapshot;
 pub use outcome::Outcome;
+pub use processes::children;
 pub use python::Python;
 pub use report::Report;
 pub use running::Running;
