@@ -57,6 +57,7 @@ mod run_folder;
 mod sampler;
 mod sanitizer;
 mod say;
+mod sender;
 mod settings;
 mod shadow;
 mod snapshot;

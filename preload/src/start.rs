@@ -9,8 +9,8 @@ use recording::protocol::OnOom;
 use crate::python::{self, Found};
 use crate::state::{self, EXACT, RECORDING, STATE};
 use crate::{
-    api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, stash, sys,
-    thread,
+    api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, sender,
+    stash, sys, thread,
 };
 
 #[cfg(not(test))]
@@ -46,6 +46,7 @@ fn prepare() -> bool {
     settings.run_inode.into_iter().for_each(run_folder::expect);
     doorbell::prepare(run);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
+    sender::expect(settings.supervisor);
     request::listen();
     stash::granted(settings.limits);
     if settings.is_first {
