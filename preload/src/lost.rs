@@ -1,10 +1,11 @@
 //! A recording that is lost while the job runs: its file is truncated, or the disk fails, and the next access to the mapping is a
 //! SIGBUS. Then private memory replaces the mapping, and nothing is recorded any more; the job does not notice.
+#![expect(unsafe_code, reason = "maps memory over its recording")]
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::state::RECORDING;
-use crate::{file, say, sys};
+use crate::switches::RECORDING;
+use crate::{header, say, sys};
 
 /// Ranges that can be known: the beginning of a recording, and each of its chunks.
 const MOST: usize = recording::MAX_CHUNKS + 1;
@@ -45,11 +46,13 @@ pub fn replace(address: usize) -> bool {
     }
     let is_known = IS_LOST.swap(true, Relaxed);
     RECORDING.store(false, Relaxed);
-    file::disown();
+    header::disown();
     // All ranges at once: otherwise each of them would raise a SIGBUS of its own.
     let mut all = true;
     for (from, to) in ranges() {
-        all &= file::put_memory_over(from, to - from);
+        // SAFETY: map_anonymous_over wants a mapping of ours whose contents may go: the ranges are those of recordings, which are
+        // never unmapped, and any bytes are a value of their records.
+        all &= unsafe { sys::map_anonymous_over(from, to - from) }.is_ok();
     }
     if !is_known {
         say::line(format_args!(

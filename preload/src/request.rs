@@ -9,7 +9,7 @@ use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
 use recording::EventKind;
 use recording::protocol::{Message, PASSED_ON};
 
-use crate::{bus, doorbell, events, file, real, sender, sys};
+use crate::{bus, doorbell, events, header, real, sender, sys};
 
 fn handler() -> usize {
     on_request as *const () as usize
@@ -91,7 +91,7 @@ fn have_default_effect(signal: c_int, info: *mut siginfo_t) {
 }
 
 fn ask_for_report() {
-    if let Some(header) = file::header() {
+    if let Some(header) = header::current() {
         events::note(header, EventKind::ReportRequested, 0, 0);
     }
     doorbell::send(Message::Report { pid: sys::pid() });
