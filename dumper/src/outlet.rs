@@ -22,4 +22,4 @@ mod sheet;
 pub(crate) use json::{to_json, to_json_pretty, to_page};
 pub(crate) use lines::Lines;
 pub(crate) use markup::Markup;
-pub(crate) use sheet::{Cell, Sheet, cell_text};
+pub(crate) use sheet::{Cell, Sheet, text_of_cell};

@@ -1,8 +1,9 @@
 //! The recordings of a run: one for each process of the job.
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::damage::Damage;
 use crate::error::Error;
@@ -25,7 +26,13 @@ pub struct Process {
     pub damage: Vec<Damage>,
     /// All of it, where it comes from a bundle; then there need be no such file.
     pub bundled: Option<Bundled>,
+    /// How it wants to be shown.
+    pub presentation: SharedPresentation,
 }
+
+/// How the recordings in a folder want to be shown. It is read once for all of them: the file can be large.
+#[derive(Clone, Debug, Default)]
+pub struct SharedPresentation(Arc<OnceLock<Presentation>>);
 
 /// A recording that a bundle has kept.
 #[derive(Clone, Debug)]
@@ -59,7 +66,8 @@ impl Process {
         }
         let (mut profile, damage) = recording::read_file(&self.path, recording::read_from)?;
         profile.measure(Measurements::load(&self.path));
-        profile.present(&self.path.folder().map(Presentation::load).unwrap_or_default());
+        let load = || self.path.folder().map(Presentation::load).unwrap_or_default();
+        profile.present(self.presentation.0.get_or_init(load));
         Ok((Arc::new(profile), damage))
     }
 
@@ -93,9 +101,16 @@ pub fn load(folder: &Folder) -> Result<(Vec<Process>, Vec<Error>), Error> {
     let names = entries.into_iter().map(|entry| entry.name);
     let mut processes = Vec::new();
     let mut errors = Vec::new();
-    for name in names.filter(|name| is_recording(name)).take(MOST) {
+    let presentation = SharedPresentation::default();
+    // One file can have thousands of names.
+    let mut seen = HashSet::new();
+    let mut is_new = |name: &OsString| folder.inode(name).is_none_or(|inode| seen.insert(inode));
+    for name in names.filter(|name| is_recording(name) && is_new(name)).take(MOST) {
         match read(&Place::within(folder, name)) {
-            Ok(process) => processes.push(process),
+            Ok(process) => processes.push(Process {
+                presentation: presentation.clone(),
+                ..process
+            }),
             Err(error) => errors.push(error),
         }
     }
@@ -116,6 +131,7 @@ pub fn read(path: &Place) -> Result<Process, Error> {
         facts,
         damage,
         bundled: None,
+        presentation: SharedPresentation::default(),
     })
 }
 
@@ -197,5 +213,39 @@ mod tests {
             assert!(said.contains(why), "{said}");
         }
         assert!(read(&Place::within(&opened, "none.recording")).is_err());
+    }
+
+    fn a_recording() -> Vec<u8> {
+        let mut bytes = vec![0; size_of::<::recording::Header>()];
+        bytes[..8].copy_from_slice(&::recording::MAGIC);
+        bytes[8] = ::recording::VERSION as u8;
+        bytes
+    }
+
+    #[test]
+    fn a_file_with_many_names_is_one_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("1-0.recording");
+        fs::write(&first, a_recording()).unwrap();
+        for number in 2..100 {
+            fs::hard_link(&first, folder.path().join(format!("{number}-0.recording"))).unwrap();
+        }
+        let (processes, errors) = load(&Folder::open(folder.path()).unwrap()).unwrap();
+        assert_eq!((processes.len(), errors.len()), (1, 0));
+    }
+
+    #[test]
+    fn how_recordings_want_to_be_shown_is_read_once_for_all_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 1..4 {
+            fs::write(folder.path().join(format!("{number}-0.recording")), a_recording()).unwrap();
+        }
+        fs::write(folder.path().join("view.json"), r#"{"below": "a.py"}"#).unwrap();
+        let (processes, _) = load(&Folder::open(folder.path()).unwrap()).unwrap();
+        processes[0].read().unwrap();
+        assert_eq!(
+            processes[2].presentation.0.get().unwrap().below.as_deref(),
+            Some("a.py")
+        );
     }
 }

@@ -137,6 +137,17 @@ impl Run {
         Run::parse(&text).map_err(|reason| Error::json(&path(), reason))
     }
 
+    /// Whether `run.json` in this folder says [`is_copy`](Run::is_copy). Nothing else of it is kept.
+    pub fn is_copy_in(folder: &Folder) -> bool {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Kind {
+            is_copy: bool,
+        }
+        let text = folder.read(FILE, MOST_BYTES);
+        text.is_ok_and(|text| serde_json::from_slice(&text).is_ok_and(|kind: Kind| kind.is_copy))
+    }
+
     /// Reads the text of `run.json`. Of n bytes it takes at most 32 n + 32 MiB of memory: no list is longer than those that are written.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, fcntl_setfl, flock, openat};
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::folder::{Folder, Place};
@@ -53,16 +54,43 @@ pub fn replace(folder: &Folder, name: &str, write: impl FnOnce(&mut dyn Write) -
 /// It cannot be written, or `write` says so.
 pub fn save_as(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let failed = |reason| Error::write(path, reason);
-    let is_other = std::fs::metadata(path).is_ok_and(|about| !about.is_file());
-    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| !is_other) else {
-        let mut file = File::options().write(true).open(path).map_err(failed)?;
+    if let Some(mut file) = open_to_write_into(path).map_err(failed)? {
         return write(&mut file).map_err(failed);
-    };
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| failed(io::Error::other("the name of a file must be UTF-8")))?;
     let place = Place::of(path).map_err(failed)?;
     place
         .reach()
         .and_then(|folder| replace(folder, name, write))
         .map_err(failed)
+}
+
+/// Opens what is written into as it stands: a pipe, a device, or a stream that this process has already. None for a file that is
+/// replaced.
+///
+/// Hazard: in a folder of several users, the name can lead to another file at any moment. So the open file is looked at, not the name,
+/// and a regular file that the name leads to is not touched.
+fn open_to_write_into(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat(CWD, path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NXIO) => return Err(io::Error::other("a pipe that nobody reads yet, or a socket")),
+        // It is missing, or it cannot be written to but replaced, as a program that runs. Replacing says what else is wrong.
+        Err(_) => return Ok(None),
+    };
+    if file.metadata()?.is_file() && !is_stream(path) {
+        return Ok(None);
+    }
+    // From here on, a full pipe is waited for.
+    fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(Some(file))
+}
+
+/// Whether the name stands for an open file of this process. Such a name is no place for another file.
+fn is_stream(path: &Path) -> bool {
+    let is_in = |folder: &str| path.parent() == Some(Path::new(folder));
+    is_in("/dev/fd") || is_in("/proc/self/fd") || path == "/dev/stdout" || path == "/dev/stderr"
 }
 
 /// Puts the files of a folder on disk, and their names.
@@ -173,6 +201,66 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"text");
         let error = save_as(folder.path(), write).unwrap_err().to_string();
         assert!(error.starts_with("cannot write"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_meanwhile_changes_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("thesis"), "precious").unwrap();
+        std::os::unix::fs::symlink("/dev/null", path("null")).unwrap();
+        std::os::unix::fs::symlink("thesis", path("link")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", path("out")).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // What another user does who may write to the folder.
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for name in ["link", "null"] {
+                        fs::hard_link(path(name), path("new")).unwrap();
+                        fs::rename(path("new"), path("out")).unwrap();
+                        let _ = fs::remove_file(path("new"));
+                    }
+                }
+            });
+            for _ in 0..3000 {
+                save_as(&path("out"), |out| out.write_all(b"text")).unwrap();
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(fs::read_to_string(path("thesis")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_is_an_error_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        Folder::open(folder.path()).unwrap().make_pipe("pipe").unwrap();
+        let write = |out: &mut dyn Write| out.write_all(b"text");
+        let error = save_as(&path, write).unwrap_err().to_string();
+        assert!(
+            error.ends_with("pipe: a pipe that nobody reads yet, or a socket"),
+            "{error}"
+        );
+        let mut reader = Folder::open(folder.path()).unwrap().pipe("pipe").unwrap();
+        save_as(&path, write).unwrap();
+        let mut read = [0; 4];
+        io::Read::read_exact(&mut reader, &mut read).unwrap();
+        assert_eq!(&read, b"text");
+    }
+
+    #[test]
+    fn a_stream_of_this_process_is_written_to_and_its_name_stays() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "before ").unwrap();
+        let log = File::options().append(true).open(&path).unwrap();
+        for stream in ["/proc/self/fd", "/dev/fd"] {
+            let stream = Path::new(stream).join(log.as_raw_fd().to_string());
+            save_as(&stream, |out| out.write_all(b"text")).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before texttext");
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::{self, LISTED};
+use crate::bounded;
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::outlet::{Cell, Sheet, cell_text};
+use crate::outlet::{Cell, Sheet, text_of_cell};
 use crate::save::save;
 
 /// Its name in a run folder.
@@ -41,7 +41,7 @@ pub struct Sample {
     pub limit_bytes: Option<u64>,
     /// Where there are several processes, those that have the most resident; at most [`MOST_PROCESSES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_PROCESSES>")]
     pub processes: Vec<Share>,
     /// What happened then, if anything did.
     pub mark: Option<String>,
@@ -227,15 +227,11 @@ impl Sample {
             cgroup_bytes: optional(&row[3])?,
             limit_bytes: optional(&row[4])?,
             processes: shares.map(Share::parse).collect::<Option<_>>()?,
-            mark: Some(&row[columns - 1]).filter(|mark| !mark.is_empty()).map(given),
+            mark: Some(&row[columns - 1])
+                .filter(|mark| !mark.is_empty())
+                .map(text_of_cell),
         })
     }
-}
-
-/// The text of a cell, without the apostrophe that kept a spreadsheet from computing it.
-fn given(cell: &str) -> String {
-    let text = cell.strip_prefix('\'').filter(|text| cell_text(text) == cell);
-    text.unwrap_or(cell).to_owned()
 }
 
 #[cfg(test)]
@@ -269,7 +265,7 @@ mod tests {
                     },
                     Share::default(),
                 ],
-                mark: Some("close to the limit, \"really\"".into()),
+                mark: Some("close to the limit, \"really\";=1+1".into()),
                 ..sample(1.25)
             },
         ];
@@ -290,6 +286,18 @@ mod tests {
         let samples = load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(samples.len(), 1);
         assert_eq!(samples[0].resident_bytes, 20);
+    }
+
+    #[test]
+    fn a_sample_of_a_bundle_has_no_more_processes_than_a_row() {
+        for (count, is_read) in [(MOST_PROCESSES, true), (MOST_PROCESSES + 1, false)] {
+            let sample = Sample {
+                processes: vec![Share::default(); count],
+                ..Sample::default()
+            };
+            let packed = rmp_serde::to_vec_named(&sample).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Sample>(&packed).is_ok(), is_read, "{count}");
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub fn report_on(kind: Kind, bytes: &[u8], recording: &[u8]) -> bool {
             damage,
             lines: Default::default(),
         }),
+        presentation: Default::default(),
     };
     all(&run, &[process], &samples, &Unrecorded::default());
     true

@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod elsewhere;
 pub mod export;
+pub mod inspect;
 pub mod licence;
 pub mod ls;
 pub mod merge;

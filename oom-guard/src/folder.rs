@@ -13,16 +13,14 @@ pub mod termination;
 pub mod tidy;
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use dumper::run::Run;
 use dumper::{Folder, timeline, unrecorded};
 use jiff::Zoned;
-use nix::unistd::geteuid;
 
 use crate::folder::names::{LATEST, LIBRARY, OUT_OF_MEMORY, OUTPUT};
 use crate::kernel::host::Host;
@@ -107,6 +105,9 @@ impl RunFolder {
 
     /// Notes in `run.json` that the folder was made here, if another program of ours has made it.
     pub fn claim(&self) -> io::Result<()> {
+        if !self.folder.is_own_file(RUN) {
+            return Err(io::Error::other("its run.json is not this user's alone"));
+        }
         let run = Run::load(&self.folder).map_err(io::Error::other)?;
         let run = Run {
             made_in: Some(self.folder.birth()?),
@@ -207,32 +208,26 @@ fn is_named_for_a_time(name: &[u8]) -> bool {
 
 /// Opens the folder for results, and makes it where it is missing.
 pub fn make_output(output: &Path) -> io::Result<Folder> {
-    if output == OUTPUT && output.is_symlink() {
-        // It may have come with a repository.
-        let target = fs::read_link(output).unwrap_or_default();
-        let (output, target) = (output.display(), target.display());
-        return Err(io::Error::other(format!(
-            "it is a link to {target}; to use it, name it: -o ./{output}"
-        )));
-    }
-    let output = std::path::absolute(output)?;
-    if let Some(link) = output.ancestors().find(|path| is_link_of_somebody_else(path)) {
-        let link = link.display();
-        return Err(io::Error::other(format!("{link} is a link that another user has made")));
-    }
-    if let Some(parent) = output.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(&output) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && output.is_dir() => {}
-        made => made?,
-    }
-    Folder::open(&output)
+    is_usable(output)?;
+    Folder::open_own_way(output, true)
 }
 
-fn is_link_of_somebody_else(path: &Path) -> bool {
-    let about = path.symlink_metadata();
-    about.is_ok_and(|about| about.is_symlink() && about.uid() != 0 && about.uid() != geteuid().as_raw())
+/// Opens the folder for results if it is there.
+pub fn open_output(output: &Path) -> io::Result<Folder> {
+    is_usable(output)?;
+    Folder::open_own_way(output, false)
+}
+
+/// Fails if the folder for results is a link that nobody has named: it may have come with a repository.
+pub fn is_usable(output: &Path) -> io::Result<()> {
+    if output != OUTPUT || !output.is_symlink() {
+        return Ok(());
+    }
+    let target = fs::read_link(output).unwrap_or_default();
+    let (output, target) = (output.display(), target.display());
+    Err(io::Error::other(format!(
+        "it is a link to {target}; to use it, name it: -o ./{output}"
+    )))
 }
 
 /// The name of a run folder: ISO 8601 without colons, which have a meaning to some tools. Names sort by time.
@@ -241,8 +236,7 @@ pub fn name(now: &Zoned) -> String {
 }
 
 /// Removes temporary links for [`LATEST`] or [`OUT_OF_MEMORY`] whose processes were ended before they could rename them.
-pub fn remove_unfinished_links(output: &Path) {
-    let Ok(output) = Folder::open(output) else { return };
+pub fn remove_unfinished_links(output: &Folder) {
     if !output.is_own() {
         return;
     }
@@ -362,18 +356,49 @@ mod tests {
     }
 
     #[test]
+    fn only_links_that_an_ended_process_has_left_unfinished_are_removed() {
+        let output = tempfile::tempdir().unwrap();
+        let path = |name: &str| output.path().join(name);
+        let running = format!(".{LATEST}.{}", std::process::id());
+        // No process has this id: it is above the kernel's limit.
+        let left = [format!(".{LATEST}.99999999"), format!(".{OUT_OF_MEMORY}.99999999")];
+        let kept = [
+            running,
+            format!(".{LATEST}.x"),
+            format!("{LATEST}.99999999"),
+            ".other.99999999".to_owned(),
+        ];
+        for name in left.iter().chain(&kept) {
+            symlink("2026-01-01T000000.000", path(name)).unwrap();
+        }
+        fs::write(path(".latest.99999998"), "a file").unwrap();
+        remove_unfinished_links(&Folder::open(output.path()).unwrap());
+        assert!(left.iter().all(|name| !path(name).is_symlink()));
+        assert!(kept.iter().all(|name| path(name).is_symlink()));
+        assert!(path(".latest.99999998").is_file());
+    }
+
+    #[test]
     fn an_output_folder_at_the_end_of_somebody_elses_link_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let (own, link) = (place.path().join("own"), place.path().join("link"));
         fs::create_dir(&own).unwrap();
         symlink(&own, &link).unwrap();
         assert!(make_output(&link).is_ok() && make_output(&link.join("deep")).is_ok());
-        if !geteuid().is_root() {
+        if !nix::unistd::geteuid().is_root() {
             println!("left out: only root can make a link that is another user's");
             return;
         }
         std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
-        for output in [link.clone(), link.join("deep"), link.join("deeper/still")] {
+        let chain = place.path().join("chain");
+        symlink(&link, &chain).unwrap();
+        for output in [
+            link.clone(),
+            link.join("deep"),
+            link.join("deeper/still"),
+            chain.clone(),
+            chain.join("deep"),
+        ] {
             let error = make_output(&output).unwrap_err().to_string();
             assert!(error.contains("another user"), "{error}");
         }

@@ -13,3 +13,4 @@ pub mod pagemap;
 pub mod poll;
 pub mod process;
 pub mod procfs;
+pub mod stack;

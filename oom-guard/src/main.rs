@@ -21,6 +21,10 @@ use kernel::end::End;
 use options::settings::Task;
 
 fn main() {
+    kernel::stack::on_a_large_one(work);
+}
+
+extern "C" fn work() {
     terminal::say::panics_too();
     let end = act().unwrap_or_else(|error| {
         terminal::say::say(&error);
@@ -47,6 +51,7 @@ fn act() -> Result<End, Error> {
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => commands::snapshot::take(&job, &settings.output).map(|()| End::Status(0)),
+        Task::Inspect(what, json) => commands::inspect::inspect(&what, json.as_deref()).map(|()| End::Status(0)),
         Task::Export(path, format, file) => {
             commands::export::export(path, &settings, format, file.as_deref()).map(|()| End::Status(0))
         }

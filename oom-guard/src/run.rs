@@ -36,6 +36,7 @@ use crate::kernel::host::Host;
 use crate::kernel::identity;
 use crate::kernel::process;
 use crate::options::settings::Settings;
+use crate::run::killed_first::AfterTheJob;
 use crate::run::parent::Parent;
 use crate::run::record::{Beginning, Record};
 use crate::run::shared_state::SharedState;
@@ -55,6 +56,7 @@ use crate::terminal::local_time;
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
+use crate::watch::entered::Entered;
 use crate::watch::family::Family;
 use crate::watch::limit_poller::{self, LimitPoller};
 use crate::watch::room::Room;
@@ -299,6 +301,7 @@ impl Prepared {
         let mut supervisor = Some(Supervisor {
             poller,
             sampling: Sampling::new(folder, family),
+            entered: Entered::new(&Host::this(), &self.evidence),
             children,
             doorbell,
             record: self.record,
@@ -310,6 +313,7 @@ impl Prepared {
         // The supervisor starts before the job too: the job may use up all memory at once.
         let is_apart =
             shared.is_shared && parent.begin(&mut room, || supervisor::work_apart(&mut supervisor, &shared, settings));
+        let score = AfterTheJob::prepare();
         let job = match self.command.spawn() {
             Ok(job) => job,
             Err(unspawned) => {
@@ -321,6 +325,7 @@ impl Prepared {
         process::set_job(job);
         shared.tell_job(job);
         if is_apart {
+            score.apply();
             let work = || supervisor::work_apart(&mut supervisor, &shared, settings);
             let last_death = parent.wait(job, &mut room, work);
             let ours = shared.ours();

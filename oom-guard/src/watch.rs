@@ -2,6 +2,7 @@
 
 pub mod alarms;
 pub mod doorbell;
+pub mod entered;
 pub mod family;
 pub mod limit_poller;
 pub mod measure;

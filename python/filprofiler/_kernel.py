@@ -6,7 +6,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 from . import _picture, _say, notebook
-from ._report import VIEW
+from ._folder import VIEW
 
 # Seconds to wait for the report of a failed allocation, which usually takes half a second.
 PATIENCE = 10.0

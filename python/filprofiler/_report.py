@@ -3,34 +3,22 @@
 import json
 import os
 import socket
-import stat
 import subprocess
 import sys
 import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from . import _library, _program
+from . import _folder, _library, _program
 from ._version import __version__
-
-# Describes the run for the report.
-RUN = "run.json"
-# Says how the report is to show the recording.
-VIEW = "view.json"
-# Only the folder of a whole run has this file, while the run lasts.
-LOCK = "lock"
-# Other files that a report is made from. Here they can only be from an earlier report, or from another user who made the folder.
-OTHERS = ("profile.fil", "timeline.csv", "unrecorded.json")
 
 
 def prepare(path: str) -> str:
     """Makes the folder for a report. Raises an OSError or ValueError if that is not possible, before the program's code runs."""
     folder = os.path.abspath(os.fspath(path))
+    _folder.check_links(folder)
     os.makedirs(folder, exist_ok=True)
-    if os.path.exists(os.path.join(folder, LOCK)) or _is_whole_run(os.path.join(folder, RUN)):
-        raise ValueError("{} is the folder of a whole run: its report would be overwritten".format(folder))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError("cannot write to " + folder)
+    _folder.check(folder)
     return folder
 
 
@@ -38,12 +26,16 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     """Writes the report of a window (by its number), of `ALL` or of `NOW`, and returns the content of `report.json`."""
     library = _library.loaded()
     # Before anything else: allocations of the code below must not be in the recording.
-    recording = "{}-0.recording".format(os.getpid())
-    _remove(os.path.join(folder, recording))
-    library.write(os.path.join(folder, recording), what)
-    for name in os.listdir(folder):
-        if name in OTHERS or name.endswith((".recording", ".measured")) and name != recording:
-            _remove(os.path.join(folder, name))
+    recording = os.path.join(folder, "{}-0.recording".format(os.getpid()))
+    new = "{}.{}.new".format(recording, threading.get_ident())
+    _folder.remove(new)
+    library.write(new, what)
+    try:
+        _folder.check(folder)
+        _folder.begin(folder)
+        os.replace(new, recording)
+    finally:
+        _folder.remove(new)
     program = _program.found()
     now = time.time()
     run = {
@@ -56,8 +48,8 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
         "outcome": {"kind": "finished", "certainty": "certain", "sentence": ""},
         "report_written": True,
     }
-    _put(os.path.join(folder, VIEW), view or {})
-    _put(os.path.join(folder, RUN), run)
+    _put(os.path.join(folder, _folder.VIEW), view or {})
+    _put(os.path.join(folder, _folder.RUN), run)
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     environment["FIL_PROFILE_NO_BROWSER"] = "1"
     drawn = subprocess.Popen(
@@ -76,30 +68,11 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     return report
 
 
-def _is_whole_run(path: str) -> bool:
-    """Whether this is the `run.json` of `fil-profile run`, which has the supervisor's process id."""
-    try:
-        # Opening a FIFO, for example, would wait.
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            return False
-        with open(path, encoding="utf-8") as file:
-            return bool(json.load(file).get("supervisor"))
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
 def _put(path: str, content: Dict[str, Any]) -> None:
     """Writes a JSON file. If `path` is a link, the file replaces the link and not its target."""
     new = "{}.{}.{}.new".format(path, os.getpid(), threading.get_ident())
-    _remove(new)
-    with open(new, "x", encoding="utf-8") as file:
+    _folder.remove(new)
+    with open(new, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         json.dump(content, file, indent=2)
     os.replace(new, path)
 

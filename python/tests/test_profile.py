@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import threading
 
 import pytest
 
 import filprofiler
-from filprofiler import _library
+from filprofiler import _folder, _library
 
 pytestmark = pytest.mark.skipif(_library.find() is None, reason="not under fil-profile")
 
@@ -152,6 +154,71 @@ def test_links_in_the_folder_lead_nowhere_and_what_others_have_left_is_no_part_o
     assert precious.read_text() == "precious"
     assert not any((folder / name).is_symlink() for name in names)
     assert near(call_sites(folder)["test_profile.py", "hold"], 5 * MB)
+
+
+NAMES = ["interview.recording", "lab.measured", "timeline.csv", "unrecorded.json", "profile.fil", "run.json", "view.json", "index.html"]
+
+
+@pytest.mark.parametrize("name", NAMES + ["report.json", "peak-memory.svg", "peak-memory-reversed.svg", "7-0.recording", "7-0.measured"])
+def test_a_file_that_no_report_has_made_stays_and_is_said_before_the_call(tmp_path, name):
+    (tmp_path / name).write_text("precious")
+    called = []
+    with pytest.raises(ValueError, match="no report has made, " + re.escape(name)):
+        filprofiler.profile(lambda: called.append(1), tmp_path)
+    with pytest.raises(ValueError, match="no report has made"):
+        filprofiler.snapshot(tmp_path)
+    assert not called and os.listdir(str(tmp_path)) == [name]
+    assert (tmp_path / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["timeline.csv", "index.html", "interview.recording"])
+def test_a_file_that_the_program_makes_meanwhile_stays(tmp_path, name):
+    with pytest.warns(RuntimeWarning, match="no report in .*no report has made"):
+        with filprofiler.profiled(tmp_path):
+            (tmp_path / name).write_text("precious")
+    assert os.listdir(str(tmp_path)) == [name] and (tmp_path / name).read_text() == "precious"
+
+
+def test_other_files_in_the_folder_stay_beside_the_report(tmp_path):
+    for name in ["thesis.tex", "results.csv", "notes.json"]:
+        (tmp_path / name).write_text("precious")
+    for _ in range(2):
+        filprofiler.profile(lambda: hold(1 * MB), tmp_path)
+    assert all((tmp_path / name).read_text() == "precious" for name in ["thesis.tex", "results.csv", "notes.json"])
+    assert (tmp_path / "index.html").exists()
+
+
+def test_the_report_of_an_earlier_process_is_replaced(tmp_path):
+    filprofiler.profile(lambda: hold(5 * MB), tmp_path)
+    os.rename(str(tmp_path / "{}-0.recording".format(os.getpid())), str(tmp_path / "1-0.recording"))
+    _folder._begun.clear()
+    filprofiler.profile(lambda: hold(2 * MB), tmp_path)
+    assert not (tmp_path / "1-0.recording").exists()
+    assert near(call_sites(tmp_path)["test_profile.py", "hold"], 2 * MB)
+
+
+def test_a_copy_of_a_report_is_not_replaced(tmp_path):
+    filprofiler.profile(lambda: hold(5 * MB), tmp_path / "report")
+    shutil.copytree(str(tmp_path / "report"), str(tmp_path / "copy"))
+    run = json.loads((tmp_path / "copy" / "run.json").read_text())
+    # What the author of an archive can guess.
+    run["made_in"] = {"inode": (tmp_path / "copy").stat().st_ino}
+    (tmp_path / "copy" / "run.json").write_text(json.dumps(run))
+    if _folder._birth(str(tmp_path)) is not None:
+        with pytest.raises(ValueError, match="no report has made"):
+            filprofiler.profile(lambda: None, tmp_path / "copy")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link that is another user's")
+def test_a_link_of_another_user_is_not_followed(tmp_path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "theirs").symlink_to("private")
+    os.lchown(str(tmp_path / "theirs"), 65534, 65534)
+    (tmp_path / "own").symlink_to("theirs")
+    for name in ["theirs", "own", "own/deep"]:
+        with pytest.raises(PermissionError, match="theirs is a link that another user has made"):
+            filprofiler.profile(lambda: None, tmp_path / name)
+    assert os.listdir(str(tmp_path / "private")) == []
 
 
 def test_the_folder_counts_as_made_here(tmp_path):

@@ -165,6 +165,7 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
                 damage,
                 lines: Arc::clone(&lines),
             }),
+            presentation: Default::default(),
         });
     Ok(Bundle {
         run,

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use serde::Serialize;
 
 use crate::folder::Folder;
+use crate::label::cut;
 use crate::outcome::Kind;
 use crate::process::Process;
 use crate::profile::{CallSite, CallTree};
@@ -26,6 +27,9 @@ const NUMBERS: [(&str, &str); 9] = [
     ("PMI_RANK", "rank"),
     ("SLURM_PROCID", "rank"),
 ];
+
+/// Characters of a text that is kept of each run: there may be thousands of runs.
+const LONGEST: usize = 500;
 
 /// What there is to say about one run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -94,13 +98,15 @@ impl Task {
         Task {
             name: names,
             folder: folder.path().to_string_lossy().into_owned(),
-            host: run.host.clone(),
+            host: cut(&run.host, LONGEST).into_owned(),
             kind,
             ran_out,
             peak_bytes,
             needed_bytes: needed.max(peak_bytes),
             limit_bytes: limit.map(|limit| limit.bytes),
-            failed_request: outcome.and_then(|outcome| outcome.failed_request.clone()),
+            failed_request: outcome
+                .and_then(|outcome| outcome.failed_request.as_ref())
+                .map(|request| cut(request, LONGEST).into_owned()),
             place: None,
             place_bytes: 0,
             stack: None,
@@ -161,6 +167,27 @@ fn numbers(identity: &BTreeMap<String, String>) -> (Vec<u64>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_run_is_short_whatever_its_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = || "x".repeat(8 << 20);
+        let run = Run {
+            host: long(),
+            version: long(),
+            command: vec![long()],
+            identity: BTreeMap::from([("RANK".to_owned(), long()), ("POD_NAME".to_owned(), long())]),
+            outcome: Some(crate::Outcome {
+                failed_request: Some(long()),
+                sentence: long(),
+                ..crate::Outcome::default()
+            }),
+            ..Run::default()
+        };
+        let task = Task::of(&Folder::open(folder.path()).unwrap(), &run, &[]);
+        let kept = serde_json::to_string(&task).unwrap().len();
+        assert!(kept < 4 * LONGEST, "{kept}");
+    }
 
     #[test]
     fn tasks_are_named_by_what_tells_them_apart() {

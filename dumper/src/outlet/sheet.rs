@@ -14,6 +14,10 @@ const FORMULA: &[char] = &[
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\u{2212}',
 ];
 
+/// What ends a cell in a table that another country's spreadsheet expects. Quotation marks around our cell do not prevent that: the
+/// spreadsheet sees them in the middle of its own. A TAB is never in a cell.
+const SEPARATORS: [char; 2] = [';', '|'];
+
 /// What a cell holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
@@ -66,18 +70,39 @@ impl<W: Write> Sheet<W> {
     }
 }
 
-/// The text as a cell: with an apostrophe before it where a spreadsheet would compute it, also where it would find the formula only
-/// behind blanks or quotation marks.
+/// The text as a cell: with an apostrophe before everything in it that a spreadsheet would compute, at its beginning and behind what
+/// a spreadsheet may take for the end of a cell.
 pub(crate) fn cell_text(text: &str) -> Cow<'_, str> {
     let shown = printable(text);
-    let is_skipped = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
     // Before it was made visible: TAB and CR are blanks to a spreadsheet.
-    let is_formula = |text: &str| text.trim_start_matches(is_skipped).starts_with(FORMULA);
-    let begins_with_control = text.starts_with(char::is_control);
-    match is_formula(&shown) || is_formula(text) || begins_with_control {
-        true => Cow::Owned(format!("'{shown}")),
-        false => shown,
+    let begins = is_formula(text) || text.starts_with(char::is_control);
+    let mut parts = shown.split_inclusive(SEPARATORS);
+    if !begins && !parts.any(is_formula) {
+        return shown;
     }
+    let mut cell = String::with_capacity(shown.len() + 8);
+    for (number, part) in shown.split_inclusive(SEPARATORS).enumerate() {
+        if is_formula(part) || begins && number == 0 {
+            cell.push('\'');
+        }
+        cell.push_str(part);
+    }
+    Cow::Owned(cell)
+}
+
+/// The text of a cell, without the apostrophes that [`cell_text`] put there.
+pub(crate) fn text_of_cell(cell: &str) -> String {
+    let text = |part| match str::strip_prefix(part, '\'') {
+        Some(text) if is_formula(text) => text,
+        _ => part,
+    };
+    cell.split_inclusive(SEPARATORS).map(text).collect()
+}
+
+/// Whether a spreadsheet would compute it, also where it would find the formula only behind blanks or quotation marks.
+fn is_formula(text: &str) -> bool {
+    let is_skipped = |character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`');
+    text.trim_start_matches(is_skipped).starts_with(FORMULA)
 }
 
 #[cfg(test)]
@@ -110,6 +135,56 @@ mod tests {
             assert_eq!(cell_text(text), text);
         }
         assert_eq!(cell_text("a\u{1b}[31m"), "a\\u{1b}[31m");
+    }
+
+    #[test]
+    fn a_text_has_no_formula_where_another_character_separates_cells() {
+        for (text, cell) in [
+            ("f;=1+41;x", "f;'=1+41;x"),
+            ("a|@SUM(A1)", "a|'@SUM(A1)"),
+            ("=1;=2; =3;\"-4", "'=1;'=2;' =3;'\"-4"),
+            ("f;\t=1", "f;\\t=1"),
+            ("a;b|c", "a;b|c"),
+            ("';'=1", "';''=1"),
+        ] {
+            assert_eq!(cell_text(text), cell);
+        }
+        let mut table = Vec::new();
+        let mut sheet = Sheet::new(&mut table, &["file", "function", "bytes"]).unwrap();
+        let hostile = ["a;=cmd|' /C calc'!A0;b.py", "f;=1+41;\"x", "x\t=1,y;\u{ff1d}2|+3"];
+        for text in hostile {
+            sheet
+                .put(&[Cell::Text(text), Cell::Text(text), Cell::Change(-3)])
+                .unwrap();
+        }
+        sheet.finish().unwrap();
+        for separator in b",;\t|" {
+            let mut reader = csv::ReaderBuilder::new()
+                .delimiter(*separator)
+                .flexible(true)
+                .from_reader(&table[..]);
+            for row in reader.records() {
+                for cell in row.unwrap().iter().filter(|cell| *cell != "-3") {
+                    assert!(!cell.trim_start_matches([' ', '"']).starts_with(FORMULA), "{cell}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_cell_is_what_was_given() {
+        for text in [
+            "f;=1+41;x",
+            "'=1",
+            "''=1",
+            "=1;'=2|-3",
+            "';'",
+            "'quoted';'=1",
+            "plain",
+            "",
+        ] {
+            assert_eq!(text_of_cell(&cell_text(text)), text);
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::tree::CallTree;
 
 /// What stands for all that has been let go of.
 const REST: &str = "[smaller callstacks]";
+/// Bytes of names that are kept, of all trees together.
+const MOST_TEXT: usize = 32 << 20;
 
 /// Trees that are being put together. All that they held is held at [`Moment::Live`] of the profile that this becomes.
 #[derive(Debug)]
@@ -75,10 +77,10 @@ impl Join {
         };
     }
 
-    /// Drops all nodes but those that hold the most by this rank, if there are more than `most`; what the others hold is kept as one
-    /// sum for each that stays.
+    /// Drops all nodes but those that hold the most by this rank, and the names that only the others have, if there are more nodes than
+    /// `most` or their names are too long; what the others hold is kept as one sum for each node that stays.
     pub(crate) fn shrink(&mut self, most: usize, rank: Rank) {
-        if self.nodes.len() <= most {
+        if self.nodes.len() <= most && self.strings.strings().text_bytes() <= MOST_TEXT {
             return;
         }
         let mut totals: Vec<u64> = self.held.iter().map(|held| held.by(rank).bytes).collect();
@@ -86,26 +88,43 @@ impl Join {
             let parent = self.nodes[id].parent as usize;
             totals[parent] = totals[parent].saturating_add(totals[id]);
         }
+        let Join {
+            strings,
+            functions,
+            nodes,
+            held,
+            ..
+        } = std::mem::replace(self, Join::new());
+        let (strings, names) = (strings.finish(), |function: u32| functions[function as usize]);
         // A caller holds no less than what it calls and has a smaller number: it comes first. Half of them are kept, so that not
         // every tree that is added makes for another round.
-        let all = (1..self.nodes.len() as u32).collect();
-        let largest = prune::keep(
-            all,
-            Limits::count(most / 2),
-            |id: &u32| (Reverse(totals[*id as usize]), *id),
-            |_| 0,
-        );
-        let is_kept = prune::flags(self.nodes.len(), largest);
+        let limits = Limits {
+            most: most / 2,
+            room: MOST_TEXT as u64 / 2,
+        };
+        let mut is_named = vec![false; functions.len()];
+        let cost = |id: &u32| {
+            let function = nodes[*id as usize].function;
+            let Function { file, name } = names(function);
+            match std::mem::replace(&mut is_named[function as usize], true) {
+                true => 0,
+                false => (strings.get(file).len() + strings.get(name).len()) as u64,
+            }
+        };
+        let all = (1..nodes.len() as u32).collect();
+        let largest = prune::keep(all, limits, |id: &u32| (Reverse(totals[*id as usize]), *id), cost);
+        let is_kept = prune::flags(nodes.len(), largest);
         let rest = self.function("", REST);
-        let nodes = std::mem::take(&mut self.nodes);
-        let held = std::mem::take(&mut self.held);
-        self.node_of.clear();
-        self.add_node(0, nodes[0].function, 0);
+        self.held[0] = held[0];
         let mut place = vec![0; nodes.len()];
         for (id, node) in nodes.iter().enumerate().skip(1) {
             let parent = place[node.parent as usize];
             place[id] = match is_kept[id] {
-                true => self.node(parent, node.function, node.line),
+                true => {
+                    let Function { file, name } = names(node.function);
+                    let function = self.function(strings.get(file), strings.get(name));
+                    self.node(parent, function, node.line)
+                }
                 false if self.nodes[parent as usize].function == rest => parent,
                 false => self.node(parent, rest, 0),
             };
@@ -209,6 +228,32 @@ mod tests {
             .map(|(id, node)| (tree.call(node).short(""), tree.total(id).bytes))
             .collect();
         assert_eq!(roots, [("process 1".to_owned(), 30), ("process 2".to_owned(), 20)]);
+    }
+
+    #[test]
+    fn names_of_what_is_let_go_of_are_let_go_of_too() {
+        let mut joined = Join::new();
+        let mut bytes = 0;
+        for run in 0..20u64 {
+            for number in 0..500 {
+                let function = joined.function(&format!("/{run}/{number}/{}", "a".repeat(15_000)), "f");
+                let node = joined.node(0, function, 1);
+                joined.held[node as usize] += Weight {
+                    requested: Tally::of_bytes(1000 + number),
+                    resident: None,
+                };
+                bytes += 1000 + number;
+            }
+            joined.shrink(40_000, Rank::Requested);
+            let text = joined.strings.strings().text_bytes();
+            assert!(text <= MOST_TEXT, "{text}");
+            assert!(joined.functions.len() <= MOST_TEXT / 15_000 + 3);
+        }
+        let joined = joined.finish();
+        let tree = joined.at(Moment::Live).by(Rank::Requested);
+        assert_eq!(tree.all().bytes, bytes);
+        let largest = tree.culprit().unwrap().call;
+        assert!(largest.file.starts_with('/') || largest.function == REST);
     }
 
     proptest! {

@@ -1,7 +1,11 @@
 //! A profile as the job wants it shown: from which callers on, and under which names.
 
 use super::model::{Function, Profile};
+use crate::label::cut;
 use crate::presentation::Presentation;
+
+/// Characters of a name. It is kept for each function of the source.
+const LONGEST_NAME: usize = 500;
 
 impl Profile {
     /// Cuts the callers off and names files as the presentation says. Numbers do not change.
@@ -16,7 +20,7 @@ impl Profile {
         for function in &mut self.functions {
             let known = presentation.sources.get(self.strings.get(function.file));
             if let Some(source) = known {
-                function.file = self.strings.add(&source.name);
+                function.file = self.strings.add(&cut(&source.name, LONGEST_NAME));
             }
         }
         self.merge_functions();

@@ -33,6 +33,11 @@ impl Strings {
         self.ends.len()
     }
 
+    /// Bytes of all of them.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether each begins where the one before it ends, and none is longer than what a recording's longest can become where its bytes
     /// are not UTF-8.
     pub(crate) fn are_sound(&self) -> bool {

@@ -32,7 +32,7 @@ pub(super) struct Csv;
 
 impl Format for Csv {
     fn about(&self) -> About {
-        About::new("csv", ".csv", Needs::Moment, "Call sites as a table")
+        About::new("csv", ".csv", Needs::Moment, "A table of the call sites")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

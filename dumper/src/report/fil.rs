@@ -10,7 +10,7 @@ pub(super) struct Fil;
 
 impl Format for Fil {
     fn about(&self) -> About {
-        About::new("fil", ".fil", Needs::Run, "The bundle").binary()
+        About::new("fil", ".fil", Needs::Run, "The bundle: the whole run in one file").binary()
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -27,7 +27,7 @@ impl Format for Folded {
             "folded",
             ".prof",
             Needs::Moment,
-            "Callstacks, a line each, for what draws flame graphs",
+            "One line for each callstack, for programs that draw flame graphs",
         )
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Json;
 
 impl Format for Json {
     fn about(&self) -> About {
-        About::new("json", ".json", Needs::Run, "The report for programs")
+        About::new("json", ".json", Needs::Run, "report.json, for programs")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

@@ -43,7 +43,7 @@ pub(super) struct Html;
 
 impl Format for Html {
     fn about(&self) -> About {
-        About::new("html", ".html", Needs::Run, "The page")
+        About::new("html", ".html", Needs::Run, "index.html")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

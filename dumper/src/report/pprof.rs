@@ -59,7 +59,7 @@ impl Format for Pprof {
             "pprof",
             ".pb.gz",
             Needs::Moment,
-            "For `pprof` and what reads its profiles",
+            "A profile for `pprof` and tools that read its format",
         )
         .binary()
     }

@@ -25,7 +25,7 @@ pub(super) struct Text;
 
 impl Format for Text {
     fn about(&self) -> About {
-        About::new("text", ".txt", Needs::Run, "The lines for a terminal")
+        About::new("text", ".txt", Needs::Run, "The lines of the log")
     }
 
     fn write(&self, input: &Input, out: &mut dyn Write) -> io::Result<()> {

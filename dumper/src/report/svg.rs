@@ -37,7 +37,7 @@ impl Format for SvgReversed {
             "svg-reversed",
             ".svg",
             Needs::Moment,
-            "The flame graph from the allocating lines outwards",
+            "The flame graph from the allocating lines to their callers",
         )
     }
 

@@ -82,7 +82,7 @@ impl Local {
             }
             Local::Inside(dir, folder) => names_inside(folder, directory, Path::new(file))
                 .into_iter()
-                .find_map(|name| read_inside(dir, &name)),
+                .find_map(|name| read_inside(dir, folder, &name)),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Local {
 fn read_here(path: &Path, is_script: bool) -> Option<Vec<u8>> {
     // By the name that no link stands behind: the job may have made a link with the name of a source file.
     let path = fs::canonicalize(path).ok()?;
-    if NO_SOURCE.iter().any(|root| path.starts_with(root)) || !fs::metadata(&path).ok()?.is_file() {
+    if is_no_source(&path) || !fs::metadata(&path).ok()?.is_file() {
         return None;
     }
     let file = File::options().read(true).custom_flags(FLAGS).open(&path).ok()?;
@@ -100,12 +100,15 @@ fn read_here(path: &Path, is_script: bool) -> Option<Vec<u8>> {
     source(file, about.len(), is_script || has_ending(&path))
 }
 
-fn read_inside(dir: &Dir, name: &Path) -> Option<Vec<u8>> {
+/// `folder` is the path of `dir`, with no link in it.
+fn read_inside(dir: &Dir, folder: &Path, name: &Path) -> Option<Vec<u8>> {
     use cap_std::fs::OpenOptionsExt;
 
     // What a link leads to must look like a source file, too.
     let name = dir.canonicalize(name).ok()?;
-    dir.metadata(&name).ok().filter(|about| about.is_file())?;
+    if is_no_source(&folder.join(&name)) || !dir.metadata(&name).ok()?.is_file() {
+        return None;
+    }
     let mut options = cap_std::fs::OpenOptions::new();
     let file = dir
         .open_with(
@@ -115,6 +118,10 @@ fn read_inside(dir: &Dir, name: &Path) -> Option<Vec<u8>> {
         .ok()?;
     let about = file.metadata().ok().filter(|about| about.is_file())?;
     source(file, about.len(), has_ending(&name))
+}
+
+fn is_no_source(path: &Path) -> bool {
+    NO_SOURCE.iter().any(|root| path.starts_with(root))
 }
 
 /// All of it, if it is the source of a program. Files that claim to be empty are so, or the kernel's.
@@ -241,6 +248,33 @@ mod tests {
         for gone in ["/nowhere", "job.py"] {
             let local = Local::of(&LocalSource::Inside(gone.into()), there, &[]);
             assert_eq!(text(&local, there, "job.py"), None);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_named_does_not_make_devices_source_files() {
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        fs::create_dir(memory.path().join("src")).unwrap();
+        fs::write(memory.path().join("src/mod.py"), "x = 1").unwrap();
+        let name = memory.path().file_name().unwrap();
+        for folder in [
+            memory.path().to_owned(),
+            "/dev".into(),
+            "/".into(),
+            Path::new("/proc/self/root").join(memory.path().strip_prefix("/").unwrap()),
+        ] {
+            let local = Local::of(&LocalSource::Inside(folder.clone()), Path::new("/x"), &[]);
+            for file in [
+                Path::new("/x/src/mod.py").to_owned(),
+                memory.path().join("src/mod.py"),
+                Path::new("/x/shm").join(name).join("src/mod.py"),
+            ] {
+                assert_eq!(
+                    local.read(Path::new("/x"), file.to_str().unwrap()),
+                    None,
+                    "{folder:?} {file:?}"
+                );
+            }
         }
     }
 

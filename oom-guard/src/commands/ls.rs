@@ -9,8 +9,8 @@ use dumper::units::Bytes;
 use nix::sys::signal::Signal;
 
 use crate::error::Error;
-use crate::folder::find;
 use crate::folder::lock::{self, SupervisorState};
+use crate::folder::{find, is_usable};
 use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{is_shown, say, show};
 
@@ -38,6 +38,10 @@ struct Row {
 
 /// Lists the newest `last` runs in a folder, or all if that is 0.
 pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error> {
+    if path.is_none() {
+        let cannot = |error| Error::Report(format!("cannot list {}: {error}", output.display()));
+        is_usable(output).map_err(cannot)?;
+    }
     let path = path.unwrap_or(output);
     let mut runs = find::runs(path);
     let most = if last == 0 { usize::MAX } else { last };

@@ -25,8 +25,13 @@ pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
     for path in paths {
         if !path.is_dir() {
             return Err(Error::Report(format!(
-                "cannot merge {}: no such folder",
-                path.display()
+                "cannot merge {}: {}",
+                path.display(),
+                if path.exists() {
+                    "not a folder"
+                } else {
+                    "no such folder"
+                }
             )));
         }
         for run in runs_in(path) {

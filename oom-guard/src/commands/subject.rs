@@ -16,7 +16,7 @@ use crate::finish::material::Material;
 use crate::finish::{from_disk, source};
 use crate::folder::lock::{self, SupervisorState};
 use crate::folder::scratch::{Missing, Scratch};
-use crate::folder::{RunFolder, find};
+use crate::folder::{self, RunFolder, find};
 use crate::options::settings::Settings;
 use crate::start::limits::ResourceLimits;
 use crate::terminal::say::say;
@@ -63,8 +63,12 @@ impl Subject {
     pub fn find(path: Option<PathBuf>, settings: &Settings) -> Result<Self, Error> {
         // Best effort: the preload may have started us under the limits of a job that has run out of memory.
         ResourceLimits::read().lifted().set();
+        let is_named = path.is_some();
         let path = path.unwrap_or_else(|| settings.output.clone());
         let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
+        if !is_named {
+            folder::is_usable(&path).map_err(|error| cannot(&error))?;
+        }
         let open = |folder: &Path| find::open(folder).map_err(|error| cannot(&error));
         if !path.is_file() {
             let folder = find::run_at(&path).map_err(|error| cannot(&error))?;

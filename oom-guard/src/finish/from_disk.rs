@@ -44,9 +44,12 @@ pub fn outcome_at_start(evidence: &evidence::CountersAtStart) -> Outcome {
     }
 }
 
-/// Gives a run a verdict, as far as that is still possible, if it has none.
+/// Gives a run a verdict, as far as that is still possible, if it has none. A folder in which no run has left anything but a
+/// `run.json` without a verdict says nothing about an end.
 pub fn judge_if_unjudged(run: &mut Run, folder: &RunFolder, processes: &[Process]) {
-    if run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running) {
+    let is_run =
+        run.outcome.is_some() || run.ending.is_some() || !processes.is_empty() || lock::is_there(&folder.folder);
+    if is_run && run.outcome.as_ref().is_none_or(|outcome| outcome.kind == Kind::Running) {
         run.outcome = Some(outcome(run, folder, processes));
     }
 }

@@ -28,10 +28,14 @@ const TO_WRITE: Duration = Duration::from_secs(4);
 /// Reports on the newest runs in `output` that ended without a report.
 pub fn report_those_in(output: &Path) {
     let deadline = Instant::now() + PATIENCE;
-    folder::remove_unfinished_links(output);
-    // There may be many runs, on a slow file system.
+    // One that cannot be used is told of when the new run needs it.
+    let Ok(output) = folder::open_output(output) else {
+        return;
+    };
+    folder::remove_unfinished_links(&output);
+    // There may be many folders, on a slow file system, and any of them may take long to read.
     let in_time = || Instant::now() + TO_WRITE < deadline;
-    let orphans = find::runs(output).take_while(|_| in_time()).filter(is_orphan);
+    let orphans = find::folders(&output).take_while(|_| in_time()).filter(is_orphan);
     let orphans: Vec<_> = orphans.take(MOST).collect();
     for run in orphans {
         // In a process of its own: what is wrong with an old run must not keep the new one from starting.

@@ -27,7 +27,16 @@ pub fn open(path: &Path) -> io::Result<RunFolder> {
 /// elsewhere is none.
 pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
     let output = fs::canonicalize(output).and_then(|output| Folder::open(&output));
-    let entries = output.as_ref().ok().and_then(|output| output.entries().ok());
+    output
+        .into_iter()
+        .flat_map(|output| folders(&output))
+        .filter(|folder| !Run::is_copy_in(&folder.folder))
+}
+
+/// The same, with the folders of reports. Of none of them anything is read.
+pub fn folders(output: &Folder) -> impl Iterator<Item = RunFolder> + use<> {
+    let output = output.clone();
+    let entries = output.entries();
     // Links are left out: they may lead anywhere.
     let folders = entries
         .unwrap_or_default()
@@ -37,17 +46,20 @@ pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
     let is_time = |name: &OsString| name.as_bytes().first().is_some_and(u8::is_ascii_digit);
     names.sort_unstable_by(|a, b| (is_time(b), b).cmp(&(is_time(a), a)));
     let open = move |name| {
-        let output = output.as_ref().ok()?;
-        Some(RunFolder::within(output, output.folder(name).ok()?))
+        let folder = output.folder(name).ok()?;
+        Some(RunFolder::within(&output, folder))
     };
-    let is_run = |run: &RunFolder| run.is_run() && !Run::load(&run.folder).is_ok_and(|run| run.is_copy);
-    names.into_iter().filter_map(open).filter(is_run)
+    names.into_iter().filter_map(open).filter(RunFolder::is_run)
 }
 
 /// The run that a folder is, or the newest of those in it.
 pub fn run_at(path: &Path) -> Result<RunFolder, String> {
     if !path.is_dir() {
-        return Err("no such file or folder".to_owned());
+        let why = match path.exists() {
+            true => "neither a folder nor a regular file",
+            false => "no such file or folder",
+        };
+        return Err(why.to_owned());
     }
     let named = open(path).map_err(|error| error.to_string())?;
     let run = Some(named).filter(RunFolder::is_run).or_else(|| runs(path).next());

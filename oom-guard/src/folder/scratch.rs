@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use dumper::Folder;
 use dumper::run::Run;
-use nix::unistd::mkdtemp;
 
 use crate::folder::RunFolder;
 use crate::kernel::filesystem::{FileSystem, kind};
@@ -20,6 +19,8 @@ use recording::protocol::files::{DOORBELL, RECORDINGS, RUN, TOKEN};
 
 /// Random bytes of a token; twice as many characters.
 const TOKEN_BYTES: usize = 16;
+/// Random characters in the name of a folder.
+const NAME_LENGTH: usize = 12;
 
 /// Where the recordings of a run are.
 #[derive(Clone, Debug)]
@@ -102,9 +103,8 @@ impl Scratch {
         let token = random_token().ok()?;
         let in_kind = |wanted| places.iter().filter(move |place| kind(place) == wanted);
         let mut candidates = in_kind(FileSystem::Local).chain(in_kind(FileSystem::Memory));
-        // mkdtemp(3) makes a new folder that nobody else can enter.
-        let path = candidates.find_map(|place| mkdtemp(&place.join("fil-profile-XXXXXX")).ok())?;
-        let folder = Folder::open(&path).ok()?;
+        let folder = candidates.find_map(|place| make_in(place).ok())?;
+        let path = folder.path().to_owned();
         let linked = folder
             .create(TOKEN)
             .and_then(|mut file| file.write_all(token.as_bytes()))
@@ -177,6 +177,13 @@ fn open_by_token(path: &Path, token: &str) -> io::Result<Folder> {
         true => Ok(folder),
         false => Err(refused()),
     }
+}
+
+/// Makes a folder that nobody but us can enter and that did not exist before. In a folder of several users, its name may lead elsewhere
+/// a moment later: then this fails.
+fn make_in(place: &Path) -> io::Result<Folder> {
+    let name = format!("fil-profile-{}", &random_token()?[..NAME_LENGTH]);
+    Folder::open(place)?.make(name)
 }
 
 fn random_token() -> io::Result<String> {
@@ -252,6 +259,59 @@ mod tests {
         assert_eq!(fs::read_to_string(&recording).unwrap(), "bytes");
         assert_eq!(fs::metadata(&recording).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names_in(place.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_folder_that_becomes_a_link_at_once_leads_nowhere() {
+        let output = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let victim = tempfile::tempdir().unwrap();
+        let names = [
+            ".draft.unfinished",
+            "1-0.recording",
+            "doorbell",
+            "run.json",
+            "thesis.tex",
+            "token",
+        ];
+        for name in names {
+            fs::write(victim.path().join(name), "precious").unwrap();
+        }
+        let run = run(output.path());
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // What another user does who may write to the folder.
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for name in names_in(place.path())
+                        .iter()
+                        .filter(|name| name.starts_with("fil-profile-"))
+                    {
+                        let path = place.path().join(name);
+                        if !path.is_symlink() && fs::rename(&path, place.path().join(format!("old-{name}"))).is_ok() {
+                            let _ = symlink(victim.path(), &path);
+                        }
+                    }
+                }
+            });
+            for _ in 0..300 {
+                Scratch::away(&run, &[place.path().to_owned()]);
+                let _ = run.folder.remove(RECORDINGS);
+                let _ = fs::read_dir(place.path())
+                    .unwrap()
+                    .flatten()
+                    .try_for_each(|entry| fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path())));
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(names_in(victim.path()), names);
+        for name in names {
+            assert_eq!(
+                fs::read_to_string(victim.path().join(name)).unwrap(),
+                "precious",
+                "{name}"
+            );
+        }
     }
 
     #[test]

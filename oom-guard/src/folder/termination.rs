@@ -15,6 +15,9 @@ const DEFAULT: &str = "/dev/termination-log";
 /// As much as Kubernetes takes.
 const MOST_BYTES: usize = 4096;
 
+/// A longer file is a log of the job's, and stays as it is.
+const LARGEST: u64 = 1 << 20;
+
 /// The file that `FIL_PROFILE_TERMINATION_LOG` names, or the usual one.
 pub fn file() -> PathBuf {
     let named = std::env::var_os("FIL_PROFILE_TERMINATION_LOG").filter(|value| !value.is_empty());
@@ -34,7 +37,10 @@ pub fn set(path: &Path, lines: &[impl AsRef<str>]) -> io::Result<()> {
         return Err(io::Error::other("not a regular file"));
     }
     let mut before = Vec::new();
-    (&file).take(MOST_BYTES as u64).read_to_end(&mut before)?;
+    (&file).take(LARGEST + 1).read_to_end(&mut before)?;
+    if before.len() as u64 > LARGEST {
+        return Err(io::Error::other("larger than a termination message can be"));
+    }
     let own = before.split_inclusive(|byte| *byte == b'\n');
     let mut message: Vec<u8> = own
         .filter(|line| !line.starts_with(PREFIX.as_bytes()))
@@ -94,6 +100,24 @@ mod tests {
         set(&path, &["line of the message"; 500]).unwrap();
         let length = fs::metadata(&path).unwrap().len();
         assert!((4000..=4096).contains(&length), "{length}");
+    }
+
+    #[test]
+    fn nothing_that_the_job_has_written_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for lines in [500, 2000, 200_000] {
+            let job = "job line\n".repeat(lines);
+            fs::write(&path, &job).unwrap();
+            for ours in [&["killed", "load.py:7"][..], &[]] {
+                let _ = set(&path, ours);
+                assert_eq!(fs::read_to_string(&path).unwrap(), job, "{lines}");
+            }
+        }
+        // Ours are taken back, although the job has written more behind them.
+        fs::write(&path, "=fil-profile= close\n".to_owned() + &"job line\n".repeat(2000)).unwrap();
+        set(&path, &["killed"]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "job line\n".repeat(2000));
     }
 
     #[test]

@@ -125,6 +125,7 @@ mod tests {
             facts,
             damage: Vec::new(),
             bundled: None,
+            presentation: Default::default(),
         }
     }
 

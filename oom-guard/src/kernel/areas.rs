@@ -112,22 +112,22 @@ impl Part {
 /// A part of a mapped file that cannot be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritable {
-    /// Its first byte.
-    pub start: u64,
-    /// The byte after its last.
-    pub end: u64,
-    /// Can it be executed?
-    pub is_code: bool,
+    /// The address of its first byte.
+    pub start: usize,
+    /// The address after its last byte.
+    pub end: usize,
+    /// Whether it has pages that differ from the file: it could be written to before.
+    pub was_written: bool,
 }
 
-/// The unwritable parts of a process, from its maps.
-pub fn unwritable(maps: impl BufRead) -> Vec<Unwritable> {
-    let parts = parse(maps).into_iter();
+/// The unwritable parts of a process, from its smaps.
+pub fn unwritable(smaps: impl BufRead) -> Vec<Unwritable> {
+    let parts = parse(smaps).into_iter();
     let of_file = parts.filter(|part| part.path.starts_with('/') && matches!(&*part.access, "r--p" | "r-xp"));
     let unwritable = of_file.map(|part| Unwritable {
-        start: part.start,
-        end: part.end,
-        is_code: part.access == "r-xp",
+        start: part.start as usize,
+        end: part.end as usize,
+        was_written: part.extent.anonymous > 0 || part.extent.swapped > 0,
     });
     unwritable.collect()
 }

@@ -23,26 +23,26 @@ Examples:
   fil-profile run pytest -x                  any dynamically linked program
   fil-profile --python python3.9 run job.py  another Python
   fil-profile -o /data/oom run ./job.sh      reports go to /data/oom/<time>
-  (ulimit -Sv 4000000; fil-profile run job.py)   see what would not fit into 4 GB
+  (ulimit -Sv 4000000; fil-profile run job.py)   limit the job to 4 GB of address space
 
-Options stand before `run`; what follows `run` belongs to the job. The job keeps its arguments,
-stdin, stdout, terminal and exit status. When it has ended, the reports are in the run folder:
-index.html, peak-memory.svg, and out-of-memory.svg if it ran out or was killed for its memory.
-profile.fil is the run in one file: `fil-profile report profile.fil` on any machine.
-Close to a limit there is a report while the job runs, and on SIGTERM; `kill -USR2` or
-`fil-profile snapshot` make one at any time.
+Write options before `run`. Everything after `run` belongs to the job. The job keeps its arguments,
+stdin, stdout, terminal and exit status. After its end, the reports are in the run folder:
+index.html, peak-memory.svg, and out-of-memory.svg if the job ran out of memory or was killed for it.
+profile.fil has the whole run in one file: `fil-profile report profile.fil` shows it on any machine.
+fil-profile also writes a report while the job runs: close to a limit, on SIGTERM, and whenever
+you ask for it with `kill -USR2` or `fil-profile snapshot`.
 
-If fil-profile itself is killed, the job goes on and so does its recording: the next run with
-the same -o reports on it when it has ended, and `fil-profile report` does, on any machine.
+If fil-profile itself is killed, the job continues and is still recorded. When the job has ended,
+the next run with the same -o writes its report, and so does `fil-profile report`, on any machine.
 
-Exit status: the job's own, and a job killed by a signal kills fil-profile by the same one.
+Exit status: the job's own. If a signal killed the job, the same signal kills fil-profile.
   2    wrong usage, no such script, or under --require, a job that cannot be recorded
   53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
   126  cannot be executed    127  no such program
-  1    `report`, `diff`, `ls` or `snapshot` found nothing to report
-  3    `diff --fail-above` found more growth than that";
+  1    `report`, `diff`, `ls`, `merge`, `snapshot` or `inspect` found nothing to report
+  3    `diff --fail-above`: the peak grew by more than allowed";
 
-/// Runs a job unchanged and shows which lines of code held its memory when it ran out.
+/// Runs a job unchanged, and shows which lines of code held its memory when the memory ran out
 #[derive(Debug, Parser)]
 #[command(
     name = "fil-profile",
@@ -56,16 +56,17 @@ Exit status: the job's own, and a job killed by a signal kills fil-profile by th
                       fil-profile [OPTIONS] ls [DIR]\n       \
                       fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
                       fil-profile [OPTIONS] merge DIR...\n       \
-                      fil-profile snapshot PID|DIR",
+                      fil-profile snapshot PID|DIR\n       \
+                      fil-profile inspect PID|CORE [--json FILE]",
     after_help = EXAMPLES
 )]
 pub struct Cli {
-    /// Folder for the results; each run makes a folder of its own in it
+    /// Folder for the results; each run makes its own folder in it
     #[arg(short, long, value_name = "DIR", default_value = crate::folder::names::OUTPUT)]
     #[arg(env = "FIL_PROFILE_OUTPUT", hide_env_values = true)]
     pub output: PathBuf,
 
-    /// Do not open the report in a browser, as is done on a desktop
+    /// Do not open the report in a browser; by default it is opened on a desktop
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_NO_BROWSER", hide_env_values = true)]
     pub no_browser: bool,
@@ -75,18 +76,18 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_PYTHON", hide_env_values = true)]
     pub python: Option<PathBuf>,
 
-    /// When memory runs out: `report` lets the job go on and see the failure, `exit` ends it with status 53 at a failed
-    /// allocation or close to a limit that would kill it
+    /// When memory runs out: `report` lets the job continue and handle the error; `exit` ends the job with status 53 at a failed
+    /// allocation, or shortly before a limit at which the kernel would kill it
     #[arg(long, value_name = "WHAT", default_value = "report", hide_possible_values = true, value_parser = on_oom())]
     #[arg(env = "FIL_PROFILE_ON_OOM", hide_env_values = true)]
     pub on_oom: OnOom,
 
-    /// Memory set aside for the report of a failed allocation, e.g. 16MiB; 0 for none
+    /// Address space to reserve for the work after a failed allocation, e.g. 16MiB; 0 for none
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::parse)]
     #[arg(env = "FIL_PROFILE_STASH", hide_env_values = true)]
     pub stash: u64,
 
-    /// Record every allocation: for small jobs, slower
+    /// Record every allocation instead of samples: slower, for small jobs
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_EXACT", hide_env_values = true)]
     pub exact: bool,
@@ -96,42 +97,43 @@ pub struct Cli {
     #[arg(env = "FIL_PROFILE_SAMPLE_INTERVAL", hide_env_values = true)]
     pub sample_interval: Option<u64>,
 
-    /// What call sites are ranked by and pictures show: `requested` memory or `resident` [default: what the limit counts]
+    /// Rank call sites and draw pictures by `requested` or by `resident` memory [default: the kind that the limit counts]
     #[arg(long, value_name = "WHAT", hide_possible_values = true, value_parser = rank())]
     #[arg(env = "FIL_PROFILE_RANK", hide_env_values = true)]
     pub rank: Option<Rank>,
 
-    /// Do not run a job that cannot be recorded, instead of running it as without us
+    /// If the job cannot be recorded, do not run it [default: run it without recording]
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_REQUIRE", hide_env_values = true)]
     pub require: bool,
 
-    /// Keep the raw recordings of the job's processes beside profile.fil, which has all that a report needs
+    /// Keep the raw recordings of the job's processes; reports do not need them, because profile.fil has the same data
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
     pub keep_recording: bool,
-    /// Print at the end what each line of your own files held; also as `run --text`
+    /// At the end, print how much memory each line of your own files held; `run --text` does the same
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_TEXT", hide_env_values = true)]
     pub text: bool,
 
-    /// Watch the job's first process only
+    /// Record only the job's first process
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_NO_CHILDREN", hide_env_values = true)]
     pub no_children: bool,
 
-    /// End with status 53 where the job ends with 0 but a child of it was killed for memory, or left at a failed allocation
+    /// End with status 53 if the job ends with 0, but one of its child processes was killed for its memory, or was ended at a failed
+    /// allocation
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_FAIL_ON_CHILD_OOM", hide_env_values = true)]
     pub fail_on_child_oom: bool,
 
-    /// For `report`, `diff` and `merge`: look for lines of source files in this folder [default: none but those that the run brought
-    /// along; for your own runs on this machine, where the job ran]
+    /// For `report`, `diff` and `merge`: read source files from this folder [default: for your own runs, from where the job ran; for
+    /// others, only the lines stored in the run]
     #[arg(long, value_name = "DIR")]
     #[arg(env = "FIL_PROFILE_SOURCE", hide_env_values = true)]
     pub source: Option<PathBuf>,
 
-    /// Print the licences of fil-profile and of all it is built from
+    /// Print the licences of fil-profile and of everything it is built from
     #[arg(long)]
     pub license: bool,
 
@@ -150,79 +152,90 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         job: Vec<OsString>,
     },
-    /// Start an interpreter with the library loaded and recording off
+    /// Start a Python that records only the parts that the package filprofiler is asked to record
     #[command(disable_help_flag = true)]
     Python {
         /// The interpreter's own arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Write the report of an earlier run again, or one document of it in a format of choice
+    /// Write the report of an earlier run again, or write one document of it in another format
     #[command(override_usage = "fil-profile report [WHAT] [--format FORMAT] [-o FILE]")]
     Report {
-        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs [default: the newest run in the output
-        /// folder]
+        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs (its newest run) [default: the newest run in the
+        /// folder for results]
         #[arg(value_name = "WHAT")]
         path: Option<PathBuf>,
-        /// Write this alone, instead of the files of the run folder
+        /// Write one document in this format, instead of the files of the run folder
         #[arg(short, long, value_parser = formats())]
         format: Option<ReportFormat>,
-        /// As `--format text`
+        /// Same as `--format text`
         #[arg(long, conflicts_with = "format")]
         text: bool,
-        /// Take the run folder for one that your own fil-profile has made here: write into it, and show lines of this machine's files
+        /// Treat the run folder as one that your own fil-profile made here: write into it, and show lines of source files of this
+        /// machine
         #[arg(long)]
         trust: bool,
         /// For the Python package, which has just made all that is in the folder: it counts as made here from now on
         #[arg(long, hide = true, requires = "path", conflicts_with_all = ["format", "text"])]
         made_here: bool,
-        /// Where to; `-` is stdout, as is nothing
+        /// File to write with --format [default: stdout, also `-`]. A named pipe needs a reader
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,
-        /// Look for lines of source files in this folder
+        /// Read source files only from this folder
         #[arg(long, value_name = "DIR")]
         source: Option<PathBuf>,
     },
-    /// List the runs in a folder, the newest first: when, what, how it ended, its peak, and what held most of it
+    /// List the runs in a folder, newest first: time, command, how it ended, peak, and the line that held the most
     Ls {
-        /// A folder of runs [default: the output folder]
+        /// A folder of runs [default: the folder for results]
         #[arg(value_name = "DIR")]
         path: Option<PathBuf>,
-        /// As many of them; 0 for all
+        /// Number of runs to list; 0 for all
         #[arg(short = 'n', long, value_name = "COUNT", default_value = "20")]
         last: usize,
     },
     /// Show what grew and what shrank from one run to another
     #[command(override_usage = "fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]")]
     Diff {
-        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs, of which the newest is meant
+        /// The earlier run: a run folder, a bundle (profile.fil), a recording, or a folder of runs (its newest run)
         old: PathBuf,
-        /// The same
+        /// The later run, in any of these forms
         new: PathBuf,
-        /// Where to draw a flame graph of the difference: red grew, blue shrank
+        /// File for a flame graph of the difference: red grew, blue shrank
         #[arg(short = 'o', long = "output", value_name = "FILE", id = "file")]
         file: Option<PathBuf>,
         /// End with status 3 if the peak grew by more than this, e.g. 10% or 100MiB
         #[arg(long, value_name = "MOST", value_parser = Allowance::parse)]
         fail_above: Option<Allowance>,
-        /// Look for lines of source files in this folder
+        /// Read source files only from this folder
         #[arg(long, value_name = "DIR")]
         source: Option<PathBuf>,
     },
-    /// Make one report of many runs, as of an array of tasks
+    /// Make one report of many runs, for example of the tasks of an array
     Merge {
-        /// Run folders, and folders of runs
+        /// Run folders, or folders that contain runs
         #[arg(required = true, value_name = "DIR")]
         paths: Vec<PathBuf>,
-        /// Look for lines of source files in this folder
+        /// Read source files only from this folder
         #[arg(long, value_name = "DIR")]
         source: Option<PathBuf>,
     },
-    /// Report on a job that runs, without stopping it, into a folder of its own in the run folder
+    /// Write a report of a running job, without stopping it, into a new folder inside its run folder
     Snapshot {
-        /// The process id of the job, of a process of it or of its fil-profile; or the folder of a run or of runs
+        /// The process id of the job, of one of its processes, or of its fil-profile; or a run folder, or a folder that contains runs
         #[arg(value_name = "PID|DIR")]
         job: OsString,
+    },
+    /// Show which variables hold the memory of any Python process, one that runs or one that left a core file
+    #[command(override_usage = "fil-profile inspect PID|CORE [--json FILE]")]
+    Inspect {
+        /// A process id or a core file
+        #[arg(value_name = "PID|CORE")]
+        what: OsString,
+        /// Write it as JSON instead; `-` is stdout
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
 }
 
@@ -297,6 +310,10 @@ fn one_line(error: &clap::Error, args: &[OsString]) -> String {
         (ErrorKind::InvalidSubcommand, Some(word)) => {
             return format!("{word} is not a command; to run it: fil-profile run {word}");
         }
+        (ErrorKind::MissingRequiredArgument, _) => match said(ContextKind::InvalidArg) {
+            Some(missing) => format!("{missing} is missing"),
+            None => "something is missing".to_owned(),
+        },
         _ => {
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default();

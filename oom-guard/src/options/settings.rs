@@ -69,6 +69,8 @@ pub enum Task {
     Merge(Vec<PathBuf>),
     /// Report on a job that runs: by a process id or a folder.
     Snapshot(OsString),
+    /// Tell who holds the memory of a process or a core file, as JSON to a file if there is one; `-` is stdout.
+    Inspect(OsString, Option<PathBuf>),
 }
 
 /// Separates the task from its settings.
@@ -127,6 +129,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
             Task::Merge(paths)
         }
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
+        Some(Command::Inspect { what, json }) => Task::Inspect(what, json),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
     // An environment variable that this command ignores must not make it fail.

@@ -1,6 +1,8 @@
 //! Our own processes beside the job must be killed before the job when memory is short.
 
 use std::fs::{self, File};
+use std::io::Write;
+use std::sync::OnceLock;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{Pid, dup2_stderr};
@@ -20,17 +22,45 @@ pub fn before_the_job() {
 const PARENT_BYTES: u64 = 8 << 20;
 /// The kernel counts a thousandth of the limit for each point, up to a thousand.
 const MOST_POINTS: u64 = 1000;
+/// Less than any job has. At -1000 the kernel would never kill the process; at this it does so if there is no other.
+const LEAST_SCORE: &str = "-999";
+
+/// What this process was started with, which the job gets too. [`AfterTheJob`] changes only that of the job's parent.
+fn score_of_the_job() -> i64 {
+    static SCORE_OF_THE_JOB: OnceLock<i64> = OnceLock::new();
+    *SCORE_OF_THE_JOB.get_or_init(|| number_of(&fs::read_to_string(SCORE).unwrap_or_default()).unwrap_or(0))
+}
 
 /// Makes the OOM killer kill this process before the job's parent, however small it is, but after every larger process. `limit` is the
 /// limit of the cgroup in bytes.
 pub fn before_the_parent(limit: Option<u64>) {
-    let Some(limit) = limit.filter(|limit| *limit > 0) else {
-        return;
-    };
-    let more = (PARENT_BYTES * MOST_POINTS).div_ceil(limit).min(MOST_POINTS);
-    let now = number_of(&fs::read_to_string(SCORE).unwrap_or_default()).unwrap_or(0);
-    let then = now.saturating_add_unsigned(more).min(MOST_POINTS.cast_signed());
+    let more = limit
+        .filter(|limit| *limit > 0)
+        .map_or(0, |limit| (PARENT_BYTES * MOST_POINTS).div_ceil(limit).min(MOST_POINTS));
+    let then = score_of_the_job()
+        .saturating_add_unsigned(more)
+        .min(MOST_POINTS.cast_signed());
     let _ = fs::write(SCORE, then.to_string());
+}
+
+/// Makes the OOM killer kill this process as if it were the job: it was forked from the job's parent.
+pub fn as_the_job() {
+    before_the_parent(None);
+}
+
+/// Makes the OOM killer kill this process after the job, where we may (`CAP_SYS_RESOURCE`). Processes that are forked later inherit
+/// that, so it must not be used before the job has started, and the file is opened before that.
+pub struct AfterTheJob(Option<File>);
+
+impl AfterTheJob {
+    pub fn prepare() -> Self {
+        score_of_the_job();
+        Self(File::options().write(true).open(SCORE).ok())
+    }
+
+    pub fn apply(mut self) {
+        let _ = self.0.as_mut().map(|file| file.write_all(LEAST_SCORE.as_bytes()));
+    }
 }
 
 fn number_of(text: &str) -> Option<i64> {

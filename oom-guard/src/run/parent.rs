@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use crate::kernel::end::End;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::process;
-use crate::run::pinned_pages;
+use crate::run::pinned_pages::{self, PageByPage};
 use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::{self, SignalProbe};
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
@@ -43,6 +43,8 @@ pub struct Parent<'a> {
     shared: &'a SharedState,
     began: Instant,
     supervisor: SupervisorProcess,
+    /// Until everything has been done once.
+    page_by_page: Option<PageByPage>,
 }
 
 /// The state of the supervisor.
@@ -73,6 +75,7 @@ impl<'a> Parent<'a> {
             shared,
             began,
             supervisor: SupervisorProcess::Wanted,
+            page_by_page: None,
         }
     }
 
@@ -82,7 +85,7 @@ impl<'a> Parent<'a> {
         let Ok(pid) = process::beside(work) else { return false };
         self.supervisor = SupervisorProcess::Runs(pid);
         if room.is_limited() {
-            pinned_pages::pin();
+            self.page_by_page = Some(pinned_pages::pin_page_by_page());
             room.rehearse();
             self.probe.rehearse();
         }
@@ -139,6 +142,12 @@ impl<'a> Parent<'a> {
                     }
                     News::Stopped(signal) => stop_as_the_job(signal),
                     News::Reaped(pid, end) => {
+                        if self.probe.pid() == Some(pid) {
+                            self.probe.has_ended();
+                            if end == End::Signal(SIGKILL) {
+                                self.shared.count_kill();
+                            }
+                        }
                         if matches!(self.supervisor, SupervisorProcess::Runs(running) if running == pid) {
                             self.supervisor = match end {
                                 End::Status(_) => SupervisorProcess::Done,
@@ -180,6 +189,7 @@ impl<'a> Parent<'a> {
                 }
                 _ => self.refresh_probe(room),
             }
+            self.page_by_page = None;
         }
     }
 

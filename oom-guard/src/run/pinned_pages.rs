@@ -8,7 +8,7 @@
 
 use std::fs;
 
-use crate::kernel::areas;
+use crate::kernel::areas::{self, Unwritable};
 use crate::kernel::process;
 
 /// No page is smaller.
@@ -17,18 +17,70 @@ const PAGE: usize = 4096;
 /// Drops the pages of this process's code and constants, and locks each of them when it is used again: some hundred KiB, or as much as
 /// `RLIMIT_MEMLOCK` allows. Processes that are forked later do not inherit the locks.
 pub fn pin() {
-    let Ok(maps) = fs::read("/proc/self/maps") else { return };
-    // In a program's file and in memory, its constants come before its code.
-    let (code, constants): (Vec<_>, Vec<_>) = areas::unwritable(&*maps).into_iter().partition(|part| part.is_code);
-    for part in code.iter().chain(&constants) {
-        let (start, length) = (part.start as *mut libc::c_void, (part.end - part.start) as usize);
-        // Nothing before the code has ever been written to. The part behind it may have been, before it was made read-only.
-        if part.is_code || code.iter().any(|code| code.start == part.end) {
-            // SAFETY: nobody has written to these pages or can, so the kernel reads the same bytes from the file again.
-            unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    pin_parts(&parts());
+}
+
+/// As [`pin`], and until the result is dropped, only the pages that are used become resident. Otherwise the kernel maps up to 16 pages
+/// around each of them.
+pub fn pin_page_by_page() -> PageByPage {
+    let parts = parts();
+    for part in &parts {
+        // The kernel maps no page beyond the mapping. Advice that differs from that of the next page makes each page a mapping.
+        for page in (part.start..part.end).step_by(2 * PAGE) {
+            // SAFETY: MADV_RANDOM changes no byte of memory.
+            unsafe { libc::madvise(page as *mut libc::c_void, PAGE, libc::MADV_RANDOM) };
         }
+    }
+    // No sooner: all code that runs until here would be resident again.
+    pin_parts(&parts);
+    PageByPage(parts)
+}
+
+fn pin_parts(parts: &[Unwritable]) {
+    for part in parts {
+        part.drop_pages();
         // SAFETY: mlock2 changes no byte of memory.
-        unsafe { libc::mlock2(start, length, libc::MLOCK_ONFAULT) };
+        unsafe { libc::mlock2(part.address(), part.length(), libc::MLOCK_ONFAULT) };
+    }
+}
+
+/// See [`pin_page_by_page`].
+pub struct PageByPage(Vec<Unwritable>);
+
+impl Drop for PageByPage {
+    fn drop(&mut self) {
+        for part in &self.0 {
+            // SAFETY: MADV_NORMAL changes no byte of memory.
+            unsafe { libc::madvise(part.address(), part.length(), libc::MADV_NORMAL) };
+        }
+    }
+}
+
+/// Drops the pages of this process's code and constants; each is read again when it is used.
+pub fn drop_pages() {
+    parts().iter().for_each(Unwritable::drop_pages);
+}
+
+fn parts() -> Vec<Unwritable> {
+    let maps = fs::read("/proc/self/smaps").unwrap_or_default();
+    areas::unwritable(&*maps)
+}
+
+impl Unwritable {
+    /// A part that was written to before it was made read-only has pages that are not in the file: they stay.
+    fn drop_pages(&self) {
+        if !self.was_written {
+            // SAFETY: nobody has written to these pages or can, so the kernel reads the same bytes from the file again.
+            unsafe { libc::madvise(self.address(), self.length(), libc::MADV_DONTNEED) };
+        }
+    }
+
+    fn address(&self) -> *mut libc::c_void {
+        self.start as *mut libc::c_void
+    }
+
+    fn length(&self) -> usize {
+        self.end - self.start
     }
 }
 

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getppid};
 
 use crate::kernel::kernel_file::{keep_open, let_go, text};
 use crate::kernel::process;
-use crate::run::pinned_pages;
+use crate::run::{killed_first, pinned_pages};
 
 /// As top and ps show it.
 const NAME: &core::ffi::CStr = c"signal-probe";
@@ -112,6 +112,11 @@ impl SignalProbe {
         self.pid
     }
 
+    /// The probe has ended, and we have waited for it: another process may have its number soon.
+    pub fn has_ended(&mut self) {
+        self.pid.take().inspect(|pid| let_go(&status(*pid)));
+    }
+
     fn dismiss(&mut self) {
         if let Some(pid) = self.pid.take() {
             let_go(&status(pid));
@@ -151,12 +156,14 @@ pub fn status(pid: Pid) -> PathBuf {
 }
 
 fn stand_by(parent: Pid) -> i32 {
+    killed_first::as_the_job();
     let is_ready = prctl::set_pdeathsig(Signal::SIGKILL).is_ok()
         && prctl::set_name(NAME).is_ok()
         && std::env::set_current_dir("/").is_ok();
     let heap = forget_command_line();
     if let (true, Some(heap)) = (is_ready && getppid() == parent, heap) {
         process::close_everything();
+        pinned_pages::drop_pages();
         pinned_pages::sleep_without_heap(heap);
     }
     1

@@ -30,6 +30,7 @@ use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::{Ending, Observed, Sent};
 use crate::watch::alarms::AlarmId;
 use crate::watch::doorbell::{Doorbell, Ring};
+use crate::watch::entered::Entered;
 use crate::watch::limit_poller::{LimitPoller, Near};
 use crate::watch::sampling::Sampling;
 
@@ -102,6 +103,8 @@ pub struct Duties<'a> {
     pub poller: LimitPoller,
     /// Keeps the timeline.
     pub sampling: Sampling,
+    /// Where processes of the job have moved themselves.
+    pub entered: Entered,
     /// Kills the job before a limit does.
     pub forced_exit: ForcedExit<'a>,
     /// Shared with the job's parent and with a supervisor after us.
@@ -299,6 +302,7 @@ impl Duties<'_> {
             signals: self.signals,
             processes: Vec::new(),
             counted: evidence.after(),
+            entered: self.entered.after(),
             own_kills: self.shared.kills(),
             alarmed: self.poller.out_of_memory() || self.shared.is_alarmed(),
             rings: self.poller.rings(),
@@ -374,7 +378,10 @@ impl Duties<'_> {
             self.end(job);
         }
         self.forced_exit.kill_late_children(job);
+        self.entered.look(job);
         if let Some(resident) = self.sampling.take(|| self.poller.tightest()) {
+            self.sampling.members().for_each(|pid| self.entered.look(pid));
+            self.entered.read();
             self.measurer.consider(resident);
         }
         self.reports.start();

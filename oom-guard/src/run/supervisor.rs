@@ -18,6 +18,7 @@ use crate::run::supervise::{Duties, Events, Source};
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
 use crate::watch::doorbell::Doorbell;
+use crate::watch::entered::Entered;
 use crate::watch::limit_poller::LimitPoller;
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
@@ -26,6 +27,8 @@ use crate::watch::sampling::Sampling;
 pub struct Supervisor {
     /// Watches the limits.
     pub poller: LimitPoller,
+    /// Notes cgroups that processes of the job enter.
+    pub entered: Entered,
     /// Keeps the timeline.
     pub sampling: Sampling,
     /// The ends of its own children, if it is not the job's parent.
@@ -77,6 +80,7 @@ impl Supervisor {
         let mut record = self.record;
         self.poller.watch(job);
         self.sampling.watch(job);
+        self.entered.watch(job);
         let (ended, observed) = {
             let write = |wanted: &Wanted| meanwhile::report(&record, wanted);
             let measure = |why| meanwhile::measure(&record, why);
@@ -85,6 +89,7 @@ impl Supervisor {
                 measurer: Measurer::new(&measure, shared),
                 poller: self.poller,
                 sampling: self.sampling,
+                entered: self.entered,
                 forced_exit: ForcedExit::new(shared),
                 shared,
                 on_oom: self.on_oom,

@@ -7,13 +7,16 @@
 #![expect(clippy::disallowed_methods, reason = "everything else writes through this file")]
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, Stdout, StdoutLock, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Seek, Stdout, StdoutLock, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
 use libc::PIPE_BUF;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::terminal::paint::{PaintedLine, Tone};
@@ -32,9 +35,30 @@ pub fn say(line: impl Display) {
 }
 
 fn write(line: &PaintedLine) {
-    let line = format!("{PREFIX}{}\n", line.painted(has_colours(&stderr())));
+    let end = if is_within_a_line().unwrap_or(false) { "\n" } else { "" };
+    let line = format!("{end}{PREFIX}{}\n", line.painted(has_colours(&stderr())));
     // A closed stderr is no reason to fail.
     let _ = Stderr.write_all(line.as_bytes());
+}
+
+/// Whether stderr is a file in which the job has begun a line and not ended it. Of a terminal or a pipe, that cannot be known.
+fn is_within_a_line() -> io::Result<bool> {
+    let mut file = File::from(stderr().as_fd().try_clone_to_owned()?);
+    if !file.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+    let end = if flags.contains(OFlag::O_APPEND) {
+        file.metadata()?.len()
+    } else {
+        file.stream_position()?
+    };
+    let mut last = [b'\n'];
+    if end > 0 {
+        // stderr itself may be open for writing only.
+        File::open("/proc/self/fd/2")?.read_exact_at(&mut last, end - 1)?;
+    }
+    Ok(last != [b'\n'])
 }
 
 /// How long in all this process waits for a stderr that takes no more.

@@ -62,16 +62,29 @@ impl CountersAtStart {
     /// Reads them for a job that will start now.
     pub fn before(host: &Host, pid: Pid) -> Self {
         let cgroup = Cgroup::find(host, pid);
+        let is_shared = cgroup.as_ref().is_some_and(|cgroup| is_shared(host, cgroup, pid));
+        Self::of(host, cgroup, is_shared)
+    }
+
+    /// Reads those of a cgroup.
+    pub fn of(host: &Host, cgroup: Option<Cgroup>, is_shared: bool) -> Self {
         let levels = cgroup.iter().flat_map(|cgroup| &cgroup.levels);
         Self {
             host: host.clone(),
-            is_shared: cgroup.as_ref().is_some_and(|cgroup| is_shared(host, cgroup, pid)),
+            is_shared,
             is_killed_as_group: levels
                 .clone()
                 .any(|level| number(&level.file("memory.oom.group")) == Some(1)),
             levels: levels.map(|level| (level.limits(), level.counters())).collect(),
             machine_kills: procfs::machine_kills(host),
             cgroup,
+        }
+    }
+
+    /// The cgroup itself was made after the job's start: each of its counters has begun at zero.
+    pub fn began_at_zero(&mut self) {
+        if let Some((_, Some(counters))) = self.levels.first_mut() {
+            *counters = counters.at_zero();
         }
     }
 
@@ -101,6 +114,13 @@ impl CountersAtStart {
 }
 
 impl Counted {
+    /// Whether the kernel has killed a process in the first cgroup or below it.
+    pub fn has_kills(&self) -> bool {
+        let counters = [|of: &Counters| of.kills, |of: &Counters| of.kills_below];
+        let first = self.levels.first();
+        first.is_some_and(|level| counters.iter().any(|counter| level.change(counter).has_grown()))
+    }
+
     /// Subtracts this many kills in the job's own cgroup. Version 2 counts them in the ancestors too, and the machine counts all.
     pub fn take_off(&mut self, kills: u64) {
         self.machine_kills.take_off(kills);

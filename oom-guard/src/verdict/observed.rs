@@ -27,6 +27,8 @@ pub struct Observed {
     pub processes: Vec<ProcessFacts>,
     /// How the kernel's counters have changed.
     pub counted: Counted,
+    /// The same in cgroups that processes of the job have entered after its start, the last first.
+    pub entered: Vec<Counted>,
     /// Processes of our own that the kernel has killed for memory: the supervisor, and those that write reports and measure.
     pub own_kills: u64,
     /// Whether the job's cgroup has reported that a limit could not be kept ([`crate::watch::alarms::Alarms::out_of_memory`]).
@@ -60,6 +62,17 @@ impl Observed {
         let grown = here.and_then(Change::grown).or(self.counted.machine_kills.grown());
         observed.own_kills = self.own_kills.min(grown.unwrap_or(0));
         observed.counted.take_off(observed.own_kills);
+        let others = self.own_kills - observed.own_kills;
+        if !observed.counted.has_kills() {
+            let mut entered = self.entered.iter().cloned();
+            let killed = entered.find_map(|mut counted| {
+                counted.take_off(others);
+                counted.has_kills().then_some(counted)
+            });
+            if let Some(Counted { levels, is_whole, .. }) = killed {
+                (observed.counted.levels, observed.counted.is_whole) = (levels, is_whole);
+            }
+        }
         observed
     }
 

@@ -136,6 +136,11 @@ impl Family {
         held
     }
 
+    /// The processes at the last sample.
+    pub fn members(&self) -> impl Iterator<Item = Pid> {
+        self.last.keys().copied().map(Pid::from_raw)
+    }
+
     /// The job has ended, and with it most of its processes.
     pub fn close(&mut self) {
         let files = Files::list(&self.recordings);

@@ -74,6 +74,11 @@ impl Sampling {
         self.family.unwatched(pid, program);
     }
 
+    /// The processes of the job at the last sample.
+    pub fn members(&self) -> impl Iterator<Item = Pid> {
+        self.family.members()
+    }
+
     /// To be called when the job has ended.
     pub fn close(&mut self) {
         self.family.close();

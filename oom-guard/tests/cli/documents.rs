@@ -205,3 +205,17 @@ fn a_torn_bundle_leaves_what_the_recordings_know() {
     assert!(outcome.said()[0].contains("cut off or altered"), "{outcome:?}");
     assert!(outcome.stderr.contains("Peak memory"), "{outcome:?}");
 }
+
+#[test]
+fn a_run_of_which_nothing_is_known_did_not_run_out_of_memory() {
+    let place = Place::without_library();
+    let run = place.path("runs/2026-01-01T000000.000");
+    fs::create_dir_all(&run).unwrap();
+    fs::write(run.join("run.json"), r#"{"host": "x"}"#).unwrap();
+    let merged = place.run(&["merge", "runs"]);
+    assert_eq!(merged.status, Some(0), "{merged:?}");
+    assert!(
+        merged.stderr.contains("None of 1 task ran out of memory."),
+        "{merged:?}"
+    );
+}

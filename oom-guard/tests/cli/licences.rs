@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::place::Place;
 
-const OURS: [&str; 4] = ["oom-guard", "preload", "dumper", "recording"];
+const OURS: [&str; 5] = ["oom-guard", "preload", "dumper", "holders", "recording"];
 
 #[test]
 fn every_crate_is_named_with_its_licence() {

@@ -47,6 +47,7 @@ pub use job::{Job, OnOom};
 pub use machine::Boot;
 pub use measured::Snapshot;
 pub use outcome::Outcome;
+pub use processes::children;
 pub use python::Python;
 pub use report::Report;
 pub use running::Running;
@@ -57,7 +58,7 @@ pub use svg::Svg;
 pub use truth::Held;
 pub use venv::{
     allocators_python, gunicorn_python, joblib_python, memray_python, nuitka_python, numpy_python, package_python,
-    torch_python, wheel,
+    pandas_python, torch_python, wheel,
 };
 pub use victim::{Place, place, victim};
 

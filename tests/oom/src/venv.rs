@@ -12,6 +12,12 @@ pub fn numpy_python() -> &'static Python {
     READY.get_or_init(|| with(Python::any(), "numpy", &["numpy"], &["numpy"]))
 }
 
+/// One that has pandas.
+pub fn pandas_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| with(Python::any(), "pandas", &["pandas"], &["pandas"]))
+}
+
 /// One that has memray, a peer that records every allocation, and the packages of real programs.
 pub fn memray_python() -> &'static Python {
     static READY: OnceLock<Python> = OnceLock::new();

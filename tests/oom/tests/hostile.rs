@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use nix::sys::stat::Mode;
 use oom::{Job, Python, fil_profile};
@@ -75,8 +75,10 @@ impl Place {
     fn adopt(&self, more: &[(&str, Value)]) {
         fs::set_permissions(self.run(), fs::Permissions::from_mode(0o700)).expect("it is ours");
         let about = fs::metadata(self.run()).expect("it is there");
+        let made = about.created().ok().map(|time| time.duration_since(UNIX_EPOCH));
+        let ns = made.map(|since| since.expect("after 1970").as_nanos() as u64);
         let mut facts = self.facts();
-        facts["made_in"] = json!({ "inode": about.ino() });
+        facts["made_in"] = json!({ "inode": about.ino(), "ns": ns });
         for (name, value) in more {
             facts[name] = value.clone();
         }
@@ -162,6 +164,25 @@ fn a_link_to_the_users_files_in_a_run_folder_deletes_none_of_them() {
             let is_said = ended.said.contains("recordings is not followed");
             assert_eq!(is_said, opens_it, "{command:?}: {ended:?}");
         }
+    }
+}
+
+#[test]
+fn the_number_of_an_inode_alone_makes_no_run_folder_ones_own() {
+    for made_in in [json!({}), json!({ "ns": null }), json!({ "ns": 0 }), json!({ "ns": 1 })] {
+        let place = Place::new();
+        fs::set_permissions(place.run(), fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let about = fs::metadata(place.run()).expect("it is there");
+        // Without the time, the number has to be enough.
+        let Ok(_) = about.created() else { return };
+        let mut note = made_in.clone();
+        note["inode"] = json!(about.ino());
+        place.adopt(&[("made_in", note)]);
+        let before = all(&place.run());
+        let ended = place.fil_profile(COMMANDS[0]);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+        assert!(all(&place.run()) == before, "{made_in}: {ended:?}");
+        assert!(!ended.said.contains("found a run"), "{made_in}: {ended:?}");
     }
 }
 
@@ -417,4 +438,63 @@ fn a_folder_with_very_many_entries_holds_nobody_up() {
             ended.said.lines().count()
         );
     }
+}
+
+/// A job that keeps its recording because it has been killed together with its supervisor.
+fn left_without_a_report(place: &Place, project: &str) -> PathBuf {
+    fs::create_dir(place.path(project)).expect("it is ours");
+    let code = "import os; x = bytearray(30 << 20); os.kill(os.getppid(), 9); os.kill(os.getpid(), 9)";
+    let python = Python::any().path.display().to_string();
+    let output = &place.path(project).join("fil-result").display().to_string();
+    place.fil_profile(&["--no-browser", "-o", output, "--python", &python, "run", "-c", code]);
+    let entries = fs::read_dir(output).expect("it was made").flatten();
+    let run = entries
+        .map(|entry| entry.path())
+        .find(|path| path.join("lock").exists());
+    run.expect("a run without a report has a lock")
+}
+
+#[test]
+fn a_link_for_results_that_came_with_a_repository_is_not_used_unless_it_is_named() {
+    let place = Place::new();
+    let run = left_without_a_report(&place, "project");
+    symlink("project/fil-result", place.path("fil-result")).expect("it is ours");
+    let before = all(&run);
+    for (command, is_refused) in [
+        (&["--no-browser", "run", "true"][..], false),
+        (&["report"], true),
+        (&["report", "--format", "folded"], true),
+        (&["ls"], true),
+    ] {
+        let ended = place.fil_profile(command);
+        assert!(all(&run) == before, "{command:?}: {ended:?}");
+        assert!(
+            ended
+                .said
+                .contains("it is a link to project/fil-result; to use it, name it: -o ./fil-result"),
+            "{command:?}: {ended:?}"
+        );
+        assert_eq!(ended.status == Some(1), is_refused, "{command:?}: {ended:?}");
+    }
+    let ended = place.fil_profile(&["report", "fil-result"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(run.join("index.html").exists(), "{ended:?}");
+}
+
+#[test]
+fn folders_that_take_long_to_read_delay_no_job() {
+    let place = Place::new();
+    let words = vec!["\"\""; 2_700_000].join(",");
+    let file = place.path("run.json");
+    fs::write(&file, format!("{{\"is_copy\":true,\"command\":[{words}]}}")).expect("it is ours");
+    for number in 0..100 {
+        let run = place.path("shared").join(format!("2026-01-01T{number:06}.000"));
+        fs::create_dir(&run).expect("it is ours");
+        fs::hard_link(&file, run.join("run.json")).expect("it is ours");
+        fs::write(run.join("lock"), "vm\nboot\n1\n1\nlocked\n").expect("it is ours");
+    }
+    let begin = Instant::now();
+    let ended = place.fil_profile(COMMANDS[0]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }

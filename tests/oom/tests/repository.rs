@@ -10,6 +10,7 @@ use oom::{fil_profile, preload, workspace};
 const UNSAFE: &[&str] = &[
     "oom-guard/src/kernel/pagemap.rs",
     "oom-guard/src/kernel/process.rs",
+    "oom-guard/src/kernel/stack.rs",
     "oom-guard/src/run/shared_state.rs",
     "oom-guard/src/run/pinned_pages.rs",
     "oom-guard/src/start/inherited.rs",
@@ -103,7 +104,7 @@ const SYMBOLS: &[&str] = &[
 /// Every source file that is ours.
 fn sources() -> Vec<PathBuf> {
     let output = Command::new("find")
-        .args(["dumper", "preload", "oom-guard", "tests", "-name", "*.rs"])
+        .args(["dumper", "preload", "holders", "oom-guard", "tests", "-name", "*.rs"])
         .current_dir(workspace())
         .output();
     let output = output.expect("find can be run").stdout;

@@ -63,3 +63,20 @@ fn a_job_finds_the_pipe_as_it_would_without_us() {
         assert_eq!(watched.text(), alone.text(), "{watched}");
     }
 }
+
+#[test]
+fn a_line_that_the_job_has_begun_in_a_file_stays_its_own() {
+    let words = ["sh", "-c", "printf %s 'progress 50%' >&2; kill -9 $$"];
+    for file in ["> file", ">> file"] {
+        let script = format!("exec 2{file}; exec \"$@\"");
+        let outcome = Job::words(words).launched_by(["sh", "-c", &script, "sh"]).run();
+        let written = std::fs::read_to_string(outcome.folder().join("file")).expect("the shell has made it");
+        let lines: Vec<_> = written.lines().collect();
+        assert_eq!(lines[0], "progress 50%", "{file}: {written}");
+        assert!(lines.len() > 1, "{file}: {written}");
+        assert!(
+            lines[1..].iter().all(|line| line.starts_with("=fil-profile= ")),
+            "{file}: {written}"
+        );
+    }
+}

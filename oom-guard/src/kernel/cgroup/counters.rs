@@ -28,6 +28,22 @@ pub struct Counters {
     pub peak: Option<u64>,
 }
 
+impl Counters {
+    /// The counters that are there, each at zero.
+    pub fn at_zero(self) -> Self {
+        Self {
+            kills: self.kills.and(Some(0)),
+            kills_below: self.kills_below.and(Some(0)),
+            ooms: self.ooms.and(Some(0)),
+            group_kills: self.group_kills.and(Some(0)),
+            met: self.met.and(Some(0)),
+            swap_met: self.swap_met.and(Some(0)),
+            throttled: self.throttled.and(Some(0)),
+            peak: self.peak.and(Some(0)),
+        }
+    }
+}
+
 pub(super) fn v1(folder: &Path) -> Counters {
     let control = text(&folder.join("memory.oom_control"), EVENTS_BYTES).unwrap_or_default();
     Counters {

@@ -296,3 +296,24 @@ fn a_killed_child_is_told_of_even_if_the_job_returns_0() {
         "a child of the job:",
     );
 }
+
+#[test]
+fn a_kill_in_a_cgroup_that_was_entered_later_names_the_limit_there() {
+    for version in [Version::V1, Version::V2] {
+        let mut entered = oom(version, true);
+        for level in &mut entered.levels {
+            level.level.name = level.level.name.replace("/batch", "/inner");
+        }
+        let mut observed = Observed {
+            entered: vec![counted(version), entered],
+            ..job(Ending::Signal(SIGKILL))
+        };
+        observed.counted.machine_kills.after = Some(6);
+        let said = "oom_kill of /inner/step went from 0 to 1";
+        let outcome = check("entered", &observed, Kind::OomKilledByCgroup, Certainty::Certain, said);
+        assert_eq!(outcome.limit.unwrap().path, "/inner");
+        // What was killed there was our own.
+        observed.own_kills = 1;
+        assert_eq!(judge(&observed).kind, Kind::Terminated);
+    }
+}
