@@ -1,10 +1,15 @@
 //! The header of the recording of this process, for callers that cannot wait for the lock.
-#![expect(unsafe_code, reason = "makes a reference to mapped memory")]
+#![expect(
+    unsafe_code,
+    reason = "makes a reference to mapped memory, and maps other memory over it"
+)]
 
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering::Acquire, Ordering::Release};
 
 use recording::Header;
+
+use crate::sys;
 
 /// The header of this process's recording; null before the first sample and after a fork.
 static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
@@ -19,6 +24,13 @@ pub fn current() -> Option<&'static Header> {
 /// In a forked child: the mapped recording is the parent's.
 pub fn disown() {
     HEADER.store(null_mut(), Release);
+}
+
+/// Puts private memory in place of a part of the recording, for `lost::replace`; `false` if there is none.
+pub fn put_memory_over(start: usize, bytes: usize) -> bool {
+    // SAFETY: map_anonymous_over wants a mapping of ours whose contents may go: `lost` has only ranges of recordings, which are
+    // never unmapped, and any bytes are a value of their records.
+    unsafe { sys::map_anonymous_over(start, bytes) }.is_ok()
 }
 
 /// The recording with this header is complete, and that of this process.

@@ -1,6 +1,5 @@
 //! A recording that is lost while the job runs: its file is truncated, or the disk fails, and the next access to the mapping is a
 //! SIGBUS. Then private memory replaces the mapping, and nothing is recorded any more; the job does not notice.
-#![expect(unsafe_code, reason = "maps memory over its recording")]
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
@@ -50,9 +49,7 @@ pub fn replace(address: usize) -> bool {
     // All ranges at once: otherwise each of them would raise a SIGBUS of its own.
     let mut all = true;
     for (from, to) in ranges() {
-        // SAFETY: map_anonymous_over wants a mapping of ours whose contents may go: the ranges are those of recordings, which are
-        // never unmapped, and any bytes are a value of their records.
-        all &= unsafe { sys::map_anonymous_over(from, to - from) }.is_ok();
+        all &= header::put_memory_over(from, to - from);
     }
     if !is_known {
         say::line(format_args!(
