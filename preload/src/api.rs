@@ -9,10 +9,11 @@ use recording::protocol::Message;
 use recording::{Header, Site, Table};
 
 use crate::copy::{self, Shown};
-use crate::state::{RECORDING, STATE, State};
+use crate::state::{STATE, State};
+use crate::switches::RECORDING;
 use crate::sys::{self, Errno};
 use crate::thread::Inside;
-use crate::{doorbell, file, phases, start, windows};
+use crate::{doorbell, header, phases, start, windows};
 
 /// Goes up when the meaning of a function changes; the package refuses a version that it does not know.
 const VERSION: c_int = 1;
@@ -40,7 +41,7 @@ pub extern "C" fn fil_profile_is_recording() -> c_int {
 /// Bytes that are held now.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_current_bytes() -> u64 {
-    file::header().map_or(0, |header| header.live_bytes.load(Relaxed))
+    header::current().map_or(0, |header| header.live_bytes.load(Relaxed))
 }
 
 /// The most that was held since the beginning or since [`fil_profile_reset_peak`].
@@ -143,7 +144,11 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
 pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
     // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
-    match with_state(|state, _| phases::begin(state, name)) {
+    match with_state(|state, header| {
+        let total = state.recorder.total(header);
+        let tables = state.tables();
+        tables.is_some_and(|(_, tree)| phases::begin(header, tree.string(header, name), total))
+    }) {
         Ok(true) => {
             let name = core::str::from_utf8(name).unwrap_or("a mark");
             doorbell::send(Message::Mark { pid: sys::pid(), name });

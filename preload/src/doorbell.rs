@@ -78,8 +78,12 @@ fn library_folder() -> Option<&'static [u8]> {
 
 /// Sends a message to the supervisor. `false` if nobody listens.
 pub fn send(message: Message<'_>) -> bool {
-    let run = paths().and_then(|paths| paths.run.as_c_str());
-    run.is_some_and(|run| send_to(run, message))
+    run().is_some_and(|run| send_to(run, message))
+}
+
+/// The path of the run folder.
+pub fn run() -> Option<&'static CStr> {
+    paths()?.run.as_c_str()
 }
 
 /// Tells the supervisor of the run in `run`, before [`prepare`], that this process goes on without us.

@@ -11,7 +11,7 @@ use recording::{AllocFunction, Block, Header, Kind, Trouble};
 
 use crate::state::STATE;
 use crate::thread::{Failing, Inside};
-use crate::{doorbell, errno, events, file, hooks, stash, sys};
+use crate::{doorbell, errno, events, header, hooks, stash, sys};
 
 /// A smaller failure within this time belongs to the same moment: the program is unwinding.
 const MOMENT_NS: u64 = 2_000_000_000;
@@ -58,7 +58,7 @@ fn note(function: AllocFunction, bytes: u64, coped_with: bool) -> bool {
             state.keep();
             (state.recording(), node)
         }
-        None => (file::header(), 0),
+        None => (header::current(), 0),
     };
     let Some(header) = header else { return false };
     if state.is_none() {
@@ -116,12 +116,12 @@ fn tell(is_new: bool) {
 
 /// The number of the last moment. To be read before ringing: a failure in another thread after that may be measured too, or not.
 fn moment() -> u32 {
-    file::header().map_or(0, |header| header.oom_epoch.load(Relaxed))
+    header::current().map_or(0, |header| header.oom_epoch.load(Relaxed))
 }
 
 /// Lets the supervisor measure what is resident at this moment before the program unwinds, if it does so soon.
 fn wait_until_measured(epoch: u32) {
-    let Some(header) = file::header() else { return };
+    let Some(header) = header::current() else { return };
     let began = sys::monotonic_ns();
     // The answer may be for a later moment, of another thread.
     while header.measured_epoch.load(Relaxed) < epoch && sys::monotonic_ns().saturating_sub(began) < PATIENCE_NS {
@@ -138,7 +138,7 @@ fn end_process() -> ! {
             sys::pause();
         }
     }
-    if let Some(header) = file::header() {
+    if let Some(header) = header::current() {
         header.state.store(recording::STATE_OOM_EXIT, Release);
     }
     // If there are other threads, one of them may hold a stream's lock for ever.
@@ -187,7 +187,7 @@ fn give_back(block: &Block) {
 /// The program is about to start a thread.
 pub fn thread_starts() {
     let threads = THREADS_STARTED.fetch_add(1, Relaxed) + 1;
-    if let Some(header) = file::header() {
+    if let Some(header) = header::current() {
         header.threads_started.store(threads, Relaxed);
     }
 }

@@ -4,7 +4,7 @@
 
 use core::fmt::Write;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::Release};
 
 use recording::protocol::RecordingName;
 use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, Table, Trouble};
@@ -13,29 +13,7 @@ use crate::run_folder;
 use crate::settings::Path;
 use crate::sys::{self, Errno, File};
 use crate::text::Text;
-use crate::{bus, lost};
-
-/// The header of this process's recording; null before the first sample and after a fork.
-static HEADER: AtomicPtr<Header> = AtomicPtr::new(null_mut());
-
-/// The header, for callers that cannot wait for the lock.
-pub fn header() -> Option<&'static Header> {
-    // SAFETY: a reference for ever wants memory that stays a header: `publish` stores nothing else, a header is never unmapped,
-    // and all its fields are atomic.
-    NonNull::new(HEADER.load(Acquire)).map(|header| unsafe { header.as_ref() })
-}
-
-/// In a forked child: the mapped recording is the parent's.
-pub fn disown() {
-    HEADER.store(null_mut(), Release);
-}
-
-/// Puts private memory in place of a part of the recording, for [`lost::replace`]; `false` if there is none.
-pub fn put_memory_over(start: usize, bytes: usize) -> bool {
-    // SAFETY: map_anonymous_over wants a mapping of ours whose contents may go: `lost` has only ranges of recordings, which are
-    // never unmapped, and any bytes are a value of their records.
-    unsafe { sys::map_anonymous_over(start, bytes) }.is_ok()
-}
+use crate::{bus, header, lost};
 
 /// Bytes at the beginning: the header and one chunk of each table.
 const FIRST_BYTES: usize = HEADER_BYTES + Table::ALL.len() * CHUNK_BYTES;
@@ -198,7 +176,7 @@ impl Recording {
     /// Makes it a complete recording, and that of this process.
     pub fn publish(&self, header: &'static Header) {
         header.magic.store(u64::from_le_bytes(recording::MAGIC), Release);
-        HEADER.store((header as *const Header).cast_mut(), Release);
+        header::publish(header);
     }
 
     fn append(&mut self, header: &Header, table: Table, start: *mut u8) {

@@ -10,9 +10,10 @@ use crate::emergency;
 use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
-use crate::state::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING, STATE};
+use crate::state::STATE;
+use crate::switches::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING};
 use crate::thread::{self, Inside, ThreadState};
-use crate::{doorbell, errno, file, live, stash, sys};
+use crate::{doorbell, errno, header, live, stash, sys};
 
 /// A thread checks after so many bytes whether recording has begun.
 const LOOK_AGAIN: u64 = 64 << 10;
@@ -121,7 +122,7 @@ fn record(block: Pointer, bytes: usize, chance: Chance, kind: KindOf) {
     let kind = kind(block);
     let mut state = STATE.lock();
     state.add(block as u64, bytes as u64, chance, kind);
-    stash::look_after(&mut state);
+    stash::look_after(&state.settings);
     let tell = bytes as u64 >= state.settings.large_request;
     drop(state);
     if tell {
@@ -152,7 +153,7 @@ pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
         if !kind.is_counted() {
             return;
         }
-        stash::look_after(&mut state);
+        stash::look_after(&state.settings);
         let tell = bytes >= state.settings.large_request;
         drop(state);
         if tell {
@@ -200,7 +201,7 @@ fn page_round(bytes: u64) -> u64 {
 
 /// pymalloc got an arena (more than 0) or gave one back.
 pub fn arena_changed(bytes: i64) {
-    if let Some(header) = file::header() {
+    if let Some(header) = header::current() {
         header.arena_bytes.fetch_add(bytes as u64, Relaxed);
     }
 }
@@ -284,7 +285,7 @@ mod tests {
                 });
             }
         });
-        let header = file::header().expect("a recording");
+        let header = header::current().expect("a recording");
         let third = THREADS * BLOCKS / 3;
         assert_eq!(header.live_bytes.load(Relaxed), third * 250 + third * 100);
         assert!(header.peak_bytes.load(Relaxed) >= header.live_bytes.load(Relaxed));

@@ -3,8 +3,8 @@
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::state::RECORDING;
-use crate::{file, say, sys};
+use crate::switches::RECORDING;
+use crate::{header, say, sys};
 
 /// Ranges that can be known: the beginning of a recording, and each of its chunks.
 const MOST: usize = recording::MAX_CHUNKS + 1;
@@ -45,11 +45,11 @@ pub fn replace(address: usize) -> bool {
     }
     let is_known = IS_LOST.swap(true, Relaxed);
     RECORDING.store(false, Relaxed);
-    file::disown();
+    header::disown();
     // All ranges at once: otherwise each of them would raise a SIGBUS of its own.
     let mut all = true;
     for (from, to) in ranges() {
-        all &= file::put_memory_over(from, to - from);
+        all &= header::put_memory_over(from, to - from);
     }
     if !is_known {
         say::line(format_args!(

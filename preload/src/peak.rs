@@ -6,7 +6,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::VARIANCE_UNIT;
 
 use crate::sampler::Weight;
-use crate::tally::Direction;
 
 /// Logical clock: +1 at each peak of the run, a phase or a window.
 static MOMENT: AtomicU32 = AtomicU32::new(0);
@@ -15,6 +14,15 @@ static MOMENT: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn moment() -> u32 {
     MOMENT.load(Relaxed)
+}
+
+/// The direction of a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Memory was allocated.
+    Add,
+    /// Memory was freed.
+    Remove,
 }
 
 /// What is alive, as estimated by sampling.

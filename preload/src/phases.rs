@@ -6,11 +6,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use recording::{EVENT_SLOTS, EventKind, Header};
 
 use crate::lock::Lock;
-use crate::peak::{Peak, Total};
+use crate::peak::{Direction, Peak, Total};
 use crate::sampler::Weight;
-use crate::state::State;
-use crate::tally::Direction;
-use crate::{events, file};
+use crate::{events, header};
 
 /// The most phases with different names: the ring also needs room for other events.
 const MOST: usize = EVENT_SLOTS / 4;
@@ -59,7 +57,7 @@ impl Phases {
         let lasting = self.lasting;
         if let Some(phase) = self.begun().get_mut(lasting)
             && phase.highest.rises(total)
-            && let Some(event) = file::header().and_then(|header| events::get(header, phase.event))
+            && let Some(event) = header::current().and_then(|header| events::get(header, phase.event))
         {
             event.bytes.store(total.bytes, Relaxed);
         }
@@ -108,13 +106,8 @@ pub fn forget() {
     ANY.store(false, Relaxed);
 }
 
-/// A phase with this name begins, or continues. `false` if there are too many.
-pub fn begin(state: &mut State, name: &[u8]) -> bool {
-    let Some((header, tree)) = state.tables() else {
-        return false;
-    };
-    let string = tree.string(header, name);
-    let total = state.recorder.total(header);
+/// The phase whose name is this string of the recording begins, or continues. `false` if there are too many.
+pub fn begin(header: &Header, string: u32, total: Total) -> bool {
     let mut phases = PHASES.lock();
     let known = phases.begun().iter().position(|phase| phase.string == string);
     let number = known.unwrap_or(phases.count);

@@ -1,5 +1,5 @@
-//! SIGUSR2 asks for a report if the job does not use that signal itself. The job does not see our handler, and a system call that
-//! the signal has interrupted continues.
+//! SIGUSR2 from outside the job asks for a report if the job does not use that signal itself. The job does not see our handler, and a
+//! system call that the signal has interrupted continues. SIGUSR2 from the job itself has the effect that it would have without us.
 #![expect(unsafe_code, reason = "a signal handler that changes what it returns to")]
 
 use core::ffi::{c_int, c_void};
@@ -9,7 +9,7 @@ use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
 use recording::EventKind;
 use recording::protocol::{Message, PASSED_ON};
 
-use crate::{bus, doorbell, events, file, real, sys};
+use crate::{bus, doorbell, events, header, real, sender, sys};
 
 fn handler() -> usize {
     on_request as *const () as usize
@@ -52,89 +52,113 @@ pub fn seen(found: usize) -> usize {
 unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: a reference wants a siginfo_t: the kernel passes one to a handler with SA_SIGINFO.
     let about = unsafe { &*info };
-    // SAFETY: si_pid wants a siginfo_t that has the field: one with such a code was sent by a process or a thread, and has it.
-    if about.si_code > 0 || unsafe { about.si_pid() } == sys::pid() as i32 {
-        // The job has sent it to itself, and gets its plain effect.
-        return bus::as_plain(signal, info);
-    }
-    // SAFETY: as for si_pid; one without a value has another number or zero in its place.
+    // SAFETY: si_value wants a siginfo_t that has the field: that of a signal with this code has it.
     let is_passed_on = about.si_code == libc::SI_QUEUE && unsafe { about.si_value() }.sival_ptr.addr() == PASSED_ON;
     // For a signal that `fil-profile` passes on, the report is written already. It is meant for a handler of the job's, and there
     // is none.
     if !is_passed_on {
-        if let Some(header) = file::header() {
-            events::note(header, EventKind::ReportRequested, 0, 0);
+        if is_of_the_job(about) {
+            have_default_effect(signal, info);
+        } else {
+            ask_for_report();
         }
-        doorbell::send(Message::Report { pid: sys::pid() });
     }
     // SAFETY: a mutable reference wants a ucontext_t that nobody else uses: the kernel passes one to a handler with SA_SIGINFO.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
     let registers = &mut context.uc_mcontext.gregs;
     if registers[REG_RAX as usize] == -i64::from(libc::EINTR)
-        && let Some(number) = interrupted_call(registers[REG_RIP as usize] as usize)
+        && let Some(interrupted) = Call::before(registers[REG_RIP as usize] as usize)
     {
-        resume(number, registers);
+        interrupted.resume(registers);
     }
 }
 
-/// Bytes of `mov eax, NUMBER; syscall`, as the C library calls the kernel.
-const CALL_BYTES: usize = 7;
-
-/// The number of the system call that ends before this instruction.
-fn interrupted_call(next: usize) -> Option<i64> {
-    let mut code = [0; CALL_BYTES];
-    if !sys::read_checked(next.checked_sub(CALL_BYTES)?, &mut code) {
-        return None;
-    }
-    match code {
-        [0xB8, a, b, c, d, 0x0F, 0x05] => Some(i32::from_le_bytes([a, b, c, d]).into()),
-        _ => None,
-    }
+/// Whether the job itself is the reason for the signal: one of its processes, or a timer, a queue or a file of its own.
+fn is_of_the_job(about: &siginfo_t) -> bool {
+    let has_sender = matches!(about.si_code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE);
+    // SAFETY: si_pid wants a siginfo_t that has the field: that of a signal with one of these codes has it.
+    !has_sender || sender::is_of_the_job(unsafe { about.si_pid() } as u32, about.si_signo)
 }
 
-/// Continues a system call that a handler interrupts even with `SA_RESTART` (signal(7)).
-fn resume(number: i64, registers: &mut [i64; 23]) {
-    match number {
-        // The kernel knows how much of the time is left, and waits for that.
-        libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_poll => {
-            let timeout = registers[libc::REG_RDX as usize] as i32;
-            let is_absolute = number == libc::SYS_clock_nanosleep && registers[libc::REG_RSI as usize] != 0;
-            if is_absolute || number == libc::SYS_poll && timeout < 0 {
-                return call_again(registers);
-            }
-            match sys::restart() {
-                answer if answer == -(libc::ENOSYS as isize) => call_again(registers),
-                answer => registers[REG_RAX as usize] = answer as i64,
-            }
+/// Has the kernel do the default action, which ends the process here.
+fn have_default_effect(signal: c_int, info: *mut siginfo_t) {
+    bus::as_plain(signal, info);
+    // It is blocked while the handler runs, and after it too if the job waits with another mask (sigsuspend(2)).
+    let before = sys::change_mask(libc::SIG_UNBLOCK, 1 << (SIGUSR2 - 1));
+    // Not ended: the first process of a PID namespace has no default action, or a debugger has taken the signal away.
+    sys::change_mask(libc::SIG_SETMASK, before);
+    listen();
+}
+
+fn ask_for_report() {
+    if let Some(header) = header::current() {
+        events::note(header, EventKind::ReportRequested, 0, 0);
+    }
+    doorbell::send(Message::Report { pid: sys::pid() });
+}
+
+/// A system call as the C library makes it.
+struct Call {
+    number: i64,
+    /// Bytes of the instructions that set its number and call the kernel.
+    bytes: i64,
+}
+
+impl Call {
+    /// The one that ends before this instruction.
+    fn before(next: usize) -> Option<Self> {
+        let mut code = [0; 7];
+        if !sys::read_checked(next.checked_sub(code.len())?, &mut code) {
+            return None;
         }
-        // These are called again: the time that is left was written to the argument, it is a point in time, or it begins anew.
-        libc::SYS_select
-        | libc::SYS_pselect6
-        | libc::SYS_ppoll
-        | libc::SYS_epoll_wait
-        | libc::SYS_epoll_pwait
-        | libc::SYS_epoll_pwait2
-        | libc::SYS_pause
-        | libc::SYS_rt_sigsuspend
-        | libc::SYS_rt_sigtimedwait
-        | libc::SYS_semop
-        | libc::SYS_semtimedop
-        | libc::SYS_msgrcv
-        | libc::SYS_msgsnd
-        | libc::SYS_io_getevents
-        | libc::SYS_accept
-        | libc::SYS_accept4
-        | libc::SYS_recvfrom
-        | libc::SYS_recvmsg
-        | libc::SYS_recvmmsg
-        | libc::SYS_sendto
-        | libc::SYS_sendmsg
-        | libc::SYS_futex => call_again(registers),
-        _ => {}
+        match code {
+            // mov eax, NUMBER; syscall
+            [0xB8, a, b, c, d, 0x0F, 0x05] => Some(Self {
+                number: i32::from_le_bytes([a, b, c, d]).into(),
+                bytes: 7,
+            }),
+            // xor eax, eax; syscall
+            [.., 0x31, 0xC0, 0x0F, 0x05] => Some(Self {
+                number: libc::SYS_read,
+                bytes: 4,
+            }),
+            _ => None,
+        }
     }
-}
 
-/// Makes the handler return to before the call. The kernel has left its arguments in their registers.
-fn call_again(registers: &mut [i64; 23]) {
-    registers[REG_RIP as usize] -= CALL_BYTES as i64;
+    /// Continues it, if it is one that a handler interrupts even with `SA_RESTART` (signal(7)).
+    fn resume(&self, registers: &mut [i64; 23]) {
+        match self.number {
+            // The kernel knows how much of the time is left, and waits for that.
+            libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_poll => {
+                let timeout = registers[libc::REG_RDX as usize] as i32;
+                let is_absolute = self.number == libc::SYS_clock_nanosleep && registers[libc::REG_RSI as usize] != 0;
+                if is_absolute || self.number == libc::SYS_poll && timeout < 0 {
+                    return self.make_again(registers);
+                }
+                match sys::restart() {
+                    answer if answer == -(libc::ENOSYS as isize) => self.make_again(registers),
+                    answer => registers[REG_RAX as usize] = answer as i64,
+                }
+            }
+            // The time that is left was written to the argument, or it is a point in time.
+            libc::SYS_select | libc::SYS_pselect6 | libc::SYS_ppoll | libc::SYS_futex
+            // There is no time.
+            | libc::SYS_pause | libc::SYS_rt_sigsuspend | libc::SYS_semop | libc::SYS_msgrcv | libc::SYS_msgsnd
+            // The time begins anew: the kernel does not say how much of it is left.
+            | libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_rt_sigtimedwait
+            | libc::SYS_semtimedop | libc::SYS_io_getevents | libc::SYS_io_uring_enter
+            // As well, on a socket with SO_RCVTIMEO or SO_SNDTIMEO. On any other file they continue by SA_RESTART.
+            | libc::SYS_accept | libc::SYS_accept4 | libc::SYS_connect
+            | libc::SYS_read | libc::SYS_readv | libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg
+            | libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg
+            | libc::SYS_sendfile | libc::SYS_splice => self.make_again(registers),
+            _ => {}
+        }
+    }
+
+    /// Makes the handler return to before the call. The kernel has left its arguments in their registers.
+    fn make_again(&self, registers: &mut [i64; 23]) {
+        registers[REG_RIP as usize] -= self.bytes;
+    }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: [u64; 2],
     /// Blocks of at least this many bytes are told to the supervisor as they are allocated.
     pub large_request: u64,
+    /// The pid of the job's parent.
+    pub supervisor: Option<u32>,
     /// This process is the supervisor's direct child.
     pub is_first: bool,
     /// The first process alone is to be recorded.
@@ -86,6 +88,7 @@ impl Settings {
             stash_at_most: 0,
             limits: [0; 2],
             large_request: u64::MAX,
+            supervisor: None,
             is_first: false,
             first_only: false,
             rank: 0,
@@ -98,7 +101,8 @@ impl Settings {
     /// thread's stack.
     pub fn read_environment(&mut self, parent_pid: u32) {
         let is = |variable, value| text_of(variable) == Some(value);
-        self.is_first = number_of(variables::SUPERVISOR) == Some(parent_pid as u64);
+        self.supervisor = number_of(variables::SUPERVISOR).and_then(|pid| pid.try_into().ok());
+        self.is_first = self.supervisor == Some(parent_pid);
         self.first_only = is(variables::CHILDREN, OFF);
         let off = is(variables::RECORDING, OFF) || self.first_only && !self.is_first;
         // Room for "/", two numbers and ".recording".

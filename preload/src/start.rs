@@ -7,10 +7,11 @@ use recording::Trouble;
 use recording::protocol::OnOom;
 
 use crate::python::{self, Found};
-use crate::state::{self, EXACT, RECORDING, STATE};
+use crate::state::{self, STATE};
+use crate::switches::{EXACT, RECORDING};
 use crate::{
-    api, bus, chunk, doorbell, emergency, file, lost, real, request, run_folder, sampler, sanitizer, say, stash, sys,
-    thread,
+    api, bus, chunk, doorbell, emergency, header, lost, real, request, run_folder, sampler, sanitizer, say, sender,
+    stash, sys, thread,
 };
 
 #[cfg(not(test))]
@@ -46,6 +47,7 @@ fn prepare() -> bool {
     settings.run_inode.into_iter().for_each(run_folder::expect);
     doorbell::prepare(run);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
+    sender::expect(settings.supervisor);
     request::listen();
     stash::granted(settings.limits);
     if settings.is_first {
@@ -115,7 +117,7 @@ fn code((major, minor): (u8, u8)) -> u32 {
 }
 
 extern "C" fn end() {
-    let Some(header) = file::header() else { return };
+    let Some(header) = header::current() else { return };
     header.state.store(recording::STATE_ENDED, Release);
     // The job itself is worth a report, however small it is.
     if let (Some(_inside), Some(mut state)) = (thread::Inside::enter(), STATE.try_for_a_while())
@@ -128,7 +130,7 @@ extern "C" fn end() {
 /// The process ends of itself, without exit handlers, as workers do. No more than this: it may be in a signal handler, or after
 /// a vfork, in its parent's memory.
 pub fn leaves() {
-    if let Some(header) = file::header()
+    if let Some(header) = header::current()
         && header.pid.load(Relaxed) == sys::pid()
     {
         header.state.store(recording::STATE_ENDED, Release);
@@ -155,7 +157,7 @@ extern "C" fn after_fork_in_parent() {
 const GRACE_BYTES: u64 = 256 << 10;
 
 extern "C" fn after_fork_in_child() {
-    file::disown();
+    header::disown();
     bus::after_fork();
     if lost::forget() {
         RECORDING.store(true, Relaxed);

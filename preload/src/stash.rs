@@ -11,8 +11,8 @@ use core::sync::atomic::{
 
 use recording::{EventKind, Header};
 
-use crate::state::State;
-use crate::{events, file, sys};
+use crate::settings::Settings;
+use crate::{events, header, sys};
 
 static START: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 static BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -64,7 +64,7 @@ pub fn take(asked: usize, at_most: usize) {
         if let Ok(start) = sys::map_anonymous(bytes) {
             BYTES.store(bytes, Relaxed);
             START.store(start.as_ptr(), Release);
-            if let Some(header) = file::header() {
+            if let Some(header) = header::current() {
                 header.stash_bytes.store(bytes as u64, Relaxed);
                 events::note(header, EventKind::StashTaken, (bytes < asked) as u32, bytes as u64);
             }
@@ -94,7 +94,7 @@ pub fn release() {
     // SAFETY: `unmap` wants memory that nobody uses: the swap made this thread the only one that knows the mapping, and nothing
     // is kept in it.
     unsafe { sys::unmap(start, bytes) };
-    if let Some(header) = file::header() {
+    if let Some(header) = header::current() {
         header.stash_bytes.store(0, Relaxed);
         events::note(header, EventKind::StashReleased, 0, bytes as u64);
     }
@@ -102,16 +102,16 @@ pub fn release() {
 
 /// After a sample: takes the stash if there is none, there is a reason for one, and there is room.
 #[inline]
-pub fn look_after(state: &mut State) {
-    if START.load(Relaxed).is_null() && state.settings.stash_bytes >= LEAST_BYTES {
-        consider(state);
+pub fn look_after(settings: &Settings) {
+    if START.load(Relaxed).is_null() && settings.stash_bytes >= LEAST_BYTES {
+        consider(settings);
     }
 }
 
 #[cold]
-fn consider(state: &mut State) {
-    let asked = state.settings.stash_bytes as u64;
-    let Some(header) = file::header() else { return };
+fn consider(settings: &Settings) {
+    let asked = settings.stash_bytes as u64;
+    let Some(header) = header::current() else { return };
     let (live, released) = (header.live_bytes.load(Relaxed), RELEASED_NS.load(Relaxed));
     if released == 0 {
         if live < asked.saturating_mul(WORTH_IT) {
@@ -124,7 +124,7 @@ fn consider(state: &mut State) {
             return;
         }
     }
-    take(asked as usize, state.settings.stash_at_most);
+    take(asked as usize, settings.stash_at_most);
     if START.load(Relaxed).is_null() {
         // Not even a small one is possible: not tried again at every sample.
         RELEASED_NS.store(sys::now_ns(true), Relaxed);

@@ -1,7 +1,6 @@
 //! Everything that the lock guards: the settings, the recording, and the blocks and mappings that are alive.
 
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use recording::{Block, Header, Kind, Table, Trouble};
 
@@ -9,9 +8,10 @@ use crate::array::OWN_BYTES;
 use crate::live::{COUNTED, Entry, Live, NoMemory};
 use crate::lock::Lock;
 use crate::mappings::Mappings;
-use crate::sampler::{self, Chance, SAMPLES_PER_LOOK};
+use crate::sampler::{Chance, SAMPLES_PER_LOOK};
 use crate::settings::Settings;
 use crate::shadow::Word;
+use crate::switches::{LARGE_BYTES, RECORDING};
 use crate::tree::Tree;
 use crate::{events, live, peak};
 
@@ -26,17 +26,6 @@ mod tuning;
 
 /// The state of this process.
 pub static STATE: Lock<State> = Lock::new(State::new());
-
-/// Is anything recorded at all? Set once the environment has been read.
-pub static RECORDING: AtomicBool = AtomicBool::new(false);
-/// Is every allocation recorded?
-pub static EXACT: AtomicBool = AtomicBool::new(false);
-/// log2 of the sampling interval in force.
-pub static INTERVAL_LOG2: AtomicU32 = AtomicU32::new(sampler::FINEST_LOG2);
-/// Blocks of at least this many bytes are recorded for certain.
-pub static LARGE_BYTES: AtomicU64 = AtomicU64::new(1 << 16);
-/// Has the program mapped any memory that is counted?
-pub static ANY_MAPPING: AtomicBool = AtomicBool::new(false);
 
 /// See the module's page.
 pub struct State {

@@ -306,6 +306,22 @@ pub fn parent_pid() -> u32 {
     unsafe { call(libc::SYS_getppid, []) as u32 }
 }
 
+/// The signal that this thread gets when its parent dies; `None` if there is none, or if this thread must not ask.
+pub fn parent_death_signal() -> Option<i32> {
+    if is_locked_in() {
+        return None;
+    }
+    let mut signal = 0i32;
+    // SAFETY: prctl with PR_GET_PDEATHSIG wants a writable int: `signal` is one.
+    let asked = unsafe {
+        call(
+            libc::SYS_prctl,
+            [libc::PR_GET_PDEATHSIG as usize, &raw mut signal as usize],
+        )
+    };
+    (answer(asked).is_ok() && signal != 0).then_some(signal)
+}
+
 /// The thread's kernel id.
 pub fn thread_id() -> u32 {
     // SAFETY: gettid changes no memory.

@@ -5,18 +5,9 @@ use core::sync::atomic::{AtomicU64, fence};
 
 use recording::{Header, Site, Snapshot};
 
-use crate::peak::{Peak, Total};
+use crate::peak::{Direction, Peak, Total};
 use crate::sampler::Weight;
 use crate::{earlier, phases, snapshot, sys, windows};
-
-/// The direction of a change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Memory was allocated.
-    Add,
-    /// Memory was freed.
-    Remove,
-}
 
 /// Estimates about the recording as a whole that are not in its header.
 #[derive(Clone, Copy, Debug)]

@@ -8,11 +8,10 @@ use recording::{Header, Site};
 
 use crate::array::{Array, Plain};
 use crate::lock::Lock;
-use crate::peak::{Peak, Total};
+use crate::peak::{Direction, Peak, Total};
 use crate::sampler::Weight;
 use crate::snapshot::{Held, held};
 use crate::sys;
-use crate::tally::Direction;
 
 /// Windows that can be open at the same time.
 pub const MOST: usize = 16;

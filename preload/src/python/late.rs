@@ -9,7 +9,7 @@ use crate::lock::Lock;
 use crate::objects;
 use crate::real;
 use crate::settings::Path;
-use crate::state::RECORDING;
+use crate::switches::RECORDING;
 use crate::thread::{self, Inside};
 
 /// Mappings of an arena's size that are taken for a sign of Python; after that the program just likes the number.

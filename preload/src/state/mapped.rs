@@ -4,10 +4,12 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use recording::{Block, Kind, Site, Trouble};
 
-use super::{ANY_MAPPING, State};
+use super::State;
 use crate::mappings::Mapping;
+use crate::peak::Direction;
 use crate::sampler::{self, Chance};
-use crate::tally::{Direction, change};
+use crate::switches::ANY_MAPPING;
+use crate::tally::change;
 use crate::{events, kinds};
 
 impl State {

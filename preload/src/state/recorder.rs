@@ -5,18 +5,18 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use recording::{Block, EventKind, Header, Kind, Site, Table, Trouble};
 
 use super::tuning::Tuning;
-use super::{EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING};
 use crate::array::OWN_BYTES;
 use crate::callstack::Callstacks;
 use crate::live::{self, COUNTED, Entry, Live, WATCHED};
-use crate::peak::Total;
+use crate::peak::{Direction, Total};
 use crate::python::Python;
 use crate::settings::Settings;
 use crate::shadow::Word;
-use crate::tally::{Direction, Estimate, change, change_exactly};
+use crate::switches::{EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING};
+use crate::tally::{Estimate, change, change_exactly};
 use crate::text::Text;
 use crate::tree::Tree;
-use crate::{events, file, kinds, say, stash, sys};
+use crate::{events, header, kinds, say, stash, sys};
 
 /// A process that never holds as much as this at once leaves no recording, unless an allocation failed or it is the job itself.
 const WORTH_A_FILE: u64 = 1 << 20;
@@ -118,7 +118,7 @@ impl Recorder {
     fn give_up(&mut self, sys::Errno(number): sys::Errno, settings: &Settings) {
         self.gave_up = true;
         self.header = None;
-        file::disown();
+        header::disown();
         RECORDING.store(false, Relaxed);
         let folder = core::str::from_utf8(settings.run().unwrap_or_default()).unwrap_or("the run folder");
         let pid = sys::pid();

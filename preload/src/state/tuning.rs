@@ -4,8 +4,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use recording::Header;
 
-use super::{INTERVAL_LOG2, LARGE_BYTES};
 use crate::sampler::{self, Budget, Weights};
+use crate::switches::{INTERVAL_LOG2, LARGE_BYTES};
 use crate::sys;
 
 /// See the module's page.

@@ -25,6 +25,7 @@ const UNSAFE: &[&str] = &[
     "preload/src/emergency.rs",
     "preload/src/errno.rs",
     "preload/src/file.rs",
+    "preload/src/header.rs",
     "preload/src/index.rs",
     "preload/src/interpose.rs",
     "preload/src/interpose_maps.rs",

@@ -15,7 +15,17 @@ fn a_request_for_a_report_interrupts_no_call() {
         "epoll_wait",
         "epoll_pwait",
     ];
-    let timed = ["usleep", "sleep", "nanosleep", "clock_nanosleep", "until", "poll-time"];
+    let timed = [
+        "usleep",
+        "sleep",
+        "nanosleep",
+        "clock_nanosleep",
+        "until",
+        "poll-time",
+        "read",
+        "readv",
+        "recv",
+    ];
     for (how, least) in awaited
         .map(|how| (how, "0"))
         .into_iter()
@@ -36,6 +46,67 @@ fn a_request_for_a_report_interrupts_no_call() {
         let outcome = running.finish();
         assert_eq!(outcome.status, Some(0), "{how}: {outcome}");
         assert_eq!(outcome.text(), format!("waiting\n{how}: 1, undisturbed\n"), "{outcome}");
+    }
+}
+
+/// Every way in which the job itself, or the kernel on its behalf, sends SIGUSR2 to one of its processes.
+#[test]
+fn sigusr2_within_the_job_does_what_it_does_without_us() {
+    let kills = [
+        "itself",
+        "kill",
+        "sigqueue",
+        "thread",
+        "group",
+        "shell",
+        "no-environment",
+        "orphan",
+        "timer",
+        "queue",
+        "aio",
+        "file",
+        "sigsuspend",
+    ];
+    let killed = kills.map(|how| (how, "signal 12, status 0"));
+    for (how, end) in killed
+        .into_iter()
+        .chain([("ignored", "signal 0, status 5"), ("parent", "ended")])
+    {
+        let job = Job::c("gets_sigusr2.c").arg(how);
+        let alone = job.clone().unwatched().run();
+        assert_eq!(alone.text(), format!("{how}: {end}\n"), "{alone}");
+        let watched = job.run();
+        assert_eq!(watched.text(), alone.text(), "{watched}");
+        assert_eq!((watched.status, watched.signal), (Some(0), None), "{watched}");
+    }
+}
+
+/// The programs by which a job sends it.
+#[test]
+fn programs_of_the_job_end_its_processes_by_sigusr2() {
+    let timeout = "timeout -s USR2 0.5 sleep 4; echo $?";
+    let shell = "sleep 4 & sleep 0.3; kill -USR2 $!; wait $!; echo $?";
+    let popen = "
+import signal, subprocess, time
+child = subprocess.Popen(['sleep', '4'])
+time.sleep(0.3)
+child.send_signal(signal.SIGUSR2)
+print(child.wait())";
+    let to_the_job = "sh -c 'sleep 0.3; kill -USR2 '$$'; sleep 0.3' & sleep 4; echo alive";
+    for (job, text, signal) in [
+        (Job::words(["sh", "-c", timeout]), "124\n", None),
+        (Job::words(["bash", "-c", shell]), "140\n", None),
+        (Job::code(Python::any(), popen), "-12\n", None),
+        (Job::words(["bash", "-c", to_the_job]), "", Some(Signal::SIGUSR2 as i32)),
+    ] {
+        let alone = job.clone().unwatched().run();
+        assert_eq!((alone.text(), alone.signal), (text.to_owned(), signal), "{alone}");
+        let watched = job.run();
+        assert_eq!(
+            (watched.text(), watched.signal),
+            (alone.text(), alone.signal),
+            "{watched}"
+        );
     }
 }
 
