@@ -102,17 +102,22 @@ pub fn reallocate(kind: KindOf, old: Pointer, bytes: usize, look: bool, call: im
         }
         return call();
     };
-    // Removed before the call: once it has returned, another thread may own the address.
-    let removed = live::may_be_recorded(old as u64)
-        .then(|| STATE.lock().remove(old as u64))
+    // Taken out before the call: once it has returned, another thread may own the address.
+    let resizing = live::may_be_recorded(old as u64)
+        .then(|| STATE.lock().begin_resizing(old as u64))
         .flatten();
     let chance = if look { decide(thread, bytes) } else { None };
     let block = call();
-    if block.is_null() {
-        if let (Some(entry), true) = (removed, bytes > 0) {
-            STATE.lock().restore(entry);
+    if block.is_null() && bytes > 0 {
+        if let Some(entry) = resizing {
+            STATE.lock().not_resized(entry);
         }
-    } else if let Some(chance) = chance {
+        return block;
+    }
+    if let Some(entry) = resizing {
+        STATE.lock().resized(entry);
+    }
+    if let (Some(chance), false) = (chance, block.is_null()) {
         record(block, bytes, chance, kind);
     }
     block
@@ -218,7 +223,7 @@ pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
 }
 
 /// An allocation failed. Does not return if that ends the process. It is not noted below a hook or another interposed function:
-/// the outer call may still succeed, and until it returns a block that is being resized is not in the recording.
+/// the outer call may still succeed.
 #[cold]
 #[inline(never)]
 pub fn failed(function: AllocFunction, bytes: usize) {
@@ -289,7 +294,7 @@ mod tests {
         let third = THREADS * BLOCKS / 3;
         assert_eq!(header.live_bytes.load(Relaxed), third * 250 + third * 100);
         assert!(header.peak_bytes.load(Relaxed) >= header.live_bytes.load(Relaxed));
-        assert_eq!(header.samples.load(Relaxed), THREADS * BLOCKS + third);
+        assert_eq!(header.samples.load(Relaxed), THREADS * BLOCKS + third + 2);
         mapped(pointer(0x9000), 1 << 20, Kind::Reserved, 0);
         mapped(pointer(0x5000), 10_000, Kind::Mapping, 0);
         assert_eq!(header.live_bytes.load(Relaxed), third * 350 + 12_288);

@@ -139,16 +139,33 @@ impl State {
         events::note_once(header, Trouble::NoMemory, OWN_BYTES.load(Relaxed) as u64);
     }
 
-    /// Re-inserts what [`State::remove`] took out, since the program has kept the block after all.
-    pub fn restore(&mut self, mut entry: Entry) {
-        let Some(header) = self.recording() else { return };
-        if entry.slot > 0 {
-            let kind = live::kind(entry.flags);
-            entry.slot = self
-                .recorder
-                .take_slot(header, entry.address, entry.bytes, entry.site, kind);
+    /// Takes the block at this address out, if it is recorded, and still counts it: a process that is killed while it resizes a block
+    /// has both the block and what is copied of it.
+    pub fn begin_resizing(&mut self, address: u64) -> Option<Entry> {
+        let mut entry = self.live.remove(address)?;
+        self.recorder.forget(&mut entry);
+        (entry.flags & COUNTED != 0).then_some(entry)
+    }
+
+    /// The block is at a new address, or the program has given it up.
+    pub fn resized(&mut self, old: Entry) {
+        if let Some(header) = self.recorder.header {
+            self.recorder.uncount(header, old, &mut self.tuning);
         }
-        self.insert(header, entry);
+    }
+
+    /// The program keeps the block, since it could not be resized.
+    pub fn not_resized(&mut self, entry: Entry) {
+        let Some(header) = self.recorder.header else { return };
+        match self.live.insert(entry) {
+            Ok(None) => {}
+            // The free of a block that was at this address was not seen.
+            Ok(Some(old)) => self.resized(old),
+            Err(NoMemory) => {
+                self.no_memory(header);
+                self.resized(entry);
+            }
+        }
     }
 
     fn insert(&mut self, header: &'static Header, entry: Entry) {
@@ -156,7 +173,7 @@ impl State {
             Ok(None) => {}
             // The free of a block that was at this address was not seen.
             Ok(Some(old)) => {
-                self.recorder.uncount(header, &old, &mut self.tuning);
+                self.recorder.uncount(header, old, &mut self.tuning);
             }
             Err(NoMemory) => {
                 self.no_memory(header);
@@ -174,16 +191,11 @@ impl State {
             (Some(block), Some(header)) => self.recorder.uncount_small(header, address, block),
             (Some(_), None) => {}
             (None, _) => {
-                self.remove(address);
+                if let Some(entry) = self.live.remove(address) {
+                    self.resized(entry);
+                }
             }
         }
-    }
-
-    /// Takes out the block at this address, if it is recorded.
-    pub fn remove(&mut self, address: u64) -> Option<Entry> {
-        let entry = self.live.remove(address)?;
-        let header = self.recorder.header?;
-        self.recorder.uncount(header, &entry, &mut self.tuning).then_some(entry)
     }
 
     /// Slots in the table of large blocks.

@@ -214,17 +214,22 @@ impl Recorder {
         self.tell_trouble(header);
     }
 
-    /// Takes what a block weighs from its site. `false` if the block is in another process's recording, or not counted.
-    pub fn uncount(&mut self, header: &Header, entry: &Entry, tuning: &mut Tuning) -> bool {
+    /// What was read at the address of a block that is about to go is not used any more.
+    #[inline]
+    pub fn forget(&mut self, entry: &mut Entry) {
         if entry.flags & WATCHED != 0 {
             self.callstacks.forget(entry.address);
+            entry.flags &= !WATCHED;
         }
-        if entry.flags & COUNTED == 0 || entry.generation != self.generation {
-            return false;
+    }
+
+    /// Takes what a block weighs from its site, unless the block is in another process's recording, or not counted.
+    pub fn uncount(&mut self, header: &Header, mut entry: Entry, tuning: &mut Tuning) {
+        self.forget(&mut entry);
+        if entry.flags & COUNTED != 0 && entry.generation == self.generation {
+            self.release_slot(entry.slot);
+            self.shift(header, &entry, tuning, Direction::Remove);
         }
-        self.release_slot(entry.slot);
-        self.shift(header, entry, tuning, Direction::Remove);
-        true
     }
 
     #[inline(always)]

@@ -79,7 +79,7 @@ fn the_version_and_the_licences_of_us_and_of_every_dependency() {
         .current_dir(oom::workspace())
         .output()
         .expect("cargo can be run");
-    let ours = ["dumper", "recording", "preload", "oom-guard"];
+    let ours = ["dumper", "recording", "holders", "preload", "oom-guard"];
     let names = text(&tree.stdout)
         .lines()
         .filter_map(|line| line.split_whitespace().next());
