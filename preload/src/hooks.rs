@@ -292,6 +292,15 @@ mod tests {
         });
         let header = header::current().expect("a recording");
         let third = THREADS * BLOCKS / 3;
+        // A process that is killed while it copies a block still has it.
+        let (at, before) = (pointer(0x100), header.live_bytes.load(Relaxed));
+        allocate_looking(heap, 1000, || at);
+        reallocate(heap, at, 3000, true, || {
+            assert_eq!(header.live_bytes.load(Relaxed), before + 1000);
+            pointer(0x200)
+        });
+        assert_eq!(header.live_bytes.load(Relaxed), before + 3000);
+        freed(pointer(0x200));
         assert_eq!(header.live_bytes.load(Relaxed), third * 250 + third * 100);
         assert!(header.peak_bytes.load(Relaxed) >= header.live_bytes.load(Relaxed));
         assert_eq!(header.samples.load(Relaxed), THREADS * BLOCKS + third + 2);
