@@ -79,3 +79,10 @@ def test_too_many_phases_are_a_warning_and_no_failure():
     with pytest.warns(RuntimeWarning, match="too many phases"):
         for number in range(100):
             filprofiler.mark("one of many {}".format(number))
+
+
+def test_a_snapshot_replaces_no_file_that_no_report_has_made(tmp_path):
+    (tmp_path / "index.html").write_text("precious")
+    with pytest.raises(ValueError, match="no report has made, index.html"):
+        filprofiler.snapshot(tmp_path)
+    assert os.listdir(str(tmp_path)) == ["index.html"] and (tmp_path / "index.html").read_text() == "precious"

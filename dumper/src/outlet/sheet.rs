@@ -72,7 +72,7 @@ impl<W: Write> Sheet<W> {
 
 /// The text as a cell: with an apostrophe before everything in it that a spreadsheet would compute, at its beginning and behind what
 /// a spreadsheet may take for the end of a cell.
-pub(crate) fn cell_text(text: &str) -> Cow<'_, str> {
+fn cell_text(text: &str) -> Cow<'_, str> {
     let shown = printable(text);
     // Before it was made visible: TAB and CR are blanks to a spreadsheet.
     let begins = is_formula(text) || text.starts_with(char::is_control);
