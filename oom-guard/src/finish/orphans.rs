@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dumper::run::Run;
 
 use super::material::Material;
-use super::settle::settle;
+use super::settle::{clear, settle};
 use super::{Trigger, finish, from_disk, source};
 use crate::folder::lock::{self, SupervisorState};
 use crate::folder::scratch::Scratch;
@@ -35,8 +35,11 @@ pub fn report_those_in(output: &Path) {
     folder::remove_unfinished_links(&output);
     // There may be many folders, on a slow file system, and any of them may take long to read.
     let in_time = || Instant::now() + TO_WRITE < deadline;
-    let orphans = find::folders(&output).take_while(|_| in_time()).filter(is_orphan);
-    let orphans: Vec<_> = orphans.take(MOST).collect();
+    let left_behind = find::folders(&output).take_while(|_| in_time()).filter(is_left_behind);
+    let orphans: Vec<_> = left_behind
+        .filter(|run| !is_cleared_if_reported(run))
+        .take(MOST)
+        .collect();
     for run in orphans {
         // In a process of its own: what is wrong with an old run must not keep the new one from starting.
         let Ok(pid) = process::apart(|| i32::from(report(&run).is_err())) else {
@@ -58,11 +61,17 @@ pub fn report_those_in(output: &Path) {
 }
 
 /// Nothing is done for a run folder that somebody else has made, or that came with a repository.
-fn is_orphan(run: &RunFolder) -> bool {
-    lock::is_there(&run.folder)
-        && run.is_ours()
-        && lock::supervisor(&run.folder) == SupervisorState::Gone
-        && Run::load(&run.folder).is_ok_and(|run| !run.report_written)
+fn is_left_behind(run: &RunFolder) -> bool {
+    lock::is_there(&run.folder) && run.is_ours() && lock::supervisor(&run.folder) == SupervisorState::Gone
+}
+
+/// Whether a run has its report. `fil-profile` was killed right after that, so its folder is cleared now.
+fn is_cleared_if_reported(run: &RunFolder) -> bool {
+    let is_reported = !is_still_without(run);
+    if is_reported && lock::take_over(&run.folder) {
+        clear(run);
+    }
+    is_reported
 }
 
 fn report(folder: &RunFolder) -> Result<(), String> {

@@ -15,12 +15,21 @@ pub fn flush(home: &RunFolder) {
     }
 }
 
-/// Marks a run as reported, moves its recordings into its folder, and removes the lock and what else is of use only while it runs.
+/// Marks a run as reported, and [clears](clear) its folder.
 pub fn settle(mut run: Run, home: &RunFolder) {
     run.report_written = true;
     if let Err(error) = run.save(&home.folder) {
         say(error);
     }
+    clear(home);
+    if is_about_memory(&run) {
+        flush(home);
+    }
+}
+
+/// Moves the recordings of a run that is reported into its folder, and removes the lock and what else is of use only while it runs. If
+/// `fil-profile` is killed before it has done so, the next run does it.
+pub fn clear(home: &RunFolder) {
     // If the folder of the recordings is gone, there is nothing to move.
     if let Ok(scratch) = Scratch::open(home) {
         let _ = scratch.folder.remove(DOORBELL);
@@ -29,8 +38,5 @@ pub fn settle(mut run: Run, home: &RunFolder) {
         }
     }
     tidy::remove_unfinished(&home.folder);
-    if is_about_memory(&run) {
-        flush(home);
-    }
     lock::remove(&home.folder);
 }

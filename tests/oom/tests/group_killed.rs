@@ -98,3 +98,21 @@ fn has_ended(pid: Pid) -> bool {
     stat.rsplit_once(") ")
         .is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
+
+#[test]
+fn a_run_that_was_killed_right_after_its_report_is_cleared_by_the_next() {
+    let outcome = Job::python(Python::any(), "steady_arrays.py")
+        .limit_address_space(200 * MIB)
+        .run();
+    let run = outcome.run_folder();
+    let lock = run.join("lock");
+    std::fs::write(&lock, "host\nboot\n1\n1\nlocked\n").expect("the folder is writable");
+    let known = std::fs::read(run.join("run.json")).expect("it is there");
+    let output = run.parent().expect("it is in the folder for results");
+    let mut next = Command::new(fil_profile());
+    next.args(["--no-browser", "-o"]).arg(output).args(["run", "true"]);
+    let next = next.output().expect("it can be run");
+    assert_eq!(next.status.code(), Some(0), "{next:?}");
+    assert!(!lock.exists(), "{next:?}");
+    assert_eq!(std::fs::read(run.join("run.json")).expect("it is there"), known);
+}

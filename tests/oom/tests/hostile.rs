@@ -488,7 +488,7 @@ fn folders_that_take_long_to_read_delay_no_job() {
     let file = place.path("run.json");
     fs::write(&file, format!("{{\"is_copy\":true,\"command\":[{words}]}}")).expect("it is ours");
     for number in 0..100 {
-        let run = place.path("shared").join(format!("2026-01-01T{number:06}.000"));
+        let run = place.path("shared").join(format!("2026-01-02T{number:06}.000"));
         fs::create_dir(&run).expect("it is ours");
         fs::hard_link(&file, run.join("run.json")).expect("it is ours");
         fs::write(run.join("lock"), "vm\nboot\n1\n1\nlocked\n").expect("it is ours");
