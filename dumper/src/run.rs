@@ -43,7 +43,7 @@ pub struct Run {
     /// Whether its folder holds the report of a bundle, or of a run folder that is not the user's, and nothing else.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_copy: bool,
-    /// What the folder of its recordings carries too, where that is not the run folder; see ARCHITECTURE.md.
+    /// What the folder of its recordings carries too, where that is not the run folder; see docs/internals.md.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// The supervisor's process id.
