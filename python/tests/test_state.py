@@ -41,7 +41,9 @@ def test_the_largest_call_site_comes_first():
     assert len(sites) == 3
     assert os.path.basename(sites[0].file) == "test_state.py"
     assert sites[0].function == "test_the_largest_call_site_comes_first"
-    assert (sites[0].bytes, sites[0].error_bytes) == (70 * MB + 1, 0)
+    # Exact, but for a small block of the same line that happened to be sampled.
+    assert abs(sites[0].bytes - (70 * MB + 1)) <= 8 * sites[0].error_bytes
+    assert sites[0].error_bytes < MB / 10
     assert sites[0].bytes >= sites[1].bytes >= sites[2].bytes
     del block
     assert filprofiler.top_call_sites(1)[0].function != "test_the_largest_call_site_comes_first"
