@@ -49,17 +49,29 @@ fn small_blocks_for_a_few_milliseconds_are_the_peak() {
 #[test]
 fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
     let here = place("steady.py", "HERE");
-    let outcome = Job::python(Python::any(), "steady.py").arg("20").arg("200").run();
-    let lines = report_of(&outcome).lines_of("steady.py");
-    let (held, truth) = (lines[&here.line], outcome.truths()["HELD"]);
-    let error = held.error() / truth as f64;
-    let off = held.bytes as f64 / truth as f64 - 1.0;
+    // Each run is a draw: one in fifty is three and more standard errors off. The third of five is not.
+    let mut runs: Vec<_> = (0..5)
+        .map(|_| {
+            let outcome = Job::python(Python::any(), "steady.py").arg("20").arg("200").run();
+            let lines = report_of(&outcome).lines_of("steady.py");
+            let (held, truth) = (&lines[&here.line], outcome.truths()["HELD"]);
+            let off = held.bytes as f64 / truth as f64 - 1.0;
+            (
+                off,
+                held.error() / truth as f64,
+                held.normal_score(truth),
+                outcome.to_string(),
+            )
+        })
+        .collect();
+    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (off, error, score, outcome) = &runs[2];
     oom::announce(&format!(
         "replaced 200 times: {:.2} % off, ± {:.2} %",
         100.0 * off,
         100.0 * error
     ));
     // It was built while a sample was taken every 4 to 8 KiB; what replaces it is sampled more coarsely, and no better peak.
-    assert!(error < 0.02, "{outcome}");
-    assert!(held.normal_score(truth).abs() < 5.0 && off.abs() < 0.05, "{outcome}");
+    assert!(*error < 0.02, "{outcome}");
+    assert!(score.abs() < 5.0 && off.abs() < 0.05, "{outcome}");
 }
