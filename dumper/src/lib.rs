@@ -41,6 +41,7 @@ pub use damage::Damage;
 pub use error::{Error, ReadError};
 pub use folder::Folder;
 pub use outcome::Outcome;
+pub use outlet::to_json_pretty;
 pub use process::Process;
 pub use profile::measured;
 pub use profile::{CallTree, Facts, Moment, Profile, Rank};

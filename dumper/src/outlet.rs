@@ -19,7 +19,8 @@ mod lines;
 mod markup;
 mod sheet;
 
-pub(crate) use json::{to_json, to_json_pretty, to_page};
+pub use json::to_json_pretty;
+pub(crate) use json::{to_json, to_page};
 pub(crate) use lines::Lines;
 pub(crate) use markup::Markup;
 pub(crate) use sheet::{Cell, Sheet, text_of_cell};

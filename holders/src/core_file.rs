@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
 use crate::memory::{Mapping, Memory, PAGE};
 
+/// Bytes that a compressed file is unpacked to, without zeros. Larger ones are for whoever has the room to unpack them.
+const MOST_UNPACKED: u64 = 64 << 30;
 const TYPE_CORE: u16 = 4;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -285,21 +287,27 @@ impl Memory for CoreFile {
     }
 }
 
-/// The core file without compression, in a file that goes when it is closed. Zeros take no room in it.
+/// The core file without compression, in a file that goes when it is closed. Zeros take no room in it. Nobody else may read it: a core
+/// file has all that the process knew.
 fn unpacked(file: File) -> io::Result<File> {
     const BLOCK: usize = 64 << 10;
     let folder = std::env::temp_dir();
     let path = folder.join(format!("fil-profile-core-{}", std::process::id()));
     let mut options = File::options();
-    let mut out = options.read(true).write(true).create_new(true).open(&path)?;
+    let mut out = options
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
     std::fs::remove_file(&path)?;
-    let mut packed = MultiGzDecoder::new(file);
+    let mut compressed = MultiGzDecoder::new(file);
     let mut block = vec![0; BLOCK];
-    let mut length = 0;
+    let (mut length, mut written) = (0, 0);
     loop {
         let mut count = 0;
         while count < BLOCK {
-            match packed.read(&mut block[count..])? {
+            match compressed.read(&mut block[count..])? {
                 0 => break,
                 more => count += more,
             }
@@ -308,6 +316,10 @@ fn unpacked(file: File) -> io::Result<File> {
             break;
         }
         if block[..count].iter().any(|byte| *byte != 0) {
+            written += count as u64;
+            if written > MOST_UNPACKED {
+                return Err(packed("gunzip"));
+            }
             out.seek(SeekFrom::Start(length))?;
             out.write_all(&block[..count])?;
         }

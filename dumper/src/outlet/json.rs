@@ -14,7 +14,11 @@ pub(crate) fn to_json(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) ->
 }
 
 /// The same, a value on each line.
-pub(crate) fn to_json_pretty(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+///
+/// # Errors
+///
+/// `out` takes no more.
+pub fn to_json_pretty(out: &mut dyn Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     Ok(serde_json::to_writer_pretty(ForPrograms(out), value)?)
 }
 

@@ -41,18 +41,25 @@ pub fn inspect(what: &OsStr, json: Option<&Path>) -> Result<(), Error> {
         None => show_report(&report),
         Some(file) if file == Path::new("-") => {
             let mut out = say::document();
-            match out.write_all(report.json().as_bytes()).and_then(|()| out.flush()) {
+            match write_json(&mut out, &report) {
                 // Whoever reads it has seen enough.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 written => written.map_err(|error| cannot(error.to_string()))?,
             }
         }
         Some(file) => {
-            let written = dumper::save_as(file, |out| out.write_all(report.json().as_bytes()));
+            let written = dumper::save_as(file, |out| write_json(out, &report));
             written.map_err(|error| cannot(error.to_string()))?;
         }
     }
     Ok(())
+}
+
+/// Names are those of another process: what would command a terminal is escaped.
+fn write_json(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    dumper::to_json_pretty(out, report)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 fn of_process(pid: u32) -> Result<Report, String> {

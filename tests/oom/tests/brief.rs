@@ -65,7 +65,7 @@ fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
         })
         .collect();
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (off, error, score, outcome) = &runs[2];
+    let (off, error, _, outcome) = &runs[2];
     oom::announce(&format!(
         "replaced 200 times: {:.2} % off, ± {:.2} %",
         100.0 * off,
@@ -73,5 +73,9 @@ fn the_peak_of_a_heap_that_stays_the_same_is_what_it_holds() {
     ));
     // It was built while a sample was taken every 4 to 8 KiB; what replaces it is sampled more coarsely, and no better peak.
     assert!(*error < 0.02, "{outcome}");
-    assert!(score.abs() < 5.0 && off.abs() < 0.05, "{outcome}");
+    // The middle of five draws is closer to the truth than one is.
+    assert!(off.abs() < 0.04, "{outcome}");
+    for (_, _, score, outcome) in &runs {
+        assert!(score.abs() < 5.0, "{score} standard errors: {outcome}");
+    }
 }
