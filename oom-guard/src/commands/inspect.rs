@@ -350,6 +350,19 @@ mod tests {
     }
 
     #[test]
+    fn json_has_names_as_given_and_commands_no_terminal() {
+        let report = Report {
+            command: "a\u{202e}\u{9b}b.py".to_owned(),
+            ..Report::default()
+        };
+        let mut out = Vec::new();
+        write_json(&mut out, &report).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(r"a\u202e\u009bb.py"), "{text}");
+        assert_eq!(text, text.replace(['\u{202e}', '\u{9b}'], ""));
+    }
+
+    #[test]
     fn a_variable_is_told_in_one_line() {
         let report = Report {
             covered_bytes: 1000 << 20,
