@@ -1,4 +1,4 @@
-//! Allocators of their own that libraries bring along, and those that stand in malloc's place: how their memory is attributed.
+//! Allocators of their own that libraries bring along, and those that replace malloc: how their memory is attributed.
 
 use recording::Kind;
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub fn find(measured: &Measured) -> Vec<Allocator> {
     let is_worth = |kind| held(kind) > 0 && held(kind) >= measured.live_bytes / WORTH;
     let known = measured.allocators.iter().filter_map(|library| {
         let (_, name, instead) = KNOWN.iter().find(|(begin, ..)| library.starts_with(begin))?;
-        // PyArrow and Polars never stand in malloc's place.
+        // PyArrow and Polars never replace malloc.
         let is_in_place = library.starts_with("lib") && instead.is_none() && held(Kind::Foreign) > 0;
         let (counted, kind) = match is_in_place {
             true => (Counted::Blocks, Kind::Foreign),

@@ -8,7 +8,7 @@
 //!     the head        {run, timeline, unrecorded}
 //!     for each process that has left a recording
 //!         true
-//!         the process {name, facts, header_damage, damage}
+//!         the process {name, facts, header_damage, damage, holders}
 //!         its tables  [nodes, sites, functions, names], without what held nothing at any moment
 //!     false
 //!     the lines       {file: {number: text}}
@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounded::{self, LISTED};
 use crate::damage::Damage;
 use crate::folder::{Folder, Place};
+use crate::holders::Holders;
 use crate::process::Process;
 use crate::profile::Facts;
 use crate::run::Run;
@@ -90,6 +91,8 @@ struct About {
     header_damage: Vec<Damage>,
     #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     damage: Vec<Damage>,
+    /// With named sites.
+    holders: Holders,
 }
 
 /// The bundle in a run folder, if there is one.

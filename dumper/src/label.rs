@@ -5,8 +5,25 @@ use std::fmt::Write;
 
 use recording::is_hidden;
 
+use crate::origin::{IMPORTING, Origin, library_part};
+
 /// Characters of a path or of a function's name. A picture repeats them for each frame, and no path that a reader can use is longer.
 const LONGEST_PART: usize = 500;
+
+/// What stands for a file's name that is empty.
+const NO_FILE: &str = "[no file]";
+
+/// The words of a command as one would type them into a shell: with quotation marks where they are needed.
+pub fn command_line(words: &[String]) -> String {
+    // As Python's shlex.quote: `--rows=1000` needs none.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    let quoted = |word: &String| match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.clone(),
+        // A zero byte, which no shell can pass on, is only in files that somebody has changed.
+        false => shlex::try_quote(word).map_or_else(|_| word.clone(), Cow::into_owned),
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
 
 /// One line of one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,18 +39,18 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// `file:line (function)` with the path as Python gives it.
     pub fn exact(&self) -> String {
-        self.with_file(self.file)
+        self.with_file(self.file_or_none(self.file))
     }
 
     /// `file:line (function)` with the path cut as far as a reader can spare it: relative to `directory`, or to the
     /// folder that Python imported it from.
     pub fn short(&self, directory: &str) -> String {
-        self.with_file(short_path(self.file, directory))
+        self.with_file(self.file_or_none(short_path(self.file, directory)))
     }
 
     /// The path of the file as [`short`](Self::short) shows it; empty for made-up functions.
     pub fn short_file(&self, directory: &str) -> Cow<'_, str> {
-        match printable(short_path(self.file, directory)) {
+        match printable(self.file_or_none(short_path(self.file, directory))) {
             Cow::Borrowed(file) => Cow::Borrowed(file),
             Cow::Owned(file) => Cow::Owned(file),
         }
@@ -41,13 +58,28 @@ impl Call<'_> {
 
     /// Whether it belongs to Python or to an installed package rather than to the user's own program.
     pub fn is_library(&self) -> bool {
-        self.file.starts_with('<') || library_part(self.file).is_some()
+        matches!(
+            Origin::of(self.file, self.function),
+            Origin::Library | Origin::Importer | Origin::Launcher
+        )
     }
 
-    /// Whether it is a line of the user's own code.
+    /// Whether it stands for all frames of an import.
+    pub(crate) fn is_import(&self) -> bool {
+        self.file.is_empty() && self.function == IMPORTING
+    }
+
+    /// Whether it is a line of the user's own code, or of text that may be generated.
     pub(crate) fn is_own(&self) -> bool {
-        // What is in square brackets is no file.
-        !self.file.is_empty() && !self.file.starts_with('[') && !self.is_library()
+        matches!(Origin::of(self.file, self.function), Origin::Own | Origin::Text)
+    }
+
+    /// A function that Python has no file's name for still has a line; a made-up one has none.
+    fn file_or_none<'a>(&self, file: &'a str) -> &'a str {
+        match file {
+            "" if self.line > 0 => NO_FILE,
+            file => file,
+        }
     }
 
     fn with_file(&self, file: &str) -> String {
@@ -127,33 +159,20 @@ fn short_path<'a>(file: &'a str, directory: &str) -> &'a str {
     inside.or(file.strip_prefix("./")).unwrap_or(file)
 }
 
-/// The path relative to the installed packages or the standard library, if it lies in one of them.
-fn library_part(file: &str) -> Option<&str> {
-    let (mut dist, mut library) = (None, None);
-    for (at, _) in file.rmatch_indices('/') {
-        let part = &file[at..];
-        if let Some(inside) = part.strip_prefix("/site-packages/") {
-            return Some(inside);
-        }
-        dist = dist.or_else(|| part.strip_prefix("/dist-packages/"));
-        library = library.or_else(|| part.strip_prefix("/lib/python3"));
-    }
-    if dist.is_some() {
-        return dist;
-    }
-    let (version, rest) = library?.split_once('/')?;
-    let is_version = version
-        .strip_prefix('.')
-        .is_none_or(|minor| minor.chars().all(|c| c.is_ascii_alphanumeric()));
-    (is_version && !rest.is_empty()).then_some(rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn call<'a>(file: &'a str, function: &'a str, line: u32) -> Call<'a> {
         Call { file, function, line }
+    }
+
+    #[test]
+    fn a_command_can_be_typed_as_it_is_shown() {
+        let words = ["sh", "-c", "exit 9", "--rows=1,2", "it's", "", "a\nb"].map(str::to_owned);
+        let shown = command_line(&words);
+        assert!(shown.starts_with("sh -c 'exit 9' --rows=1,2 \"it's\" ''"), "{shown}");
+        assert_eq!(shlex::split(&shown).unwrap(), words);
     }
 
     #[test]
@@ -175,6 +194,7 @@ mod tests {
     fn made_up_functions_have_neither_file_nor_line() {
         assert_eq!(call("", "[No Python stack]", 0).exact(), "[No Python stack]");
         assert_eq!(call("", "", 0).exact(), "[unnamed]");
+        assert_eq!(call("", "heavy", 8).exact(), "[no file]:8 (heavy)");
         assert_eq!(call("a.py", "f", 0).exact(), "a.py (f)");
     }
 
@@ -205,6 +225,8 @@ mod tests {
         assert!(call("<frozen importlib._bootstrap>", "f", 1).is_library());
         assert!(!call("/home/ada/load.py", "f", 1).is_library());
         assert!(!call("load.py", "f", 1).is_library());
+        assert!(call("/usr/lib64/python3.9/json/decoder.py", "f", 1).is_library());
+        assert!(!call("/home/ada/lib/python3-jobs/load.py", "f", 1).is_library());
     }
 
     #[test]

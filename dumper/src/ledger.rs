@@ -6,9 +6,8 @@ mod process;
 use serde::Serialize;
 
 use crate::allocator::{self, Allocator};
-use crate::profile::Facts;
-use crate::profile::Moment;
 use crate::profile::measured::{Area, Extent, Measured};
+use crate::profile::{Facts, Moment, Profile};
 use crate::units;
 
 /// Which memory a limit counts.
@@ -93,6 +92,8 @@ pub struct Ledger {
     pub occasion: Option<String>,
     /// How long that took, in nanoseconds.
     pub took_ns: Option<u64>,
+    /// Bytes of the total that became resident after it was measured, as the kernel's count and the recording say.
+    pub added: u64,
 }
 
 impl Ledger {
@@ -104,6 +105,7 @@ impl Ledger {
             time_ns: Some(measured.time_ns),
             occasion: Some(measured.occasion.clone()),
             took_ns: Some(measured.took_ns),
+            added: measured.added,
             allocators: allocator::find(measured),
             ..Ledger::default()
         };
@@ -119,6 +121,24 @@ impl Ledger {
         ledger
     }
 
+    /// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none. That of a
+    /// failed allocation is then the nearest in time.
+    pub(crate) fn choose(profile: &Profile, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
+        let known = profile.measurements();
+        let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
+        let failed = profile.facts.failure.as_ref().filter(|_| moment == Moment::OutOfMemory);
+        let any = match failed {
+            Some(failed) => known
+                .all()
+                .min_by_key(|measured| measured.time_ns.abs_diff(failed.time_ns)),
+            None => known.highest.as_ref().or(known.latest.as_ref()),
+        };
+        match now.or(profile.at(moment).measured()).or(any) {
+            Some(measured) => Ledger::measured(measured, counts),
+            None => Ledger::unmeasured(&profile.facts, moment),
+        }
+    }
+
     /// The ledger of a process that was never measured, from its recording alone: there is no total.
     pub fn unmeasured(facts: &Facts, moment: Moment) -> Ledger {
         let mut ledger = Ledger::default();
@@ -127,6 +147,11 @@ impl Ledger {
         ledger.line("own_tables", "tables of fil-profile", Group::Own, facts.own_bytes);
         ledger.finish();
         ledger
+    }
+
+    /// What a fork holds of copies of what it has inherited.
+    pub(crate) fn copied(measured: &Measured) -> u64 {
+        units::sum(process::copied(measured).into_values())
     }
 
     /// The part of the total that the entries explain, from 0 to 1; none without a total.

@@ -77,10 +77,8 @@ impl Merged {
         if let Some((process, moment)) = picture::foremost(run, processes, Occasion::Ended) {
             match process.read() {
                 Ok((profile, _)) => {
-                    let tree = rank::tree(run, &profile, moment);
-                    task.note_culprit(tree.culprit(), run);
-                    let tree = tree.condensed();
-                    task.note_stack(&tree);
+                    let tree = rank::tree(run, &profile, moment).condensed();
+                    task.note_culprit(&tree, run);
                     let joined = match task.ran_out {
                         true => &mut self.ran_out,
                         false => &mut self.peaks,

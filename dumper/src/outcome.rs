@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{self, LISTED};
+use crate::units::Bytes;
 
 /// What became of a job. Fields that a file does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub struct Outcome {
     pub limit: Option<Limit>,
     /// The last request for memory that failed.
     pub failed_request: Option<String>,
+    /// The processes of the job that the kernel killed for memory while the job ran on, in their order; of many the first.
+    #[serde(
+        deserialize_with = "bounded::list::<_, _, LISTED>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub killed: Vec<Killed>,
     /// What the verdict rests on.
     #[serde(deserialize_with = "bounded::list::<_, _, LISTED>")]
     pub evidence: Vec<Evidence>,
@@ -48,10 +55,14 @@ pub enum Kind {
     AllocationFailedRecovered,
     /// An allocation failed, and the program ended of it.
     AllocationFailedFatal,
+    /// Something other than memory was refused (a thread, a process, room in a file system), and the program ended of it.
+    ResourceRefused,
     /// Killed by the kernel, since a control group's limit was reached.
     OomKilledByCgroup,
     /// Killed by the kernel, since the machine's memory was full.
     OomKilledByMachine,
+    /// Killed by a supervisor of the job's own for its memory: dask's nanny, Ray's memory monitor.
+    OomKilledBySupervisor,
     /// By a signal that another process sent.
     Terminated,
     /// By a signal for a fault of its own: SIGSEGV, SIGABRT, SIGBUS, SIGILL or SIGFPE.
@@ -90,15 +101,31 @@ pub struct ProcessName {
     pub is_child: bool,
 }
 
-/// A limit on memory.
+/// A process of the job that the kernel killed for memory while the job ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Killed {
+    /// Which.
+    pub process: ProcessName,
+    /// When that was noticed: RFC 3339, local time with its offset.
+    pub time: String,
+    /// What was resident of it when it was last seen, with what it shared with others; 0 if it was not seen.
+    pub resident_bytes: u64,
+    /// The limit that was used up; none if it cannot be seen.
+    pub limit: Option<Limit>,
+    /// How sure that is.
+    pub certainty: Certainty,
+}
+
+/// A limit on memory, or on what memory is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limit {
     /// Of what kind.
     pub kind: LimitKind,
-    /// The control group, as the kernel names it; empty where there is none.
+    /// The control group, as the kernel names it, or where the file system is; empty for other kinds.
     pub path: String,
-    /// How much it allows.
+    /// How much it allows: bytes, or for some kinds how many ([`LimitKind::is_number`]).
     pub bytes: u64,
     /// How much of that was in use; none where that is not known.
     pub usage: Option<u64>,
@@ -118,6 +145,20 @@ pub enum LimitKind {
     Data,
     /// The memory that the machine has.
     Machine,
+    /// What the machine promises in all where `vm.overcommit_memory` is 2.
+    Commit,
+    /// `vm.max_map_count`: the mappings of a process.
+    Mappings,
+    /// `RLIMIT_MEMLOCK`, `ulimit -l`: memory that is locked.
+    LockedMemory,
+    /// Huge pages that are set aside.
+    HugePages,
+    /// `RLIMIT_NPROC`, `ulimit -u`: processes and threads of the user.
+    UserProcesses,
+    /// `pids.max`: processes and threads of a control group.
+    CgroupProcesses,
+    /// The size of a file system in memory (tmpfs).
+    FileSystem,
     /// Of a later version.
     #[default]
     #[serde(other)]
@@ -136,6 +177,9 @@ pub struct Evidence {
     pub before: Option<u64>,
     /// The counter after it.
     pub after: Option<u64>,
+    /// Whether it says nothing about how this job ended. Then only `report.json` has it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_beside: bool,
 }
 
 /// Somebody else in the control group.
@@ -158,16 +202,66 @@ impl Outcome {
     /// moment is what there is to look at. An evictor's signal counts if a limit was all but reached.
     pub fn is_killed_for_memory(&self) -> bool {
         match self.kind {
-            Kind::OomKilledByCgroup | Kind::OomKilledByMachine | Kind::EverythingKilled => true,
+            Kind::OomKilledByCgroup
+            | Kind::OomKilledByMachine
+            | Kind::OomKilledBySupervisor
+            | Kind::EverythingKilled => true,
             Kind::Terminated => {
                 matches!(self.signal, Some(SIGKILL | SIGTERM)) && self.limit.as_ref().is_some_and(Limit::is_near)
             }
+            Kind::Running => !self.killed.is_empty(),
             _ => false,
         }
     }
 }
 
+/// What a limit counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// Bytes of memory.
+    Memory,
+    /// Bytes of a process's address space.
+    Addresses,
+    /// Processes, threads or mappings.
+    Things,
+}
+
+impl LimitKind {
+    /// Whether it counts things, and not bytes.
+    pub fn is_number(self) -> bool {
+        self.unit() == Unit::Things
+    }
+
+    /// Whether it is one of a process on what is asked for, in memory or not: the kernel kills nobody at it, but refuses.
+    pub fn counts_addresses(self) -> bool {
+        self.unit() == Unit::Addresses
+    }
+
+    fn unit(self) -> Unit {
+        match self {
+            Self::AddressSpace | Self::Data => Unit::Addresses,
+            Self::Mappings | Self::UserProcesses | Self::CgroupProcesses => Unit::Things,
+            Self::CgroupV1
+            | Self::CgroupV2
+            | Self::Machine
+            | Self::Commit
+            | Self::LockedMemory
+            | Self::HugePages
+            | Self::FileSystem
+            | Self::Other => Unit::Memory,
+        }
+    }
+}
+
 impl Limit {
+    /// So much of what it counts, for a reader.
+    pub fn amount(&self, amount: u64) -> String {
+        match self.kind.is_number() {
+            true => amount.to_string(),
+            false => Bytes(amount).to_string(),
+        }
+    }
+
     /// Whether it is known that at least nine tenths were in use.
     pub fn is_near(&self) -> bool {
         self.usage.is_some_and(|usage| usage >= self.bytes - self.bytes / 10)
@@ -195,6 +289,16 @@ mod tests {
             serde_json::to_string(&Kind::ExitedNonZero).unwrap(),
             r#""exited_non_zero""#
         );
+    }
+
+    #[test]
+    fn what_is_counted_has_no_unit() {
+        let limit = |kind| Limit {
+            kind,
+            ..Limit::default()
+        };
+        assert_eq!(limit(LimitKind::Mappings).amount(65_530), "65530");
+        assert_eq!(limit(LimitKind::FileSystem).amount(64 << 20), "64.0 MiB");
     }
 
     #[test]

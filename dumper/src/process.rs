@@ -1,5 +1,6 @@
 //! The recordings of a run: one for each process of the job.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -8,12 +9,14 @@ use std::sync::{Arc, OnceLock};
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::folder::{Folder, Place};
+use crate::holders::Holders;
 use crate::label::{cut, printable};
 use crate::presentation::Presentation;
 use crate::profile::measured::Measurements;
-use crate::profile::{Facts, Profile};
+use crate::profile::{Facts, Moment, Profile, Rank, State};
 use crate::recording;
-use crate::source::KeptLines;
+use crate::run::Run;
+use crate::source::{KeptLines, Sources};
 
 /// One process of the job, of which no more is in memory than its recording's header says.
 #[derive(Clone, Debug)]
@@ -28,7 +31,13 @@ pub struct Process {
     pub bundled: Option<Bundled>,
     /// How it wants to be shown.
     pub presentation: SharedPresentation,
+    /// What it had in memory, once that has been asked for.
+    pub present: Present,
 }
+
+/// What a process had in memory at each moment, as every view shows it: all of its recording is read for that, once.
+#[derive(Clone, Debug, Default)]
+pub struct Present(Arc<OnceLock<[u64; Moment::ALL.len()]>>);
 
 /// How the recordings in a folder want to be shown. It is read once for all of them: the file can be large.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +49,7 @@ pub struct Bundled {
     pub(crate) profile: Arc<Profile>,
     pub(crate) damage: Vec<Damage>,
     pub(crate) lines: Arc<KeptLines>,
+    pub(crate) holders: Arc<Holders>,
 }
 
 impl Process {
@@ -65,10 +75,55 @@ impl Process {
             return Ok((Arc::clone(&bundled.profile), bundled.damage.clone()));
         }
         let (mut profile, damage) = recording::read_file(&self.path, recording::read_from)?;
-        profile.measure(Measurements::load(&self.path));
+        profile.measure_until_now(Measurements::load(&self.path));
         let load = || self.path.folder().map(Presentation::load).unwrap_or_default();
         profile.present(self.presentation.0.get_or_init(load));
         Ok((Arc::new(profile), damage))
+    }
+
+    /// How much of what it held at a moment was in memory, in bytes; what it had asked for, where that is not known. The header says so of a
+    /// process that came to say that it ended. What another one has filled after its last look, only all of its recording and what
+    /// was measured tell.
+    pub fn present(&self, moment: Moment) -> u64 {
+        let facts = &self.facts;
+        if self.is_known_by_header() {
+            match moment {
+                Moment::Live => return facts.live_present(),
+                Moment::Peak => return facts.peak_present(),
+                Moment::OutOfMemory => {}
+            }
+        }
+        let read = || {
+            let profile = self.read().ok().map(|(profile, _)| profile);
+            Moment::ALL.map(|moment| match (&profile, moment) {
+                (Some(profile), _) => profile.at(moment).weight().by(Rank::Resident).bytes,
+                (None, Moment::Live) => facts.live_bytes,
+                (None, Moment::Peak) => facts.peak_bytes,
+                (None, Moment::OutOfMemory) => facts.failure.as_ref().map_or(0, |failure| failure.live_bytes),
+            })
+        };
+        self.present.0.get_or_init(read)[moment as usize]
+    }
+
+    /// Whether its header says how much it had in memory: it came to say that it ended, and has looked.
+    fn is_known_by_header(&self) -> bool {
+        self.facts.state == State::Ended && self.facts.looked_resident_bytes > 0 && self.bundled.is_none()
+    }
+
+    /// What was measured of it.
+    pub(crate) fn measurements(&self) -> Measurements {
+        match &self.bundled {
+            Some(bundled) => bundled.profile.measurements().clone(),
+            None => Measurements::load(&self.path),
+        }
+    }
+
+    /// Which variables held its memory. Sites are numbers as long as [`Holders::name_sites`] has not named them.
+    pub(crate) fn holders(&self) -> Holders {
+        match &self.bundled {
+            Some(bundled) => (*bundled.holders).clone(),
+            None => Holders::load(&self.path),
+        }
     }
 
     /// What a bundle has kept of source files.
@@ -82,6 +137,33 @@ impl Process {
         let number = stem.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
         (number.unwrap_or(0), self.facts.started_ns)
     }
+}
+
+/// The most processes of which all is read to find the one that had the most in memory: those that had asked for the most, or of which the
+/// kernel had counted the most.
+const MOST_COMPARED: usize = 16;
+
+/// The process that had the most in memory at a moment; of several, the one that had asked for the most.
+pub fn most_present<'a>(processes: impl Iterator<Item = &'a Process>, moment: Moment) -> Option<&'a Process> {
+    let mut processes: Vec<&Process> = processes.collect();
+    if processes.len() < 2 {
+        return processes.pop();
+    }
+    let size = |process: &Process| {
+        let facts = &process.facts;
+        facts.peak_bytes.max(facts.live_bytes).max(facts.most_resident_bytes)
+    };
+    processes.sort_by_key(|process| Reverse(size(process)));
+    let mut read = 0;
+    processes.retain(|process| {
+        read += usize::from(!process.is_known_by_header());
+        process.is_known_by_header() || read <= MOST_COMPARED
+    });
+    // Of equal ones, the first is wanted.
+    processes
+        .into_iter()
+        .rev()
+        .max_by_key(|process| process.present(moment))
 }
 
 /// More recordings than a job leaves.
@@ -132,7 +214,19 @@ pub fn read(path: &Place) -> Result<Process, Error> {
         damage,
         bundled: None,
         presentation: SharedPresentation::default(),
+        present: Present::default(),
     })
+}
+
+/// The source files for the reports of a run, with those that come with it.
+pub(crate) fn sources(run: &Run, processes: &[Process]) -> Sources {
+    let mut sources = Sources::new(&run.directory, &run.source, &run.command);
+    let folder = processes.first().and_then(|process| process.path.folder());
+    sources.add(
+        processes.iter().find_map(Process::lines),
+        folder.map(Presentation::load).unwrap_or_default(),
+    );
+    sources
 }
 
 /// The script or module in a Python command line.
@@ -162,6 +256,7 @@ fn base_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::{Function, Holding, Node, Strings, Tally};
     use std::fs;
 
     #[test]
@@ -213,6 +308,61 @@ mod tests {
             assert!(said.contains(why), "{said}");
         }
         assert!(read(&Place::within(&opened, "none.recording")).is_err());
+    }
+
+    /// One that was killed, in MiB: what it had asked for, and what of that was not in memory.
+    fn killed(asked: u64, absent: u64) -> Process {
+        let [asked, absent] = [asked, absent].map(|mib| mib << 20);
+        let held = Tally::of_bytes(asked);
+        let facts = Facts {
+            live_bytes: asked,
+            peak_bytes: asked,
+            absent_bytes: absent,
+            looked_resident_bytes: 1,
+            ..Facts::default()
+        };
+        let mut profile = Profile::new(
+            facts.clone(),
+            vec![Node::default(); 2],
+            vec![Function::default()],
+            Strings::default(),
+        );
+        profile.holdings = vec![Holding {
+            node: 1,
+            live: held,
+            peak: held,
+            absent: [absent; 3],
+            ..Holding::default()
+        }];
+        profile.measure(Measurements::default());
+        Process {
+            path: "1-0.recording".into(),
+            facts,
+            damage: Vec::new(),
+            bundled: Some(Bundled {
+                profile: Arc::new(profile),
+                damage: Vec::new(),
+                lines: Arc::default(),
+                holders: Arc::default(),
+            }),
+            presentation: SharedPresentation::default(),
+            present: Present::default(),
+        }
+    }
+
+    #[test]
+    fn the_process_that_had_the_most_in_memory_is_not_the_one_that_asked_for_the_most() {
+        for moment in [Moment::Live, Moment::Peak] {
+            let first = |processes: &[Process]| {
+                let first = most_present(processes.iter(), moment).unwrap();
+                processes.iter().position(|process| std::ptr::eq(process, first))
+            };
+            assert_eq!(first(&[killed(300, 200), killed(200, 20), killed(150, 0)]), Some(1));
+            assert_eq!(first(&[killed(100, 0), killed(300, 150)]), Some(1));
+            assert_eq!(first(&[killed(100, 0), killed(300, 200)]), Some(1));
+            assert_eq!(first(&[killed(7, 7)]), Some(0));
+        }
+        assert!(most_present([].iter(), Moment::Peak).is_none());
     }
 
     fn a_recording() -> Vec<u8> {

@@ -18,7 +18,7 @@ use recording::{Header, MAGIC, Table, VERSION};
 
 use crate::damage::{Damage, Findings};
 use crate::error::ReadError;
-use crate::profile::{DAMAGED, Facts, Function, Moment, Node, Profile};
+use crate::profile::{ABOUT_THE_SAME, DAMAGED, Facts, Function, Moment, Node, Profile, State};
 
 pub(crate) use bytes::{Bytes, read_file};
 
@@ -60,10 +60,44 @@ fn attempt<B: Bytes + ?Sized>(file: &B) -> Result<(Profile, Findings), ReadError
     let nodes = read_nodes(&tables, &functions, &mut found);
     let mut profile = Profile::new(facts, nodes, functions.different, names.finish(&mut found));
     read_sites(&mut profile, header, &tables, &mut found);
+    profile.large = blocks::large(header, &tables);
     let sequence = offset_of!(Header, sequence);
     found.is_being_written = file.read(sequence as u64, 8) != header[sequence..sequence + 8];
     compare_totals(&mut profile, header, &mut found);
+    if let Some(moment) = raise_peak(&mut profile.facts) {
+        profile
+            .holdings
+            .iter_mut()
+            .for_each(|holding| holding.raise_peak(moment));
+    }
     Ok((profile, found))
+}
+
+/// A recording takes a total for the peak if it is higher than chance explains. What is held when a process is killed or an allocation fails
+/// may be higher by chance: then it is the peak, because nothing that is shown may exceed it. Returns which of them is, if any.
+fn raise_peak(facts: &mut Facts) -> Option<Moment> {
+    let live = (facts.live_bytes, facts.absent_bytes, facts.peak_time_ns, Moment::Live);
+    let live = Some(live).filter(|_| facts.state != State::Ended);
+    let failed = facts.failure.as_ref().map(|failure| {
+        (
+            failure.live_bytes,
+            facts.oom_absent_bytes,
+            failure.time_ns,
+            Moment::OutOfMemory,
+        )
+    });
+    // What was never touched makes no moment the highest of which less is in memory.
+    let present = |bytes: u64, absent: u64| bytes.saturating_sub(absent);
+    let least = facts.peak_present() - facts.peak_present() / ABOUT_THE_SAME;
+    let high = [live, failed].into_iter().flatten();
+    let high = high.filter(|(bytes, absent, ..)| *bytes > facts.peak_bytes && present(*bytes, *absent) >= least);
+    let (bytes, absent, time_ns, moment) = high.max_by_key(|(bytes, absent, ..)| (present(*bytes, *absent), *bytes))?;
+    facts.peak_bytes = bytes;
+    facts.peak_absent_bytes = absent;
+    facts.gone_bytes = 0;
+    facts.peak_time_ns = time_ns;
+    facts.kinds.peak = *facts.kinds.at(moment);
+    Some(moment)
 }
 
 fn read_sites<B: Bytes + ?Sized>(profile: &mut Profile, header: &[u8], tables: &Tables<B>, found: &mut Findings) {
@@ -129,7 +163,8 @@ pub(crate) fn read_facts<B: Bytes + ?Sized>(file: &B) -> Result<(Facts, Vec<Dama
     let header = read_header(file)?;
     let mut found = Findings::default();
     let tables = Tables::find(file, &header, &mut found);
-    let facts = facts::read(&header, &tables, &mut found);
+    let mut facts = facts::read(&header, &tables, &mut found);
+    raise_peak(&mut facts);
     Ok((facts, found.into_damage()))
 }
 
@@ -209,4 +244,39 @@ fn read_nodes<B: Bytes + ?Sized>(tables: &Tables<B>, functions: &Functions, foun
         });
     }
     nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::FailedAllocation;
+
+    #[test]
+    fn what_is_held_when_it_ends_never_exceeds_the_peak() {
+        let failure = |live_bytes| FailedAllocation {
+            live_bytes,
+            time_ns: 9,
+            ..FailedAllocation::default()
+        };
+        for (state, live, absent, failed, expected) in [
+            (State::Running, 90, 0, 80, (100, None)),
+            (State::Running, 101, 0, 80, (101, Some(Moment::Live))),
+            (State::Ended, 101, 0, 80, (100, None)),
+            (State::Ended, 50, 0, 102, (102, Some(Moment::OutOfMemory))),
+            // Unless most of it was never touched.
+            (State::Running, 300, 210, 80, (100, None)),
+            (State::Running, 300, 200, 80, (300, Some(Moment::Live))),
+        ] {
+            let mut facts = Facts {
+                state,
+                live_bytes: live,
+                absent_bytes: absent,
+                peak_bytes: 100,
+                failure: Some(failure(failed)),
+                ..Facts::default()
+            };
+            let raised = raise_peak(&mut facts);
+            assert_eq!((facts.peak_bytes, raised), expected);
+        }
+    }
 }

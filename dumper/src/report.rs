@@ -13,6 +13,7 @@ mod folded;
 mod format;
 mod formats;
 mod hints;
+pub(crate) mod holders;
 mod json;
 mod ledger;
 mod line;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::label::printable;
+use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::run::{Headline, Run};
 use crate::source::Sources;
@@ -47,8 +49,8 @@ pub use diff::{Diff, Side};
 pub use format::{About, Format, Input, Needs, Subject};
 pub use formats::{FORMATS, export, format};
 pub use line::{Line, text};
-pub use near_limit::near_limit;
-pub use site::{NamedLine, NamedSite};
+pub use near_limit::{charged_to, near_limit};
+pub use site::{NamedChargedLine, NamedLine};
 
 /// Why a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,14 @@ pub enum Occasion {
     AllocationFailed,
     /// A limit is near and the job is still running.
     NearLimit,
+}
+
+impl Occasion {
+    /// The verdict to report on: there is one once the job has ended, or the kernel has killed a process of it.
+    fn verdict(self, run: &Run) -> Option<&Outcome> {
+        let judged = run.outcome.as_ref();
+        judged.filter(|outcome| self == Self::Ended || !outcome.killed.is_empty())
+    }
 }
 
 /// The files that were written, and what to say.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::bounded::{self, LISTED, NAMES};
 use crate::error::Error;
 use crate::folder::{Birth, Folder};
-use crate::label::printable;
-use crate::outcome::{Limit, Outcome};
+use crate::label::{command_line, printable};
+use crate::outcome::{Killed, Limit, Outcome};
 use crate::outlet::to_json_pretty;
 use crate::profile::Rank;
 use crate::save::save;
@@ -77,6 +77,8 @@ pub struct Run {
     pub report_written: bool,
     /// Whether a table of the user's own lines is wanted on the terminal.
     pub text: bool,
+    /// Whether it is not to be looked at which variables hold the memory.
+    pub no_holders: bool,
     /// Which source files of this machine its reports may show. Not in the file: the reader of the file decides.
     #[serde(skip)]
     pub source: LocalSource,
@@ -86,7 +88,8 @@ pub struct Run {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Headline {
-    /// Bytes at the highest total of any process: what of it was in memory, if that ranks its call sites.
+    /// Bytes that were held at the moment that matters most, when it ran out or else at the peak: what of them was in memory, if that ranks
+    /// the call sites.
     pub peak_bytes: u64,
     /// The call site that held the most, for a reader.
     pub culprit: Option<String>,
@@ -125,7 +128,13 @@ impl Run {
             0 => base(word),
             _ => word.clone(),
         });
-        printable(&words.collect::<Vec<_>>().join(" ")).into_owned()
+        printable(&command_line(&words.collect::<Vec<_>>())).into_owned()
+    }
+
+    /// That the kernel killed this process for memory while the job ran on.
+    pub fn killed(&self, pid: u32) -> Option<&Killed> {
+        let killed = &self.outcome.as_ref()?.killed;
+        killed.iter().find(|killed| killed.process.pid == pid)
     }
 
     /// Reads `run.json` in a run folder.
@@ -165,6 +174,12 @@ impl Run {
         })?;
         Ok(())
     }
+}
+
+/// Nanoseconds since the Unix epoch of a time as run.json has it, `2026-01-31T14:05:09.123+01:00`.
+pub(crate) fn nanoseconds(time: &str) -> Option<u64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
 }
 
 /// [`OnOom`] by its name.
@@ -271,5 +286,18 @@ mod tests {
         let run = Run::load(&Folder::open(folder.path()).unwrap()).unwrap();
         assert_eq!(run.host, "a");
         assert_eq!(run.ending.unwrap().signal, Some(9));
+    }
+
+    #[test]
+    fn times_are_read_as_run_json_has_them() {
+        let second = 1_000_000_000;
+        assert_eq!(nanoseconds("1970-01-01T00:00:00.000+00:00"), Some(0));
+        assert_eq!(nanoseconds("2023-11-14T23:13:20+01:00"), Some(1_700_000_000 * second));
+        assert_eq!(
+            nanoseconds("2024-02-29T12:00:00.250-05:00"),
+            Some(1_709_226_000 * second + second / 4)
+        );
+        assert_eq!(nanoseconds("2024-02-29T12:00:00Z"), Some(1_709_208_000 * second));
+        assert_eq!(nanoseconds("yesterday"), None);
     }
 }

@@ -10,8 +10,6 @@ use std::sync::Arc;
 
 use crate::label::{Call, cut, printable};
 use crate::presentation::Presentation;
-use crate::process::Process;
-use crate::run::Run;
 
 pub(crate) use kept::KeptLines;
 pub use local::LocalSource;
@@ -50,20 +48,6 @@ struct Text {
 }
 
 impl Sources {
-    /// For the reports of a run, with what it brings itself.
-    pub(crate) fn of(run: &Run, processes: &[Process]) -> Sources {
-        let mut sources = Sources {
-            known: processes.iter().find_map(Process::lines),
-            ..Sources::new(&run.directory, &run.source, &run.command)
-        };
-        let folder = processes.first().and_then(|process| process.path.folder());
-        let view = folder.map(Presentation::load).unwrap_or_default();
-        for source in view.sources.into_values() {
-            sources.files.insert(source.name, Some(Text::new(source.text)));
-        }
-        sources
-    }
-
     /// Where no text comes with the run, what may be read of this machine is. `command` was run in `directory`, against which
     /// relative paths are resolved.
     pub(crate) fn new(directory: &Path, local: &LocalSource, command: &[String]) -> Sources {
@@ -74,6 +58,14 @@ impl Sources {
             known: None,
             files: HashMap::new(),
             kept: 0,
+        }
+    }
+
+    /// Adds what comes with the run: lines that a bundle has kept, and the texts of a notebook's cells.
+    pub(crate) fn add(&mut self, known: Option<Arc<KeptLines>>, presentation: Presentation) {
+        self.known = known;
+        for source in presentation.sources.into_values() {
+            self.files.insert(source.name, Some(Text::new(source.text)));
         }
     }
 

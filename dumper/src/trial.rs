@@ -8,6 +8,7 @@ use std::path::Path;
 use ::recording::{CHUNK_BYTES, HEADER_BYTES, MAX_CHUNKS};
 
 use crate::bundle;
+use crate::holders::Holders;
 use crate::process::{Bundled, Process};
 use crate::profile::measured::Measurements;
 use crate::recording;
@@ -27,6 +28,8 @@ pub enum Kind {
     Run,
     /// `.measured`, beside a recording that is as it should be.
     Measured,
+    /// `.holders`, beside such a recording.
+    Holders,
     /// `timeline.csv`.
     Timeline,
 }
@@ -49,6 +52,7 @@ pub fn recording_of(pieces: &[u8]) -> Vec<u8> {
 /// are in [pieces](recording_of). Returns whether there was anything to report on.
 pub fn report_on(kind: Kind, bytes: &[u8], recording: &[u8]) -> bool {
     let (mut run, mut samples, mut measured) = (Run::default(), Vec::new(), Measurements::default());
+    let mut holders = Holders::default();
     let mut recorded = recording_of(recording);
     match kind {
         Kind::Bundle => return of_bundle(bytes),
@@ -58,12 +62,14 @@ pub fn report_on(kind: Kind, bytes: &[u8], recording: &[u8]) -> bool {
             Err(_) => return false,
         },
         Kind::Measured => measured = Measurements::parse(bytes),
+        Kind::Holders => holders = Holders::parse(bytes),
         Kind::Timeline => samples = timeline::parse(bytes),
     }
     let Ok((mut profile, damage)) = recording::read(&recorded) else {
         return false;
     };
     profile.measure(measured);
+    holders.name_sites(&profile);
     let process = Process {
         path: "1-0.recording".into(),
         facts: profile.facts.clone(),
@@ -72,8 +78,10 @@ pub fn report_on(kind: Kind, bytes: &[u8], recording: &[u8]) -> bool {
             profile: profile.into(),
             damage,
             lines: Default::default(),
+            holders: holders.into(),
         }),
         presentation: Default::default(),
+        present: Default::default(),
     };
     all(&run, &[process], &samples, &Unrecorded::default());
     true

@@ -5,6 +5,14 @@ use std::fmt;
 /// What [`Bytes`] are shown in from 1024 on.
 pub(crate) const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
+/// `bytes` times `some` of `all`.
+pub(crate) fn part(bytes: u64, some: u64, all: u64) -> u64 {
+    match all {
+        0 => 0,
+        all => (u128::from(bytes) * u128::from(some.min(all)) / u128::from(all)) as u64,
+    }
+}
+
 /// The sum of numbers that a file gives, which may be of any size: no more than the largest number there is.
 pub(crate) fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
     numbers.into_iter().fold(0, u64::saturating_add)

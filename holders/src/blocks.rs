@@ -9,6 +9,12 @@ use crate::reader::Reader;
 pub trait Blocks {
     /// The size of the block that begins at this address.
     fn size(&self, address: u64) -> Option<u64>;
+
+    /// Each live block of at least so many bytes is in the table.
+    fn least(&self) -> u64;
+
+    /// The number of the place that allocated the block in which this address lies.
+    fn site(&self, address: u64) -> Option<u32>;
 }
 
 /// Bytes of a pool's header.
@@ -58,13 +64,16 @@ pub fn large(reader: &mut Reader, address: u64) -> Option<u64> {
         return None;
     }
     let end = (address - 16).checked_add(size)?;
-    if end > mapping.end {
+    // One block may lie in several mappings that adjoin, as where a part of it has huge pages.
+    if !reader.pages.has(address, end - address) {
         return None;
     }
     if word & IS_MMAPPED != 0 {
-        let is_whole =
-            before < 4096 && (address - 16 - before).is_multiple_of(4096) && (size + before).is_multiple_of(4096);
-        return is_whole.then(|| size - 16);
+        let begins = before < 4096 && (address - 16 - before).is_multiple_of(4096);
+        // Up to glibc 2.42 the size is that of the whole mapping; from 2.43 on, what the program may use of it.
+        let usable = [size - 16, size];
+        let is_whole = |usable: &u64| (usable + 16 + before).is_multiple_of(4096);
+        return usable.into_iter().find(is_whole).filter(|_| begins);
     }
     // The next block says that this one is in use.
     let next = reader.pages.word(end.checked_add(8)?)?;
@@ -73,6 +82,6 @@ pub fn large(reader: &mut Reader, address: u64) -> Option<u64> {
         && next & IS_MMAPPED == 0
         && next_size >= 32
         && next_size.is_multiple_of(16)
-        && end.checked_add(next_size)? <= mapping.end;
+        && reader.pages.has(end, next_size);
     fits.then(|| size - 8)
 }

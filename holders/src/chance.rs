@@ -1,6 +1,6 @@
 //! Random numbers that are the same for the same seed (xorshift64*), and choices without repetition.
 
-use std::collections::HashSet;
+use crate::fast::Set;
 
 /// A source of random numbers.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Chance {
             return (0..count).collect();
         }
         // Robert Floyd's way: each set is as likely as any other.
-        let mut chosen = HashSet::with_capacity(most as usize);
+        let mut chosen = Set::with_capacity_and_hasher(most as usize, Default::default());
         for at in count - most..count {
             let number = self.below(at + 1);
             if !chosen.insert(number) {

@@ -2,16 +2,13 @@
 //! from that file, if it is still the same.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
 use crate::memory::{Mapping, Memory, PAGE};
+use crate::unpack;
 
-/// Bytes that a compressed file is unpacked to, without zeros. Larger ones are for whoever has the room to unpack them.
-const MOST_UNPACKED: u64 = 64 << 30;
 const TYPE_CORE: u16 = 4;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -55,20 +52,9 @@ pub struct CoreFile {
 }
 
 impl CoreFile {
-    /// Opens a core file, which may be compressed by gzip. Files that were mapped are looked for below `root`.
+    /// Opens a core file, which may be compressed. Files that were mapped are looked for below `root`.
     pub fn open(path: &Path, root: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let mut magic = [0; 6];
-        file.read_exact(&mut magic).map_err(|_| no_core())?;
-        file.seek(SeekFrom::Start(0))?;
-        let file = match magic {
-            [0x7f, b'E', b'L', b'F', ..] => file,
-            [0x1f, 0x8b, ..] => unpacked(file)?,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => return Err(packed("zstd -d")),
-            [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(packed("xz -d")),
-            [0x04, 0x22, 0x4d, 0x18, ..] => return Err(packed("lz4 -d")),
-            _ => return Err(no_core()),
-        };
+        let file = unpack::open(path, &b"\x7fELF"[..])?.ok_or_else(no_core)?;
         let mut core = Self {
             file,
             segments: Vec::new(),
@@ -287,57 +273,8 @@ impl Memory for CoreFile {
     }
 }
 
-/// The core file without compression, in a file that goes when it is closed. Zeros take no room in it. Nobody else may read it: a core
-/// file has all that the process knew.
-fn unpacked(file: File) -> io::Result<File> {
-    const BLOCK: usize = 64 << 10;
-    let folder = std::env::temp_dir();
-    let path = folder.join(format!("fil-profile-core-{}", std::process::id()));
-    let mut options = File::options();
-    let mut out = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    let mut compressed = MultiGzDecoder::new(file);
-    let mut block = vec![0; BLOCK];
-    let (mut length, mut written) = (0, 0);
-    loop {
-        let mut count = 0;
-        while count < BLOCK {
-            match compressed.read(&mut block[count..])? {
-                0 => break,
-                more => count += more,
-            }
-        }
-        if count == 0 {
-            break;
-        }
-        if block[..count].iter().any(|byte| *byte != 0) {
-            written += count as u64;
-            if written > MOST_UNPACKED {
-                return Err(packed("gunzip"));
-            }
-            out.seek(SeekFrom::Start(length))?;
-            out.write_all(&block[..count])?;
-        }
-        length += count as u64;
-    }
-    out.set_len(length)?;
-    Ok(out)
-}
-
 fn no_core() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is no core file of a 64-bit program")
-}
-
-fn packed(command: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("it is compressed; unpack it first: {command}"),
-    )
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {

@@ -7,11 +7,17 @@
 //! A reference back to an object on the way to it does not hold it: an object whose children refer back to it would otherwise keep most of
 //! itself. With the share that comes back known, the object's count is corrected as if these references were not there.
 
-use std::collections::HashMap;
+mod held;
 
-use crate::objects::{Objects, Reference, Step};
+pub use held::{Held, Node};
+
+use self::held::Part;
+use crate::fast::Map;
+use crate::memory::AT_A_TIME;
+use crate::objects::{Expansion, Objects, Reference, Step};
 use crate::reader::Object;
-use crate::types::{Kind, TypeId};
+use crate::sampled::Sampled;
+use crate::types::TypeId;
 
 /// References one after the other.
 const DEEPEST: usize = 150;
@@ -20,61 +26,25 @@ const SMALLEST_WEIGHT: f64 = 1e-7;
 /// Items of one container that are looked at, and the most where there is room for more.
 const ITEMS: usize = 64;
 const MOST_ITEMS: usize = 1024;
+/// An estimate that is more than so many times as large as all memory is none.
+const MOST_ABOVE: f64 = 2.0;
+/// Visits between two looks at the clock.
+const BETWEEN: u64 = 64;
 /// So many references to objects without references are always followed: an instance has its data in a few of its attributes.
 const CHEAP: usize = 12;
 /// How deep the tree of a root is, and how many nodes it has.
 const DEEPEST_NODE: usize = 12;
 const MOST_NODES: usize = 96;
+/// Objects whose memory is read together, as long as the way is not longer than this.
+const TOGETHER: usize = 16;
+const TOGETHER_DEPTH: usize = 20;
 
-/// A part of what was found.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    type_id: TypeId,
-    node: usize,
-    bytes: f64,
-    supposed: f64,
-    objects: f64,
-    is_exclusive: bool,
-}
-
-/// A node of the tree of a root: all that is reached in the same steps.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// The node above it.
-    pub parent: usize,
-    /// The step from there.
-    pub step: Step,
-    /// The type of the object that was found there first.
-    pub type_id: TypeId,
-    /// Bytes here and below.
-    pub bytes: f64,
-    /// Objects of this node alone.
-    pub objects: f64,
-}
-
-/// What one root holds, for one reference to it of all that it has.
-#[derive(Clone, Debug, Default)]
-pub struct Held {
-    /// Its share.
-    pub bytes: f64,
-    /// The square of the standard error of that.
-    pub variance: f64,
-    /// What would be freed with it.
-    pub exclusive: f64,
-    /// How many objects.
-    pub objects: f64,
-    /// Bytes behind pointers of types that are not known, part of `bytes`.
-    pub supposed: f64,
-    /// By type: bytes and objects.
-    pub types: Vec<(TypeId, f64, f64)>,
-    /// The tree; the first node is the root.
-    pub nodes: Vec<Node>,
-    /// Items of the object itself.
-    pub length: Option<u64>,
-    /// How many of them are of each type.
-    pub items: Vec<(TypeId, f64)>,
-    /// Whether the way was longer than is followed.
-    pub is_cut: bool,
+/// How many items of a container are looked at, with this budget.
+fn items(budget: usize) -> usize {
+    match budget > ITEMS {
+        true => (budget / 6).clamp(ITEMS, MOST_ITEMS),
+        false => budget.max(1),
+    }
 }
 
 /// A reference that may be followed.
@@ -105,36 +75,46 @@ impl Below {
 /// Descends.
 pub struct Descent<'o, 'm> {
     objects: &'o mut Objects<'m>,
-    temporaries: &'o HashMap<u64, u64>,
+    temporaries: &'o Map<u64, u64>,
     /// Objects that were looked at, in all.
     pub visits: u64,
     /// How many may be looked at until the present root is done, and in all.
     most_visits: u64,
     limit: u64,
+    /// Which part of the time is spent, and which part may be.
+    spent: Option<&'o dyn Fn() -> f64>,
+    most_spent: f64,
     parts: Vec<Part>,
     /// Shares that come back to an object on the way: how deep that is, and how much.
     returns: Vec<(usize, f64)>,
     /// The objects on the way.
     way: Vec<u64>,
     nodes: Vec<Node>,
-    items: HashMap<TypeId, f64>,
+    items: Map<TypeId, f64>,
     is_cut: bool,
 }
 
 impl<'o, 'm> Descent<'o, 'm> {
-    /// With these temporary references, which do not count, and at most so many visits.
-    pub fn new(objects: &'o mut Objects<'m>, temporaries: &'o HashMap<u64, u64>, limit: u64) -> Self {
+    /// With these temporary references, which do not count, and at most so many visits, as long as not all the time is `spent`.
+    pub fn new(
+        objects: &'o mut Objects<'m>,
+        temporaries: &'o Map<u64, u64>,
+        limit: u64,
+        spent: Option<&'o dyn Fn() -> f64>,
+    ) -> Self {
         Self {
             objects,
             temporaries,
             visits: 0,
             most_visits: 0,
             limit,
+            spent,
+            most_spent: 1.0,
             parts: Vec::new(),
             returns: Vec::new(),
             way: Vec::new(),
             nodes: Vec::new(),
-            items: HashMap::new(),
+            items: Map::default(),
             is_cut: false,
         }
     }
@@ -142,6 +122,17 @@ impl<'o, 'm> Descent<'o, 'm> {
     /// The objects that are read.
     pub fn objects(&mut self) -> &mut Objects<'m> {
         self.objects
+    }
+
+    /// From now on, this part of the time may be spent.
+    pub fn allow(&mut self, most_spent: f64) {
+        self.most_spent = most_spent;
+    }
+
+    /// Whether that part of the time or of the visits is spent: what comes later needs the rest.
+    pub fn is_over(&self) -> bool {
+        self.visits as f64 >= self.limit as f64 * self.most_spent
+            || self.spent.is_some_and(|spent| spent() >= self.most_spent)
     }
 
     /// What one reference to the object holds, with about `budget` visits.
@@ -164,10 +155,17 @@ impl<'o, 'm> Descent<'o, 'm> {
         });
         // Where nearly nothing is left of the budget, each visit still leads to one more.
         self.most_visits = self.limit.min(self.visits + 4 * budget as u64 + 4 * DEEPEST as u64);
-        let (_, variance, length) = self.visit(object, 1.0 / count, budget, 0, count == 1.0);
+        let expansion = self.objects.expand(object, items(budget));
+        let (_, variance, length) = self.visit(object, expansion, 1.0 / count, budget, 0, count == 1.0);
         let held = self.summed_up(variance, length);
-        if held.bytes.is_finite() && held.bytes <= self.objects.reader.pages.writable_bytes() as f64 {
+        let most = self.objects.reader.pages.writable_bytes() as f64;
+        if held.bytes <= most {
             return held;
+        }
+        // A variable may hold nearly all that there is, and an estimate of it be too large.
+        if held.bytes <= MOST_ABOVE * most {
+            let factor = most / held.bytes;
+            return held.times(factor);
         }
         // More than there is: what was read was of different moments.
         Held {
@@ -177,40 +175,15 @@ impl<'o, 'm> Descent<'o, 'm> {
     }
 
     fn summed_up(&mut self, variance: f64, length: Option<u64>) -> Held {
-        let mut held = Held {
+        let held = Held {
             variance,
             length,
             is_cut: self.is_cut,
+            items: self.items.drain().collect(),
+            nodes: std::mem::take(&mut self.nodes),
             ..Held::default()
         };
-        let mut types: HashMap<TypeId, (f64, f64)> = HashMap::new();
-        for part in &self.parts {
-            let bytes = part.bytes + part.supposed;
-            held.bytes += bytes;
-            held.supposed += part.supposed;
-            held.objects += part.objects;
-            if part.is_exclusive {
-                held.exclusive += bytes;
-            }
-            let of_type = types.entry(part.type_id).or_default();
-            of_type.0 += bytes;
-            of_type.1 += part.objects;
-            let node = &mut self.nodes[part.node];
-            node.bytes += bytes;
-            node.objects += part.objects;
-        }
-        // A node comes after the one above it.
-        for index in (1..self.nodes.len()).rev() {
-            let (parent, bytes) = (self.nodes[index].parent, self.nodes[index].bytes);
-            self.nodes[parent].bytes += bytes;
-        }
-        held.types = types
-            .into_iter()
-            .map(|(id, (bytes, objects))| (id, bytes, objects))
-            .collect();
-        held.nodes = std::mem::take(&mut self.nodes);
-        held.items = self.items.drain().collect();
-        held
+        held.of(&self.parts)
     }
 
     /// How many references an object has that may hold it; `None` if it lives for ever.
@@ -224,27 +197,33 @@ impl<'o, 'm> Descent<'o, 'm> {
     fn visit(
         &mut self,
         object: Object,
+        expansion: Expansion,
         weight: f64,
         budget: usize,
         node: usize,
         is_exclusive: bool,
     ) -> (usize, f64, Option<u64>) {
         self.visits += 1;
+        if self.visits.is_multiple_of(BETWEEN) && self.is_over() {
+            self.most_visits = self.visits;
+        }
         let (parts, returns, depth) = (self.parts.len(), self.returns.len(), self.way.len());
-        let most = if budget > ITEMS {
-            (budget / 6).clamp(ITEMS, MOST_ITEMS)
-        } else {
-            budget.max(1)
-        };
-        let expansion = self.objects.expand(object, most);
-        self.parts.push(Part {
+        let part = Part {
             type_id: object.type_id,
             node,
             bytes: expansion.bytes as f64 * weight,
-            supposed: expansion.supposed_bytes as f64 * weight,
             objects: weight,
             is_exclusive,
-        });
+            site: expansion.site.map(|(site, bytes)| (site, bytes as f64 * weight)),
+            claimed: None,
+        };
+        self.parts.push(part);
+        self.parts.extend(expansion.claims.iter().map(|claim| Part {
+            bytes: claim.bytes as f64 * weight,
+            site: claim.site.map(|site| (site, claim.bytes as f64 * weight)),
+            claimed: Some(claim.address),
+            ..part
+        }));
         if expansion.references.is_empty() {
             return (1, 0.0, expansion.length);
         }
@@ -274,8 +253,8 @@ impl<'o, 'm> Descent<'o, 'm> {
         let factor = (1.0 / (1.0 - (back / weight).min(1.0 - 1.0 / most))).min(most);
         for part in &mut self.parts[parts..] {
             part.bytes *= factor;
-            part.supposed *= factor;
             part.objects *= factor;
+            part.site.iter_mut().for_each(|(_, bytes)| *bytes *= factor);
         }
         let mut at = returns;
         while at < self.returns.len() {
@@ -298,7 +277,14 @@ impl<'o, 'm> Descent<'o, 'm> {
         is_exclusive: bool,
     ) -> (usize, f64) {
         let (mut cheap, mut deep) = (Vec::new(), Vec::new());
-        for reference in references {
+        for (index, reference) in references.iter().copied().enumerate() {
+            if index % AT_A_TIME == 0 {
+                let ahead = references[index..].iter().take(AT_A_TIME);
+                self.objects
+                    .reader
+                    .pages
+                    .prefetch(ahead.map(|reference| reference.address));
+            }
             if self.objects.modules.contains(&reference.address) {
                 continue;
             }
@@ -322,7 +308,7 @@ impl<'o, 'm> Descent<'o, 'm> {
                 share,
                 is_only,
             };
-            match is_cheap(self.objects.kind(object.type_id)) {
+            match self.objects.kind(object.type_id).is_cheap() {
                 true => cheap.push(below),
                 false => deep.push(below),
             }
@@ -333,26 +319,29 @@ impl<'o, 'm> Descent<'o, 'm> {
         self.thin_out(&mut deep, budget.saturating_sub(cheap.len()).max(1));
         // Keys of dicts are a sample of their own: they are much smaller than values.
         let (mut used, mut sampled, mut keys, mut variance) = (0, Sampled::default(), Sampled::default(), 0.0);
-        let mut left: f64 = cheap.iter().chain(&deep).map(|below| below.share).sum();
-        for below in cheap.into_iter().chain(deep) {
-            let begin = self.parts.len();
+        cheap.append(&mut deep);
+        let mut left: f64 = cheap.iter().map(|below| below.share).sum();
+        let together = if self.way.len() < TOGETHER_DEPTH { TOGETHER } else { 1 };
+        for some in cheap.chunks(together) {
             // By shares: most of what many others hold too is not held from here.
-            let part = (below.share / left.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
-            left -= below.share;
-            let room = (budget.saturating_sub(used) as f64 * part) as usize;
-            let (visits, of_child) = self.follow(below, weight, room, node, is_exclusive);
-            used += visits;
-            let reference = below.reference;
-            if reference.weight == 1.0 {
-                variance += of_child;
-                continue;
+            let each = budget.saturating_sub(used) as f64 / left.max(f64::MIN_POSITIVE);
+            for (below, room, expansion) in self.expand(some, weight, each) {
+                let begin = self.parts.len();
+                left -= below.share;
+                let (visits, of_child) = self.follow(below, expansion, weight, room, node, is_exclusive);
+                used += visits;
+                let reference = below.reference;
+                if reference.weight == 1.0 {
+                    variance += of_child;
+                    continue;
+                }
+                let bytes: f64 = self.parts[begin..].iter().map(|part| part.bytes).sum();
+                let sample = match reference.step {
+                    Step::Key => &mut keys,
+                    _ => &mut sampled,
+                };
+                sample.add(bytes, of_child, reference.weight);
             }
-            let bytes: f64 = self.parts[begin..].iter().map(|part| part.bytes + part.supposed).sum();
-            let sample = match reference.step {
-                Step::Key => &mut keys,
-                _ => &mut sampled,
-            };
-            sample.add(bytes, of_child, reference.weight);
         }
         (used, variance + sampled.variance() + keys.variance())
     }
@@ -385,14 +374,43 @@ impl<'o, 'm> Descent<'o, 'm> {
         *found = chosen;
     }
 
-    fn follow(&mut self, below: Below, weight: f64, budget: usize, node: usize, is_exclusive: bool) -> (usize, f64) {
-        let weight = weight * below.share;
-        if weight < SMALLEST_WEIGHT {
-            return (1, 0.0);
+    /// What is in each of these objects, and its part of the budget; nothing of those whose share is too small. They are read together.
+    fn expand(&mut self, some: &[Below], weight: f64, each: f64) -> Vec<(Below, usize, Option<Expansion>)> {
+        if some.len() > 1 {
+            self.objects.prefetch(some.iter().map(|below| below.object));
         }
+        let expanded = some.iter().map(|below| {
+            let room = (each * below.share) as usize;
+            let is_worth = weight * below.share >= SMALLEST_WEIGHT;
+            let expansion = is_worth.then(|| self.objects.expand(below.object, items(room)));
+            (*below, room, expansion)
+        });
+        let expanded: Vec<_> = expanded.collect();
+        if some.len() > 1 {
+            let references = expanded.iter().filter_map(|(_, _, expansion)| expansion.as_ref());
+            let references = references.flat_map(|expansion| &expansion.references);
+            let addresses = references.map(|reference| reference.address);
+            self.objects.reader.pages.prefetch(addresses);
+        }
+        expanded
+    }
+
+    fn follow(
+        &mut self,
+        below: Below,
+        expansion: Option<Expansion>,
+        weight: f64,
+        budget: usize,
+        node: usize,
+        is_exclusive: bool,
+    ) -> (usize, f64) {
+        let Some(expansion) = expansion else {
+            return (1, 0.0);
+        };
+        let weight = weight * below.share;
         let node = self.node(node, below.reference.step, below.object.type_id);
         let is_exclusive = is_exclusive && below.is_only;
-        let (used, variance, _) = self.visit(below.object, weight, budget, node, is_exclusive);
+        let (used, variance, _) = self.visit(below.object, expansion, weight, budget, node, is_exclusive);
         (used, variance)
     }
 
@@ -424,55 +442,5 @@ impl<'o, 'm> Descent<'o, 'm> {
             objects: 0.0,
         });
         self.nodes.len() - 1
-    }
-}
-
-/// Whether objects of this kind have no more than a reference to what they are a view of.
-fn is_cheap(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Leaf
-            | Kind::Int
-            | Kind::Str
-            | Kind::ByteArray
-            | Kind::Array
-            | Kind::Mmap
-            | Kind::NdArray
-            | Kind::MemoryView
-    )
-}
-
-/// Items that were chosen at random, and how far off a sum of theirs may be.
-#[derive(Default)]
-struct Sampled {
-    count: f64,
-    sum: f64,
-    squares: f64,
-    within: f64,
-    /// Of how many each stands for one.
-    weights: f64,
-}
-
-impl Sampled {
-    fn add(&mut self, bytes: f64, variance: f64, weight: f64) {
-        self.count += 1.0;
-        self.sum += bytes;
-        self.squares += bytes * bytes;
-        self.within += variance;
-        self.weights += weight;
-    }
-
-    /// Of a sample in two stages: between the items, and within them.
-    fn variance(&self) -> f64 {
-        if self.count == 0.0 {
-            return 0.0;
-        }
-        let fraction = (self.count / self.weights).min(1.0);
-        let between = match self.count {
-            // One alone does not tell how different others are.
-            1.0 => self.squares,
-            count => ((self.squares - self.sum * self.sum / count) / (count - 1.0)).max(0.0) * count,
-        };
-        (1.0 - fraction) * between + fraction * self.within
     }
 }

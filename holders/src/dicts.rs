@@ -9,6 +9,8 @@ const LARGEST_LOG: u32 = 40;
 /// A dict's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
+    /// Where its keys begin.
+    pub address: u64,
     /// How many entries were made, including those that were removed.
     pub entries: u64,
     /// Where the first is.
@@ -91,6 +93,7 @@ impl Table {
             None => keys_bytes,
         };
         Some(Self {
+            address: keys,
             entries,
             first: keys.checked_add(header + index_bytes)?,
             stride,
@@ -101,6 +104,20 @@ impl Table {
             },
             bytes,
         })
+    }
+
+    /// Reads what these entries need, together.
+    pub fn prefetch(&self, reader: &mut Reader, entries: impl Iterator<Item = u64> + Clone) {
+        let key = entries
+            .clone()
+            .map(|index| self.first.wrapping_add(index.wrapping_mul(self.stride)));
+        match self.values {
+            Some(values) => {
+                let value = entries.map(|index| values.wrapping_add(index.wrapping_mul(8)));
+                reader.pages.prefetch(key.chain(value));
+            }
+            None => reader.pages.prefetch(key),
+        }
     }
 
     /// Key and value of the entry; `None` where it was removed.

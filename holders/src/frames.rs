@@ -1,10 +1,9 @@
 //! Frames: functions that run or are suspended, with the values of their variables.
 
-use std::collections::HashMap;
+use crate::fast::Map;
 
-use crate::layout::{Instruction, LineTable, Stack};
-use crate::lines;
 use crate::reader::Reader;
+use cpython::{Instruction, Stack, lines, owner};
 
 /// Frames of a thread that are followed.
 const MOST_FRAMES: usize = 5000;
@@ -12,12 +11,6 @@ const MOST_FRAMES: usize = 5000;
 const MOST_LOCALS: usize = 2000;
 /// Bytes of a line table.
 const LONGEST_LINE_TABLE: u64 = 1 << 16;
-/// A generator owns the frame (3.11 on).
-const OWNED_BY_GENERATOR: u8 = 1;
-/// The frame is in a frame object, and its function has ended (3.11 on).
-const OWNED_BY_FRAME_OBJECT: u8 = 2;
-/// From here on, owners are no Python function but an entry from C (3.12 on).
-const OWNED_BY_C: u8 = 3;
 
 /// A frame.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +90,14 @@ pub fn of_frame_object(reader: &mut Reader, object: u64) -> Option<Frame> {
     };
     let at = reader.pages.word(object + u64::from(offset))?;
     let owner = reader.pages.byte(at.checked_add(u64::from(offsets.owner?))?)?;
-    (owner == OWNED_BY_FRAME_OBJECT).then(|| at_address(reader, at))?
+    (owner == owner::FRAME_OBJECT).then(|| at_address(reader, at))?
 }
 
 fn at_address(reader: &mut Reader, address: u64) -> Option<Frame> {
     let offsets = &reader.layout.frames;
     if let Some(owner) = offsets.owner {
         let owner = reader.pages.byte(address.checked_add(u64::from(owner))?)?;
-        if owner >= OWNED_BY_C {
+        if owner >= owner::NO_FUNCTION {
             return None;
         }
     }
@@ -119,12 +112,12 @@ fn is_complete(reader: &mut Reader, frame: Frame) -> bool {
         return true;
     };
     let owner = reader.pages.byte(frame.address + u64::from(owner));
-    let Some(first) = reader.pages.half(frame.code + u64::from(offsets.bytecode) - 16) else {
+    let Some(first) = reader.pages.half(frame.code + u64::from(offsets.first_traceable)) else {
         return false;
     };
     let instruction = reader.pages.word(frame.address + u64::from(offsets.instruction));
     let begin = frame.code + u64::from(offsets.bytecode) + 2 * u64::from(first);
-    owner == Some(OWNED_BY_GENERATOR) || instruction.is_some_and(|instruction| instruction >= begin)
+    owner == Some(owner::GENERATOR) || instruction.is_some_and(|instruction| instruction >= begin)
 }
 
 /// Where the frame's function is in its source.
@@ -148,14 +141,13 @@ fn line(reader: &mut Reader, frame: Frame) -> Option<u32> {
     let mut bytes = vec![0; length as usize];
     reader.pages.read(table + 32, &mut bytes)?;
     let at = instruction_offset(reader, frame)?;
-    let kind: LineTable = offsets.line_table_kind;
-    Some(lines::line(kind, &bytes, first, at))
+    Some(lines::line(offsets.line_table_kind, bytes.into_iter(), first, at))
 }
 
 /// Names of a code object's local variables, in the order of their values. They are the same for each frame of a function.
 #[derive(Default)]
 pub struct Names {
-    by_code: HashMap<u64, Vec<u64>>,
+    by_code: Map<u64, Vec<u64>>,
 }
 
 impl Names {

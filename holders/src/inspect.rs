@@ -6,12 +6,12 @@ use crate::Trouble;
 use crate::blocks::Blocks;
 use crate::descent::{Descent, Held};
 use crate::dicts::Table;
+use crate::fast::Map;
 use crate::interpreter;
-use crate::layout;
-use crate::memory::{Memory, Pages};
+use crate::memory::{AT_A_TIME, Memory, Pages};
 use crate::objects::{Objects, Step};
 use crate::reader::{Object, Reader};
-use crate::report::{Frame, FrameRow, Report, Thread, TypeRow, Variable, VariableKind};
+use crate::report::{Frame, FrameRow, Part, Report, Site, Thread, TypeRow, Variable, VariableKind};
 use crate::roots::{self, Name, Root, Roots, Scope};
 
 /// How it is done.
@@ -27,6 +27,10 @@ pub struct Options<'a> {
     pub pid: Option<u64>,
     /// Blocks that somebody has recorded.
     pub blocks: Option<&'a dyn Blocks>,
+    /// How much is live, if somebody has recorded that: nobody can hold more.
+    pub live_bytes: Option<u64>,
+    /// Which part of the time is spent that this may take. With 1.0 it ends, and tells what is known by then.
+    pub spent: Option<&'a dyn Fn() -> f64>,
 }
 
 impl Default for Options<'_> {
@@ -37,6 +41,8 @@ impl Default for Options<'_> {
             moment: "now",
             pid: None,
             blocks: None,
+            live_bytes: None,
+            spent: None,
         }
     }
 }
@@ -45,6 +51,11 @@ impl Default for Options<'_> {
 const FIRST_LOCAL: usize = 150;
 const FIRST_LARGE: usize = 64;
 const FIRST_OTHER: usize = 8;
+/// The part of the time for first looks, and how many there are between two looks at the clock.
+const FIRST_TIME: f64 = 0.7;
+/// The part of the time by which all roots must have been found.
+const ROOTS_TIME: f64 = 0.4;
+const BETWEEN: usize = 32;
 /// From this many items on, a global is large.
 const LARGE: u64 = 64;
 /// Objects that are looked at again, closely, and the share of all that makes an object one of them.
@@ -58,6 +69,10 @@ const LIMIT: u64 = 5;
 const MOST_VARIABLES: usize = 100;
 const MOST_TYPES: usize = 60;
 const VARIABLE_SHARE: f64 = 0.001;
+/// Parts of a variable that are told, those with this share of all that variables hold; and places that allocated.
+const PART_SHARE: f64 = 0.005;
+const MOST_PARTS: usize = 40;
+const MOST_SITES: usize = 5;
 /// A step is on the path if this share of the variable is below it.
 const PATH_SHARE: f64 = 0.6;
 /// Frames of a thread that are told.
@@ -79,17 +94,21 @@ pub fn inspect(memory: &dyn Memory, options: &Options) -> Result<Report, Trouble
     let mut reader = Reader::new(pages, found.layout);
     let interpreters = interpreter::interpreters(&mut reader, found.runtime)?;
     let mut objects = Objects::new(reader, options.seed, options.blocks);
-    let mut roots = roots::find(&mut objects, &interpreters);
+    let is_over = || options.spent.is_some_and(|spent| spent() >= ROOTS_TIME);
+    let mut roots = roots::find(&mut objects, &interpreters, &is_over);
     let mut groups = grouped(&mut objects, &mut roots);
-    let mut descent = Descent::new(&mut objects, &roots.temporaries, LIMIT * options.visits as u64);
-    look(&mut descent, &mut groups);
+    let most_visits = LIMIT * options.visits as u64;
+    let mut descent = Descent::new(&mut objects, &roots.temporaries, most_visits, options.spent);
+    let is_whole = look(&mut descent, &mut groups);
+    descent.allow(1.0);
     look_closely(&mut descent, &mut groups, options.visits);
     let visits = descent.visits;
+    settle(&objects, &mut groups, options.live_bytes);
     let mut report = Telling {
         objects: &mut objects,
         roots: &roots,
         pid: options.pid,
-        files: HashMap::new(),
+        files: Map::default(),
     }
     .report(&groups);
     let cost = objects.reader.pages.cost();
@@ -99,15 +118,19 @@ pub fn inspect(memory: &dyn Memory, options: &Options) -> Result<Report, Trouble
     report.visits = visits;
     report.reads = cost.reads;
     report.read_bytes = cost.bytes;
-    report.is_cut |= roots.is_cut;
+    report.is_cut |= roots.is_cut || !is_whole;
     Ok(report)
 }
 
 /// The roots by the object that they refer to.
 fn grouped(objects: &mut Objects, roots: &mut Roots) -> Vec<Group> {
-    let mut places: HashMap<u64, usize> = HashMap::new();
+    let mut places: Map<u64, usize> = Map::default();
     let mut groups: Vec<Group> = Vec::new();
-    for root in &roots.roots {
+    for (number, root) in roots.roots.iter().enumerate() {
+        if number.is_multiple_of(AT_A_TIME) {
+            let next = roots.roots[number..].iter().take(AT_A_TIME);
+            objects.reader.pages.prefetch(next.map(|root| root.target));
+        }
         if let Some(place) = places.get(&root.target) {
             groups[*place].roots.push(*root);
             continue;
@@ -124,12 +147,37 @@ fn grouped(objects: &mut Objects, roots: &mut Roots) -> Vec<Group> {
     groups
 }
 
-/// A first look at each.
-fn look(descent: &mut Descent, groups: &mut [Group]) {
-    for group in groups {
-        let is_local = group.roots.iter().any(|root| matches!(root.scope, Scope::Local(_)));
+/// A first look at each, and whether there was time for all. Variables of functions come first.
+fn look(descent: &mut Descent, groups: &mut [Group]) -> bool {
+    descent.allow(FIRST_TIME);
+    let is_local = |group: &Group| group.roots.iter().any(|root| matches!(root.scope, Scope::Local(_)));
+    let (locals, others): (Vec<usize>, Vec<usize>) = (0..groups.len()).partition(|index| is_local(&groups[*index]));
+    let count = locals.len();
+    // If there is not time for all, the others are most likely small.
+    let mut others: Vec<(u64, usize)> = others
+        .into_iter()
+        .map(|index| (descent.objects().likely_length(groups[index].object), index))
+        .collect();
+    others.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+    let others = others.into_iter().map(|(_, index)| index);
+    let all: Vec<usize> = locals.into_iter().chain(others).collect();
+    for (number, index) in all.iter().copied().enumerate() {
+        if number % BETWEEN == 0 {
+            if descent.is_over() {
+                return false;
+            }
+            let next = all[number..].iter().take(BETWEEN).map(|index| groups[*index].object);
+            let next: Vec<Object> = next.collect();
+            descent
+                .objects()
+                .reader
+                .pages
+                .prefetch(next.iter().map(|object| object.address));
+            descent.objects().prefetch(next.into_iter());
+        }
+        let group = &mut groups[index];
         let length = descent.objects().expand(group.object, 1).length.unwrap_or(0);
-        let budget = match is_local {
+        let budget = match number < count {
             true => FIRST_LOCAL,
             false if length >= LARGE => FIRST_LARGE,
             false => FIRST_OTHER,
@@ -140,11 +188,28 @@ fn look(descent: &mut Descent, groups: &mut [Group]) {
         group.held.items = Vec::new();
         group.held.types.shrink_to_fit();
     }
+    true
 }
 
-/// What all the group's roots hold together.
+/// Gives each its part of the blocks that it claims: what is of known owners, and how much there is, is known by now.
+fn settle(objects: &Objects, groups: &mut [Group], live_bytes: Option<u64>) {
+    let of_all = |each: &dyn Fn(&Held) -> f64| -> f64 {
+        let groups = groups.iter().map(|group| each(&group.held) * group.roots.len() as f64);
+        groups.sum()
+    };
+    let (known, variance) = (of_all(&|held| held.bytes), of_all(&|held| held.variance));
+    let claimed = of_all(&|held| held.claimed(|block| objects.owners.part(block)));
+    // What is known to be held by somebody else is not there to be claimed.
+    let room = live_bytes.map_or(f64::MAX, |live| (live as f64 - known + variance.sqrt()).max(0.0));
+    let factor = if claimed > room { room / claimed } else { 1.0 };
+    for group in groups {
+        group.held.settle(|block| objects.owners.part(block) * factor);
+    }
+}
+
+/// What all the group's roots hold together, at most.
 fn weight(group: &Group) -> f64 {
-    group.held.bytes * group.roots.len() as f64
+    group.held.most() * group.roots.len() as f64
 }
 
 /// A close look at those that hold most, with visits by what they hold.
@@ -156,6 +221,10 @@ fn look_closely(descent: &mut Descent, groups: &mut [Group], visits: usize) {
     largest.retain(|index| weight(&groups[*index]) > CLOSELY_SHARE * total);
     for index in largest {
         let share = weight(&groups[index]) / total.max(1.0);
+        if descent.is_over() {
+            // What the first look has found is told.
+            break;
+        }
         let budget = LEAST_CLOSELY.max((visits as f64 * share) as usize);
         groups[index].held = descent.from(groups[index].object, budget);
     }
@@ -165,7 +234,7 @@ struct Telling<'t, 'm> {
     objects: &'t mut Objects<'m>,
     roots: &'t Roots,
     pid: Option<u64>,
-    files: HashMap<u64, String>,
+    files: Map<u64, String>,
 }
 
 impl Telling<'_, '_> {
@@ -212,7 +281,7 @@ impl Telling<'_, '_> {
         rows.truncate(MOST_VARIABLES);
         report.variables = rows
             .into_iter()
-            .map(|(group, root)| self.variable(group, root))
+            .map(|(group, root)| self.variable(group, root, PART_SHARE * covered))
             .collect();
         report
     }
@@ -243,7 +312,8 @@ impl Telling<'_, '_> {
         }
     }
 
-    fn variable(&mut self, group: &Group, root: &Root) -> Variable {
+    /// Of its parts, those with at least so many bytes are told.
+    fn variable(&mut self, group: &Group, root: &Root, least: f64) -> Variable {
         let (path, path_type) = self.path(&group.held);
         let (frame, kind) = self.frame(root.scope);
         Variable {
@@ -259,7 +329,31 @@ impl Telling<'_, '_> {
             objects: group.held.objects.round() as u64,
             path,
             path_type,
+            tree: self.tree(&group.held, least),
+            sites: sites(&group.held),
         }
+    }
+
+    /// What it holds, part by part.
+    fn tree(&mut self, held: &Held, least: f64) -> Vec<Part> {
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(held.nodes.len());
+        let mut parts: Vec<Part> = Vec::new();
+        for (index, node) in held.nodes.iter().enumerate() {
+            // A node comes after the one above it.
+            let parent = places.get(node.parent).copied().flatten();
+            let is_told = index == 0 || node.bytes >= least && parent.is_some() && parts.len() < MOST_PARTS;
+            places.push(is_told.then_some(parts.len()));
+            if is_told {
+                parts.push(Part {
+                    parent: parent.unwrap_or(0),
+                    step: self.step(node.step).filter(|_| index > 0).unwrap_or_default(),
+                    type_name: self.objects.reader.types.get(node.type_id).name.clone(),
+                    bytes: node.bytes as u64,
+                    objects: node.objects.round() as u64,
+                });
+            }
+        }
+        parts
     }
 
     fn frame(&mut self, scope: Scope) -> (Frame, VariableKind) {
@@ -374,4 +468,19 @@ impl Telling<'_, '_> {
     }
 }
 
-const _: () = assert!(layout::TYPE_BYTES as u64 >= layout::TYPE_DICT_OFFSET + 8);
+/// Who allocated it, the largest first.
+fn sites(held: &Held) -> Vec<Site> {
+    let mut sites: Vec<Site> = held
+        .sites
+        .iter()
+        .map(|(site, bytes)| Site {
+            site: *site,
+            bytes: *bytes as u64,
+        })
+        .collect();
+    sites.sort_by_key(|site| std::cmp::Reverse((site.bytes, site.site)));
+    sites.truncate(MOST_SITES);
+    sites
+}
+
+const _: () = assert!(cpython::TYPE_BYTES as u64 >= cpython::TYPE_DICT_OFFSET + 8);

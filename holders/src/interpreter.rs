@@ -3,12 +3,10 @@
 use crate::Trouble;
 use crate::dicts::Table;
 use crate::elf::Symbols;
-use crate::layout::{self, Layout};
 use crate::memory::{Mapping, Pages};
 use crate::reader::Reader;
+use cpython::{Layout, newer::COOKIE};
 
-/// What `_PyRuntime` begins with from 3.13 on.
-const COOKIE: &[u8; 8] = b"xdebugpy";
 /// Interpreters and threads that are followed; a torn list may have no end.
 const MOST_INTERPRETERS: usize = 64;
 const MOST_THREADS: usize = 4096;
@@ -63,7 +61,7 @@ pub fn find(pages: &mut Pages) -> Result<Found, Trouble> {
         if is_free_threaded(pages, runtime) {
             return Err(Trouble::FreeThreaded);
         }
-        match layout::of(major, minor) {
+        match cpython::of(major, minor) {
             Some(layout) => {
                 return Ok(Found {
                     runtime,

@@ -16,11 +16,10 @@ pub mod core_file;
 mod descent;
 mod dicts;
 mod elf;
+mod fast;
 mod frames;
 mod inspect;
 mod interpreter;
-mod layout;
-mod lines;
 pub mod live;
 pub mod maps;
 pub mod memory;
@@ -28,7 +27,9 @@ mod objects;
 mod reader;
 pub mod report;
 mod roots;
+mod sampled;
 mod types;
+mod unpack;
 
 pub use inspect::{Options, inspect};
 
@@ -58,7 +59,7 @@ impl fmt::Display for Trouble {
             ),
             Self::UnknownVersion => f.write_str("it is a Python, but neither a symbol nor a file name tells which version"),
             Self::Unsupported(major, minor) => {
-                write!(f, "its Python is {major}.{minor}; supported are 3.7 to {}.{}", layout::NEWEST.0, layout::NEWEST.1)
+                write!(f, "its Python is {major}.{minor}; supported are 3.7 to {}.{}", cpython::NEWEST.version.0, cpython::NEWEST.version.1)
             }
             Self::FreeThreaded => f.write_str("its Python is a free-threaded build, which is not supported"),
             Self::NotRunning => f.write_str("its Python has no interpreter: it is just starting, or has ended"),

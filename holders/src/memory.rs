@@ -1,13 +1,15 @@
 //! Memory of another process: what can be read of it, and a cache of pages of bounded size in front.
 
-use std::collections::HashMap;
+use crate::fast::Map;
 
-/// Bytes of a page of the cache. It need not be the page size of the machine.
-pub const PAGE: u64 = 4096;
+/// Bytes of a page of the cache. It is smaller than the machine's: objects are small, and far from each other.
+pub const PAGE: u64 = 2048;
 /// No program has memory from here on: x86-64 has 57 bits for addresses, and half of them are the kernel's.
 const HIGHEST: u64 = 1 << 56;
-/// Pages that the cache keeps: 2.5 MiB.
-const PAGES: usize = 640;
+/// Pages that the cache keeps: 2 MiB, and what it takes to find them.
+const PAGES: usize = 1024;
+/// Pages that are read at a time, at most: so many fit beside those that are in use.
+pub const AT_A_TIME: usize = PAGES / 4;
 
 /// A range of addresses, as `/proc/PID/maps` has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,13 @@ pub trait Memory {
     /// Fills `into` with the bytes from `address` on; false if they are not there.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
 
+    /// Fills each of these pages with the bytes from its address on, until one is not there. Returns how many are filled.
+    fn read_pages(&self, pages: &mut [(u64, Box<[u8]>)]) -> usize {
+        let is_missing = |(address, into): &mut (u64, Box<[u8]>)| !self.read(*address, into);
+        let missing = pages.iter_mut().position(is_missing);
+        missing.unwrap_or(pages.len())
+    }
+
     /// All ranges that are mapped, in the order of their addresses.
     fn mappings(&self) -> &[Mapping];
 }
@@ -46,9 +55,8 @@ pub struct Cost {
 pub struct Pages<'a> {
     memory: &'a dyn Memory,
     /// Page number to its place in `pages`.
-    places: HashMap<u64, usize>,
-    /// The pages one after the other.
-    pages: Vec<u8>,
+    places: Map<u64, usize>,
+    pages: Vec<Box<[u8]>>,
     /// The page number and whether it was used again, for each place.
     held: Vec<(u64, bool)>,
     /// The next place to be given to another page, if it is not in use.
@@ -66,7 +74,7 @@ impl<'a> Pages<'a> {
         let writable = writable.map(|mapping| mapping.end.saturating_sub(mapping.start));
         Self {
             memory,
-            places: HashMap::with_capacity(PAGES),
+            places: Map::with_capacity_and_hasher(PAGES, Default::default()),
             pages: Vec::new(),
             held: Vec::new(),
             hand: 0,
@@ -128,8 +136,7 @@ impl<'a> Pages<'a> {
             let from = (at % PAGE) as usize;
             let count = rest.len().min(PAGE as usize - from);
             let (now, later) = rest.split_at_mut(count);
-            let start = place * PAGE as usize + from;
-            now.copy_from_slice(self.pages.get(start..start + count)?);
+            now.copy_from_slice(self.pages.get(place)?.get(from..from + count)?);
             rest = later;
             at = at.checked_add(count as u64)?;
         }
@@ -200,25 +207,67 @@ impl<'a> Pages<'a> {
         // No system call for an address that is none.
         self.mapping(address)?;
         let place = self.free_place();
-        let start = place * PAGE as usize;
-        let into = self.pages.get_mut(start..start + PAGE as usize)?;
         self.cost.reads += 1;
         self.cost.bytes += PAGE;
-        if !self.memory.read(address, into) {
+        if !self.memory.read(address, self.pages.get_mut(place)?) {
             // The place stays empty: no page has this number.
-            self.held[place] = (u64::MAX, false);
             return None;
         }
+        self.keep(page, place);
+        Some(place)
+    }
+
+    fn keep(&mut self, page: u64, place: usize) {
         self.held[place] = (page, false);
         self.places.insert(page, place);
-        Some(place)
+    }
+
+    /// Reads the pages of these addresses together, which costs less than one after the other. What is read once more soon after is in the
+    /// cache then. Addresses that lead nowhere do no harm.
+    pub fn prefetch(&mut self, addresses: impl Iterator<Item = u64>) {
+        let mut wanted: Vec<u64> = Vec::new();
+        for page in addresses.map(|address| address / PAGE) {
+            match self.places.get(&page) {
+                Some(place) => self.held[*place].1 = true,
+                None if wanted.len() < AT_A_TIME => wanted.push(page),
+                None => {}
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|page| self.mapping(page * PAGE).is_some());
+        if wanted.len() < 2 {
+            // It is read when it is needed.
+            return;
+        }
+        self.cost.reads += 1;
+        self.cost.bytes += PAGE * wanted.len() as u64;
+        let mut places: Vec<usize> = Vec::with_capacity(wanted.len());
+        let mut reads: Vec<(u64, Box<[u8]>)> = Vec::with_capacity(wanted.len());
+        for page in &wanted {
+            let place = self.free_place();
+            places.push(place);
+            reads.push((page * PAGE, std::mem::take(&mut self.pages[place])));
+        }
+        let mut done = 0;
+        while done < reads.len() {
+            let filled = self.memory.read_pages(&mut reads[done..]);
+            for at in done..done + filled {
+                self.keep(wanted[at], places[at]);
+            }
+            // One that cannot be read is left out.
+            done += filled + 1;
+        }
+        for (place, (_, bytes)) in places.into_iter().zip(reads) {
+            self.pages[place] = bytes;
+        }
     }
 
     /// A place for another page: a new one, or that of a page that was not used since the hand last came by.
     fn free_place(&mut self) -> usize {
         if self.held.len() < PAGES {
-            self.held.push((u64::MAX, false));
-            self.pages.resize(self.held.len() * PAGE as usize, 0);
+            self.held.push((u64::MAX, true));
+            self.pages.push(vec![0; PAGE as usize].into_boxed_slice());
             return self.held.len() - 1;
         }
         loop {
@@ -226,8 +275,10 @@ impl<'a> Pages<'a> {
             self.hand = (self.hand + 1) % PAGES;
             match &mut self.held[place] {
                 (_, is_used @ true) => *is_used = false,
-                (page, _) => {
-                    self.places.remove(page);
+                held => {
+                    self.places.remove(&held.0);
+                    // Until it is filled it has no page, and may not be given away.
+                    *held = (u64::MAX, true);
                     if self.last.1 == place {
                         self.last.0 = u64::MAX;
                     }
@@ -285,24 +336,52 @@ pub(crate) mod tests {
 
     #[test]
     fn a_page_is_read_once_as_long_as_there_is_room() {
-        let bytes: Vec<u8> = (0..1000 * PAGE).map(|at| (at / 5) as u8).collect();
+        let bytes: Vec<u8> = (0..3000 * PAGE).map(|at| (at / 5) as u8).collect();
         let image = Image::new(PAGE * 10, bytes.clone());
         let mut pages = Pages::new(&image);
-        for at in [0, 4090, 7, 4092] {
+        for at in [0, PAGE - 6, 7, PAGE - 4] {
             let mut read = [0; 8];
             pages.read(PAGE * 10 + at, &mut read).unwrap();
             assert_eq!(read[..], bytes[at as usize..at as usize + 8]);
         }
         assert_eq!(image.reads.get(), 2);
-        for page in 0..1000 {
+        for page in 0..3000 {
             assert_eq!(pages.byte(PAGE * (10 + page)), Some(bytes[(page * PAGE) as usize]));
         }
-        assert!(pages.pages.len() <= PAGES * PAGE as usize);
+        assert!(pages.pages.len() <= PAGES);
         assert!(pages.places.len() <= PAGES);
         assert_eq!(
             pages.word(PAGE * 10),
             Some(u64::from_le_bytes(bytes[..8].try_into().unwrap()))
         );
+    }
+
+    #[test]
+    fn pages_that_are_read_together_are_those_that_were_asked_for() {
+        let bytes: Vec<u8> = (0..3000 * PAGE).map(|at| (at / 7) as u8).collect();
+        let image = Image::new(PAGE * 10, bytes.clone());
+        let mut pages = Pages::new(&image);
+        let (mut asked, mut again) = (0, 0);
+        for round in 0..40u64 {
+            // Some of them are not mapped, and some come more than once.
+            let wanted: Vec<u64> = (0..200)
+                .map(|at| PAGE * (8 + (round * 71 + at * 17) % 3010) + at)
+                .collect();
+            pages.prefetch(wanted.iter().copied());
+            let read = image.reads.get();
+            asked += wanted.len() as u64;
+            for address in wanted {
+                let expected = address
+                    .checked_sub(PAGE * 10)
+                    .and_then(|at| bytes.get(at as usize))
+                    .copied();
+                assert_eq!(pages.byte(address), expected, "{address:#x}");
+            }
+            again += image.reads.get() - read;
+        }
+        assert!(again < asked / 100, "{again} of {asked} were not there any more");
+        assert!(pages.pages.len() <= PAGES && pages.places.len() <= PAGES);
+        assert!(pages.pages.iter().all(|page| page.len() == PAGE as usize));
     }
 
     #[test]

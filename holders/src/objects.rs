@@ -3,20 +3,26 @@
 //! Sizes are those that were asked for: that of the object itself with what stands before it for the garbage collector, and that of
 //! the blocks that it alone has: a list's items, a dict's table, an array's data.
 
+mod claims;
 mod containers;
 mod instances;
+mod native;
 
-use std::collections::HashSet;
+use crate::fast::Set;
+
+pub use claims::{Claim, Owners};
 
 use crate::blocks::{self, Blocks};
 use crate::chance::Chance;
 use crate::frames::Names;
-use crate::layout::flag;
 use crate::reader::{Object, Reader};
 use crate::types::{Kind, TypeId};
+use cpython::flag;
 
 /// The most of an object that is searched.
 const MOST_BYTES: u64 = 1 << 13;
+/// A smaller block is never recorded one by one.
+const SMALLEST_RECORDED: u64 = 1 << 10;
 /// So many attributes are always looked at: a few of them are not like the others.
 const ATTRIBUTES: usize = 64;
 
@@ -80,8 +86,10 @@ pub struct Expansion {
     pub references: Vec<Reference>,
     /// How many items a container has.
     pub length: Option<u64>,
-    /// Bytes of blocks behind pointers of an unknown type: they may be shared with others.
-    pub supposed_bytes: u64,
+    /// Blocks behind pointers of an unknown type.
+    pub claims: Vec<Claim>,
+    /// Who allocated the largest of its recorded blocks, and how large that is.
+    pub site: Option<(u32, u64)>,
 }
 
 /// Reads objects' memory and references.
@@ -91,14 +99,20 @@ pub struct Objects<'a> {
     /// Names of local variables.
     pub names: Names,
     /// Frames of functions that run: their variables belong to no object.
-    pub running: HashSet<u64>,
+    pub running: Set<u64>,
     /// The dicts of modules: what is in them is looked at from there, whoever else refers to them.
-    pub modules: HashSet<u64>,
+    pub modules: Set<u64>,
     /// Which items of a container are looked at.
     pub chance: Chance,
     /// Blocks that somebody has recorded.
     pub blocks: Option<&'a dyn Blocks>,
+    /// Of the object that is read: the place that allocated the largest of its recorded blocks, and its bytes.
+    site: Option<(u32, u64)>,
     slots: instances::Slots,
+    /// Who has which block.
+    pub owners: Owners,
+    /// How many blocks of native code were read.
+    native_blocks: usize,
 }
 
 impl<'a> Objects<'a> {
@@ -107,11 +121,14 @@ impl<'a> Objects<'a> {
         Self {
             reader,
             names: Names::default(),
-            running: HashSet::new(),
-            modules: HashSet::new(),
+            running: Set::default(),
+            modules: Set::default(),
             chance: Chance::new(seed),
             blocks,
+            site: None,
             slots: instances::Slots::default(),
+            owners: Owners::default(),
+            native_blocks: 0,
         }
     }
 
@@ -125,8 +142,44 @@ impl<'a> Objects<'a> {
         self.reader.types.get(id).kind
     }
 
+    /// How many items a list, tuple or dict says it has, from the memory that its type is in too.
+    pub fn likely_length(&mut self, object: Object) -> u64 {
+        match self.kind(object.type_id) {
+            Kind::List | Kind::Tuple | Kind::Dict | Kind::OrderedDict => {
+                self.reader.pages.word(object.address + 16).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Reads what these objects have beside themselves, together: the items of a list, the table of a dict.
+    pub fn prefetch(&mut self, objects: impl Iterator<Item = Object>) {
+        let layout = &self.reader.layout.objects;
+        let (closure, dict) = (layout.function_closure, layout.function_dict);
+        let attributes = if self.reader.layout.version < (3, 12) { 32 } else { 24 };
+        let mut blocks = Vec::new();
+        for object in objects {
+            let after = |offset: u16| object.address.wrapping_add(u64::from(offset));
+            let at = match self.kind(object.type_id) {
+                Kind::List | Kind::MemoryView => [after(24), 0],
+                Kind::Dict | Kind::OrderedDict => [after(32), 0],
+                Kind::Set => [after(40), 0],
+                Kind::Function => [after(closure), after(dict)],
+                Kind::Instance => [object.address.wrapping_sub(attributes), 0],
+                _ => continue,
+            };
+            blocks.extend(
+                at.iter()
+                    .filter(|at| **at != 0)
+                    .filter_map(|at| self.reader.pages.word(*at)),
+            );
+        }
+        self.reader.pages.prefetch(blocks.into_iter());
+    }
+
     /// Its memory and what it refers to. Of a container with more than `most` items, that many are chosen at random.
     pub fn expand(&mut self, object: Object, most: usize) -> Expansion {
+        self.site = None;
         let mut expansion = Expansion {
             bytes: self.fixed_bytes(object),
             ..Expansion::default()
@@ -134,10 +187,11 @@ impl<'a> Objects<'a> {
         // What cannot be read has no references.
         let _ = self.expand_kind(object, most.max(1), &mut expansion);
         let most_bytes = self.reader.pages.writable_bytes();
-        if expansion.bytes > most_bytes || expansion.supposed_bytes > most_bytes {
+        if expansion.bytes > most_bytes {
             // There is not so much memory: what was read has changed meanwhile.
             return Expansion::default();
         }
+        expansion.site = self.site.take();
         expansion
     }
 
@@ -160,6 +214,7 @@ impl<'a> Objects<'a> {
                     return None;
                 }
                 into.bytes = into.bytes.saturating_add(bytes).saturating_sub(basic);
+                self.note_site(address, bytes);
             }
             Kind::ByteArray => {
                 let words = self.reader.pages.words(address + 24, 2)?;
@@ -198,12 +253,22 @@ impl<'a> Objects<'a> {
     }
 
     /// The size of a block that an object has, or 0 if there is not so much memory at that address.
-    fn block_bytes(&self, address: u64, bytes: u64) -> u64 {
-        if self.reader.pages.has(address, bytes) {
-            bytes
-        } else {
-            0
+    fn block_bytes(&mut self, address: u64, bytes: u64) -> u64 {
+        if !self.reader.pages.has(address, bytes) {
+            return 0;
         }
+        self.note_site(address, bytes);
+        self.owners.own(address, bytes);
+        bytes
+    }
+
+    /// Notes who allocated the block that these bytes are in.
+    fn note_site(&mut self, address: u64, bytes: u64) {
+        if bytes < SMALLEST_RECORDED || self.site.is_some_and(|(_, largest)| largest >= bytes) {
+            return;
+        }
+        let site = self.blocks.and_then(|blocks| blocks.site(address));
+        self.site = site.map(|site| (site, bytes)).or(self.site);
     }
 
     /// Whether the object's type has more than its kind knows.
@@ -282,20 +347,18 @@ impl<'a> Objects<'a> {
     fn scan_range(&mut self, object: Object, from: u64, end: u64, into: &mut Expansion) -> Option<()> {
         let count = usize::try_from(end.saturating_sub(from).min(MOST_BYTES) / 8).ok()?;
         let words = self.reader.pages.words(object.address.checked_add(from)?, count)?;
-        let mut seen = HashSet::new();
-        for (index, word) in words.iter().enumerate() {
-            if *word == 0 || *word == object.address || !seen.insert(*word) {
-                continue;
+        let mut seen = Set::default();
+        let mut pointers: Vec<(usize, u64)> = Vec::new();
+        for (index, word) in words.iter().copied().enumerate() {
+            let mapping = self.reader.pages.mapping(word);
+            let is_new = word != object.address && mapping.is_some_and(|mapping| mapping.is_writable);
+            if is_new && seen.insert(word) {
+                pointers.push((index, word));
             }
-            let is_writable = self
-                .reader
-                .pages
-                .mapping(*word)
-                .is_some_and(|mapping| mapping.is_writable);
-            if !is_writable {
-                continue;
-            }
-            if self.reader.object(*word).is_some() {
+        }
+        self.reader.pages.prefetch(pointers.iter().map(|(_, word)| *word));
+        for (index, word) in pointers {
+            if self.reader.object(word).is_some() {
                 // Types in C describe some of their fields too, by other names than a program uses.
                 let name = match self.kind(object.type_id) {
                     Kind::Scan => None,
@@ -304,12 +367,13 @@ impl<'a> Objects<'a> {
                         .name(&mut self.reader, object.type_id, from + index as u64 * 8),
                 };
                 let step = name.map_or(Step::Found, Step::Slot);
-                into.references.push(Reference::one(*word, step));
+                into.references.push(Reference::one(word, step));
                 continue;
             }
-            let recorded = self.blocks.and_then(|blocks| blocks.size(*word));
-            let bytes = recorded.or_else(|| blocks::large(&mut self.reader, *word)).unwrap_or(0);
-            into.supposed_bytes += bytes;
+            self.claim(object, word, claims::SMALLEST, into);
+        }
+        if self.reader.types.get(object.type_id).is_foreign {
+            self.follow_native(object, &words, into);
         }
         Some(())
     }

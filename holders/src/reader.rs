@@ -1,8 +1,8 @@
 //! Objects of another process: is there one at this address, how many references has it, what text is it.
 
-use crate::layout::{self, Layout};
 use crate::memory::Pages;
 use crate::types::{Kind, Type, TypeId, Types};
+use cpython::Layout;
 
 /// More references than this has no object; the number stands in memory that is no object, or is torn.
 const MOST_REFERENCES: u64 = 1 << 40;
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         self.pages.read(address, &mut head)?;
         let word = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
         let references = self.references(word(0))?;
-        let type_id = self.types.at(&mut self.pages, word(layout::OBJECT_TYPE as usize))?;
+        let type_id = self.types.at(&mut self.pages, word(cpython::OBJECT_TYPE as usize))?;
         Some(Object {
             address,
             type_id,
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         if self.kind_at(address)? != Kind::Tuple {
             return None;
         }
-        let count = self.pages.word(address + layout::OBJECT_SIZE)?;
+        let count = self.pages.word(address + cpython::OBJECT_SIZE)?;
         let count = usize::try_from(count).ok()?.min(most);
         self.pages
             .words(address + u64::from(self.layout.objects.tuple_items), count)

@@ -111,6 +111,36 @@ pub struct Variable {
     pub path: Vec<String>,
     /// The type of what is there.
     pub path_type: String,
+    /// Its parts, each after the one above it; the first is the variable.
+    pub tree: Vec<Part>,
+    /// Who allocated what it holds, by the numbers of those who have recorded that; the largest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<Site>,
+}
+
+/// All that is reached from a variable in the same steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its place in the list of the part above it; the first is its own.
+    pub parent: usize,
+    /// The step from there, as in `path`; empty if it has no name.
+    pub step: String,
+    /// The type of what was found there first.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its bytes with those of all parts below it.
+    pub bytes: u64,
+    /// How many objects it is, without those below it.
+    pub objects: u64,
+}
+
+/// A place that allocated blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Site {
+    /// Its number.
+    pub site: u32,
+    /// Bytes in its blocks.
+    pub bytes: u64,
 }
 
 /// A type.

@@ -1,15 +1,16 @@
 //! Where the descent begins: the variables of functions that run, the globals of modules, the attributes of classes, and what a
 //! thread has beside its frames.
 
-use std::collections::{HashMap, HashSet};
+use crate::fast::{Map, Set};
 
 use crate::dicts::Table;
 use crate::frames::{self, Frame, Place, Variables};
 use crate::interpreter::{self, Interpreter, Thread};
-use crate::layout::{self, flag};
+use crate::memory::AT_A_TIME;
 use crate::objects::Objects;
-use crate::reader::Object;
+use crate::reader::{Object, Reader};
 use crate::types::Kind;
+use cpython::flag;
 
 /// Roots in all; a job has no more variables that matter.
 const MOST_ROOTS: usize = 40_000;
@@ -79,15 +80,16 @@ pub struct Roots {
     /// The roots.
     pub roots: Vec<Root>,
     /// How many references to an object are temporary: they are left out of its count.
-    pub temporaries: HashMap<u64, u64>,
+    pub temporaries: Map<u64, u64>,
     /// Whether there were more roots than are looked at.
     pub is_cut: bool,
     /// How many entries of dicts have been looked at.
     entries: u64,
 }
 
-/// Finds them.
-pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
+/// Finds them. Once `is_over`, what is left of the modules is left out; the variables of functions, and the modules that they are in, come
+/// first.
+pub fn find(objects: &mut Objects, interpreters: &[Interpreter], is_over: &dyn Fn() -> bool) -> Roots {
     let mut roots = Roots::default();
     let mut modules = Vec::new();
     for interpreter in interpreters {
@@ -111,7 +113,7 @@ pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
     }
     roots.add_lone_temporaries(objects);
     let mut dicts: Vec<u64> = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen = Set::default();
     let of_frames = roots.frames.iter().map(|frame| frame.globals);
     dicts.extend(of_frames.filter(|globals| seen.insert(*globals)));
     for modules in modules {
@@ -121,9 +123,13 @@ pub fn find(objects: &mut Objects, interpreters: &[Interpreter]) -> Roots {
                 .filter(|dict| seen.insert(*dict)),
         );
     }
-    let mut classes = HashSet::new();
+    let mut classes = Set::default();
     objects.modules = seen;
     for dict in dicts {
+        if is_over() {
+            roots.is_cut = true;
+            break;
+        }
         roots.add_globals(objects, dict, &mut classes);
     }
     roots
@@ -187,7 +193,7 @@ impl Roots {
     /// Keeps a temporary value as a root where nobody else has it: what a loop goes over, an argument that was just made. Else it
     /// only explains a reference.
     fn add_lone_temporaries(&mut self, objects: &mut Objects) {
-        let mut seen = HashSet::new();
+        let mut seen = Set::default();
         let temporaries = &self.temporaries;
         self.roots.retain(|root| {
             if root.name != Name::Ours("temporary value") {
@@ -207,18 +213,46 @@ impl Roots {
         allowed
     }
 
-    fn add_globals(&mut self, objects: &mut Objects, dict: u64, classes: &mut HashSet<u64>) {
+    fn add_globals(&mut self, objects: &mut Objects, dict: u64, classes: &mut Set<u64>) {
         let Some(table) = Table::of_dict(&mut objects.reader, dict) else {
             return;
         };
-        for index in 0..self.allow(table.entries) {
-            let Some((name, value)) = table.entry(&mut objects.reader, index) else {
-                continue;
-            };
-            if let Some(class) = self.add_global(objects, value, Name::Text(name), dict)
-                && classes.insert(class)
-            {
-                self.add_class(objects, class, dict);
+        let mut found = Vec::new();
+        self.each_entry(objects, &table, |this, objects, name, value| {
+            let class = this.add_global(objects, value, Name::Text(name), dict);
+            found.extend(class.filter(|class| classes.insert(*class)));
+        });
+        for some in found.chunks(AT_A_TIME) {
+            let tables = class_tables(objects, some);
+            for (class, table) in tables {
+                self.each_entry(objects, &table, |this, objects, name, value| {
+                    this.add_global(objects, value, Name::Attribute(class, name), dict);
+                });
+            }
+        }
+    }
+
+    /// Calls `each` with name and value of each entry of a table. What they need is read together.
+    fn each_entry(
+        &mut self,
+        objects: &mut Objects,
+        table: &Table,
+        mut each: impl FnMut(&mut Self, &mut Objects, u64, u64),
+    ) {
+        let count = self.allow(table.entries);
+        let mut from = 0;
+        while from < count {
+            let some = from..count.min(from + AT_A_TIME as u64);
+            from = some.end;
+            table.prefetch(&mut objects.reader, some.clone());
+            let entries: Vec<(u64, u64)> = some
+                .filter_map(|index| table.entry(&mut objects.reader, index))
+                .collect();
+            objects.reader.pages.prefetch(entries.iter().map(|(_, value)| *value));
+            let found: Vec<Object> = entries.iter().filter_map(|(_, value)| objects.object(*value)).collect();
+            objects.prefetch(found.into_iter());
+            for (name, value) in entries {
+                each(self, objects, name, value);
             }
         }
     }
@@ -243,21 +277,28 @@ impl Roots {
         }
         None
     }
+}
 
-    fn add_class(&mut self, objects: &mut Objects, class: u64, dict: u64) -> Option<()> {
-        let flags = objects.reader.pages.word(class + layout::TYPE_FLAGS)?;
-        if flags & flag::HEAP == 0 {
-            return None;
+/// The tables of the attributes of those of the classes that may be changed.
+fn class_tables(objects: &mut Objects, classes: &[u64]) -> Vec<(u64, Table)> {
+    let reader = &mut objects.reader;
+    let word = |reader: &mut Reader, address: u64, offset: u64| reader.pages.word(address.checked_add(offset)?);
+    let mut dicts = Vec::new();
+    for class in classes {
+        let flags = word(reader, *class, cpython::TYPE_FLAGS);
+        if flags.is_some_and(|flags| flags & flag::HEAP != 0)
+            && let Some(dict) = word(reader, *class, cpython::TYPE_DICT)
+        {
+            dicts.push((*class, dict));
         }
-        let attributes = objects.reader.pages.word(class + layout::TYPE_DICT)?;
-        let table = Table::of_dict(&mut objects.reader, attributes)?;
-        for index in 0..self.allow(table.entries) {
-            if let Some((name, value)) = table.entry(&mut objects.reader, index) {
-                self.add_global(objects, value, Name::Attribute(class, name), dict);
-            }
-        }
-        Some(())
     }
+    reader.pages.prefetch(dicts.iter().map(|(_, dict)| *dict));
+    let keys: Vec<u64> = dicts.iter().filter_map(|(_, dict)| word(reader, *dict, 32)).collect();
+    reader.pages.prefetch(keys.into_iter());
+    let tables = dicts
+        .into_iter()
+        .filter_map(|(class, dict)| Some((class, Table::of_dict(reader, dict)?)));
+    tables.collect()
 }
 
 /// Whether a global is worth no visit: a function with plain defaults, or one that a decorator has wrapped. Modules have thousands of
@@ -272,7 +313,13 @@ fn is_small(objects: &mut Objects, object: Object, depth: usize) -> bool {
         return object.references.is_none();
     }
     let expansion = objects.expand(object, SMALL_REFERENCES + 1);
-    expansion.bytes + expansion.supposed_bytes < SMALLEST_TEXT
+    let references = expansion.references.iter().take(SMALL_REFERENCES);
+    objects
+        .reader
+        .pages
+        .prefetch(references.map(|reference| reference.address));
+    expansion.bytes < SMALLEST_TEXT
+        && expansion.claims.is_empty()
         && expansion.references.len() <= SMALL_REFERENCES
         && expansion.references.iter().all(|reference| {
             let is_module = objects.modules.contains(&reference.address);

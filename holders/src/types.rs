@@ -1,9 +1,9 @@
 //! Types: what is known of an object by its type alone. Each is read once.
 
-use std::collections::HashMap;
+use crate::fast::Map;
 
-use crate::layout::{self, flag};
 use crate::memory::Pages;
+use cpython::flag;
 
 /// Types that are remembered. Words that are no pointers to types fill the table in a torn image.
 const MOST_TYPES: usize = 20_000;
@@ -59,6 +59,23 @@ pub enum Kind {
     Scan,
 }
 
+impl Kind {
+    /// Whether objects of this kind have no more than a reference to what they are a view of.
+    pub fn is_cheap(self) -> bool {
+        matches!(
+            self,
+            Self::Leaf
+                | Self::Int
+                | Self::Str
+                | Self::ByteArray
+                | Self::Array
+                | Self::Mmap
+                | Self::NdArray
+                | Self::MemoryView
+        )
+    }
+}
+
 /// What is known of a type.
 #[derive(Clone, Debug)]
 pub struct Type {
@@ -72,12 +89,14 @@ pub struct Type {
     pub basic_size: u64,
     /// Bytes of an item.
     pub item_size: u64,
-    /// See [`layout::flag`].
+    /// See [`cpython::flag`].
     pub flags: u64,
     /// Where instances have the pointer to their dict; negative from their end, 0 for nowhere.
     pub dict_offset: i64,
     /// The part of an instance that `kind` knows; what follows are slots of Python classes.
     pub known_size: u64,
+    /// Whether it is of a library in C, C++ or Rust, and nothing else is known of it.
+    pub is_foreign: bool,
 }
 
 impl Type {
@@ -93,7 +112,7 @@ pub type TypeId = u32;
 /// All types that were met.
 #[derive(Default)]
 pub struct Types {
-    by_address: HashMap<u64, Option<TypeId>>,
+    by_address: Map<u64, Option<TypeId>>,
     types: Vec<Type>,
 }
 
@@ -140,20 +159,20 @@ fn head(pages: &mut Pages, address: u64) -> Option<Head> {
     if address == 0 || !address.is_multiple_of(8) {
         return None;
     }
-    let mut bytes = [0; layout::TYPE_BYTES];
+    let mut bytes = [0; cpython::TYPE_BYTES];
     pages.read(address, &mut bytes)?;
     let word = |at: u64| {
         let at = at as usize;
         u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default())
     };
     Some(Head {
-        metatype: word(layout::OBJECT_TYPE),
-        name: word(layout::TYPE_NAME),
-        basic_size: word(layout::TYPE_BASIC_SIZE),
-        item_size: word(layout::TYPE_BASIC_SIZE + 8),
-        flags: word(layout::TYPE_FLAGS),
-        base: word(layout::TYPE_BASE),
-        dict_offset: word(layout::TYPE_DICT_OFFSET) as i64,
+        metatype: word(cpython::OBJECT_TYPE),
+        name: word(cpython::TYPE_NAME),
+        basic_size: word(cpython::TYPE_BASIC_SIZE),
+        item_size: word(cpython::TYPE_BASIC_SIZE + 8),
+        flags: word(cpython::TYPE_FLAGS),
+        base: word(cpython::TYPE_BASE),
+        dict_offset: word(cpython::TYPE_DICT_OFFSET) as i64,
     })
 }
 
@@ -189,8 +208,10 @@ fn read(pages: &mut Pages, address: u64) -> Option<Type> {
         let Some(text) = name(pages, &next) else { break };
         (at, above) = (next, text);
     }
+    let is_foreign = kind == Some(Kind::Scan) && !is_of_the_language(&above);
     Some(Type {
         address,
+        is_foreign,
         name: short(&full).to_owned(),
         kind: kind.unwrap_or(Kind::Instance),
         basic_size,
@@ -205,6 +226,26 @@ fn name(pages: &mut Pages, head: &Head) -> Option<String> {
     let bytes = pages.c_string(head.name, LONGEST_NAME)?;
     let text = String::from_utf8(bytes).ok()?;
     (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// Whether a type is one of the interpreter, or of a module that comes with it and has no large blocks behind its instances.
+fn is_of_the_language(name: &str) -> bool {
+    let module = name.split_once('.').map(|(module, _)| module);
+    module.is_none_or(|module| {
+        module.starts_with('_') && module != "_ctypes"
+            || matches!(
+                module,
+                "builtins"
+                    | "functools"
+                    | "itertools"
+                    | "collections"
+                    | "operator"
+                    | "types"
+                    | "re"
+                    | "weakref"
+                    | "traceback"
+            )
+    })
 }
 
 /// `ndarray` of `numpy.ndarray`.

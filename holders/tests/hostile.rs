@@ -145,7 +145,7 @@ fn check(memory: &dyn Memory) {
 /// A word that does harm, by a number: one of the same memory, near one of it, or none at all.
 fn word(image: &Image, addresses: &[u64], number: u64) -> u64 {
     let page = addresses[(number >> 8) as usize % addresses.len()];
-    let at = (number >> 40) as usize % 512 * 8;
+    let at = (number >> 40) as usize % (PAGE as usize / 8) * 8;
     let other = u64::from_le_bytes(image.pages[&page][at..at + 8].try_into().expect("eight bytes"));
     match number % 8 {
         0 => 0,
@@ -178,7 +178,7 @@ fn no_image_of_a_python_is_too_torn() {
         let mut torn = image.clone();
         for _change in 0..1 << (round % 15) {
             let page = addresses[next() as usize % addresses.len()];
-            let at = next() as usize % 512 * 8;
+            let at = next() as usize % (PAGE as usize / 8) * 8;
             let word = word(&image, &addresses, next());
             torn.pages.get_mut(&page).expect("it is there")[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }

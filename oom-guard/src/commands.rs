@@ -6,6 +6,7 @@ pub mod export;
 pub mod inspect;
 pub mod licence;
 pub mod ls;
+pub mod manual;
 pub mod merge;
 pub mod report;
 pub mod snapshot;

@@ -14,7 +14,7 @@
 //! | flush | puts the whole folder on disk, while memory is short | is said |
 //! | prune | removes recordings of small processes that ended well | ignored: the files stay |
 //! | bundle | writes `profile.fil`, then removes the recordings that it holds | is said; the recordings stay |
-//! | settle | marks the run as reported, moves recordings home, removes the lock | is said |
+//! | settle | marks the run as reported, moves recordings into the run folder, removes the lock | is said |
 //!
 //! If a file of the report cannot be written, it is named, and the recordings stay. The run is not settled, so that the next `fil-profile
 //! run` or `fil-profile report` tries again. The next run tries once only: it settles the run whatever happens. While the job runs, such a
@@ -36,7 +36,7 @@ use std::path::PathBuf;
 
 use dumper::outcome::Kind;
 use dumper::report::{self, Written};
-use dumper::run::Run;
+use dumper::run::{Headline, Run};
 use dumper::{Folder, Unrecorded, bundle, timeline};
 
 use crate::folder::{RunFolder, termination, tidy};
@@ -66,6 +66,8 @@ pub enum Trigger {
     Terminating,
     /// Somebody asks for a report of a running job.
     Requested,
+    /// The kernel has killed a process of a running job.
+    Killed,
 }
 
 /// The steps, in their order.
@@ -88,6 +90,8 @@ pub enum Step {
 pub struct Finished {
     /// `index.html`; none if there was nothing to report.
     pub page: Option<PathBuf>,
+    /// The most that fits a line; none if nothing was recorded.
+    pub headline: Option<Headline>,
     /// A line for each file of the report that could not be written.
     pub failed: Vec<String>,
     /// The steps, in the order in which they were done.
@@ -106,7 +110,7 @@ impl Trigger {
             (Save | Prune | Settle, Self::JobEnded | Self::LeftBehind | Self::Command { settles: true }) => true,
             (Link, Self::ReadOnly { .. }) => false,
             (Link, _) => true,
-            (Flush, Self::NearLimit | Self::AllocationFailed) => true,
+            (Flush, Self::NearLimit | Self::AllocationFailed | Self::Killed) => true,
             (Bundle, Self::JobEnded | Self::LeftBehind | Self::Command { .. }) => true,
             (Save | Notify | Flush | Prune | Bundle | Settle, _) => false,
         }
@@ -116,7 +120,7 @@ impl Trigger {
         match self {
             Self::JobEnded | Self::LeftBehind | Self::Command { .. } => false,
             Self::ReadOnly { is_running } => is_running,
-            Self::NearLimit | Self::AllocationFailed | Self::Terminating | Self::Requested => true,
+            Self::NearLimit | Self::AllocationFailed | Self::Terminating | Self::Requested | Self::Killed => true,
         }
     }
 
@@ -205,6 +209,7 @@ pub fn finish(
             write_bundle(home, &run, material, removes, written);
         }
     }
+    let headline = run.headline.clone();
     if failed.is_empty() || trigger == Trigger::LeftBehind {
         if steps.begin(Step::Settle) {
             settle::settle(run, home);
@@ -214,6 +219,7 @@ pub fn finish(
     }
     Ok(Finished {
         page,
+        headline,
         failed,
         steps: steps.done,
     })

@@ -26,7 +26,7 @@ use crate::folder::names::{LATEST, LIBRARY, OUT_OF_MEMORY, OUTPUT};
 use crate::kernel::host::Host;
 use crate::kernel::procfs;
 use crate::terminal::say::say;
-use recording::protocol::files::{DOORBELL, LOCK, RECORDINGS, RUN};
+use recording::protocol::files::{LOCK, MESSAGE_PIPE, RECORDINGS, RUN};
 
 /// The number after the names of folders that would have the same name is below this.
 const MOST_OF_ONE_NAME: u32 = 1000;
@@ -128,7 +128,7 @@ impl RunFolder {
         for name in [
             RUN,
             LOCK,
-            DOORBELL,
+            MESSAGE_PIPE,
             RECORDINGS,
             LIBRARY,
             timeline::FILE,

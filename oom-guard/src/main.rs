@@ -34,9 +34,9 @@ extern "C" fn work() {
 }
 
 fn act() -> Result<End, Error> {
-    let cli = match options::cli::parse(std::env::args_os().collect())? {
-        options::cli::Typed::Text(text) => return Ok(show(&text)),
-        options::cli::Typed::Work(cli) => *cli,
+    let cli = match options::parse::parse(std::env::args_os().collect())? {
+        options::parse::Typed::Text(text) => return Ok(show(&text)),
+        options::parse::Typed::Work(cli) => *cli,
     };
     let (task, settings) = options::settings::settle(cli)?;
     match task {
@@ -48,10 +48,14 @@ fn act() -> Result<End, Error> {
                 .and_then(|()| out.flush());
             Ok(End::Status(0))
         }
+        Task::Completions(shell) => Ok(show(&commands::manual::completions(shell))),
+        Task::Manual(command) => commands::manual::page(command.as_deref()).map(|text| show(&text)),
         Task::Run(words) => run::run(&settings, &words),
         Task::Python(args) => Err(run::become_python(&settings, args)),
         Task::Snapshot(job) => commands::snapshot::take(&job, &settings.output).map(|()| End::Status(0)),
-        Task::Inspect(what, json) => commands::inspect::inspect(&what, json.as_deref()).map(|()| End::Status(0)),
+        Task::Inspect(what, json) => {
+            commands::inspect::inspect(&what, json.as_deref(), &settings.output).map(|()| End::Status(0))
+        }
         Task::Export(path, format, file) => {
             commands::export::export(path, &settings, format, file.as_deref()).map(|()| End::Status(0))
         }

@@ -2,5 +2,9 @@
 
 pub mod allowance;
 pub mod cli;
+pub mod help;
+mod mistakes;
+pub mod parse;
 pub mod settings;
 pub mod size;
+mod words;

@@ -5,6 +5,7 @@ pub mod killed_first;
 pub mod last_report;
 pub mod meanwhile;
 pub mod measurer;
+pub mod observe;
 pub mod parent;
 pub mod pinned_pages;
 pub mod record;
@@ -55,10 +56,12 @@ use crate::start::target::{self, Surroundings, Target};
 use crate::terminal::local_time;
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
-use crate::watch::doorbell::Doorbell;
 use crate::watch::entered::Entered;
 use crate::watch::family::Family;
+use crate::watch::kills::Kills;
 use crate::watch::limit_poller::{self, LimitPoller};
+use crate::watch::message_pipe::MessagePipe;
+use crate::watch::refusals::Refusals;
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
 
@@ -202,9 +205,9 @@ impl<'a> Start<'a> {
         lock::hold(&folder.folder).map_err(|error| format!("cannot write to {}: {error}", folder.path.display()))?;
         record.save().map_err(|error| error.to_string())?;
         let library = library::nameable(library, Some(folder))?;
-        // Without a doorbell, on a file system that has no pipes, the preload starts its reports itself.
-        let doorbell = Doorbell::hang(&scratch.folder).ok();
-        let hearing = Hearing::with(doorbell).map_err(|error| format!("cannot wait for signals: {error}"))?;
+        // Without a message pipe, on a file system that has no pipes, the preload starts its reports itself.
+        let pipe = MessagePipe::create(&scratch.folder).ok();
+        let hearing = Hearing::with(pipe).map_err(|error| format!("cannot wait for signals: {error}"))?;
 
         let deadly = bounds.iter().map(|bound| bound.bytes).min();
         let (limits, stash) = granted.for_job(self.settings.stash);
@@ -270,7 +273,7 @@ struct Hearing {
     listener: Listener,
     /// For a supervisor that is not the job's parent.
     children: SignalFd,
-    doorbell: Option<Doorbell>,
+    pipe: Option<MessagePipe>,
     shared: SharedState,
 }
 
@@ -287,11 +290,11 @@ impl Prepared {
         let Hearing {
             listener,
             children,
-            doorbell,
+            pipe,
             shared,
         } = self.hearing;
         // Before the job, so that every signal that reaches the job reaches the probe too.
-        let probe = SignalProbe::start();
+        let probe = SignalProbe::start(&shared);
         // All that a supervisor needs is made before the fork, so that the next supervisor has it too.
         let cgroup = self.evidence.cgroup.clone();
         let mut room = Room::in_cgroup(cgroup.as_ref());
@@ -301,9 +304,11 @@ impl Prepared {
         let mut supervisor = Some(Supervisor {
             poller,
             sampling: Sampling::new(folder, family),
+            kills: Kills::since(&Host::this(), &self.evidence),
             entered: Entered::new(&Host::this(), &self.evidence),
+            refusals: Refusals::new(&Host::this(), self.limits),
             children,
-            doorbell,
+            pipe,
             record: self.record,
             evidence: self.evidence,
             on_oom: self.on_oom,
@@ -337,11 +342,11 @@ impl Prepared {
 }
 
 impl Hearing {
-    fn with(doorbell: Option<Doorbell>) -> nix::Result<Self> {
+    fn with(pipe: Option<MessagePipe>) -> nix::Result<Self> {
         Ok(Self {
             listener: Listener::new()?,
             children: signals::waiting_for(&SigSet::from(Signal::SIGCHLD))?,
-            doorbell,
+            pipe,
             shared: SharedState::new()?,
         })
     }

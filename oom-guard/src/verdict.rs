@@ -8,17 +8,23 @@ pub mod consequences;
 pub mod evidence;
 pub mod facts;
 
+mod died;
 mod failure;
+pub mod granted;
 mod kernel;
 pub mod observed;
 mod reasons;
+mod refusal;
+pub mod role;
+mod scheduler;
 mod victim;
-mod words;
+mod within;
+pub mod words;
 
 #[cfg(test)]
 mod tests;
 
-use dumper::outcome::{Certainty, Kind, Outcome, ProcessName};
+use dumper::outcome::{Certainty, Killed, Kind, Limit, LimitKind, Outcome, ProcessName};
 use nix::libc::{
     SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV, SIGSYS, SIGTERM, SIGTRAP, SIGXCPU,
     SIGXFSZ,
@@ -29,7 +35,7 @@ use recording::protocol::OOM_STATUS;
 use crate::kernel::headroom::Bound;
 use kernel::KernelKills;
 
-use observed::{Ending, Observed, ProcessState};
+use observed::{Ending, FailedAllocation, Observed, ProcessState};
 use victim::Victim;
 
 /// A shell reports a command that a signal has killed by this status plus the signal's number.
@@ -44,23 +50,45 @@ const TOLD: [i32; 12] = [
 pub fn judge(observed: &Observed) -> Outcome {
     // Without the kills of our own processes.
     let observed = &observed.without_own_kills();
-    let mut outcome = match observed.ending {
-        Ending::Running => running(observed),
-        Ending::Unseen => unseen(observed),
-        Ending::Status(status) => of_status(observed, status),
-        Ending::Signal(signal) => {
-            let mut outcome = of_signal(observed, signal, &Victim::job(observed));
-            outcome.signal = Some(signal);
-            outcome
+    let observed = &Observed {
+        killed: victim::judged(observed),
+        ..observed.clone()
+    };
+    let mut outcome = match (observed.ending, victim::before_the_end(observed)) {
+        (_, Some(first)) => killed_before_the_end(observed, first),
+        (Ending::Running, None) => running(observed),
+        (Ending::Unseen, None) => unseen(observed),
+        (Ending::Status(status), None) => of_status(observed, status),
+        (Ending::Signal(signal), None) => {
+            let outcome = of_signal(observed, signal, &Victim::job(observed));
+            // That of a child has its own.
+            Outcome {
+                signal: outcome.signal.or(Some(signal)),
+                ..outcome
+            }
         }
     };
     if let Ending::Status(status) = observed.ending {
         outcome.status = Some(status);
     }
-    outcome.failed_request = failure::last(observed).map(|(_, failure)| failure.request.clone());
-    outcome.evidence = reasons::list(observed);
+    let named = outcome
+        .process
+        .as_ref()
+        .and_then(|process| failure::last_of(observed, process));
+    let failed = named.or_else(|| Some(failure::last(observed)?.1));
+    outcome.failed_request = failed.map(|failure| failure.request.clone());
+    outcome.evidence = reasons::list(observed, &outcome);
+    outcome.killed.clone_from(&observed.killed);
     outcome.others = observed.others.clone();
     outcome
+}
+
+/// The last failed allocation of a process, or of any if that has none, and the limit that refused it.
+pub fn failed_in(observed: &Observed, pid: u32) -> Option<(&ProcessName, &FailedAllocation, Option<Limit>)> {
+    let of_process = observed.processes.iter().rfind(|facts| facts.name.pid == pid);
+    let of_process = of_process.and_then(|facts| Some((&facts.name, facts.last_failure.as_ref()?)));
+    let (process, failure) = of_process.or_else(|| failure::last(observed))?;
+    Some((process, failure, failure::limit(observed, process, failure)))
 }
 
 fn running(observed: &Observed) -> Outcome {
@@ -125,9 +153,10 @@ fn of_status(observed: &Observed, status: i32) -> Outcome {
         );
     }
     let child = Victim::child(observed);
+    let is_known = child.process.is_some();
     let told = TOLD.into_iter().find(|signal| SHELL_SIGNAL + signal == status);
-    if kernel::killed_a_child(observed, &child, status, told) {
-        return killed(observed, &child, kernel::certainty_for_child(observed, &child, told));
+    if kernel::killed_a_child(observed, is_known, status, told) {
+        return killed(observed, &child, kernel::certainty_for_child(observed, is_known, told));
     }
     if let Some(signal) = told {
         // If this signal was passed on to the job, most likely the job itself died of it.
@@ -138,34 +167,49 @@ fn of_status(observed: &Observed, status: i32) -> Outcome {
         };
         let mut outcome = of_signal(observed, signal, if was_sent { &job } else { &child });
         outcome.signal = Some(signal);
+        let is_known = was_sent || child.process.is_some();
+        if !is_known && matches!(outcome.kind, Kind::Crashed | Kind::Terminated) {
+            outcome.sentence = words::as_if_killed(observed, status, signal);
+            outcome.process = Some(observed.job.clone());
+        }
         return outcome;
     }
     if status == 0 {
-        return match failure::last(observed) {
-            Some((process, failure)) => Outcome {
-                certainty: if process.is_child {
-                    Certainty::Likely
-                } else {
-                    Certainty::Certain
-                },
-                limit: failure::limit(observed),
-                process: Some(process.clone()),
-                ..simple(
-                    observed,
-                    Kind::AllocationFailedRecovered,
-                    words::recovered(observed, process, failure),
-                )
-            },
-            None => simple(observed, Kind::Finished, words::finished(observed)),
-        };
+        return failed(observed)
+            .or_else(|| recovered(observed))
+            .unwrap_or_else(|| simple(observed, Kind::Finished, words::finished(observed)));
     }
-    failed(observed).unwrap_or_else(|| simple(observed, Kind::ExitedNonZero, words::exited(observed, status)))
+    let other = || refusal::verdict(observed).or_else(|| within::verdict(observed));
+    failed(observed)
+        .or_else(other)
+        .or_else(|| died::verdict(observed))
+        .unwrap_or_else(|| simple(observed, Kind::ExitedNonZero, words::exited(observed, status)))
+}
+
+/// The verdict on a failed allocation after which the job ran on.
+fn recovered(observed: &Observed) -> Option<Outcome> {
+    let (process, failure) = failure::last(observed)?;
+    let limit = failure::limit(observed, process, failure);
+    let sentence = match observed.ending {
+        Ending::Signal(signal) => words::refused_and_ran_on(observed, process, failure, limit.as_ref(), signal),
+        _ => words::recovered(observed, process, failure),
+    };
+    Some(Outcome {
+        certainty: if process.is_child {
+            Certainty::Likely
+        } else {
+            Certainty::Certain
+        },
+        limit,
+        process: Some(process.clone()),
+        ..simple(observed, Kind::AllocationFailedRecovered, sentence)
+    })
 }
 
 /// The verdict on a failed allocation just before the end.
 fn failed(observed: &Observed) -> Option<Outcome> {
     let (process, failure) = failure::fatal(observed)?;
-    let limit = failure::limit(observed);
+    let limit = failure::limit(observed, process, failure);
     Some(Outcome {
         kind: Kind::AllocationFailedFatal,
         certainty: Certainty::Likely,
@@ -179,7 +223,7 @@ fn failed(observed: &Observed) -> Option<Outcome> {
 /// A process that `--on-oom=exit` has ended.
 fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Outcome {
     let failure = failure::last_of(observed, process);
-    let limit = failure.and_then(|_| failure::limit(observed));
+    let limit = failure.and_then(|failure| failure::limit(observed, process, failure));
     let limit = limit.or_else(|| observed.near.as_ref().map(Bound::limit));
     Outcome {
         kind: Kind::AllocationFailedFatal,
@@ -194,20 +238,22 @@ fn left(observed: &Observed, process: &ProcessName, certainty: Certainty) -> Out
 /// `signal` killed the victim.
 fn of_signal(observed: &Observed, signal: i32, victim: &Victim) -> Outcome {
     if [SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP].contains(&signal) {
-        return failed(observed).unwrap_or_else(|| {
-            let certainty = if victim.is_seen {
-                Certainty::Certain
-            } else {
-                Certainty::Likely
-            };
-            Outcome {
-                kind: Kind::Crashed,
-                certainty,
-                sentence: words::crashed(observed, signal, victim.process.as_ref()),
-                process: victim.process.clone(),
-                ..Outcome::default()
-            }
-        });
+        return failed(observed)
+            .or_else(|| refusal::verdict(observed))
+            .unwrap_or_else(|| {
+                let certainty = if victim.is_seen {
+                    Certainty::Certain
+                } else {
+                    Certainty::Likely
+                };
+                Outcome {
+                    kind: Kind::Crashed,
+                    certainty,
+                    sentence: words::crashed(observed, signal, victim.process.as_ref()),
+                    process: victim.process.clone(),
+                    ..Outcome::default()
+                }
+            });
     }
     if signal != SIGKILL {
         let certainty = if victim.is_seen {
@@ -241,8 +287,34 @@ fn killed(observed: &Observed, victim: &Victim, certainty: Certainty) -> Outcome
     }
 }
 
-/// Somebody killed the victim.
+/// The kernel killed children of the job, of which this was the `first`, and the job ran on.
+fn killed_before_the_end(observed: &Observed, first: &Killed) -> Outcome {
+    let is_machine = |limit: &Limit| limit.kind == LimitKind::Machine;
+    Outcome {
+        kind: match &first.limit {
+            _ if observed.ending == Ending::Running => Kind::Running,
+            Some(limit) if is_machine(limit) => Kind::OomKilledByMachine,
+            _ => Kind::OomKilledByCgroup,
+        },
+        certainty: first.certainty,
+        sentence: words::killed_before_the_end(observed, first),
+        process: Some(first.process.clone()),
+        signal: Some(SIGKILL),
+        limit: first.limit.clone(),
+        ..Outcome::default()
+    }
+}
+
+/// Somebody killed the victim. Where the job itself had been refused memory, or had lost a process, it may have waited for ever.
 fn terminated(observed: &Observed, signal: i32, victim: &Victim, certainty: Certainty) -> Outcome {
+    let is_job = matches!(observed.ending, Ending::Signal(_));
+    if is_job && observed.near.is_none() && !words::is_out_of_time(observed, signal) {
+        let ran_on = died::verdict(observed).or_else(|| recovered(observed));
+        if let Some(outcome) = ran_on {
+            let sender = observed.sent(signal).map(|sent| sent.sender.clone());
+            return Outcome { sender, ..outcome };
+        }
+    }
     Outcome {
         kind: Kind::Terminated,
         certainty,

@@ -3,17 +3,17 @@
 #![expect(unsafe_code, reason = "exported C functions")]
 
 use core::ffi::{CStr, c_char, c_int};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use recording::protocol::Message;
 use recording::{Header, Site, Table};
 
 use crate::copy::{self, Shown};
 use crate::state::{STATE, State};
-use crate::switches::RECORDING;
+use crate::switches::{ONLY_IN_WINDOWS, RECORDING};
 use crate::sys::{self, Errno};
 use crate::thread::Inside;
-use crate::{doorbell, header, phases, start, windows};
+use crate::{header, message_pipe, phases, start, windows};
 
 /// Goes up when the meaning of a function changes; the package refuses a version that it does not know.
 const VERSION: c_int = 1;
@@ -22,9 +22,6 @@ const VERSION: c_int = 1;
 const ALL: c_int = -1;
 /// See [`ALL`].
 const NOW: c_int = -2;
-
-/// This process was started with recording off, and records only while a window is open.
-static SLEEPS: AtomicBool = AtomicBool::new(false);
 
 /// The version of these functions.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -70,7 +67,7 @@ pub unsafe extern "C" fn fil_profile_open(folder: *const c_char) -> c_int {
             return -libc::EDEADLK;
         };
         start::record_into(folder.to_bytes());
-        SLEEPS.store(true, Relaxed);
+        ONLY_IN_WINDOWS.store(true, Relaxed);
     }
     match with_state(|state, header| windows::open(header, state.recorder.total(header))) {
         Ok(Some(number)) => number as c_int,
@@ -104,7 +101,7 @@ pub extern "C" fn fil_profile_window_peak(window: c_int) -> i64 {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub extern "C" fn fil_profile_close(window: c_int) {
     let any = with_state(|_, _| usize::try_from(window).is_ok_and(windows::close));
-    if any == Ok(false) && SLEEPS.load(Relaxed) {
+    if any == Ok(false) && ONLY_IN_WINDOWS.load(Relaxed) {
         RECORDING.store(false, Relaxed);
     }
 }
@@ -118,6 +115,8 @@ pub unsafe extern "C" fn fil_profile_write(path: *const c_char, what: c_int) -> 
     // SAFETY: from_ptr wants a string that ends in a zero byte: the caller's promise.
     let path = unsafe { CStr::from_ptr(path) };
     let written = with_state(|state, header| {
+        // Since the last look, blocks may have been filled.
+        state.recorder.look_at_all();
         let (_, tree) = state.tables().ok_or(Errno(libc::EBADF))?;
         let file = &tree.file;
         match what {
@@ -151,20 +150,11 @@ pub unsafe extern "C" fn fil_profile_mark(name: *const c_char) -> c_int {
     }) {
         Ok(true) => {
             let name = core::str::from_utf8(name).unwrap_or("a mark");
-            doorbell::send(Message::Mark { pid: sys::pid(), name });
+            message_pipe::send(Message::Mark { pid: sys::pid(), name });
             0
         }
         Ok(false) => -libc::ENOSPC,
         Err(Errno(number)) => -number,
-    }
-}
-
-/// In a forked child: the windows and phases were those of the parent.
-pub fn after_fork() {
-    windows::close_all();
-    phases::forget();
-    if SLEEPS.load(Relaxed) {
-        RECORDING.store(false, Relaxed);
     }
 }
 

@@ -1,12 +1,11 @@
 //! Growing arrays in private memory of our own, for tables that only the running process needs.
 #![expect(unsafe_code, reason = "makes slices of mapped memory")]
 
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::sys;
+use crate::{arch, sys};
 
 /// Bytes that all arrays hold now.
 pub static OWN_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -55,9 +54,7 @@ impl<T: Plain> Array<T> {
     #[inline]
     pub fn expect(&self, index: usize) {
         if let Some(element) = self.get(index) {
-            let address = ptr::from_ref(element).cast();
-            // SAFETY: a prefetch reads nothing and cannot fault; the address is that of an element.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+            arch::prefetch(ptr::from_ref(element).cast());
         }
     }
 

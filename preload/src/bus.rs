@@ -5,22 +5,19 @@
 use core::ffi::{c_int, c_void};
 use core::mem::{transmute, zeroed};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use libc::{SIG_DFL, SIGBUS, sigaction, siginfo_t};
 
-use crate::{lost, real, sys};
+use crate::signal_mask::{self, SIGBUS_BIT, word};
+use crate::{lost, real, refused, sys};
 
-/// The process whose action is kept here; 0 before there is a recording in a file.
+/// The process whose action is kept here; 0 in a process that is not recorded.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The job's own action.
 static HANDLER: AtomicUsize = AtomicUsize::new(SIG_DFL);
 static FLAGS: AtomicI32 = AtomicI32::new(0);
 static MASK: AtomicU64 = AtomicU64::new(0);
-/// Whether any thread may have SIGBUS blocked.
-static ANY_BLOCKED: AtomicBool = AtomicBool::new(false);
-
-const BIT: u64 = 1 << (SIGBUS - 1);
 
 fn handler() -> usize {
     on_bus as *const () as usize
@@ -32,24 +29,10 @@ pub fn default_action() -> sigaction {
     unsafe { zeroed() }
 }
 
-/// The first 64 signals of a set, which are all that the kernel knows.
-///
-/// # Safety
-/// `set` must be readable.
-unsafe fn word(set: *const libc::sigset_t) -> u64 {
-    // SAFETY: a read wants a readable word: the caller's promise, since a `sigset_t` is an array of words.
-    unsafe { set.cast::<u64>().read() }
-}
-
-/// Handles SIGBUS from now on. To be called when there is a mapped file, unless the job has asked to ignore that signal.
+/// Handles SIGBUS from now on, unless the job is started to ignore that signal. To be called before there is a recording in a file.
 pub fn guard() {
-    let pid = sys::pid();
-    if PROCESS.swap(pid, Relaxed) != 0 {
-        return;
-    }
-    if sys::mask_of_signals() & BIT != 0 {
-        ANY_BLOCKED.store(true, Relaxed);
-    }
+    PROCESS.store(sys::pid(), Relaxed);
+    signal_mask::note_inherited();
     let mut before = default_action();
     // SAFETY: sigaction wants null or a new action, and null or a writable one for the old: null, and `before`.
     let asked = unsafe { real::sigaction(SIGBUS, null_mut(), (&raw mut before).cast()) };
@@ -89,29 +72,6 @@ fn remembered() -> sigaction {
     // SAFETY: a write wants a writable word: a `sigset_t` is an array of words.
     unsafe { (&raw mut jobs.sa_mask).cast::<u64>().write(MASK.load(Relaxed)) };
     jobs
-}
-
-/// A set of signals is blocked, now or while a handler runs.
-///
-/// # Safety
-/// `set` is null or readable.
-pub unsafe fn note_blocked(set: *const libc::sigset_t) {
-    // SAFETY: `word` wants a readable set: it is not null, and the caller promises the rest.
-    if !set.is_null() && unsafe { word(set) } & BIT != 0 {
-        ANY_BLOCKED.store(true, Relaxed);
-    }
-}
-
-/// As [`note_blocked`], of the set that an action blocks.
-///
-/// # Safety
-/// `action` is null or readable.
-pub unsafe fn note_blocked_by(action: *const sigaction) {
-    // SAFETY: `as_ref` wants null or a readable action: the caller's promise.
-    if let Some(action) = unsafe { action.as_ref() } {
-        // SAFETY: note_blocked wants null or a readable set: it is a part of the action.
-        unsafe { note_blocked(&raw const action.sa_mask) };
-    }
 }
 
 /// `sigaction(SIGBUS, …)` of the job.
@@ -163,7 +123,7 @@ pub unsafe fn set_handler(handler: libc::sighandler_t) -> libc::sighandler_t {
     // What signal(3) of glibc does.
     new.sa_flags = libc::SA_RESTART;
     // SAFETY: a write wants a writable word: the set is this function's own.
-    unsafe { (&raw mut new.sa_mask).cast::<u64>().write(BIT) };
+    unsafe { (&raw mut new.sa_mask).cast::<u64>().write(SIGBUS_BIT) };
     // SAFETY: set_action wants readable and writable actions: both are this function's own. The caller promises that the handler
     // is one.
     if unsafe { set_action(&raw const new, &raw mut old) } != 0 {
@@ -194,8 +154,12 @@ unsafe extern "C" fn on_bus(signal: c_int, info: *mut siginfo_t, context: *mut c
     // SAFETY: a reference wants a siginfo_t: the kernel passes one to a handler with SA_SIGINFO.
     let about = unsafe { &*info };
     // SAFETY: si_addr wants a siginfo_t that has the field: that of SIGBUS has it, whoever has sent it.
-    if about.si_code > 0 && lost::replace(unsafe { about.si_addr() } as usize) {
+    let address = unsafe { about.si_addr() } as usize;
+    if about.si_code > 0 && lost::replace(address) {
         return;
+    }
+    if about.si_code > 0 {
+        refused::after_bus_error(address);
     }
     let jobs = HANDLER.load(Relaxed);
     if jobs == SIG_DFL {
@@ -217,33 +181,4 @@ pub fn as_plain(signal: c_int, info: *mut siginfo_t) {
     // SAFETY: sigaction wants a complete action: `default` is one.
     unsafe { real::sigaction(signal, (&raw const default).cast_mut().cast(), null_mut()) };
     sys::signal_this_thread(signal, info.cast_const());
-}
-
-/// While it lives, a SIGBUS on this thread reaches our handler: the kernel ends a process in which it is blocked.
-pub struct Reachable {
-    was_blocked: bool,
-}
-
-impl Reachable {
-    /// Unblocks SIGBUS, where it may be blocked.
-    #[inline]
-    pub fn now() -> Self {
-        let was_blocked = ANY_BLOCKED.load(Relaxed) && sys::change_mask(libc::SIG_UNBLOCK, BIT) & BIT != 0;
-        Self { was_blocked }
-    }
-
-    /// Blocks it again, if it was blocked.
-    #[inline]
-    pub fn end(&mut self) {
-        if core::mem::take(&mut self.was_blocked) {
-            sys::change_mask(libc::SIG_BLOCK, BIT);
-        }
-    }
-}
-
-impl Drop for Reachable {
-    #[inline]
-    fn drop(&mut self) {
-        self.end();
-    }
 }

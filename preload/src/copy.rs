@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::Relaxed;
 
-use recording::{CHUNK_BYTES, HEADER_BYTES, Header, KINDS, KindSum, Site, Snapshot, Table, Tally};
+use recording::{CHUNK_BYTES, HEADER_BYTES, Header, KINDS, KindSum, OF_ABSENT, Site, Snapshot, Table, Tally};
 
 use crate::array::Array;
 use crate::file::{Recording, allowed};
@@ -62,6 +62,11 @@ pub fn write(header: &'static Header, file: &Recording, shown: &Shown, path: &CS
 }
 
 fn adjust(words: &mut [u64], header: &Header, site: &Site, shown: &Shown, sums: &mut [u64; 3]) {
+    if site.node.load(Relaxed) & OF_ABSENT != 0 && !matches!(shown, Shown::All) {
+        // How much of that is in memory is not known.
+        words.iter_mut().skip(1).for_each(|word| *word = 0);
+        return;
+    }
     let held = match shown {
         Shown::All => return,
         Shown::Now => {
@@ -112,6 +117,15 @@ fn summarize(words: &mut [u64], header: &Header, shown: &Shown, [now, peak, fail
     // The kinds of what has grown in a window, or is held now, are not known: zeros, as in a file without kinds.
     let kinds = offset_of!(Header, kinds);
     for offset in (kinds..kinds + size_of::<[KindSum; KINDS]>()).step_by(WORD) {
+        put(words, offset, 0);
+    }
+    // Nor is how much of that is in memory: as before the first look.
+    for offset in [
+        offset_of!(Header, absent_bytes),
+        offset_of!(Header, peak_absent_bytes),
+        offset_of!(Header, oom_absent_bytes),
+        offset_of!(Header, looked_resident_bytes),
+    ] {
         put(words, offset, 0);
     }
 }

@@ -1,24 +1,29 @@
 //! The emergency path: what happens when an allocation has failed. The process may be about to die, any lock may be held by a
-//! thread that will never run again, and there is no memory. So this only notes the failure, gives back the stash and rings the
-//! doorbell.
+//! thread that will never run again, and there is no memory. So this only notes the failure, gives back the stash and tells
+//! the supervisor.
 #![expect(unsafe_code, reason = "fflush, madvise and what pthread attributes say")]
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use core::sync::atomic::{Ordering::Relaxed, Ordering::Release};
 
+use recording::protocol::message::Refusal;
 use recording::protocol::{Message, OOM_STATUS};
 use recording::{AllocFunction, Block, Header, Kind, Trouble};
 
+use crate::real::Pointer;
 use crate::state::STATE;
-use crate::thread::{Failing, Inside};
-use crate::{doorbell, errno, events, header, hooks, stash, sys};
+use crate::switches::RECORDING;
+use crate::thread::{self, Failing, Inside};
+use crate::{errno, events, header, message_pipe, refused, stash, sys};
 
 /// A smaller failure within this time belongs to the same moment: the program is unwinding.
 const MOMENT_NS: u64 = 2_000_000_000;
 /// A program that unwinds asks for less than this.
 const ECHO_BYTES: u64 = 1 << 20;
-/// Shortest time between two rings.
-const RING_PAUSE_NS: u64 = 500_000_000;
+/// Shortest time between two messages,
+const AGAIN_PAUSE_NS: u64 = 500_000_000;
+/// and of a new moment, which is measured. A program may try again and again, and waits for each measurement.
+const NEW_PAUSE_NS: u64 = 100_000_000;
 
 /// How long the process waits at most for the supervisor to measure, and the pause between two checks.
 const PATIENCE_NS: u64 = 1_000_000_000;
@@ -32,9 +37,39 @@ static WAS_COPED_WITH: AtomicBool = AtomicBool::new(false);
 /// Threads started so far beside the first.
 pub static THREADS_STARTED: AtomicU32 = AtomicU32::new(0);
 
+/// An allocator returned null: notes the failure if `errno` says that there was no memory, and not that the arguments were wrong.
+/// Returns null, so that the caller can end with this call.
+#[cold]
+#[inline(never)]
+pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
+    if errno::get() == libc::ENOMEM {
+        failed(function, bytes);
+    }
+    core::ptr::null_mut()
+}
+
+/// An allocation failed. Does not return if that ends the process. It is not noted below a hook or another interposed function:
+/// the outer call may still succeed.
+#[cold]
+#[inline(never)]
+pub fn failed(function: AllocFunction, bytes: usize) {
+    if RECORDING.load(Relaxed) && bytes > 0 && !thread::state().is_inside() {
+        handle(function, bytes as u64, false);
+    }
+}
+
+/// pymalloc got no arena. It continues with malloc, which may still have some memory.
+#[cold]
+#[inline(never)]
+pub fn arena_failed(bytes: usize) {
+    if RECORDING.load(Relaxed) {
+        handle(AllocFunction::Mmap, bytes as u64, true);
+    }
+}
+
 /// Notes a failed allocation of so many bytes; leaves `errno` as it is. With `coped_with`, the caller is an allocator that tries
 /// something else next.
-pub fn failed(function: AllocFunction, bytes: u64, coped_with: bool) {
+fn handle(function: AllocFunction, bytes: u64, coped_with: bool) {
     let Some(_failing) = Failing::enter() else { return };
     let errno = errno::get();
     let is_new = note(function, bytes, coped_with);
@@ -55,6 +90,7 @@ fn note(function: AllocFunction, bytes: u64, coped_with: bool) -> bool {
     let (header, node) = match &mut state {
         Some(state) => {
             let node = state.callstack();
+            state.recorder.look_at_all();
             state.keep();
             (state.recording(), node)
         }
@@ -70,6 +106,9 @@ fn note(function: AllocFunction, bytes: u64, coped_with: bool) -> bool {
     if is_new {
         WAS_COPED_WITH.store(coped_with, Relaxed);
         header.oom_live_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
+        header
+            .oom_absent_bytes
+            .store(header.absent_bytes.load(Relaxed), Relaxed);
         header.oom_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
         header.oom_request_bytes.store(bytes, Relaxed);
         header.oom_time_ns.store(sys::now_ns(false), Relaxed);
@@ -85,36 +124,40 @@ fn is_a_new_moment(header: &Header, bytes: u64, coped_with: bool) -> bool {
     let (live, then) = (header.live_bytes.load(Relaxed), header.oom_live_bytes.load(Relaxed));
     let later = sys::now_ns(false).saturating_sub(header.oom_time_ns.load(Relaxed)) > MOMENT_NS;
     let has_grown = live > then.saturating_add((then / 64).max(ECHO_BYTES));
-    let is_another = live >= then && bytes >= ECHO_BYTES;
+    // Nor does it ask for more than what was refused.
+    let is_another = bytes >= ECHO_BYTES && (live >= then || bytes >= header.oom_request_bytes.load(Relaxed));
     let outranks = !coped_with && (is_another || WAS_COPED_WITH.load(Relaxed));
     header.oom_epoch.load(Relaxed) == 0 || later || has_grown || outranks
 }
 
 /// Tells the supervisor that an allocation has failed. `false` if nobody listens.
-fn ring() -> bool {
-    doorbell::send(Message::Failed { pid: sys::pid() })
+fn send_failed() -> bool {
+    message_pipe::send(Message::Failed { pid: sys::pid() })
 }
 
-/// Rings the doorbell, not too often; if nobody listens, starts the dumper once.
+/// Tells the supervisor, not too often; if nobody listens, starts the dumper once.
 fn tell(is_new: bool) {
     static LAST_NS: AtomicU64 = AtomicU64::new(0);
     static STARTED: AtomicBool = AtomicBool::new(false);
     let now = sys::now_ns(true);
-    let last = LAST_NS.swap(now, Relaxed);
-    if now.saturating_sub(last) < RING_PAUSE_NS {
+    let pause = if is_new { NEW_PAUSE_NS } else { AGAIN_PAUSE_NS };
+    let last = LAST_NS.load(Relaxed);
+    let is_due = now.saturating_sub(last) >= pause;
+    // Of several threads, one tells it.
+    if !is_due || LAST_NS.compare_exchange(last, now, Relaxed, Relaxed).is_err() {
         return;
     }
     let epoch = moment();
-    if !ring() {
+    if !send_failed() {
         if !STARTED.swap(true, Relaxed) {
-            doorbell::start_dumper();
+            message_pipe::start_dumper();
         }
     } else if is_new {
         wait_until_measured(epoch);
     }
 }
 
-/// The number of the last moment. To be read before ringing: a failure in another thread after that may be measured too, or not.
+/// The number of the last moment. To be read before the supervisor is told: a failure in another thread after that may be measured too, or not.
 fn moment() -> u32 {
     header::current().map_or(0, |header| header.oom_epoch.load(Relaxed))
 }
@@ -147,12 +190,12 @@ fn end_process() -> ! {
         unsafe { libc::fflush(core::ptr::null_mut()) };
     }
     let epoch = moment();
-    if ring() {
+    if send_failed() {
         wait_until_measured(epoch);
     } else {
         give_back_large_blocks();
-        if let Some(dumper) = doorbell::start_dumper() {
-            doorbell::wait_for(dumper);
+        if let Some(dumper) = message_pipe::start_dumper() {
+            message_pipe::wait_for(dumper);
         }
     }
     sys::exit(OOM_STATUS)
@@ -173,10 +216,10 @@ fn give_back_large_blocks() {
 }
 
 fn give_back(block: &Block) {
-    const PAGE: u64 = 4096;
+    let page = sys::page_bytes();
     let start = block.address.load(Relaxed);
-    let first = start.next_multiple_of(PAGE);
-    let end = start.saturating_add(block.bytes.load(Relaxed)) & !(PAGE - 1);
+    let first = start.next_multiple_of(page);
+    let end = start.saturating_add(block.bytes.load(Relaxed)) & !(page - 1);
     if start != 0 && first < end {
         // SAFETY: `advise` wants that the contents may go: these are whole pages of a live block, given up on purpose since the
         // process is about to end.
@@ -205,7 +248,9 @@ pub fn thread_failed(attributes: *const core::ffi::c_void, status: i32) {
         Err(_) => true,
     };
     if status == libc::ENOMEM || status == libc::EAGAIN && no_room() {
-        hooks::failed(AllocFunction::PthreadCreate, bytes);
+        failed(AllocFunction::PthreadCreate, bytes);
+    } else if status == libc::EAGAIN {
+        refused::one_more(Refusal::Thread);
     }
 }
 

@@ -13,11 +13,11 @@ use crate::run_folder;
 use crate::settings::Path;
 use crate::sys::{self, Errno, File};
 use crate::text::Text;
-use crate::{bus, header, lost};
+use crate::{header, lost};
 
 /// Bytes at the beginning: the header and one chunk of each table.
 const FIRST_BYTES: usize = HEADER_BYTES + Table::ALL.len() * CHUNK_BYTES;
-/// Bytes of a page.
+/// Bytes of the smallest page.
 const PAGE: usize = 4096;
 
 /// The chunks of one table, in order; null from `count` on.
@@ -128,7 +128,6 @@ impl Recording {
         self.fill(&file, header)?;
         self.identity = file.identity();
         lost::add((header as *const Header).addr(), FIRST_BYTES);
-        bus::guard();
         self.is_kept = true;
         Ok(())
     }

@@ -5,7 +5,7 @@
 )]
 
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, Ordering::Acquire, Ordering::Release};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use recording::Header;
 
@@ -19,6 +19,41 @@ pub fn current() -> Option<&'static Header> {
     // SAFETY: a reference for ever wants memory that stays a header: `publish` stores nothing else, a header is never unmapped,
     // and all its fields are atomic.
     NonNull::new(HEADER.load(Acquire)).map(|header| unsafe { header.as_ref() })
+}
+
+/// The most that was resident before the library was loaded: maybe of another program that this process was before.
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// The library has been loaded into this process.
+pub fn program_begins() {
+    BEFORE.store(sys::most_resident(), Relaxed);
+}
+
+/// In a forked child, whose count begins anew.
+pub fn process_begins() {
+    BEFORE.store(0, Relaxed);
+}
+
+/// Notes the most that was ever resident; returns it, or what was before if that is more.
+pub fn note_most_resident(header: &Header) -> u64 {
+    let most = sys::most_resident();
+    if most > BEFORE.load(Relaxed) {
+        header.most_resident_bytes.store(most, Relaxed);
+    }
+    most
+}
+
+/// If the process has never had as much in memory as a program that it was before, the kernel's count says nothing of it: then what it has now.
+pub fn resident_if_less_than_before(most: u64) -> u64 {
+    match most <= BEFORE.load(Relaxed) {
+        true => sys::resident(sys::pid()).unwrap_or(most),
+        false => most,
+    }
+}
+
+/// The most that was resident of programs that this process was before.
+pub fn most_resident_before() -> u64 {
+    BEFORE.load(Relaxed)
 }
 
 /// In a forked child: the mapped recording is the parent's.

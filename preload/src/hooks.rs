@@ -4,16 +4,15 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use recording::protocol::Message;
-use recording::{AllocFunction, Kind};
+use recording::{Kind, LOOK_BYTES};
 
-use crate::emergency;
 use crate::mappings::Mapping;
 use crate::real::Pointer;
 use crate::sampler::{self, Chance};
 use crate::state::STATE;
 use crate::switches::{ANY_MAPPING, EXACT, INTERVAL_LOG2, LARGE_BYTES, RECORDING};
-use crate::thread::{self, Inside, ThreadState};
-use crate::{doorbell, errno, header, live, stash, sys};
+use crate::thread::{self, Inside, InsideMapping, ThreadState};
+use crate::{header, live, message_pipe, stash, sys};
 
 /// A thread checks after so many bytes whether recording has begun.
 const LOOK_AGAIN: u64 = 64 << 10;
@@ -138,7 +137,7 @@ fn record(block: Pointer, bytes: usize, chance: Chance, kind: KindOf) {
 /// Tells the supervisor of a large block that has just been allocated.
 #[cold]
 fn tell_large(bytes: u64) {
-    doorbell::send(Message::LargeBlock { pid: sys::pid(), bytes });
+    message_pipe::send(Message::LargeBlock { pid: sys::pid(), bytes });
 }
 
 /// A block for which [`live::may_be_recorded`] holds is about to be freed.
@@ -152,7 +151,7 @@ pub fn freed(block: Pointer) {
 
 /// The program has mapped memory, or reserved address space. `file` tells which file in memory it is, 0 for none.
 pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
-    if let (true, Some(_inside)) = (RECORDING.load(Relaxed), Inside::enter()) {
+    if let (true, Some(_inside)) = (RECORDING.load(Relaxed), InsideMapping::enter()) {
         let mut state = STATE.lock();
         state.map(start as u64, page_round(bytes), kind, file);
         if !kind.is_counted() {
@@ -170,27 +169,37 @@ pub fn mapped(start: Pointer, bytes: u64, kind: Kind, file: u64) {
 /// The program has made a range writable.
 pub fn made_writable(start: Pointer, bytes: u64) {
     if ANY_MAPPING.load(Relaxed)
-        && let Some(_inside) = Inside::enter()
+        && let Some(_inside) = InsideMapping::enter()
     {
         STATE.lock().commit(start as u64, page_round(bytes));
     }
 }
 
+/// The program is about to give back the pages of a range, and keeps the range.
+pub fn gives_back(start: Pointer, bytes: u64) {
+    if bytes >= LOOK_BYTES
+        && RECORDING.load(Relaxed)
+        && let Some(_inside) = Inside::enter()
+    {
+        STATE.lock().recorder.gives_back(start as u64, bytes);
+    }
+}
+
 /// The program is about to unmap a range, or has mapped over it. Returns the first mapping in it that is known.
 pub fn unmapped(start: Pointer, bytes: u64) -> Option<Mapping> {
-    let _inside = ANY_MAPPING.load(Relaxed).then(Inside::enter)??;
+    let _inside = ANY_MAPPING.load(Relaxed).then(InsideMapping::enter)??;
     STATE.lock().unmap(start as u64, page_round(bytes))
 }
 
 /// As [`unmapped`], of a whole mapping by its first byte.
 pub fn unmapped_all(start: Pointer) -> Option<Mapping> {
-    let _inside = ANY_MAPPING.load(Relaxed).then(Inside::enter)??;
+    let _inside = ANY_MAPPING.load(Relaxed).then(InsideMapping::enter)??;
     STATE.lock().unmap_all(start as u64)
 }
 
 /// Re-inserts a mapping whose munmap failed or which mremap moved.
 pub fn still_mapped(start: Pointer, bytes: u64, what: Mapping) {
-    if let Some(_inside) = Inside::enter() {
+    if let Some(_inside) = InsideMapping::enter() {
         let start = start as u64;
         STATE.lock().map_as(Mapping {
             start,
@@ -208,36 +217,6 @@ fn page_round(bytes: u64) -> u64 {
 pub fn arena_changed(bytes: i64) {
     if let Some(header) = header::current() {
         header.arena_bytes.fetch_add(bytes as u64, Relaxed);
-    }
-}
-
-/// An allocator returned null: notes the failure if `errno` says that there was no memory, and not that the arguments were wrong.
-/// Returns null, so that the caller can end with this call.
-#[cold]
-#[inline(never)]
-pub fn came_back_empty(function: AllocFunction, bytes: usize) -> Pointer {
-    if errno::get() == libc::ENOMEM {
-        failed(function, bytes);
-    }
-    core::ptr::null_mut()
-}
-
-/// An allocation failed. Does not return if that ends the process. It is not noted below a hook or another interposed function:
-/// the outer call may still succeed.
-#[cold]
-#[inline(never)]
-pub fn failed(function: AllocFunction, bytes: usize) {
-    if RECORDING.load(Relaxed) && bytes > 0 && !thread::state().is_inside() {
-        emergency::failed(function, bytes as u64, false);
-    }
-}
-
-/// pymalloc got no arena. It continues with malloc, which may still have some memory.
-#[cold]
-#[inline(never)]
-pub fn arena_failed(bytes: usize) {
-    if RECORDING.load(Relaxed) {
-        emergency::failed(AllocFunction::Mmap, bytes as u64, true);
     }
 }
 

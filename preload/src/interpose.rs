@@ -5,9 +5,10 @@ use core::ffi::c_int;
 use core::ptr::null_mut;
 
 use recording::AllocFunction;
+use recording::protocol::message::Refusal;
 
 use crate::real::{self, Pointer};
-use crate::{chunk, emergency, hooks, live, sanitizer, start, sys, thread};
+use crate::{chunk, emergency, errno, hooks, live, refused, sanitizer, start, sys, thread};
 
 /// Asks the sampler and calls `call`. The rare case is a tail call, so that the common one saves no registers.
 #[inline(always)]
@@ -18,7 +19,7 @@ fn allocate(function: AllocFunction, bytes: usize, call: impl Fn() -> Pointer) -
         call()
     };
     if block.is_null() {
-        return hooks::came_back_empty(function, bytes);
+        return emergency::came_back_empty(function, bytes);
     }
     block
 }
@@ -32,7 +33,7 @@ fn reallocate(function: AllocFunction, old: Pointer, bytes: usize, call: impl Fn
         call()
     };
     if block.is_null() {
-        return hooks::came_back_empty(function, bytes);
+        return emergency::came_back_empty(function, bytes);
     }
     block
 }
@@ -97,7 +98,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut Pointer, alignment: usize, byt
         call();
     }
     if status.get() == libc::ENOMEM {
-        hooks::failed(AllocFunction::PosixMemalign, bytes);
+        emergency::failed(AllocFunction::PosixMemalign, bytes);
     }
     status.get()
 }
@@ -124,7 +125,10 @@ pub unsafe extern "C" fn fork() -> c_int {
     let child = unsafe { real::fork() };
     if child < 0 {
         // What a child would have needed is not known; its first page stands for it.
-        hooks::came_back_empty(AllocFunction::Fork, 4096);
+        emergency::came_back_empty(AllocFunction::Fork, 4096);
+        if errno::get() == libc::EAGAIN {
+            refused::one_more(Refusal::Process);
+        }
     }
     child
 }
@@ -149,7 +153,7 @@ pub unsafe extern "C" fn dl_iterate_phdr(look: Pointer, data: Pointer) -> c_int 
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn _exit(status: c_int) -> ! {
-    start::leaves();
+    start::leaves(status);
     // SAFETY: the C function gets the caller's argument, and any status will do.
     unsafe { real::leave(status) };
     sys::exit(status)

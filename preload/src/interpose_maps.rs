@@ -1,14 +1,14 @@
 //! The C functions by which the job maps memory itself, and sets limits to it. No logic: call the next definition, look at the result.
 #![expect(unsafe_code, reason = "exported C functions")]
 
-use core::arch::naked_asm;
 use core::ffi::c_int;
 
+use recording::protocol::message::Refusal;
 use recording::{AllocFunction, Kind};
 
-use crate::python::late;
+use crate::python::{adopt, allocator};
 use crate::real::{self, Pointer};
-use crate::{chunk, hooks, memory_file, stash};
+use crate::{arch, chunk, emergency, errno, hooks, memory_file, refused, stash};
 
 /// Passes on the return address as a seventh argument: mappings of an allocator are not the program's own.
 macro_rules! with_caller {
@@ -16,8 +16,7 @@ macro_rules! with_caller {
         #[cfg_attr(not(test), unsafe(no_mangle))]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, from: i64) -> Pointer {
-            // The push puts the return address where the x86-64 ABI has the seventh argument, and aligns the stack.
-            naked_asm!("push qword ptr [rsp]", "call {called}", "add rsp, 8", "ret", called = sym mmap_called)
+            arch::call_with_return_address!(mmap_called)
         }
     )*};
 }
@@ -36,16 +35,23 @@ unsafe extern "C" fn mmap_called(
     // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let start = unsafe { real::mmap(at, bytes, access, flags, file, from) };
     if start == libc::MAP_FAILED {
-        hooks::came_back_empty(AllocFunction::Mmap, bytes);
+        if flags & libc::MAP_HUGETLB != 0 && errno::get() == libc::ENOMEM {
+            refused::tell(Refusal::HugePages, None);
+        } else if errno::get() == libc::EAGAIN {
+            refused::lock();
+        }
+        emergency::came_back_empty(AllocFunction::Mmap, bytes);
         return start;
     }
     match memory_file::classify(access, flags, file) {
-        _ if flags & libc::MAP_ANONYMOUS != 0 && chunk::is_allocator(caller) => {
+        _ if flags & libc::MAP_ANONYMOUS != 0
+            && (allocator::is_mimallocs(caller, flags) || chunk::is_allocator(caller)) =>
+        {
             hooks::mapped(start, bytes as u64, Kind::Pool, 0);
         }
         Some(memory) => {
             if memory.kind == Kind::Mapping {
-                late::consider(bytes);
+                adopt::consider(bytes);
             }
             // As the kernel does: huge pages come whole.
             let bytes = (bytes as u64)
@@ -77,7 +83,7 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
         if let Some(before) = before {
             hooks::still_mapped(at, old as u64, before);
         }
-        hooks::came_back_empty(AllocFunction::Mremap, new);
+        emergency::came_back_empty(AllocFunction::Mremap, new);
     } else if let Some(before) = before {
         match Kind::from_code(before.kind) {
             // The callstack that makes it larger holds it.
@@ -93,6 +99,15 @@ pub unsafe extern "C" fn mremap(at: Pointer, old: usize, new: usize, flags: c_in
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn madvise(at: Pointer, bytes: usize, advice: c_int) -> c_int {
+    if matches!(advice, libc::MADV_DONTNEED | libc::MADV_REMOVE | libc::MADV_PAGEOUT) {
+        hooks::gives_back(at, bytes as u64);
+    }
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
+    unsafe { real::madvise(at, bytes, advice) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c_int {
     // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     let status = unsafe { real::mprotect(at, bytes, access) };
@@ -102,7 +117,7 @@ pub unsafe extern "C" fn mprotect(at: Pointer, bytes: usize, access: c_int) -> c
     status
 }
 
-/// On x86-64, a limit is the same in both.
+/// On 64-bit systems, a limit is the same in both.
 macro_rules! set_limits {
     ($($set:ident $of:ident)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -141,6 +156,43 @@ pub unsafe extern "C" fn shmat(segment: c_int, at: Pointer, flags: c_int) -> Poi
     }
     start
 }
+
+/// ENOMEM and EAGAIN: more than RLIMIT_MEMLOCK allows. EPERM: it allows none.
+fn after_lock(status: c_int) -> c_int {
+    if status != 0 && matches!(errno::get(), libc::ENOMEM | libc::EAGAIN | libc::EPERM) {
+        refused::lock();
+    }
+    status
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn mlock(at: Pointer, bytes: usize) -> c_int {
+    // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
+    after_lock(unsafe { real::mlock(at, bytes) })
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
+    // SAFETY: the C function gets the caller's argument, and the caller keeps its contract.
+    after_lock(unsafe { real::mlockall(flags) })
+}
+
+/// On x86-64, an offset is the same in both.
+macro_rules! reserve {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C" fn $name(file: c_int, from: i64, bytes: i64) -> c_int {
+            // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
+            let status = unsafe { real::posix_fallocate(file, from, bytes) };
+            if status == libc::ENOSPC {
+                refused::room(file, bytes.max(0) as u64);
+            }
+            status
+        }
+    )*};
+}
+
+reserve! { posix_fallocate posix_fallocate64 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn shmdt(at: Pointer) -> c_int {

@@ -1,5 +1,5 @@
-//! The C functions by which the job handles signals. No logic: they return for the two signals that we handle as well what they
-//! would return without us.
+//! The C functions by which the job handles and sends signals. No logic: they return for the two signals that we handle as well what
+//! they would return without us.
 #![expect(unsafe_code, reason = "exported C functions")]
 
 use core::ffi::c_int;
@@ -7,12 +7,12 @@ use core::ffi::c_int;
 use libc::{SIGBUS, SIGUSR2, sigaction as Action, sighandler_t as Handler, sigset_t};
 
 use crate::real;
-use crate::{bus, request};
+use crate::{bus, request, sender, signal_mask};
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
     // SAFETY: note_blocked_by wants null or a readable action, as sigaction(2) does, whose contract the caller keeps.
-    unsafe { bus::note_blocked_by(new) };
+    unsafe { signal_mask::note_blocked_by(new) };
     match signal {
         // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
         SIGBUS => unsafe { bus::set_action(new, old) },
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn signal(signal: c_int, handler: Handler) -> Handler {
 pub unsafe extern "C" fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
     if how != libc::SIG_UNBLOCK {
         // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
-        unsafe { bus::note_blocked(set) };
+        unsafe { signal_mask::note_blocked(set) };
     }
     // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::sigprocmask(how, set.cast_mut().cast(), old.cast()) }
@@ -68,8 +68,15 @@ pub unsafe extern "C" fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut
 pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
     if how != libc::SIG_UNBLOCK {
         // SAFETY: note_blocked wants null or a readable set, as sigprocmask(2) does, whose contract the caller keeps.
-        unsafe { bus::note_blocked(set) };
+        unsafe { signal_mask::note_blocked(set) };
     }
     // SAFETY: the C function gets the caller's arguments, and the caller keeps its contract.
     unsafe { real::pthread_sigmask(how, set.cast_mut().cast(), old.cast()) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn kill(process: c_int, signal: c_int) -> c_int {
+    sender::will_send(process, signal);
+    // SAFETY: the C function gets the caller's arguments, and any will do.
+    unsafe { real::kill(process, signal) }
 }

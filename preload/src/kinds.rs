@@ -4,10 +4,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use recording::{BLOCK_UNIT, Header, Kind};
 
+use crate::counter::shift;
 use crate::peak::Direction;
 use crate::sampler::Weight;
 use crate::snapshot::at_first_change;
-use crate::tally::shift;
 
 /// Counts a block of `bytes` for its kind; the caller holds the lock. To be called before the block is counted for its site,
 /// which may begin a new peak: the peak's kinds include the block.

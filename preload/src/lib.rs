@@ -4,16 +4,18 @@
 //!
 //! From the most dangerous to the least:
 //!
-//! * [`interpose`], [`interpose_maps`], [`interpose_signals`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
+//! * [`interpose`], [`interpose_maps`], [`interpose_signals`], [`interpose_ends`]: the exported C functions, without logic; [`api`]: those that the Python package calls; [`real`]:
 //!   the next definition of each; [`chunk`]: reads the word before a block; [`memory_file`]: asks what a mapping shows; [`objects`]: goes
 //!   through the loaded libraries;
 //! * [`sanitizer`]: starts a program anew in which we must not be;
 //! * [`python::allocator`]: hooks in CPython's allocator; [`python::memory`]: the reader of the interpreter's memory;
-//! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2;
-//! * [`thread`]: thread-local state by assembly; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
-//! * [`emergency`], [`doorbell`], [`stash`]: what happens when an allocation fails;
-//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`peak`], [`snapshot`], [`earlier`], [`kinds`], [`windows`], [`lost`],
-//!   [`phases`], [`copy`], [`run_folder`], [`callstack`], [`python::walk`], [`python::lines`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
+//!   [`python::hidden`]: the program's table of symbols; [`python::adopt`]: finds the interpreter, at the start or later;
+//! * [`bus`]: the handler of SIGBUS; [`request`]: that of SIGUSR2; [`signal_mask`]: whether SIGBUS is blocked;
+//! * [`arch`]: what depends on the processor; [`thread`]: thread-local state; [`sys`]: system calls; [`lock`], [`file`], [`array`]: mapped memory;
+//! * [`emergency`], [`message_pipe`], [`stash`], [`refused`]: what happens when an allocation fails, or something else is refused;
+//! * safe: [`hooks`], [`state`], [`live`], [`shadow`], [`mappings`], [`tree`], [`tally`], [`counter`], [`peak`],
+//!   [`snapshot`], [`earlier`], [`kinds`], [`windows`], [`lost`], [`phases`], [`copy`], [`run_folder`], [`callstack`], [`traceback`],
+//!   [`python::walk`], [`sampler`], [`index`], [`events`], [`say`], [`text`].
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -25,12 +27,13 @@
 )]
 
 mod api;
+mod arch;
 mod array;
 mod bus;
 mod callstack;
 mod chunk;
 mod copy;
-mod doorbell;
+mod counter;
 mod earlier;
 mod emergency;
 mod errno;
@@ -40,6 +43,7 @@ mod header;
 mod hooks;
 mod index;
 mod interpose;
+mod interpose_ends;
 mod interpose_maps;
 mod interpose_signals;
 mod kinds;
@@ -48,11 +52,13 @@ mod lock;
 mod lost;
 mod mappings;
 mod memory_file;
+mod message_pipe;
 mod objects;
 mod peak;
 mod phases;
 mod python;
 mod real;
+mod refused;
 mod request;
 mod run_folder;
 mod sampler;
@@ -61,6 +67,7 @@ mod say;
 mod sender;
 mod settings;
 mod shadow;
+mod signal_mask;
 mod snapshot;
 mod start;
 mod stash;
@@ -70,5 +77,6 @@ mod sys;
 mod tally;
 mod text;
 mod thread;
+mod traceback;
 mod tree;
 mod windows;

@@ -20,6 +20,10 @@ pub struct Mapping {
     pub slot: u32,
     /// Which file in memory it shows; 0 for none.
     pub file: u64,
+    /// When it was mapped, by [`crate::peak::moment`].
+    pub born: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 #[expect(unsafe_code, reason = "a marker")]

@@ -32,6 +32,40 @@ pub struct Total {
     pub bytes: u64,
     /// Variance, in units of [`VARIANCE_UNIT`] bytes².
     pub variance: u64,
+    /// So many of the bytes are not in memory.
+    pub absent: u64,
+}
+
+/// Two totals of which as much is in memory, but for one part in this many, are compared by what was asked for.
+const ABOUT_THE_SAME: u64 = 64;
+
+impl Total {
+    /// So many of the bytes are in memory.
+    #[inline]
+    pub fn present(&self) -> u64 {
+        self.bytes.saturating_sub(self.absent)
+    }
+
+    /// A total with more than this in memory is higher.
+    #[inline]
+    fn clearly_above(&self) -> u64 {
+        let present = self.present();
+        present.saturating_add(present / ABOUT_THE_SAME)
+    }
+
+    /// By how much it is higher than another: by what is in memory, or if that is about the same, by what was asked for.
+    #[inline]
+    pub fn above(&self, other: &Total) -> u64 {
+        let (now, then) = (self.present(), other.present());
+        let slack = then / ABOUT_THE_SAME;
+        if now > then.saturating_add(slack) {
+            now - then
+        } else if now.saturating_add(slack) >= then {
+            self.bytes.saturating_sub(other.bytes)
+        } else {
+            0
+        }
+    }
 }
 
 /// The highest total so far, and what has come and gone since.
@@ -39,6 +73,10 @@ pub struct Total {
 pub struct Peak {
     /// So many bytes.
     pub bytes: u64,
+    /// So many of them were not in memory.
+    absent: u64,
+    /// With more in memory than this, a total is higher whatever was asked for.
+    clearly_above: u64,
     /// Their variance.
     variance: u64,
     moment: u32,
@@ -49,6 +87,8 @@ impl Peak {
     /// Before there was anything.
     pub const NONE: Self = Self {
         bytes: 0,
+        absent: 0,
+        clearly_above: 0,
         variance: 0,
         moment: 0,
         doubt: Doubt::NONE,
@@ -56,32 +96,74 @@ impl Peak {
 
     /// A peak of this total: what is alive now is in it, and what is allocated from now on is not.
     #[inline]
-    pub fn now(Total { bytes, variance }: Total) -> Self {
+    pub fn now(total: Total) -> Self {
+        let Total {
+            bytes,
+            variance,
+            absent,
+        } = total;
         Self {
             bytes,
+            absent,
+            clearly_above: total.clearly_above(),
             variance,
             moment: MOMENT.fetch_add(1, Relaxed).wrapping_add(1),
             doubt: Doubt::NONE,
         }
     }
 
-    /// A block that was `born` at this moment has been allocated or freed; `total` is the total now.
+    /// A block that was `born` at this moment has been allocated or freed; `total` is the total now. Returns whether the block is part of
+    /// the peak.
     #[inline]
-    pub fn follow(&mut self, weight: Weight, direction: Direction, born: u32, total: Total) {
+    pub fn follow(&mut self, weight: Weight, direction: Direction, born: u32, total: Total) -> bool {
         let was_in_it = (born.wrapping_sub(self.moment) as i32) < 0;
         if self.doubt.follow(weight.variance, direction, was_in_it, total.variance) {
-            let at_peak = Total {
-                bytes: self.bytes,
-                variance: self.variance,
-            };
-            self.doubt.is_replaced(total, at_peak);
+            self.doubt.is_replaced(total, self.total());
+        }
+        was_in_it
+    }
+
+    fn total(&self) -> Total {
+        Total {
+            bytes: self.bytes,
+            variance: self.variance,
+            absent: self.absent,
         }
     }
 
-    /// Whether this total is a new peak; if so, takes it over.
+    /// The total has been taken for a peak without doubt.
     #[inline]
+    pub fn has_risen(&mut self, total: &Total) {
+        (self.bytes, self.absent) = (total.bytes, total.absent);
+        self.clearly_above = total.clearly_above();
+    }
+
+    /// So many more of its bytes were in memory.
+    pub fn has_come(&mut self, bytes: u64) {
+        self.absent = self.absent.saturating_sub(bytes);
+        self.clearly_above = self.total().clearly_above();
+    }
+
+    /// Whether this total is higher.
+    #[inline]
+    pub fn is_below(&self, total: &Total) -> bool {
+        self.may_be_below(total) && total.above(&self.total()) > 0
+    }
+
+    /// Whether it is worth to find out if this total is higher: most are neither more in memory nor more that was asked for.
+    #[inline(always)]
+    fn may_be_below(&self, total: &Total) -> bool {
+        total.bytes > self.bytes || total.present() > self.clearly_above
+    }
+
+    /// Whether this total is a new peak; if so, takes it over.
+    #[inline(always)]
     pub fn rises(&mut self, total: Total) -> bool {
-        let rises = total.bytes > self.bytes && self.doubt.allows(total.bytes - self.bytes);
+        if !self.may_be_below(&total) {
+            return false;
+        }
+        let higher_by = total.above(&self.total());
+        let rises = higher_by > 0 && self.doubt.allows(total, higher_by);
         if rises {
             *self = Self::now(total);
         }
@@ -108,8 +190,8 @@ struct Doubt {
     replaced: u64,
     /// Sum of the totals at the last of these times, at most [`Doubt::AVERAGED`].
     sum: u64,
-    /// Their average was well above the peak.
-    is_surpassed: bool,
+    /// Their average, if it was well above the peak; else 0.
+    surpassed_by: u64,
 }
 
 impl Doubt {
@@ -119,7 +201,7 @@ impl Doubt {
         turned: 0,
         replaced: 0,
         sum: 0,
-        is_surpassed: false,
+        surpassed_by: 0,
     };
 
     /// Standard errors by which a total has to be higher than the peak's to be a new peak, squared; to it comes 4 ln(1 + n)
@@ -131,8 +213,11 @@ impl Doubt {
     /// Standard errors of the peak by which the average has to be above it, beside those of the average itself: so often a peak
     /// that was taken too low by chance is worth another one, which may be too high.
     const PEAK_ERRORS: f64 = 1.5;
-    /// Standard errors of the average by which it has to be higher, squared; to it comes 4 ln(1 + n) after n averages.
-    const AVERAGE_ERRORS_SQUARED: f64 = 9.0;
+    /// Standard errors of the average by which it has to be higher, squared; to it comes 4 ln(n) after n averages.
+    const AVERAGE_ERRORS_SQUARED: f64 = 16.0;
+    /// The new peak is a total that is within so many of its standard errors of that average: the next total that is above the old
+    /// peak is more often one that chance has made too high.
+    const NEAR_AVERAGE: f64 = 0.5;
 
     /// A block was allocated, or one was freed that was alive at the peak or not. Whether all that is `alive` has been replaced
     /// again.
@@ -156,8 +241,9 @@ impl Doubt {
         self.replaced += 1;
         self.sum = self.sum.saturating_add(total.bytes);
         if self.replaced.is_multiple_of(Self::AVERAGED) {
-            let above = (self.sum / Self::AVERAGED).saturating_sub(peak.bytes);
-            self.is_surpassed = above > 0 && self.is_well_above(above, total, peak);
+            let average = self.sum / Self::AVERAGED;
+            let is_higher = average > peak.bytes && self.is_well_above(average - peak.bytes, total, peak);
+            self.surpassed_by = if is_higher { average } else { 0 };
             self.sum = 0;
         }
     }
@@ -170,10 +256,17 @@ impl Doubt {
         above as f64 > Self::PEAK_ERRORS * deviation(peak.variance) + of_average
     }
 
-    /// Whether a total that is higher by so many bytes is a new peak. It always is if nothing was freed.
+    /// Whether the heap is higher on average, and this total is what it usually has.
     #[inline]
-    fn allows(self, higher_by: u64) -> bool {
-        if self.gone == 0 || self.is_surpassed {
+    fn is_near_average(&self, total: Total) -> bool {
+        let off = total.bytes.abs_diff(self.surpassed_by) as f64;
+        self.surpassed_by > 0 && off <= Self::NEAR_AVERAGE * deviation(total.variance)
+    }
+
+    /// Whether this total, which is higher by so many bytes, is a new peak. It always is if nothing was freed.
+    #[inline]
+    fn allows(self, total: Total, higher_by: u64) -> bool {
+        if self.gone == 0 || self.is_near_average(total) {
             return true;
         }
         let variance = self.come.saturating_add(self.gone) as f64 * VARIANCE_UNIT as f64;

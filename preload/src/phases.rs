@@ -88,10 +88,12 @@ pub fn changed(total: Total, weight: Weight, direction: Direction, born: u32) {
     }
 }
 
-/// The highest total since [`reset`], or that of the run. The caller holds the state's lock, as for the functions below.
+/// The highest total since [`reset`], or what was held when the run had the most in memory, and never less than what is held now. The caller
+/// holds the state's lock, as for the functions below.
 pub fn highest(header: &Header) -> u64 {
     let since_reset = PHASES.lock().since_reset;
-    since_reset.map_or_else(|| header.peak_bytes.load(Relaxed), |highest| highest.bytes)
+    let of_run = || header.peak_bytes.load(Relaxed).max(header.live_bytes.load(Relaxed));
+    since_reset.map_or_else(of_run, |highest| highest.bytes)
 }
 
 /// Starts to look for a new highest total.

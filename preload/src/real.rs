@@ -5,6 +5,13 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::transmute;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+// Where the C functions are that we call. The crate `libc` names these libraries only in a build without `std`, and cargo may build us together
+// with a program that has it. Without the names, the linker finds neither the functions that only the static part of the C library has,
+// such as `fstat` before glibc 2.33, nor those that were in libraries of their own before glibc 2.34. A process with a library that asks for
+// what is nowhere does not even start.
+#[link(name = "c")]
+#[link(name = "dl")]
+#[link(name = "pthread")]
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }
@@ -26,6 +33,23 @@ pub fn look_in(library: *mut c_void) {
 pub fn find(symbol: &CStr) -> *mut c_void {
     // SAFETY: dlsym wants a name that ends in a zero byte, as a `CStr` does, and a handle or one of its constants.
     unsafe { dlsym(SCOPE.load(Relaxed), symbol.as_ptr()) }
+}
+
+/// A handler of a fork.
+type ForkHandler = unsafe extern "C" fn();
+
+/// As pthread_atfork(3), which is in the static part of glibc: linked into a library, it makes that unfit for processes of another C
+/// library, which must load it as well.
+pub fn at_fork(before: ForkHandler, in_parent: ForkHandler, in_child: ForkHandler) {
+    type Register = unsafe extern "C" fn(ForkHandler, ForkHandler, ForkHandler, *mut c_void) -> c_int;
+    let register = find(c"__register_atfork");
+    if register.is_null() {
+        return;
+    }
+    // SAFETY: this is the type of the function in glibc (Linux Standard Base, `__register_atfork`).
+    let register = unsafe { transmute::<*mut c_void, Register>(register) };
+    // SAFETY: the functions can be called at every fork, and are of this library, which is never unloaded: so it needs no handle.
+    unsafe { register(before, in_parent, in_child, core::ptr::null_mut()) };
 }
 
 fn find_next(symbol: &CStr) -> *mut c_void {
@@ -99,7 +123,12 @@ next_definitions! {
     mmap = c"mmap"(at: Pointer, bytes: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> Pointer, meanwhile absent::mmap;
     munmap = c"munmap"(at: Pointer, bytes: usize) -> c_int, meanwhile absent::munmap;
     mremap = c"mremap"(at: Pointer, old: usize, new: usize, flags: c_int, to: Pointer) -> Pointer, meanwhile absent::mremap;
+    madvise = c"madvise"(at: Pointer, bytes: usize, advice: c_int) -> c_int, meanwhile absent::madvise;
     mprotect = c"mprotect"(at: Pointer, bytes: usize, access: c_int) -> c_int, meanwhile absent::mprotect;
+    mlock = c"mlock"(at: Pointer, bytes: usize) -> c_int, meanwhile absent::mlock;
+    mlockall = c"mlockall"(flags: c_int) -> c_int, meanwhile absent::mlockall;
+    posix_fallocate = c"posix_fallocate"(file: c_int, from: i64, bytes: i64) -> c_int, meanwhile absent::posix_fallocate;
+    kill = c"kill"(process: c_int, signal: c_int) -> c_int, meanwhile absent::signal_other;
     shmat = c"shmat"(segment: c_int, at: Pointer, flags: c_int) -> Pointer, meanwhile absent::shmat;
     shmdt = c"shmdt"(at: Pointer) -> c_int, meanwhile absent::shmdt;
     pthread_create = c"pthread_create"(thread: Pointer, attributes: Pointer, start: Pointer, argument: Pointer) -> c_int,
@@ -118,6 +147,11 @@ next_definitions! {
     prlimit = c"prlimit"(process: c_int, which: c_int, new: Pointer, old: Pointer) -> c_int, meanwhile absent::prlimit;
     prctl = c"prctl"(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int, meanwhile absent::prctl;
     dl_iterate_phdr = c"dl_iterate_phdr"(look: Pointer, data: Pointer) -> c_int, meanwhile absent::dl_iterate_phdr;
+    on_exit = c"on_exit"(function: Pointer, argument: Pointer) -> c_int, meanwhile absent::on_exit;
+    waitpid = c"waitpid"(process: c_int, status: Pointer, options: c_int) -> c_int, meanwhile absent::waitpid;
+    wait = c"wait"(status: Pointer) -> c_int, meanwhile absent::wait;
+    wait4 = c"wait4"(process: c_int, status: Pointer, options: c_int, usage: Pointer) -> c_int, meanwhile absent::wait4;
+    write = c"write"(file: c_int, text: Pointer, bytes: usize) -> isize, meanwhile absent::write;
     leave = c"_exit"(status: c_int) -> (), meanwhile absent::leave;
 }
 
@@ -172,7 +206,12 @@ mod absent {
         mmap(Pointer, usize, c_int, c_int, c_int, i64) -> Pointer = libc::MAP_FAILED;
         munmap(Pointer, usize) -> c_int = -1;
         mremap(Pointer, usize, usize, c_int, Pointer) -> Pointer = libc::MAP_FAILED;
+        madvise(Pointer, usize, c_int) -> c_int = -1;
         mprotect(Pointer, usize, c_int) -> c_int = -1;
+        mlock(Pointer, usize) -> c_int = -1;
+        mlockall(c_int) -> c_int = -1;
+        posix_fallocate(c_int, i64, i64) -> c_int = libc::EINVAL;
+        signal_other(c_int, c_int) -> c_int = -1;
         shmat(c_int, Pointer, c_int) -> Pointer = libc::MAP_FAILED;
         shmdt(Pointer) -> c_int = -1;
         pthread_create(Pointer, Pointer, Pointer, Pointer) -> c_int = libc::EAGAIN;
@@ -183,6 +222,11 @@ mod absent {
         prlimit(c_int, c_int, Pointer, Pointer) -> c_int = -1;
         prctl(c_int, usize, usize, usize, usize) -> c_int = -1;
         dl_iterate_phdr(Pointer, Pointer) -> c_int = 0;
+        on_exit(Pointer, Pointer) -> c_int = -1;
+        waitpid(c_int, Pointer, c_int) -> c_int = -1;
+        wait(Pointer) -> c_int = -1;
+        wait4(c_int, Pointer, c_int, Pointer) -> c_int = -1;
+        write(c_int, Pointer, usize) -> isize = -1;
     }
     /// Before glibc 2.32, where no library of threads is loaded.
     pub unsafe extern "C" fn pthread_sigmask(how: c_int, set: Pointer, old: Pointer) -> c_int {

@@ -5,11 +5,12 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use libc::{REG_RAX, REG_RIP, SIGUSR2, sigaction, siginfo_t, ucontext_t};
+use libc::{SIGUSR2, sigaction, siginfo_t, ucontext_t};
 use recording::EventKind;
 use recording::protocol::{Message, PASSED_ON};
 
-use crate::{bus, doorbell, events, header, real, sender, sys};
+use crate::arch::{self, Interrupted};
+use crate::{bus, events, header, message_pipe, real, sender, sys};
 
 fn handler() -> usize {
     on_request as *const () as usize
@@ -65,11 +66,8 @@ unsafe extern "C" fn on_request(signal: c_int, info: *mut siginfo_t, context: *m
     }
     // SAFETY: a mutable reference wants a ucontext_t that nobody else uses: the kernel passes one to a handler with SA_SIGINFO.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
-    let registers = &mut context.uc_mcontext.gregs;
-    if registers[REG_RAX as usize] == -i64::from(libc::EINTR)
-        && let Some(interrupted) = Call::before(registers[REG_RIP as usize] as usize)
-    {
-        interrupted.resume(registers);
+    if let Some(interrupted) = Interrupted::new(context, sys::read_checked) {
+        resume(interrupted);
     }
 }
 
@@ -94,71 +92,61 @@ fn ask_for_report() {
     if let Some(header) = header::current() {
         events::note(header, EventKind::ReportRequested, 0, 0);
     }
-    doorbell::send(Message::Report { pid: sys::pid() });
+    message_pipe::send(Message::Report { pid: sys::pid() });
 }
 
-/// A system call as the C library makes it.
-struct Call {
-    number: i64,
-    /// Bytes of the instructions that set its number and call the kernel.
-    bytes: i64,
-}
-
-impl Call {
-    /// The one that ends before this instruction.
-    fn before(next: usize) -> Option<Self> {
-        let mut code = [0; 7];
-        if !sys::read_checked(next.checked_sub(code.len())?, &mut code) {
-            return None;
+/// Continues it, if it is one that a handler interrupts even with `SA_RESTART` (signal(7)).
+fn resume(call: Interrupted) {
+    let has_timeout_of_its_own = match call.number() {
+        libc::SYS_nanosleep => true,
+        // A point in time has flags.
+        libc::SYS_clock_nanosleep => call.argument(1) == Some(0),
+        number => arch::is_poll_with_a_timeout(number, call.argument(2)),
+    };
+    if has_timeout_of_its_own {
+        // The kernel knows how much of the time is left, and waits for that.
+        match sys::restart() {
+            answer if answer == -(libc::ENOSYS as isize) => call.make_again(),
+            answer => call.answer(answer),
         }
-        match code {
-            // mov eax, NUMBER; syscall
-            [0xB8, a, b, c, d, 0x0F, 0x05] => Some(Self {
-                number: i32::from_le_bytes([a, b, c, d]).into(),
-                bytes: 7,
-            }),
-            // xor eax, eax; syscall
-            [.., 0x31, 0xC0, 0x0F, 0x05] => Some(Self {
-                number: libc::SYS_read,
-                bytes: 4,
-            }),
-            _ => None,
-        }
-    }
-
-    /// Continues it, if it is one that a handler interrupts even with `SA_RESTART` (signal(7)).
-    fn resume(&self, registers: &mut [i64; 23]) {
-        match self.number {
-            // The kernel knows how much of the time is left, and waits for that.
-            libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_poll => {
-                let timeout = registers[libc::REG_RDX as usize] as i32;
-                let is_absolute = self.number == libc::SYS_clock_nanosleep && registers[libc::REG_RSI as usize] != 0;
-                if is_absolute || self.number == libc::SYS_poll && timeout < 0 {
-                    return self.make_again(registers);
-                }
-                match sys::restart() {
-                    answer if answer == -(libc::ENOSYS as isize) => self.make_again(registers),
-                    answer => registers[REG_RAX as usize] = answer as i64,
-                }
-            }
-            // The time that is left was written to the argument, or it is a point in time.
-            libc::SYS_select | libc::SYS_pselect6 | libc::SYS_ppoll | libc::SYS_futex
-            // There is no time.
-            | libc::SYS_pause | libc::SYS_rt_sigsuspend | libc::SYS_semop | libc::SYS_msgrcv | libc::SYS_msgsnd
-            // The time begins anew: the kernel does not say how much of it is left.
-            | libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 | libc::SYS_rt_sigtimedwait
-            | libc::SYS_semtimedop | libc::SYS_io_getevents | libc::SYS_io_uring_enter
-            // As well, on a socket with SO_RCVTIMEO or SO_SNDTIMEO. On any other file they continue by SA_RESTART.
-            | libc::SYS_accept | libc::SYS_accept4 | libc::SYS_connect
-            | libc::SYS_read | libc::SYS_readv | libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg
-            | libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg
-            | libc::SYS_sendfile | libc::SYS_splice => self.make_again(registers),
-            _ => {}
-        }
-    }
-
-    /// Makes the handler return to before the call. The kernel has left its arguments in their registers.
-    fn make_again(&self, registers: &mut [i64; 23]) {
-        registers[REG_RIP as usize] -= self.bytes;
+    } else if MADE_AGAIN.contains(&call.number()) || arch::MADE_AGAIN.contains(&call.number()) {
+        call.make_again();
     }
 }
+
+/// System calls that are made again as they were.
+const MADE_AGAIN: &[libc::c_long] = &[
+    // The time that is left was written to the argument, or it is a point in time.
+    libc::SYS_clock_nanosleep,
+    libc::SYS_pselect6,
+    libc::SYS_ppoll,
+    libc::SYS_futex,
+    // There is no time.
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_semop,
+    libc::SYS_msgrcv,
+    libc::SYS_msgsnd,
+    // The time begins anew: the kernel does not say how much of it is left.
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_semtimedop,
+    libc::SYS_io_getevents,
+    libc::SYS_io_uring_enter,
+    // As well, on a socket with SO_RCVTIMEO or SO_SNDTIMEO. On any other file they continue by SA_RESTART.
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_connect,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_sendfile,
+    libc::SYS_splice,
+];

@@ -10,7 +10,7 @@ use recording::protocol::variables::{self, RunInode, Variable};
 
 use crate::lock::Lock;
 use crate::settings::{Path, strings};
-use crate::{doorbell, objects, run_folder, sys};
+use crate::{message_pipe, objects, run_folder, sys};
 
 /// How the files of such runtimes begin, gcc's and clang's.
 const RUNTIMES: [&[u8]; 9] = [
@@ -89,7 +89,7 @@ fn start_anew() {
         // SAFETY: from_ptr wants a string that ends in a zero byte: AT_EXECFN is one, which the kernel has put on the stack.
         let name = unsafe { CStr::from_ptr(name) };
         if let Some(run) = run {
-            doorbell::tell_unwatched(run, name);
+            message_pipe::tell_unwatched(run, name);
         }
         // The name may be a script's, or a relative one that is another file or none since the process has changed its folder.
         if sys::identity_of(name).is_some_and(|named| Some(named) == sys::identity_of(itself)) {
@@ -114,7 +114,7 @@ fn without_us(variables: *const *const c_char, preload: &mut Path) -> Option<Env
     // SAFETY: `strings` wants the environment, and that nobody changes it: nothing of the job runs yet.
     let lines = || unsafe { strings(variables) };
     let count = lines().count();
-    let ours = doorbell::library_path()?;
+    let ours = message_pipe::library_path()?;
     let copies = sys::map_anonymous((count + 1) * size_of::<*const c_char>()).ok()?;
     let copies = copies.as_ptr().cast::<*const c_char>();
     let (mut kept, mut found, mut run) = (0, false, None);

@@ -1,21 +1,23 @@
-//! Whether a process of the job has sent a signal, or one outside of it. For a signal handler: system calls, and small buffers on the
+//! Who sends signals: whether a process of the job has sent one, or one outside of it; and what the job is about to send. For a signal handler: system calls, and small buffers on the
 //! stack.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use recording::protocol::variables;
+use recording::protocol::{Message, variables};
 
-use crate::doorbell;
-use crate::sys::{self, File};
-use crate::text::Text;
+use crate::sys;
+use crate::{errno, message_pipe, refused};
 
 /// The pid of the job's parent; 0 if it is not known.
 static SUPERVISOR: AtomicU32 = AtomicU32::new(0);
 
 /// The highest number of looks at a process on the way from the sender to the job's parent.
 const MOST_LOOKS: u32 = 256;
+
+/// The highest number of looks at a process that has no environment, with a pause after each.
+const MOST_LOOKS_WHILE_EXECUTING: u32 = 50;
+const PAUSE_NS: u64 = 200_000;
 
 /// The pid of the job's parent.
 pub fn expect(supervisor: Option<u32>) {
@@ -42,18 +44,60 @@ pub fn is_of_the_job(sender: u32, signal: i32) -> bool {
     descends_from(supervisor, sender).unwrap_or_else(|| sys::parent_death_signal() == Some(signal))
 }
 
-fn open(process: u32, name: &str) -> Option<File> {
-    let mut path = Text::<32>::new();
-    let _ = write!(path, "/proc/{process}/{name}\0");
-    File::open(path.as_c_str()?, libc::O_RDONLY).ok()
+/// The job sends a signal by which it may end another process of the job: the supervisor is told of it before, while that process still
+/// has its memory.
+pub fn will_send(process: i32, signal: i32) {
+    let ends = [libc::SIGABRT, libc::SIGINT, libc::SIGKILL, libc::SIGQUIT, libc::SIGTERM].contains(&signal);
+    let Ok(victim) = u32::try_from(process) else { return };
+    let pid = sys::pid();
+    if !ends || victim <= 1 || victim == pid {
+        return;
+    }
+    let errno = errno::get();
+    message_pipe::send(Message::Signals {
+        pid,
+        signal: signal.unsigned_abs(),
+        victim,
+        node: refused::callstack(),
+        resident: sys::resident(victim).unwrap_or(0),
+    });
+    errno::set(errno);
+}
+
+/// A child of this process has ended with this status: the supervisor is told of one that a signal has ended, since only the parent learns
+/// that. Leaves `errno` as it is.
+pub fn has_ended(child: i32, status: i32) {
+    if libc::WIFSIGNALED(status) {
+        let errno = errno::get();
+        message_pipe::send(Message::Died {
+            pid: sys::pid(),
+            child: child.unsigned_abs(),
+            signal: libc::WTERMSIG(status).unsigned_abs(),
+        });
+        errno::set(errno);
+    }
 }
 
 /// Has the process been started with the variable that names this run?
 fn names_our_run(process: u32) -> bool {
-    let (Some(run), Some(file)) = (doorbell::run(), open(process, "environ")) else {
-        return false;
-    };
-    has_variable(variables::RUN.c_name(), run, |buffer| file.read(buffer))
+    let Some(run) = message_pipe::run() else { return false };
+    for _ in 0..MOST_LOOKS_WHILE_EXECUTING {
+        let Some(file) = sys::file_of_process(process, "environ") else {
+            return false;
+        };
+        let mut total = 0;
+        let is_ours = has_variable(variables::RUN.c_name(), run, |buffer| {
+            let length = file.read(buffer);
+            total += length;
+            length
+        });
+        if total > 0 {
+            return is_ours;
+        }
+        // `kill -USR2 PID; exec …`: while a process executes another program, it has no environment for a moment.
+        sys::sleep_ns(PAUSE_NS);
+    }
+    false
 }
 
 /// Whether an environment, of which `read` gives the next bytes, has this value of a variable.
@@ -98,7 +142,7 @@ fn descends_from(ancestor: u32, process: u32) -> Option<bool> {
 
 fn parent_of(process: u32) -> Option<u32> {
     let mut buffer = [0; 128];
-    let length = open(process, "stat")?.read(&mut buffer);
+    let length = sys::file_of_process(process, "stat")?.read(&mut buffer);
     parent_in(buffer.get(..length)?)
 }
 

@@ -59,9 +59,18 @@ pub unsafe fn strings(array: *const *const c_char) -> impl Iterator<Item = &'sta
 }
 
 fn bytes_of(variable: Variable) -> Option<&'static [u8]> {
+    value_of(variable.c_name())
+}
+
+/// Whether Python is told to use mimalloc in place of pymalloc.
+pub fn asks_for_mimalloc() -> bool {
+    value_of(c"PYTHONMALLOC").is_some_and(|value| value.starts_with(b"mimalloc"))
+}
+
+fn value_of(name: &CStr) -> Option<&'static [u8]> {
     // SAFETY: getenv wants a string that ends in a zero byte, as a `CStr` does. Nobody changes the environment meanwhile: the
-    // program's own code has not run yet.
-    let value = unsafe { getenv(variable.c_name().as_ptr()) };
+    // program's own code has not run yet, or is about to start a Python, which reads it too.
+    let value = unsafe { getenv(name.as_ptr()) };
     // SAFETY: a non-null answer points to a string in the environment, which ends in a zero byte.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }

@@ -1,17 +1,21 @@
 //! What runs before and after the program's own code, around a fork, and on a panic, which must not happen.
 #![expect(unsafe_code, reason = "constructor and fork handlers")]
 
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::Release};
 
-use recording::Trouble;
+use recording::EventKind;
 use recording::protocol::OnOom;
 
-use crate::python::{self, Found};
+#[cfg(not(test))]
+use crate::arch;
+use crate::python::adopt;
 use crate::state::{self, STATE};
-use crate::switches::{EXACT, RECORDING};
+use crate::switches::{EXACT, ONLY_IN_WINDOWS, RECORDING};
 use crate::{
-    api, bus, chunk, doorbell, emergency, header, lost, real, request, run_folder, sampler, sanitizer, say, sender,
-    stash, sys, thread,
+    bus, chunk, emergency, events, header, lost, message_pipe, phases, real, request, run_folder, sampler, sanitizer,
+    say, sender, stash, sys, thread, windows,
 };
 
 #[cfg(not(test))]
@@ -31,6 +35,7 @@ extern "C" fn start() {
         return;
     }
     sanitizer::leave_if_any();
+    header::program_begins();
     say::meet_stderr();
     chunk::meet_allocator();
     if prepare() {
@@ -45,7 +50,7 @@ fn prepare() -> bool {
     settings.read_environment(sys::parent_pid());
     let Some(run) = settings.run() else { return false };
     settings.run_inode.into_iter().for_each(run_folder::expect);
-    doorbell::prepare(run);
+    message_pipe::prepare(run);
     emergency::EXIT_ON_OOM.store(settings.on_oom == OnOom::Exit, Relaxed);
     sender::expect(settings.supervisor);
     request::listen();
@@ -73,16 +78,18 @@ fn begin() {
     // A forked child has the handlers of its parent. Twice the same handler would wait for its own lock at a fork.
     static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
     if !HAS_BEGUN.swap(true, Relaxed) {
+        bus::guard();
         prepare_to_record();
-        adopt_python();
-        // SAFETY: pthread_atfork wants functions that can be called at every fork. These are of this library, which is never
-        // unloaded.
-        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+        adopt::adopt_python();
+        // SAFETY: on_exit wants a function that can be called at the exit. It is of this library, which is never unloaded.
+        unsafe { real::on_exit(end_with as *mut c_void, null_mut()) };
+        real::at_fork(before_fork, after_fork_in_parent, after_fork_in_child);
     }
     record();
 }
 
 fn prepare_to_record() {
+    stash::look_at_limits();
     let mut state = STATE.lock();
     EXACT.store(state.settings.exact, Relaxed);
     state::set_interval(state.settings.interval_log2.unwrap_or(sampler::FINEST_LOG2));
@@ -97,43 +104,38 @@ fn record() {
     thread::state().arm(0, 0);
 }
 
-/// Hooks and reads the interpreter, if there is one now. `false` if there is none.
-pub fn adopt_python() -> bool {
-    let (version, python, trouble) = match python::find() {
-        Found::None => return false,
-        Found::Known(python, version) => {
-            let hooked = python::allocator::install();
-            (version, Some(python), (!hooked).then_some(Trouble::NoPythonAllocator))
-        }
-        Found::Unknown(version) => (version, None, Some(Trouble::UnknownPython)),
-    };
-    python::late::stop_looking();
-    STATE.lock().recorder.meet_python(python, code(version), trouble);
-    true
-}
-
-fn code((major, minor): (u8, u8)) -> u32 {
-    (major as u32) << 8 | minor as u32
-}
-
 extern "C" fn end() {
     let Some(header) = header::current() else { return };
-    header.state.store(recording::STATE_ENDED, Release);
-    // The job itself is worth a report, however small it is.
-    if let (Some(_inside), Some(mut state)) = (thread::Inside::enter(), STATE.try_for_a_while())
-        && state.settings.is_first
-    {
-        state.keep();
+    header::note_most_resident(header);
+    if let (Some(_inside), Some(mut state)) = (thread::Inside::enter(), STATE.try_for_a_while()) {
+        state.recorder.look_at_all();
+        // The job itself is worth a report, however small it is.
+        if state.settings.is_first {
+            state.keep();
+        }
     }
+    header.state.store(recording::STATE_ENDED, Release);
 }
 
 /// The process ends of itself, without exit handlers, as workers do. No more than this: it may be in a signal handler, or after
 /// a vfork, in its parent's memory.
-pub fn leaves() {
+pub fn leaves(status: c_int) {
     if let Some(header) = header::current()
         && header.pid.load(Relaxed) == sys::pid()
     {
+        header::note_most_resident(header);
+        events::note(header, EventKind::Ended, status.cast_unsigned(), 0);
+        if let (Some(_inside), Some(mut state)) = (thread::Inside::enter(), STATE.try_at_once()) {
+            state.recorder.look_at_all();
+        }
         header.state.store(recording::STATE_ENDED, Release);
+    }
+}
+
+/// After [`end`], which is not told the status: what is registered first is called last.
+extern "C" fn end_with(status: c_int, _argument: *mut c_void) {
+    if let Some(header) = header::current() {
+        events::note(header, EventKind::Ended, status.cast_unsigned(), 0);
     }
 }
 
@@ -158,6 +160,7 @@ const GRACE_BYTES: u64 = 256 << 10;
 
 extern "C" fn after_fork_in_child() {
     header::disown();
+    header::process_begins();
     bus::after_fork();
     if lost::forget() {
         RECORDING.store(true, Relaxed);
@@ -165,7 +168,11 @@ extern "C" fn after_fork_in_child() {
     thread::state().spare(GRACE_BYTES);
     if FORK_HOLDS_LOCK.swap(false, Relaxed) {
         STATE.after_fork(|state| {
-            api::after_fork();
+            windows::close_all();
+            phases::forget();
+            if ONLY_IN_WINDOWS.load(Relaxed) {
+                RECORDING.store(false, Relaxed);
+            }
             state.after_fork();
         });
     }
@@ -188,6 +195,6 @@ core::arch::global_asm!(
     ".pushsection .text",
     ".hidden rust_eh_personality",
     ".globl rust_eh_personality",
-    "rust_eh_personality: ud2",
+    concat!("rust_eh_personality: ", arch::trap!()),
     ".popsection",
 );

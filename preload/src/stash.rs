@@ -45,8 +45,25 @@ fn is_limited_by_job() -> bool {
     of_both.any(|(granted, which)| sys::limit(which).is_some_and(|limit| limit < granted.load(Relaxed)))
 }
 
+/// Whether what is asked for is limited, and not what is in memory: RLIMIT_AS or RLIMIT_DATA.
+static IS_ADDRESS_SPACE_LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// See [`IS_ADDRESS_SPACE_LIMITED`].
+#[inline]
+pub fn is_address_space_limited() -> bool {
+    IS_ADDRESS_SPACE_LIMITED.load(Relaxed)
+}
+
+/// Finds out whether it is.
+pub fn look_at_limits() {
+    let is_limited = |which| sys::limit(which).is_some_and(|limit| limit != libc::RLIM_INFINITY);
+    let of_both = [libc::RLIMIT_AS, libc::RLIMIT_DATA].into_iter().any(is_limited);
+    IS_ADDRESS_SPACE_LIMITED.store(of_both, Relaxed);
+}
+
 /// The job may have set a limit on its memory.
 pub fn limit_was_set() {
+    look_at_limits();
     if is_limited_by_job() {
         release();
     }

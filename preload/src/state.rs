@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use recording::{Block, Header, Kind, Table, Trouble};
+use recording::{Block, Header, Kind, LOOK_BYTES, Table, Trouble};
 
 use crate::array::OWN_BYTES;
 use crate::live::{COUNTED, Entry, Live, NoMemory};
@@ -20,7 +20,9 @@ use tuning::Tuning;
 
 pub use tuning::set_interval;
 
+mod incomplete;
 mod mapped;
+mod presence;
 mod recorder;
 mod tuning;
 
@@ -102,6 +104,9 @@ impl State {
     }
 
     fn add_entry(&mut self, header: &'static Header, address: u64, bytes: u64, chance: Chance, site: u32, kind: Kind) {
+        if bytes >= LOOK_BYTES {
+            self.recorder.look_again(header, bytes);
+        }
         let (interval_log2, slot) = match chance {
             Chance::Interval(log2) => (log2 as u8, 0),
             Chance::Certain if bytes >= LARGE_BYTES.load(Relaxed) => {
@@ -109,6 +114,9 @@ impl State {
             }
             Chance::Certain => (0, 0),
         };
+        if slot != 0 {
+            self.recorder.meet(header, slot);
+        }
         self.insert(
             header,
             Entry {
@@ -143,6 +151,7 @@ impl State {
     /// has both the block and what is copied of it.
     pub fn begin_resizing(&mut self, address: u64) -> Option<Entry> {
         let mut entry = self.live.remove(address)?;
+        self.recorder.look_before(&entry);
         self.recorder.forget(&mut entry);
         (entry.flags & COUNTED != 0).then_some(entry)
     }
@@ -177,7 +186,7 @@ impl State {
             }
             Err(NoMemory) => {
                 self.no_memory(header);
-                self.recorder.release_slot(entry.slot);
+                self.recorder.release_slot(header, entry.slot);
                 return;
             }
         }
@@ -192,6 +201,7 @@ impl State {
             (Some(_), None) => {}
             (None, _) => {
                 if let Some(entry) = self.live.remove(address) {
+                    self.recorder.look_before(&entry);
                     self.resized(entry);
                 }
             }

@@ -6,6 +6,8 @@ use crate::sampler;
 
 /// Is anything recorded at all? Set once the environment has been read.
 pub static RECORDING: AtomicBool = AtomicBool::new(false);
+/// Was this process started with recording off, so that it records only while a window is open?
+pub static ONLY_IN_WINDOWS: AtomicBool = AtomicBool::new(false);
 /// Is every allocation recorded?
 pub static EXACT: AtomicBool = AtomicBool::new(false);
 /// log2 of the sampling interval in force.

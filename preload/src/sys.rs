@@ -1,13 +1,29 @@
 //! Every system call the preload makes, straight to the kernel: through our own interposed symbols they would count
 //! themselves, and through libc's they would change the job's `errno`. Not by rustix, which makes them in the same way: `oom-guard` needs
 //! it with `std`, cargo builds it once for both, and a second `panic_handler` is an error (E0152).
-#![expect(unsafe_code, reason = "system calls are made by inline assembly")]
+#![expect(unsafe_code, reason = "system calls")]
 
-use core::arch::asm;
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::arch;
+
+mod files;
+#[cfg(miri)]
+mod interpreted;
+mod processes;
+mod resident;
+
+#[cfg(not(miri))]
+use arch::system_call;
+#[cfg(miri)]
+use interpreted::system_call;
+
+pub use files::{File, file_of, identity_of, link};
+pub use processes::{file_of_process, resident};
+pub use resident::Answers;
 
 /// An `errno` value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +39,8 @@ fn answer(raw: isize) -> Result<usize, Errno> {
 
 /// The answer of a call that maps memory.
 fn mapped(raw: isize) -> Result<NonNull<u8>, Errno> {
-    answer(raw).and_then(|address| NonNull::new(address as *mut u8).ok_or(Errno(libc::ENOMEM)))
+    answer(raw)
+        .and_then(|address| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or(Errno(libc::ENOMEM)))
 }
 
 /// A system call; arguments that are not given are 0.
@@ -33,15 +50,14 @@ fn mapped(raw: isize) -> Result<NonNull<u8>, Errno> {
 #[inline(always)]
 unsafe fn call<const N: usize>(number: libc::c_long, arguments: [usize; N]) -> isize {
     let argument = |number: usize| arguments.get(number).copied().unwrap_or(0);
-    let result: isize;
-    // SAFETY: by the x86-64 convention the number is in rax and the arguments are in these registers; rcx and r11 are changed.
-    // What the call does to memory is the caller's promise.
-    unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") argument(0), in("rsi") argument(1),
-             in("rdx") argument(2), in("r10") argument(3), in("r8") argument(4), in("r9") argument(5),
-             lateout("rcx") _, lateout("r11") _, options(nostack));
-    }
-    result
+    // SAFETY: what the call does to memory is the caller's promise.
+    unsafe { system_call(number, core::array::from_fn(argument)) }
+}
+
+/// Bytes of an ordinary page: 4096 on x86-64; 4, 16 or 64 KiB on aarch64.
+pub fn page_bytes() -> u64 {
+    // SAFETY: getauxval wants nothing: it gives what the kernel has passed to the program.
+    unsafe { libc::getauxval(libc::AT_PAGESZ) }
 }
 
 /// New private zeroed memory, page-aligned; resident only where it is touched.
@@ -64,6 +80,20 @@ pub fn map_file(file: &File, offset: usize, bytes: usize) -> Result<NonNull<u8>,
         )
     };
     mapped(raw)
+}
+
+/// Shows a file's bytes, as they are now; nothing if it cannot be mapped. A file that another process shortens meanwhile would end this
+/// one: for files that nobody can write to, as the kernel refuses for a program that runs.
+pub fn with_bytes<T>(file: &File, bytes: usize, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    let (access, flags) = (libc::PROT_READ as usize, libc::MAP_PRIVATE as usize);
+    // SAFETY: as in map_anonymous.
+    let raw = unsafe { call(libc::SYS_mmap, [0, bytes, access, flags, file.0 as usize]) };
+    let start = mapped(raw).ok()?;
+    // SAFETY: a slice wants so many bytes that nobody changes: they are mapped, and a program that runs is not written to.
+    let found = look(unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes) });
+    // SAFETY: munmap wants a mapping that nobody uses any more: it is that of above.
+    unsafe { call(libc::SYS_munmap, [start.as_ptr() as usize, bytes]) };
+    Some(found)
 }
 
 /// Maps the beginning of a file, shared, in place of what is mapped at an address.
@@ -121,21 +151,6 @@ pub unsafe fn advise(address: usize, bytes: usize, advice: i32) -> Result<(), Er
     answer(raw).map(|_| ())
 }
 
-/// Which file is at this path, links followed: its device and its number there.
-pub fn identity_of(path: &CStr) -> Option<(u64, u64)> {
-    // SAFETY: stat wants a string that ends in a zero byte, as a `CStr` does, and the writable stat that `identity` gives.
-    identity(|to| unsafe { call(libc::SYS_stat, [path.as_ptr() as usize, to]) })
-}
-
-/// The device and the inode that `ask` writes into the stat at an address.
-fn identity(ask: impl FnOnce(usize) -> isize) -> Option<(u64, u64)> {
-    let mut about = MaybeUninit::<libc::stat>::zeroed();
-    let asked = ask(about.as_mut_ptr() as usize);
-    // SAFETY: assume_init wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
-    let about = unsafe { about.assume_init() };
-    answer(asked).ok().map(|_| (about.st_dev, about.st_ino))
-}
-
 /// Becomes another program; comes back if it cannot. Both arrays must end in null, their strings in a zero byte: a wrong one is an
 /// error of the kernel's.
 pub fn execute(path: &CStr, arguments: *const *const c_char, variables: *const *const c_char) {
@@ -157,108 +172,6 @@ pub fn is_locked_in() -> bool {
     IS_LOCKED_IN.load(Relaxed)
 }
 
-/// An open file, closed when dropped.
-pub struct File(i32);
-
-impl File {
-    /// `open(2)` with `O_CLOEXEC` added; a new file is private to the user.
-    pub fn open(path: &CStr, flags: i32) -> Result<File, Errno> {
-        if is_locked_in() {
-            return Err(Errno(libc::EPERM));
-        }
-        let flags = (flags | libc::O_CLOEXEC) as usize;
-        let at = libc::AT_FDCWD as usize;
-        // SAFETY: openat wants a path that ends in a zero byte, as a `CStr` does.
-        let raw = unsafe { call(libc::SYS_openat, [at, path.as_ptr() as usize, flags, 0o600]) };
-        answer(raw).map(|descriptor| File(descriptor as i32))
-    }
-
-    /// The same for a name in this folder.
-    pub fn open_within(&self, name: &CStr, flags: i32) -> Result<File, Errno> {
-        let flags = (flags | libc::O_CLOEXEC) as usize;
-        // SAFETY: openat wants a path that ends in a zero byte, as a `CStr` does.
-        let raw = unsafe {
-            call(
-                libc::SYS_openat,
-                [self.0 as usize, name.as_ptr() as usize, flags, 0o600],
-            )
-        };
-        answer(raw).map(|descriptor| File(descriptor as i32))
-    }
-
-    /// Which file it is: its device and its number there.
-    pub fn identity(&self) -> Option<(u64, u64)> {
-        file_of(self.0)
-    }
-
-    /// Reserves disk blocks; where the file system cannot, writes zeros, so that a later store never meets a full disk.
-    pub fn reserve(&self, offset: usize, bytes: usize) -> Result<(), Errno> {
-        // SAFETY: fallocate changes no memory of the process.
-        let raw = unsafe { call(libc::SYS_fallocate, [self.0 as usize, 0, offset, bytes]) };
-        match answer(raw) {
-            Err(Errno(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL)) => self.write_zeros(offset, bytes),
-            other => other.map(|_| ()),
-        }
-    }
-
-    fn write_zeros(&self, offset: usize, bytes: usize) -> Result<(), Errno> {
-        static ZEROS: [u64; 512] = [0; 512];
-        for at in (0..bytes).step_by(size_of_val(&ZEROS)) {
-            let words = ZEROS.get(..(bytes - at) / size_of::<u64>()).unwrap_or(&ZEROS);
-            self.write_at(words, offset + at)?;
-        }
-        Ok(())
-    }
-
-    /// Writes all of `words` at `offset`.
-    pub fn write_at(&self, words: &[u64], offset: usize) -> Result<(), Errno> {
-        let (start, bytes) = (words.as_ptr() as usize, size_of_val(words));
-        let mut written = 0;
-        while written < bytes {
-            let arguments = [self.0 as usize, start + written, bytes - written, offset + written];
-            // SAFETY: pwrite wants as many readable bytes as it is told of: these are the rest of `words`.
-            match answer(unsafe { call(libc::SYS_pwrite64, arguments) })? {
-                0 => return Err(Errno(libc::ENOSPC)),
-                more => written += more,
-            }
-        }
-        Ok(())
-    }
-
-    /// As [`write_quietly`].
-    pub fn write(&self, bytes: &[u8]) {
-        write_quietly(self.0, bytes);
-    }
-
-    /// Fills `buffer` as far as the file goes; returns how far.
-    pub fn read(&self, buffer: &mut [u8]) -> usize {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let (to, length) = (rest.as_mut_ptr() as usize, rest.len());
-            // SAFETY: read wants as many writable bytes as it is told of: these are `rest`.
-            let raw = unsafe { call(libc::SYS_read, [self.0 as usize, to, length]) };
-            match answer(raw) {
-                Ok(0) | Err(_) => break,
-                Ok(read) => filled += read,
-            }
-        }
-        filled
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        // SAFETY: close wants a descriptor that nobody uses any more: it is that of this `File`, which is dropped.
-        let _ = unsafe { call(libc::SYS_close, [self.0 as usize]) };
-    }
-}
-
-/// Which file a descriptor stands for: its device and inode; `None` if it is closed.
-pub fn file_of(descriptor: i32) -> Option<(u64, u64)> {
-    // SAFETY: fstat wants the writable stat that `identity` gives; a descriptor that is closed gives an error.
-    identity(|to| unsafe { call(libc::SYS_fstat, [descriptor as usize, to]) })
-}
-
 /// Signals of a write: the pipe has no reader any more, or the file would be larger than RLIMIT_FSIZE.
 const RAISED_BY_WRITE: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 
@@ -269,9 +182,7 @@ pub fn write_quietly(descriptor: i32, bytes: &[u8]) {
         events: libc::POLLOUT,
         revents: 0,
     };
-    // SAFETY: poll wants as many writable pollfds as it is told of: `ready` is the one.
-    let polled = unsafe { call(libc::SYS_poll, [&raw mut ready as usize, 1]) };
-    if answer(polled) != Ok(1) || ready.revents & libc::POLLOUT == 0 {
+    if answer(arch::poll_at_once(&mut ready)) != Ok(1) || ready.revents & libc::POLLOUT == 0 {
         return;
     }
     let (before, mut pending) = (change_mask(libc::SIG_BLOCK, RAISED_BY_WRITE), 0_u64);
@@ -337,6 +248,17 @@ pub fn limit(resource: u32) -> Option<u64> {
     Some(limits[0])
 }
 
+/// The most that was ever resident of this process, and of programs that it was before, in bytes.
+pub fn most_resident() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let arguments = [libc::RUSAGE_SELF as usize, usage.as_mut_ptr() as usize];
+    // SAFETY: getrusage wants a writable rusage, which `MaybeUninit` gives.
+    let _ = unsafe { call(libc::SYS_getrusage, arguments) };
+    // SAFETY: `assume_init` wants a value: the bytes were zeroed, and zeros are a value of this C struct of integers.
+    let usage = unsafe { usage.assume_init() };
+    usage.ru_maxrss as u64 * 1024
+}
+
 /// Lets another thread run.
 pub fn yield_now() {
     // SAFETY: sched_yield changes no memory.
@@ -391,8 +313,7 @@ pub fn restart() -> isize {
 
 /// Sleeps until a signal comes.
 pub fn pause() {
-    // SAFETY: pause changes no memory.
-    let _ = unsafe { call(libc::SYS_pause, []) };
+    arch::pause();
 }
 
 /// Ends the process at once, without exit handlers.
@@ -415,7 +336,32 @@ pub fn read_checked(address: usize, buffer: &mut [u8]) -> bool {
     let (local, remote) = (&raw const local as usize, &raw const remote as usize);
     // SAFETY: process_vm_readv wants a writable range: `local` describes `buffer`. An `address` that cannot be read is an error.
     let raw = unsafe { call(libc::SYS_process_vm_readv, [pid() as usize, local, 1, remote, 1]) };
-    answer(raw) == Ok(length)
+    match answer(raw) {
+        // An emulator such as qemu's, in which images for another processor run.
+        Err(Errno(libc::ENOSYS)) => read_if_readable(address, buffer),
+        answer => answer == Ok(length),
+    }
+}
+
+/// Reads what is readable when it is asked, which is right for memory that no other thread unmaps meanwhile.
+fn read_if_readable(address: usize, buffer: &mut [u8]) -> bool {
+    let Some(end) = address.checked_add(buffer.len()) else {
+        return false;
+    };
+    // The kernel reads the set before it finds that there is no such way to change the mask.
+    let is_readable = |word: usize| {
+        // SAFETY: rt_sigprocmask reads eight bytes if it can, and then fails.
+        let raw = unsafe { call(libc::SYS_rt_sigprocmask, [usize::MAX, word, 0, SIGNAL_SET_BYTES]) };
+        answer(raw) == Err(Errno(libc::EINVAL))
+    };
+    if !(address & !7..end).step_by(8).all(is_readable) {
+        return false;
+    }
+    for (offset, byte) in buffer.iter_mut().enumerate() {
+        // SAFETY: a read wants a readable byte: the kernel has just read the eight around it.
+        *byte = unsafe { (address as *const u8).wrapping_add(offset).read_volatile() };
+    }
+    true
 }
 
 /// Nanoseconds since the Unix epoch; `coarse` is a few milliseconds stale and several times cheaper.
@@ -453,4 +399,27 @@ pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
     let (address, operation) = (word.as_ptr() as usize, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG);
     // SAFETY: futex wants the address of a word: it does not read it.
     let _ = unsafe { call(libc::SYS_futex, [address, operation as usize, 1]) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_read_is_read_and_nothing_else() {
+        let pages = map_anonymous(2 * page_bytes() as usize).unwrap();
+        let middle = pages.as_ptr().addr() + page_bytes() as usize;
+        let bytes: [u8; 16] = core::array::from_fn(|place| place as u8);
+        // SAFETY: a write wants writable memory: these are the last bytes of the first page.
+        unsafe { ((middle - 16) as *mut [u8; 16]).write(bytes) };
+        // SAFETY: nothing uses the second page.
+        unsafe { unmap(NonNull::new(middle as *mut u8).unwrap(), page_bytes() as usize) };
+        for read in [read_checked, read_if_readable] {
+            let mut buffer = [0; 13];
+            assert!(read(middle - 15, &mut buffer));
+            assert_eq!(buffer, bytes[1..14]);
+            assert!(!read(middle - 12, &mut buffer));
+            assert!(!read(middle, &mut buffer) && !read(0, &mut buffer) && !read(usize::MAX - 2, &mut buffer));
+        }
+    }
 }

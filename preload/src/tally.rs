@@ -1,13 +1,19 @@
 //! Adding to a site and taking away, with the snapshots that the recording's page describes.
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
-use core::sync::atomic::{AtomicU64, fence};
+use core::sync::atomic::fence;
 
 use recording::{Header, Site, Snapshot};
 
+use crate::counter::shift;
 use crate::peak::{Direction, Peak, Total};
 use crate::sampler::Weight;
-use crate::{earlier, phases, snapshot, sys, windows};
+use crate::{earlier, phases, snapshot, stash, sys, windows};
+
+/// See [`is_near_peak`].
+const NEAR: u64 = 8;
+/// A part of the peak, as its reciprocal: if no more than that was allocated since, nothing large is new.
+const LITTLE_NEW: u64 = 64;
 
 /// Estimates about the recording as a whole that are not in its header.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +30,24 @@ impl Estimate {
         peak: Peak::NONE,
     };
 
-    /// All that is alive in this recording.
+    /// All that is alive in this recording, by what was asked for.
     pub fn total(&self, header: &Header) -> Total {
         Total {
             bytes: header.live_bytes.load(Relaxed),
             variance: self.variance,
+            absent: 0,
         }
+    }
+}
+
+/// So many of the live bytes are not in memory. Where the address space is limited, all that was asked for counts.
+#[inline(always)]
+fn absent(header: &Header) -> u64 {
+    let absent = header.absent_bytes.load(Relaxed);
+    if absent > 0 && stash::is_address_space_limited() {
+        0
+    } else {
+        absent
     }
 }
 
@@ -42,7 +60,10 @@ pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Wei
         Direction::Remove => variance.saturating_sub(weight.variance),
     };
     let total = shift_all(header, site, weight, direction, born, *variance);
-    peak.follow(weight, direction, born, total);
+    let was_in_peak = peak.follow(weight, direction, born, total);
+    if was_in_peak && direction == Direction::Remove {
+        shift(&header.gone_bytes, weight.bytes, Direction::Add);
+    }
     if direction == Direction::Add && peak.rises(total) {
         take_peak(header, true);
     }
@@ -51,14 +72,65 @@ pub fn change(header: &Header, estimate: &mut Estimate, site: &Site, weight: Wei
 
 /// As [`change`], for a small block where every one is recorded, so that there is no doubt.
 #[inline]
-pub fn change_exactly(header: &Header, site: &Site, bytes: u64, direction: Direction) {
+pub fn change_exactly(header: &Header, estimate: &mut Estimate, site: &Site, bytes: u64, direction: Direction) {
     let sequence = begin(header);
     let total = shift_all(header, site, Weight::exact(bytes), direction, 0, 0);
-    if direction == Direction::Add && total.bytes > header.peak_bytes.load(Relaxed) {
+    if direction == Direction::Add && estimate.peak.is_below(&total) {
+        estimate.peak.has_risen(&total);
         // A heap that grows has a peak at each block: the clock is read for every sixteenth.
         take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
     }
     end(header, sequence);
+}
+
+/// Of a site's blocks, `before` bytes were not in memory, and `now` are not; `site` is the record of that. If it `was_so` at the peak, too, then
+/// the peak is changed as well.
+pub fn change_absent(header: &Header, estimate: &mut Estimate, site: &Site, before: u64, now: u64, was_so: bool) {
+    let sequence = begin(header);
+    if was_so {
+        keep(&site.oom, header.oom_epoch.load(Relaxed), site);
+        let came = before.saturating_sub(now);
+        let at_peak = match site.peak.epoch.load(Relaxed) == header.peak_epoch.load(Relaxed) {
+            // It has changed since the peak.
+            true => {
+                let then = site.peak.saved.bytes.load(Relaxed);
+                site.peak.saved.bytes.store(then.saturating_sub(came), Relaxed);
+                came.min(then)
+            }
+            false => came,
+        };
+        shift(&header.peak_absent_bytes, at_peak, Direction::Remove);
+        estimate.peak.has_come(at_peak);
+    } else {
+        keep_snapshots(header, site);
+    }
+    for sum in [&site.live.bytes, &header.absent_bytes] {
+        let others = sum.load(Relaxed).saturating_sub(before);
+        sum.store(others.saturating_add(now), Relaxed);
+    }
+    end(header, sequence);
+}
+
+/// More may be in memory than was known: the total may be the highest now.
+pub fn consider(header: &Header, estimate: &mut Estimate) {
+    let sequence = begin(header);
+    let total = Total {
+        absent: absent(header),
+        ..estimate.total(header)
+    };
+    if estimate.peak.rises(total) {
+        take_peak(header, true);
+    }
+    end(header, sequence);
+}
+
+/// Whether most of what was held at the peak still is, and little else: then what is in memory now is taken to have been so then.
+pub fn is_near_peak(header: &Header) -> bool {
+    let (peak, live) = (header.peak_bytes.load(Relaxed), header.live_bytes.load(Relaxed));
+    let new = live
+        .saturating_add(header.gone_bytes.load(Relaxed))
+        .saturating_sub(peak);
+    live >= peak - peak / NEAR && new <= peak / LITTLE_NEW
 }
 
 #[inline(always)]
@@ -77,40 +149,56 @@ fn end(header: &Header, sequence: u64) {
 #[inline(always)]
 fn shift_all(header: &Header, site: &Site, weight: Weight, direction: Direction, born: u32, variance: u64) -> Total {
     windows::before(site);
-    keep(&site.peak, header.peak_epoch.load(Relaxed), site);
-    keep(&site.oom, header.oom_epoch.load(Relaxed), site);
+    keep_snapshots(header, site);
     earlier::keep(site, header.earlier_epoch.load(Relaxed));
     shift(&site.live.bytes, weight.bytes, direction);
     shift(&site.live.blocks, weight.blocks, direction);
     shift(&site.live.variance, weight.variance, direction);
     shift(&header.live_bytes, weight.bytes, direction);
     let bytes = header.live_bytes.load(Relaxed);
-    let total = Total { bytes, variance };
+    // What is freed makes no peak.
+    let absent = if direction == Direction::Add { absent(header) } else { 0 };
+    let total = Total {
+        bytes,
+        variance,
+        absent,
+    };
     if windows::are_any() || phases::are_any() {
         tell_others(&total, &weight, direction, born);
     }
     total
 }
 
-/// Not inlined, since most processes have no windows and no phases.
+/// Not inlined, since most processes have no windows and no phases. These compare by what was asked for.
 #[cold]
 #[inline(never)]
 fn tell_others(total: &Total, weight: &Weight, direction: Direction, born: u32) {
-    windows::changed(*total, *weight, direction, born);
-    phases::changed(*total, *weight, direction, born);
+    let total = Total { absent: 0, ..*total };
+    windows::changed(total, *weight, direction, born);
+    phases::changed(total, *weight, direction, born);
 }
 
 #[inline(always)]
 fn take_peak(header: &Header, read_clock: bool) {
     header.peak_bytes.store(header.live_bytes.load(Relaxed), Relaxed);
+    header
+        .peak_absent_bytes
+        .store(header.absent_bytes.load(Relaxed), Relaxed);
     if read_clock {
         let now = sys::now_ns(true);
         header.peak_time_ns.store(now, Relaxed);
         earlier::pass(header, now);
     }
     header.peak_arena_bytes.store(header.arena_bytes.load(Relaxed), Relaxed);
+    header.gone_bytes.store(0, Relaxed);
     let epoch = header.peak_epoch.load(Relaxed).wrapping_add(1).max(1);
     header.peak_epoch.store(epoch, Relaxed);
+}
+
+#[inline(always)]
+fn keep_snapshots(header: &Header, site: &Site) {
+    keep(&site.peak, header.peak_epoch.load(Relaxed), site);
+    keep(&site.oom, header.oom_epoch.load(Relaxed), site);
 }
 
 #[inline(always)]
@@ -120,18 +208,6 @@ fn keep(snapshot: &Snapshot, epoch: u32, site: &Site) {
         snapshot.earlier_epoch.store(earlier, Relaxed);
         snapshot::set(&snapshot.saved, snapshot::held(&site.live));
     });
-}
-
-/// There is one writer at a time, so a load and a store are enough; an atomic addition would lock the bus.
-#[inline(always)]
-pub fn shift(counter: &AtomicU64, by: u64, direction: Direction) {
-    let old = counter.load(Relaxed);
-    let new = if direction == Direction::Add {
-        old.wrapping_add(by)
-    } else {
-        old.saturating_sub(by)
-    };
-    counter.store(new, Relaxed);
 }
 
 #[cfg(test)]
@@ -147,6 +223,7 @@ pub mod tests {
     pub struct Heap {
         pub header: &'static Header,
         pub site: Site,
+        absent: Site,
         estimate: Estimate,
         random: u64,
         left: u64,
@@ -167,6 +244,7 @@ pub mod tests {
             Self {
                 header,
                 site: Site::default(),
+                absent: Site::default(),
                 estimate: Estimate::NONE,
                 random,
                 left,
@@ -275,6 +353,116 @@ pub mod tests {
         let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
         // What is higher by chance as well is a new peak sooner.
         assert!((mean - 1.0).abs() < 1.5 * ERROR, "{ratios:?}");
+    }
+
+    /// A large block: `touched` MiB of so many.
+    struct Large {
+        mib: u64,
+        touched: u64,
+        born: u32,
+    }
+
+    impl Heap {
+        /// Allocates a large block of which nothing is there yet.
+        fn large(&mut self, mib: u64) -> Large {
+            let born = peak::moment();
+            change_absent(self.header, &mut self.estimate, &self.absent, 0, mib << 20, false);
+            let weight = Weight::exact(mib << 20);
+            change(
+                self.header,
+                &mut self.estimate,
+                &self.site,
+                weight,
+                Direction::Add,
+                born,
+            );
+            Large { mib, touched: 0, born }
+        }
+
+        /// The program has touched so much of it, which is looked at.
+        fn touch(&mut self, block: &mut Large, touched: u64) {
+            let absent = |touched: u64| (block.mib - touched) << 20;
+            self.seen(absent(block.touched), absent(touched), false);
+            consider(self.header, &mut self.estimate);
+            block.touched = touched;
+        }
+
+        fn seen(&mut self, before: u64, now: u64, was_so: bool) {
+            change_absent(self.header, &mut self.estimate, &self.absent, before, now, was_so);
+        }
+
+        fn free_large(&mut self, block: Large) {
+            let weight = Weight::exact(block.mib << 20);
+            let direction = Direction::Remove;
+            change(
+                self.header,
+                &mut self.estimate,
+                &self.site,
+                weight,
+                direction,
+                block.born,
+            );
+            self.seen((block.mib - block.touched) << 20, 0, false);
+        }
+
+        /// MiB at the peak, and how many of them were not there.
+        fn peak(&self) -> [u64; 2] {
+            let Header {
+                peak_bytes,
+                peak_absent_bytes,
+                ..
+            } = self.header;
+            [peak_bytes, peak_absent_bytes].map(|bytes| bytes.load(Relaxed) >> 20)
+        }
+    }
+
+    #[test]
+    fn what_is_never_touched_is_no_peak_where_more_was_there_before_or_after() {
+        let mut heap = Heap::new(1);
+        let untouched = heap.large(1000);
+        assert_eq!(heap.peak(), [1000, 1000]);
+        heap.free_large(untouched);
+        let mut filled = heap.large(300);
+        heap.touch(&mut filled, 300);
+        assert_eq!(heap.peak(), [300, 0]);
+        let beside = heap.large(700);
+        assert_eq!(heap.peak(), [1000, 700]);
+        heap.free_large(filled);
+        let later = heap.large(900);
+        assert_eq!(heap.peak(), [1000, 700]);
+        heap.free_large(beside);
+        heap.free_large(later);
+        let mut most = heap.large(400);
+        heap.touch(&mut most, 310);
+        assert_eq!(heap.peak(), [400, 90]);
+        assert_eq!(heap.absent.live.bytes.load(Relaxed) >> 20, 90);
+        heap.free_large(most);
+        assert_eq!(heap.absent.peak.saved.bytes.load(Relaxed) >> 20, 90);
+        assert_eq!(heap.header.absent_bytes.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_was_filled_after_the_peak_and_seen_before_much_had_gone_was_there_at_the_peak() {
+        let mut heap = Heap::new(3);
+        let others = [300, 5].map(|mib| {
+            let mut block = heap.large(mib);
+            heap.touch(&mut block, mib);
+            block
+        });
+        let block = heap.large(100);
+        assert_eq!(heap.peak(), [405, 100]);
+        let [most, little] = others;
+        heap.free_large(little);
+        assert!(is_near_peak(heap.header));
+        heap.seen(100 << 20, 10 << 20, true);
+        consider(heap.header, &mut heap.estimate);
+        assert_eq!(heap.peak(), [405, 10]);
+        assert_eq!(heap.absent.peak.saved.bytes.load(Relaxed) >> 20, 10);
+        heap.free_large(most);
+        assert!(!is_near_peak(heap.header));
+        heap.seen(10 << 20, 0, false);
+        heap.free_large(Large { touched: 100, ..block });
+        assert_eq!(heap.peak(), [405, 10]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What each thread keeps: the bytes until its next sample, and whether it is inside our own code. Initial-exec thread-local
-//! storage, which stable Rust reaches only by assembly; `thread_local!` in a shared library would call `__tls_get_addr` each time.
+//! storage, which stable Rust reaches only by assembly ([`arch`]); `thread_local!` in a shared library would call `__tls_get_addr` each time.
 #![cfg_attr(not(test), expect(unsafe_code, reason = "thread-local storage by assembly"))]
 
 #[cfg(not(test))]
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::cell::Cell;
+
+#[cfg(not(test))]
+use crate::arch;
 
 /// The state of one thread; zero when the thread begins.
 #[repr(C)]
@@ -18,7 +21,7 @@ pub struct ThreadState {
     pub random: Cell<u64>,
     /// log2 of the sampling interval that the distance was drawn with.
     pub interval_log2: Cell<u32>,
-    /// More than 0 inside our own code and under the Python hooks: don't count.
+    /// More than 0 inside our own code and under the Python hooks: don't count. [`BELOW`] in an allocator below the hooks.
     inside: Cell<u32>,
     /// More than 0 while a failed allocation is being noted.
     failing: Cell<u32>,
@@ -44,13 +47,7 @@ const _: () = assert!(size_of::<ThreadState>() == 40);
 #[cfg(not(test))]
 #[inline(always)]
 pub fn state() -> &'static ThreadState {
-    let address: *const ThreadState;
-    // SAFETY: the instructions read only: by the x86-64 ABI, fs:0 has the thread pointer and the GOT entry the symbol's offset
-    // from it.
-    unsafe {
-        asm!("mov {a}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "add {a}, qword ptr fs:[0]", a = out(reg) address,
-             options(nostack, pure, readonly));
-    }
+    let address = arch::thread_local_address!("fil_profile_thread") as *const ThreadState;
     // SAFETY: a reference wants an aligned value that stays: the storage is zeroed, of this size, and lives as long as the
     // thread, which no reference leaves.
     unsafe { &*address }
@@ -66,12 +63,7 @@ pub fn state() -> &'static ThreadState {
 #[cfg(not(test))]
 #[inline(always)]
 pub fn spend(bytes: usize) -> bool {
-    // SAFETY: the instructions write the countdown alone, which is this thread's own; its address is as in `state`. A borrow
-    // means that the countdown was less.
-    unsafe {
-        asm!("mov {t}, qword ptr [rip + fil_profile_thread@GOTTPOFF]", "sub qword ptr fs:[{t}], {n}", "jb {look}",
-             t = out(reg) _, n = in(reg) bytes, look = label { return true }, options(nostack));
-    }
+    arch::subtract_thread_local!("fil_profile_thread", bytes);
     false
 }
 
@@ -82,14 +74,52 @@ pub fn spend(bytes: usize) -> bool {
     borrow
 }
 
+/// See [`below`].
+const BELOW: u32 = 2;
+
 /// Calls with what is allocated below left uncounted, since it is counted here.
 #[inline(always)]
 pub fn uncounted<T>(call: impl FnOnce() -> T) -> T {
+    inside(1, call)
+}
+
+/// As [`uncounted`], of an allocator that maps its memory: what it maps is a pool of blocks that are counted one by one.
+#[inline(always)]
+pub fn below<T>(call: impl FnOnce() -> T) -> T {
+    inside(BELOW, call)
+}
+
+#[inline(always)]
+fn inside<T>(what: u32, call: impl FnOnce() -> T) -> T {
     let state = state();
-    let before = state.inside.replace(1);
+    let before = state.inside.replace(what);
     let result = call();
     state.inside.set(before);
     result
+}
+
+/// While it lives, this thread notes a mapping of its own or of an allocator below a hook.
+pub struct InsideMapping {
+    state: &'static ThreadState,
+    before: u32,
+}
+
+impl InsideMapping {
+    /// `None` inside our own code, and under a hook that counts by itself.
+    pub fn enter() -> Option<Self> {
+        let state = state();
+        let before = state.inside.get();
+        (before == 0 || before == BELOW).then(|| {
+            state.inside.set(1);
+            Self { state, before }
+        })
+    }
+}
+
+impl Drop for InsideMapping {
+    fn drop(&mut self) {
+        self.state.inside.set(self.before);
+    }
 }
 
 impl ThreadState {
@@ -118,6 +148,11 @@ impl ThreadState {
     /// Is this thread inside our own code or under a hook that counts by itself?
     pub fn is_inside(&self) -> bool {
         self.inside.get() > 0
+    }
+
+    /// Is this thread in an allocator below a hook?
+    pub fn is_below(&self) -> bool {
+        self.inside.get() == BELOW
     }
 
     /// Bytes to the next sample.

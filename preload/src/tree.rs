@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use recording::{Function, Header, MAX_STRING_BYTES, Node, Site, Table};
+use recording::{Function, Header, MAX_STRING_BYTES, Node, OF_ABSENT, Site, Table};
 
 use crate::file::Recording;
 use crate::index::{Index, hash_bytes, hash3};
@@ -14,6 +14,7 @@ pub struct Tree {
     strings: Index,
     functions: Index,
     nodes: Index,
+    absent_sites: Index,
     /// Room for the beginning of a long string, which is more than a small thread's stack has.
     shortened: [u8; MAX_STRING_BYTES],
 }
@@ -29,6 +30,7 @@ impl Tree {
             strings: Index::new(),
             functions: Index::new(),
             nodes: Index::new(),
+            absent_sites: Index::new(),
             shortened: [0; MAX_STRING_BYTES],
         }
     }
@@ -36,6 +38,7 @@ impl Tree {
     /// Begins again for a new file, in which the records 0 stand already.
     pub fn start_over(&mut self, header: &'static Header) {
         (self.strings, self.functions, self.nodes) = (Index::new(), Index::new(), Index::new());
+        self.absent_sites = Index::new();
         for (table, count) in [
             (Table::Nodes, 1),
             (Table::Functions, 1),
@@ -186,6 +189,26 @@ impl Tree {
         self.file.count(header, Table::Sites).store(id + 1, Release);
         of.site.store(id, Release);
         id
+    }
+
+    /// The record of what is not in memory of a site, made if need be; `None` if there is no room.
+    pub fn absent_site(&mut self, header: &'static Header, site: u32) -> Option<&'static Site> {
+        let hash = hash3(site, OF_ABSENT, 0);
+        let Self { file, absent_sites, .. } = self;
+        let of = |id: u32| file.record::<Site>(id).map(|record| record.node.load(Relaxed));
+        let known = absent_sites.find(hash, |id| of(id) == Some(OF_ABSENT | site));
+        if let Some(known) = known {
+            return file.record::<Site>(known);
+        }
+        let hash_of = |id: u32| of(id).map_or(0, |node| hash3(node & !OF_ABSENT, OF_ABSENT, 0));
+        if !absent_sites.reserve(hash_of) {
+            return None;
+        }
+        let (id, record) = next::<Site>(file, header, Table::Sites)?;
+        record.node.store(OF_ABSENT | site, Relaxed);
+        file.count(header, Table::Sites).store(id + 1, Release);
+        absent_sites.add(hash, id);
+        Some(record)
     }
 
     #[cold]

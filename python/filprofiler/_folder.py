@@ -22,7 +22,8 @@ LOCK = "lock"
 OTHERS = ("profile.fil", "timeline.csv", "unrecorded.json")
 # What a report writes, and what it is made from.
 WRITTEN = re.compile(
-    r"(run|view|report)\.json|index\.html|(peak-memory|out-of-memory|process-tree)(-reversed)?\.(svg|prof)|[0-9]+-0\.recording"
+    r"(run|view|report)\.json|index\.html|(peak-memory|out-of-memory|process-tree)(-reversed)?\.(svg|prof)|holders\.svg"
+    r"|[0-9]+-0\.(recording|holders)"
 )
 # As many links as the kernel follows.
 MOST_LINKS = 40
@@ -46,7 +47,7 @@ def check(folder: str) -> None:
         if os.path.islink(os.path.join(folder, name)):
             continue
         is_written = WRITTEN.fullmatch(name)
-        is_read = name in OTHERS or name.endswith((".recording", ".measured"))
+        is_read = name in OTHERS or name.endswith((".recording", ".measured", ".holders"))
         if (is_read and not is_written) or (is_written and not is_ours):
             raise ValueError("{} has a file that no report has made, {}: name another folder".format(folder, name))
 
@@ -55,7 +56,7 @@ def begin(folder: str) -> None:
     """Notes that what a report writes from now on in this folder is ours, also if the report fails. Removes earlier recordings."""
     _begun.add(_identity(folder))
     for name in os.listdir(folder):
-        if name in OTHERS or name.endswith((".recording", ".measured")):
+        if name in OTHERS or name.endswith((".recording", ".measured", ".holders")):
             remove(os.path.join(folder, name))
 
 

@@ -97,7 +97,7 @@ def _text(report: Dict[str, Any], ran_out: bool) -> str:
     moment = report.get("moment") or {}
     held = _report.size(moment.get("bytes") or 0)
     text = ("Memory when it ran out: " if ran_out else "Peak memory of the cell: ") + held
-    sites = _report.sites(report)
-    if sites and sites[0]["file"]:
-        text += ", of which {:.1%} at {file}:{line} ({function})".format(sites[0]["share"], **sites[0])
+    culprit = report.get("culprit")
+    if culprit and culprit["file"]:
+        text += ", of which {:.1%} at {place}".format(culprit["share"], **culprit)
     return text + ". The report:"

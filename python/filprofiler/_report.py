@@ -52,6 +52,9 @@ def write(folder: str, what: int, view: Optional[Dict[str, Any]] = None, began: 
     _put(os.path.join(folder, _folder.RUN), run)
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     environment["FIL_PROFILE_NO_BROWSER"] = "1"
+    if what != _library.ALL:
+        # Variables hold what was allocated at any time, and this report is about a part of the run.
+        environment["FIL_PROFILE_NO_HOLDERS"] = "1"
     drawn = subprocess.Popen(
         [program, "report", "--made-here", folder],
         env=environment,

@@ -83,9 +83,9 @@ class Parent:
         outcome = report.get("outcome") or {}
         kinds = ("oom_killed_by_cgroup", "oom_killed_by_machine", "everything_killed", "allocation_failed_fatal", "crashed")
         if status == OOM_STATUS or outcome.get("kind") in kinds:
-            from . import _obituary
+            from . import _kernel_death
 
-            _obituary.publish(self._arguments, note, outcome.get("sentence") or "The kernel ran out of memory.")
+            _kernel_death.publish(self._arguments, note, outcome.get("sentence") or "The kernel ran out of memory.")
 
 
 def _output() -> str:

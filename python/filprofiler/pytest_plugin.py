@@ -80,21 +80,21 @@ def _over(window: Window, limit: int) -> Optional[str]:
     lines = [
         "The test held {} at once; its limit is {}. Most of it at".format(_report.size(peak), _report.size(limit)),
     ]
-    return "\n".join(lines + _sites(window))
+    return "\n".join(lines + _own_lines(window))
 
 
-def _sites(window: Window) -> List[str]:
+def _own_lines(window: Window) -> List[str]:
     folder = tempfile.mkdtemp(prefix="fil-profile-")
     try:
         report = _report.write(folder, window.number, {}, window.began)
     except (OSError, RuntimeError, ValueError) as trouble:
-        return ["  (the call sites are not known: {})".format(_say.printable(trouble))]
+        return ["  (the lines are not known: {})".format(_say.printable(trouble))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     lines = []
-    for site in _report.sites(report)[:LISTED]:
-        place = "{}:{} ({})".format(site["file"], site["line"], site["function"]) if site["file"] else site["function"]
-        if site["caller"]:
-            place += ", from " + site["caller"]
-        lines.append("{:7.1%} {:>10}  {}".format(site["share"], _report.size(site["bytes"]), _say.printable(place)))
+    for line in (report.get("own_lines") or [])[:LISTED]:
+        place = line["place"]
+        if line["part"]:
+            place += ", {} {}".format("from" if line["kind"] == "imports" else "in", line["part"])
+        lines.append("{:7.1%} {:>10}  {}".format(line["share"], _report.size(line["bytes"]), _say.printable(place)))
     return lines

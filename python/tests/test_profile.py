@@ -156,10 +156,12 @@ def test_links_in_the_folder_lead_nowhere_and_what_others_have_left_is_no_part_o
     assert near(call_sites(folder)["test_profile.py", "hold"], 5 * MB)
 
 
-NAMES = ["interview.recording", "lab.measured", "timeline.csv", "unrecorded.json", "profile.fil", "run.json", "view.json", "index.html"]
+NAMES = ["interview.recording", "lab.measured", "lab.holders", "timeline.csv", "unrecorded.json", "profile.fil", "run.json", "view.json"]
+PICTURES = ["index.html", "peak-memory.svg", "peak-memory-reversed.svg", "holders.svg"]
+OF_A_PROCESS = ["7-0.recording", "7-0.measured", "7-0.holders"]
 
 
-@pytest.mark.parametrize("name", NAMES + ["report.json", "peak-memory.svg", "peak-memory-reversed.svg", "7-0.recording", "7-0.measured"])
+@pytest.mark.parametrize("name", NAMES + PICTURES + OF_A_PROCESS + ["report.json"])
 def test_a_file_that_no_report_has_made_stays_and_is_said_before_the_call(tmp_path, name):
     (tmp_path / name).write_text("precious")
     called = []

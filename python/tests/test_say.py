@@ -62,8 +62,8 @@ def test_what_a_kernel_says_of_its_run_is_one_line(capfd, monkeypatch):
 def test_the_text_of_a_picture_holds_nothing_hidden(tmp_path):
     folder = tmp_path / "a\x1b[2J\u202e"
     folder.mkdir()
-    site = {"file": HOSTILE, "line": 1, "function": "f\x9b\u2028", "share": 0.5}
-    report = {"moment": {"name": "peak", "bytes": 1 << 20}, "call_sites": [site]}
+    culprit = {"file": HOSTILE, "place": HOSTILE + ":1 (f\x9b\u2028)", "share": 0.5}
+    report = {"moment": {"name": "peak", "bytes": 1 << 20}, "culprit": culprit}
     (folder / "report.json").write_text(json.dumps(report))
     (folder / "peak-memory.svg").write_text('<svg height="10"></svg>')
     shown = _picture.bundle(str(folder))

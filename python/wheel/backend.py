@@ -1,7 +1,8 @@
 """Builds the wheel (PEP 517): cargo builds the program and its library, and the Python package is added. Needs no other package.
 
 A wheel works with every CPython from 3.6 on, because the library finds out at run time which version it is in. The oldest glibc that the
-wheel works with is read from the two binaries.
+wheel works with is read from the two binaries. The setting `target` (`pip --config-settings target=aarch64-unknown-linux-gnu.2.17`) is for
+another processor or an older glibc: cargo-zigbuild then builds for it.
 """
 
 import os
@@ -18,6 +19,14 @@ NAME = "fil_profile"
 LICENCES = ["LICENSE-APACHE", "LICENSE-MIT", "oom-guard/THIRD-PARTY-LICENCES.txt"]
 
 Settings = Optional[Dict[str, object]]
+
+# Files below share/ that the program prints itself.
+GENERATED = {
+    "bash-completion/completions/fil-profile": ["completions", "bash"],
+    "zsh/site-functions/_fil-profile": ["completions", "zsh"],
+    "fish/vendor_completions.d/fil-profile.fish": ["completions", "fish"],
+    "man/man1/fil-profile.1": ["man"],
+}
 
 ENTRY_POINTS = """\
 [console_scripts]
@@ -57,7 +66,7 @@ Description-Content-Type: text/markdown
 def build_wheel(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
 ) -> str:
-    binaries = compile_binaries()
+    binaries = compile_binaries(str((config_settings or {}).get("target", "")))
     tag = "py3-none-" + elf.platform(binaries)
     wheel = Wheel(pathlib.Path(wheel_directory), NAME, version(), tag)
     with wheel:
@@ -101,10 +110,14 @@ def sources() -> List[str]:
         return sorted(str(path.relative_to(ROOT)) for path in files if "target" not in path.relative_to(ROOT).parts)
 
 
-def compile_binaries() -> List[pathlib.Path]:
-    """Builds the program and its library without debug information, in a separate folder below cargo's target folder."""
+def compile_binaries(wanted: str) -> List[pathlib.Path]:
+    """Builds the program and its library without debug information, in a separate folder below cargo's target folder.
+
+    `wanted` is empty, or a target as cargo-zigbuild has it: its last part is the oldest glibc.
+    """
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "wheel"
-    cargo = [os.environ.get("CARGO", "cargo"), "build", "--release", "--locked", "-p", "preload", "-p", "oom-guard"]
+    command = ["zigbuild", "--target", wanted] if wanted else ["build"]
+    cargo = [os.environ.get("CARGO", "cargo"), *command, "--release", "--locked", "-p", "preload", "-p", "oom-guard"]
     try:
         subprocess.run(
             cargo + ["--target-dir", str(target)],
@@ -114,7 +127,8 @@ def compile_binaries() -> List[pathlib.Path]:
         )
     except FileNotFoundError:
         raise SystemExit("fil-profile is built by cargo, which is missing: see https://rustup.rs") from None
-    return [target / "release" / name for name in ["fil-profile", "libpreload.so"]]
+    folder = target / wanted.split(".")[0] / "release"
+    return [folder / name for name in ["fil-profile", "libpreload.so"]]
 
 
 def package(wheel: Wheel, binaries: List[pathlib.Path]) -> None:
@@ -127,6 +141,17 @@ def package(wheel: Wheel, binaries: List[pathlib.Path]) -> None:
         wheel.add("filprofiler/bin/" + binary.name, binary.read_bytes(), executable=True)
     for path in sorted((ROOT / "python" / "kernel").iterdir()):
         wheel.add_data("share/jupyter/kernels/filprofile/" + path.name, path.read_bytes())
+    for name, arguments in GENERATED.items():
+        wheel.add_data("share/" + name, printed(binaries[0], arguments))
+
+
+def printed(program: pathlib.Path, arguments: List[str]) -> bytes:
+    """What the program that was built prints; if it is for another processor, what the same program for this one prints."""
+    try:
+        return subprocess.run([str(program), *arguments], check=True, stdout=subprocess.PIPE).stdout
+    except OSError:
+        cargo = [os.environ.get("CARGO", "cargo"), "run", "--quiet", "--release", "--locked", "-p", "oom-guard", "--"]
+        return subprocess.run(cargo + arguments, cwd=str(ROOT), check=True, stdout=subprocess.PIPE).stdout
 
 
 def describe(add: Callable[[str, bytes], None]) -> None:

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 pub const KINDS: usize = 8;
 
 /// Where an allocation's memory comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Kind {
     /// A small object of Python's, in an arena of pymalloc.
@@ -26,10 +26,13 @@ pub enum Kind {
     Pool = 6,
     /// Address space without memory: in no site and no sum.
     Reserved = 7,
+    /// A writable private mapping of a file. A page of it is page cache until the program writes to it, and then the program's own. So it
+    /// has a site, but is in no sum: only a measurement can tell how much of it was written.
+    PrivateFile = 8,
 }
 
 impl Kind {
-    /// Every kind, in the order of their codes.
+    /// Every kind that has a sum, in the order of their codes.
     pub const ALL: [Kind; KINDS] = [
         Kind::Object,
         Kind::Heap,
@@ -43,12 +46,20 @@ impl Kind {
 
     /// The kind with this code; [`Kind::Heap`] for a code of a later version.
     pub fn from_code(code: u32) -> Kind {
-        Self::ALL.get(code as usize).copied().unwrap_or_default()
+        match code {
+            8 => Kind::PrivateFile,
+            _ => Self::ALL.get(code as usize).copied().unwrap_or_default(),
+        }
     }
 
     /// Whether it is counted for a site.
     pub const fn is_counted(self) -> bool {
-        !matches!(self, Kind::Pool | Kind::Reserved)
+        !matches!(self, Kind::Pool | Kind::Reserved | Kind::PrivateFile)
+    }
+
+    /// Whether it has a site.
+    pub const fn has_site(self) -> bool {
+        self.is_counted() || matches!(self, Kind::PrivateFile)
     }
 
     /// What a block of `bytes` takes of its allocator: glibc puts 8 bytes before a block, and everything is rounded.
@@ -98,6 +109,7 @@ mod tests {
         for (code, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!((kind as usize, Kind::from_code(code as u32)), (code, kind));
         }
+        assert_eq!(Kind::from_code(Kind::PrivateFile as u32), Kind::PrivateFile);
         assert_eq!(Kind::from_code(99), Kind::Heap);
         let each = |kind: Kind, sizes: [u64; 3]| sizes.map(|bytes| kind.occupied(bytes));
         assert_eq!(each(Kind::Heap, [1, 25, 100]), [32, 48, 112]);

@@ -22,7 +22,7 @@
 //! | nodes     | [`Node`]     | 16   | the root; its parent is itself                                  |
 //! | functions | [`Function`] | 16   | none; the root's function                                       |
 //! | sites     | [`Site`]     | 128  | the overflow site: for what has no site, nor has a caller of it   |
-//! | blocks    | [`Block`]    | 24   | an ordinary slot                                                |
+//! | blocks    | [`Block`]    | 32   | an ordinary slot                                                |
 //! | strings   | bytes        | 1    | offset 0 is the empty string                                    |
 //!
 //! A string is a `u32` length and that many bytes (UTF-8 from Python, arbitrary from elsewhere), begins at a multiple of
@@ -52,6 +52,15 @@
 //! lies further back. Then a report may take the last moment, which began when the total rose again. A site that has not changed since
 //! has grown by nothing, exactly.
 //!
+//! # What is not in memory
+//!
+//! A block of [`LOOK_BYTES`] or more that is not counted by sampling is looked at when it is new, before it is freed, and at every event of
+//! that sort of another such block: `block.absent` is how much of it was not in memory then. A site of whose blocks something was not there
+//! has a second record among the sites, whose `node` is the site with the bit [`OF_ABSENT`]: the sum of that, now and at the snapshots.
+//! `header.absent_bytes` is the sum over all sites. A total is the highest if more of it is in memory
+//! than ever; if about as much is, by what was asked for. So a block that is never touched hides no peak, and where the address space is
+//! limited, it counts as if it were in memory.
+//!
 //! # Kinds
 //!
 //! Each allocation also counts for its [`Kind`] of memory in `header.kinds`: the bytes that were asked for, and the bytes that they
@@ -74,6 +83,7 @@
 #![forbid(unsafe_code)]
 
 mod alloc_function;
+mod event_kind;
 mod hidden;
 mod kinds;
 pub mod protocol;
@@ -82,6 +92,7 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 pub use alloc_function::AllocFunction;
+pub use event_kind::{EventKind, Trouble};
 pub use hidden::is_hidden;
 pub use kinds::{KINDS, Kind, KindSum};
 
@@ -94,10 +105,15 @@ pub const MAGIC: [u8; 8] = *b"OOMREC\n\0";
 /// * 2: sums by kind of memory, the arenas at the snapshots, and where the supervisor says that it has measured, all behind the
 ///   ring of events; kinds in [`Block::flags`], and mappings among the blocks. A file of version 1 has zeros in their places.
 ///   Earlier moments: a site of version 1 ends before them, and is [`SITE_BYTES_1`] long.
-pub const VERSION: u32 = 2;
+/// * 3: what is not in memory: sites of [`OF_ABSENT`], and at the end of [`Block`], which was [`BLOCK_BYTES_2`] long, and of [`Header`].
+pub const VERSION: u32 = 3;
 
 /// Size of a [`Site`] in a file of version 1.
 pub const SITE_BYTES_1: usize = 96;
+/// In [`Site::node`]: the record is of what was not in memory of the site whose number the other bits are.
+pub const OF_ABSENT: u32 = 1 << 31;
+/// Size of a [`Block`] in a file of version 1 or 2.
+pub const BLOCK_BYTES_2: usize = 24;
 
 /// Bytes before the first chunk.
 pub const HEADER_BYTES: usize = 64 * 1024;
@@ -110,6 +126,10 @@ pub const MAX_FILE_BYTES: usize = HEADER_BYTES + MAX_CHUNKS * CHUNK_BYTES;
 
 /// Slots in the ring of events.
 pub const EVENT_SLOTS: usize = 256;
+/// Blocks of at least this many bytes are looked at: how much of them is in memory. See "What is not in memory".
+pub const LOOK_BYTES: u64 = 1 << 20;
+/// [`Block::absent`] of a block that has not been looked at.
+pub const NOT_LOOKED_AT: u64 = u64::MAX;
 /// One block counts this much in [`Tally::blocks`], so that an estimate need not be a whole number.
 pub const BLOCK_UNIT: u64 = 1024;
 /// Bytes² that one unit of [`Tally::variance`] stands for.
@@ -222,11 +242,11 @@ pub struct Earlier {
     pub variance: AtomicU64,
 }
 
-/// What one node has allocated itself and not freed. Two cache lines.
+/// What one node has allocated itself and not freed; with [`OF_ABSENT`] in `node`, how much of another site was not in memory. Two cache lines.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Site {
-    /// The node; 0 for the overflow site.
+    /// The node; 0 for the overflow site; [`OF_ABSENT`] and a site.
     pub node: AtomicU32,
     /// See "Earlier moments".
     pub earlier_epoch: AtomicU32,
@@ -252,6 +272,8 @@ pub struct Block {
     pub site: AtomicU32,
     /// Its [`Kind`].
     pub flags: AtomicU32,
+    /// So many of the bytes were not in memory when it was looked at last; or [`NOT_LOOKED_AT`]. Since version 3.
+    pub absent: AtomicU64,
 }
 
 /// Something that happened.
@@ -278,85 +300,6 @@ pub struct Event {
     pub repeats: AtomicU32,
     /// Zero.
     pub reserved: AtomicU32,
-}
-
-/// What an [`Event`] tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum EventKind {
-    /// An allocation failed; `detail` is an [`AllocFunction`].
-    AllocationFailed = 1,
-    /// The stash was given back; `bytes` is its size.
-    StashReleased = 2,
-    /// The stash was taken; `bytes` is its size, `detail` 1 if that is less than was asked for.
-    StashTaken = 3,
-    /// A report was asked for (SIGUSR2).
-    ReportRequested = 4,
-    /// Something is missing in the recording; `detail` is a [`Trouble`], `bytes` a number that goes with it.
-    Trouble = 5,
-    /// This process is a fork; `detail` is the parent's pid.
-    Forked = 6,
-    /// Python was found; `detail` is `major << 8 | minor`.
-    PythonFound = 7,
-    /// The job has named a phase that began at `time_ns` with `live_bytes`. `detail` is a string, the name. `bytes` is the highest total
-    /// while the phase lasted, and is updated in place. A phase that begins again has no event of its own: `repeats` counts that.
-    Mark = 8,
-}
-
-impl EventKind {
-    /// The kind with this code, or `None` for a code of a later version.
-    pub const fn from_code(code: u32) -> Option<Self> {
-        Some(match code {
-            1 => Self::AllocationFailed,
-            2 => Self::StashReleased,
-            3 => Self::StashTaken,
-            4 => Self::ReportRequested,
-            5 => Self::Trouble,
-            6 => Self::Forked,
-            7 => Self::PythonFound,
-            8 => Self::Mark,
-            _ => return None,
-        })
-    }
-}
-
-/// What can go wrong with recording; never with the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Trouble {
-    /// No offsets are known for this Python's version; `bytes` is `major << 8 | minor`, 0 for PyPy.
-    UnknownPython = 1,
-    /// The offsets for this Python failed the self-check (a debug or patched build).
-    PythonSelfCheck = 2,
-    /// The file could not grow: disk full or quota; `bytes` is the errno. New sites go to their nearest caller, else to the overflow site.
-    CannotGrow = 3,
-    /// The file reached [`MAX_FILE_BYTES`]. New sites go to their nearest caller, else to the overflow site.
-    Full = 4,
-    /// Private memory for the table of live samples was refused; samples are lost.
-    NoMemory = 5,
-    /// The lock was held when an allocation failed; its callstack is missing.
-    Busy = 6,
-    /// Python's allocator is not pymalloc or is wrapped by somebody else; small objects are seen as mallocs only.
-    NoPythonAllocator = 7,
-    /// Too many mappings to follow; later ones are not counted.
-    TooManyMappings = 8,
-}
-
-impl Trouble {
-    /// The trouble with this code, or `None` for a code of a later version.
-    pub const fn from_code(code: u32) -> Option<Self> {
-        Some(match code {
-            1 => Self::UnknownPython,
-            2 => Self::PythonSelfCheck,
-            3 => Self::CannotGrow,
-            4 => Self::Full,
-            5 => Self::NoMemory,
-            6 => Self::Busy,
-            7 => Self::NoPythonAllocator,
-            8 => Self::TooManyMappings,
-            _ => return None,
-        })
-    }
 }
 
 /// [`Header::state`]: the process was running when it last wrote.
@@ -469,12 +412,33 @@ pub struct Header {
     pub earlier_epoch: AtomicU32,
     /// When they began, nanoseconds since the Unix epoch.
     pub earlier_ns: [AtomicU64; 2],
+    /// The most that was ever resident of the process, as the kernel counts (`ru_maxrss` of getrusage(2)), when it last asked: at its
+    /// end, as it frees a large block, and now and then. 0 if that is not known, or of a version without, as for the next.
+    pub most_resident_bytes: AtomicU64,
+    /// Of what was held at the peak, so much has been freed since.
+    pub gone_bytes: AtomicU64,
+
+    /// Of `live_bytes`, so many were not in memory when it was looked at last. Since version 3, as all that follows.
+    pub absent_bytes: AtomicU64,
+    /// Of `peak_bytes`, so many were not in memory.
+    pub peak_absent_bytes: AtomicU64,
+    /// Of `oom_live_bytes`, so many were not in memory.
+    pub oom_absent_bytes: AtomicU64,
+    /// The most that was ever resident of the process, by the kernel's count, when the blocks were looked at last; what was resident then, if
+    /// that count is of a program that the process was before; 0 before the first look.
+    pub looked_resident_bytes: AtomicU64,
+    /// The slot of the block that was looked at first last, plus one; 0 for none.
+    pub newest_block: AtomicU32,
+    /// Zero.
+    pub reserved_there: AtomicU32,
+    /// The most that was ever resident of programs that the process was before: the kernel's count goes on from there.
+    pub resident_before_bytes: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
 const _: () = assert!(size_of::<Node>() == 16);
 const _: () = assert!(size_of::<Function>() == 16);
 const _: () = assert!(size_of::<Site>() == 128);
-const _: () = assert!(size_of::<Block>() == 24);
+const _: () = assert!(size_of::<Block>() == 32);
 const _: () = assert!(size_of::<KindSum>() == 56);
 const _: () = assert!(MAX_FILE_BYTES <= 64 * 1024 * 1024);

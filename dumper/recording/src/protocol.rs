@@ -1,6 +1,6 @@
 //! The contract between the processes of a run: `fil-profile`, which starts the job, and the library in each process of the job.
 //! There is nothing between them but the environment ([`variables`]), the files of the run folder ([`files`]), the messages on the
-//! doorbell ([`Message`]), one field of the recording ([`measured`]), one exit status and the value of one signal.
+//! message pipe ([`Message`]), one field of the recording ([`measured`]), one exit status and the value of one signal.
 
 pub mod files;
 pub mod message;

@@ -144,9 +144,17 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
         let about: About = next(&mut values)?;
         let tables: Tables = next(&mut values)?;
         let damage = about.header_damage.len() + about.damage.len();
-        budget.take(tables.count() + about.facts.command.len() + about.facts.events.len() + damage)?;
+        let facts = about.facts.command.len() + about.facts.events.len();
+        budget.take(tables.count() + facts + damage + about.holders.rows())?;
         let profile = Profile::from_parts(about.facts, tables).ok_or(BundleError::Torn)?;
-        profiles.push((about.name, about.header_damage, about.damage, Arc::new(profile)));
+        let holders = Arc::new(about.holders);
+        profiles.push((
+            about.name,
+            about.header_damage,
+            about.damage,
+            Arc::new(profile),
+            holders,
+        ));
     }
     let lines: Arc<KeptLines> = Arc::new(next(&mut values)?);
     // The checksum comes last.
@@ -155,7 +163,7 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
     }
     let processes = profiles
         .into_iter()
-        .map(|(name, header_damage, damage, profile)| Process {
+        .map(|(name, header_damage, damage, profile, holders)| Process {
             // A name, not a place: nothing outside of the bundle is looked at.
             path: path.join(Path::new(&name).file_name().unwrap_or_default()).into(),
             facts: profile.facts.clone(),
@@ -164,8 +172,10 @@ fn unpack(file: &mut dyn Read, size: u64, path: &Path, is_exceeded: &Cell<bool>)
                 profile,
                 damage,
                 lines: Arc::clone(&lines),
+                holders,
             }),
             presentation: Default::default(),
+            present: Default::default(),
         });
     Ok(Bundle {
         run,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{About, FILE, Head, MAGIC, VERSION, Written};
 use crate::error::Error;
 use crate::folder::Folder;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::run::Run;
 use crate::save::save;
 use crate::source::{KeptLines, Sources};
@@ -33,7 +33,7 @@ pub fn write(
 ) -> Result<Written, Error> {
     let mut included = Vec::new();
     let path = save(folder, FILE, |out| {
-        let sources = sources.unwrap_or_else(|| Sources::of(run, processes));
+        let sources = sources.unwrap_or_else(|| process::sources(run, processes));
         included = put(out, run, processes, timeline, unrecorded, sources)?;
         Ok(())
     })?;
@@ -56,7 +56,14 @@ pub fn to(
     timeline: &[Sample],
     unrecorded: &Unrecorded,
 ) -> io::Result<Vec<usize>> {
-    put(out, run, processes, timeline, unrecorded, Sources::of(run, processes))
+    put(
+        out,
+        run,
+        processes,
+        timeline,
+        unrecorded,
+        process::sources(run, processes),
+    )
 }
 
 /// A bundle of these values, whatever they are: for trials of the reader.
@@ -92,6 +99,8 @@ fn put(
         let Ok((profile, damage)) = process.read() else {
             continue;
         };
+        let mut holders = process.holders();
+        holders.name_sites(&profile);
         let profile = Arc::unwrap_or_clone(profile).compact();
         profile
             .lines()
@@ -104,6 +113,7 @@ fn put(
             facts,
             header_damage: process.damage.clone(),
             damage,
+            holders,
         };
         by_name(&mut out, &about)?;
         by_place(&mut out, &tables)?;

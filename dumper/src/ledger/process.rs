@@ -1,5 +1,7 @@
 //! What one process has.
 
+use std::collections::BTreeMap;
+
 use recording::Kind;
 
 use super::{Group, Ledger};
@@ -10,13 +12,13 @@ use crate::units;
 /// What the call sites hold, by kind, without what is `absent` of each.
 pub(super) fn held(ledger: &mut Ledger, kinds: &ByKind, absent: impl Fn(Kind) -> u64) {
     for (kind, name, what) in [
-        (Kind::Object, "objects", "small objects of Python"),
+        (Kind::Object, "objects", "blocks of Python's own allocator"),
         (Kind::Heap, "heap_blocks", "blocks from malloc"),
         (Kind::Mapped, "mapped_blocks", "blocks that malloc mapped one by one"),
         (
             Kind::Foreign,
             "foreign_blocks",
-            "blocks of the allocator in malloc's place",
+            "blocks of the allocator that replaces malloc",
         ),
         (Kind::Mapping, "mappings", "memory that the program mapped itself"),
     ] {
@@ -32,12 +34,21 @@ pub(super) fn held(ledger: &mut Ledger, kinds: &ByKind, absent: impl Fn(Kind) ->
 /// What of pymalloc's arenas no object fills, at most `room`.
 pub(super) fn arena_slack(ledger: &mut Ledger, kinds: &ByKind, room: u64) {
     let slack = kinds.arenas.saturating_sub(kinds.of(Kind::Object).bytes).min(room);
+    free_in_python(ledger, slack);
+}
+
+fn free_in_python(ledger: &mut Ledger, bytes: u64) {
     ledger.line(
         "arena_slack",
-        "free in the arenas of Python's small objects",
+        "free in the arenas of Python's own allocator",
         Group::Slack,
-        slack,
+        bytes,
     );
+}
+
+/// Whether Python's blocks are mimalloc's: what that maps is a pool, and pymalloc always has arenas.
+fn has_mimalloc(kinds: &ByKind) -> bool {
+    kinds.arenas == 0 && kinds.of(Kind::Object).bytes > 0
 }
 
 /// By pages in memory.
@@ -47,12 +58,34 @@ pub(super) fn resident(ledger: &mut Ledger, measured: &Measured) {
     ledger.add_to_total(measured.resident());
     held(ledger, kinds, |kind| measured.untouched(kind));
     shared(ledger, area(Area::Shared), measured.blocks(Kind::Shared).resident);
-    rest(ledger, measured, area);
+    let written = measured.blocks(Kind::PrivateFile).resident;
+    let written = written.min(measured.area(Area::Files).anonymous);
+    ledger.line(
+        "written_files",
+        "written to private mappings of files",
+        Group::Held,
+        written,
+    );
+    let copied = copied(measured);
+    ledger.line(
+        "copied",
+        "copies of what was inherited from the parent",
+        Group::Shared,
+        units::sum(copied.values().copied()),
+    );
+    rest(ledger, measured, |of| {
+        let others = copied
+            .get(&of)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(common(measured, of));
+        area(of).saturating_sub(others)
+    });
     ledger.line(
         "files",
         "files that are mapped (page cache)",
         Group::Files,
-        area(Area::Files),
+        area(Area::Files).saturating_sub(written),
     );
     let own = area(Area::Own).saturating_add(measured.own_bytes);
     ledger.line("own", "fil-profile's library, tables and recording", Group::Own, own);
@@ -71,10 +104,54 @@ fn shared(ledger: &mut Ledger, all: u64, mapped: u64) {
     ledger.line("shared_other", "other shared memory", Group::Shared, all - mapped);
 }
 
+/// What a fork has written to since: pages of its own that it holds no more blocks in, up to what it has inherited. A page is copied as a
+/// whole when a byte of it is written.
+pub(super) fn copied(measured: &Measured) -> BTreeMap<Area, u64> {
+    let kinds = &measured.kinds;
+    let in_memory = |kind| {
+        let of_kind = kinds.of(kind);
+        of_kind
+            .bytes
+            .max(of_kind.occupied)
+            .saturating_sub(measured.untouched(kind))
+    };
+    let of_blocks = |kinds: &[Kind]| units::sum(kinds.iter().map(|kind| in_memory(*kind)));
+    let (objects, pool) = (in_memory(Kind::Object), measured.blocks(Kind::Pool).resident);
+    let pools = match has_mimalloc(kinds) {
+        // A fork has more objects in the pool of its parent.
+        true => objects.max(pool),
+        false => objects.saturating_add(pool),
+    };
+    let held = [
+        (
+            Area::Anonymous,
+            of_blocks(&[Kind::Mapped, Kind::Mapping]).saturating_add(pools),
+        ),
+        (Area::Heap, in_memory(Kind::Heap)),
+    ];
+    let mut left = measured.inherited_bytes;
+    let copied = held.map(|(area, held)| {
+        let extent = measured.area(area);
+        let own = extent.resident.saturating_sub(extent.shared);
+        let copied = own.saturating_sub(held).min(left);
+        left -= copied;
+        (area, copied)
+    });
+    copied.into_iter().collect()
+}
+
+/// The pages of an area that a fork shares with its parent.
+fn common(measured: &Measured, area: Area) -> u64 {
+    match area {
+        Area::Heap | Area::Anonymous if measured.is_fork => measured.area(area).shared,
+        _ => 0,
+    }
+}
+
 /// The pages that a fork shares with its parent are the parent's; no other entry counts them here.
 fn inherited(ledger: &mut Ledger, measured: &Measured) {
     if measured.is_fork {
-        let shared = units::sum([Area::Heap, Area::Anonymous].map(|area| measured.area(area).shared));
+        let shared = units::sum([Area::Heap, Area::Anonymous].map(|area| common(measured, area)));
         let left = ledger.total.unwrap_or(0).saturating_sub(ledger.sum());
         ledger.line(
             "inherited",
@@ -92,7 +169,16 @@ pub(super) fn address_space(ledger: &mut Ledger, measured: &Measured) {
     ledger.add_to_total(units::sum(measured.areas.values().map(|extent| extent.size)));
     held(ledger, kinds, |_| 0);
     shared(ledger, area(Area::Shared), kinds.of(Kind::Shared).bytes);
-    rest(ledger, measured, area);
+    let inherited = inherited_addresses(measured);
+    rest(ledger, measured, |of| {
+        area(of).saturating_sub(inherited.get(&of).copied().unwrap_or(0))
+    });
+    ledger.line(
+        "inherited",
+        "inherited from the parent",
+        Group::Shared,
+        units::sum(inherited.into_values()),
+    );
     ledger.line("files", "files that are mapped", Group::Files, area(Area::Files));
     ledger.line(
         "reserved",
@@ -111,6 +197,30 @@ pub(super) fn address_space(ledger: &mut Ledger, measured: &Measured) {
     );
 }
 
+/// The address space of a fork in which the objects are that it has inherited: what its own blocks do not use, up to what was inherited.
+fn inherited_addresses(measured: &Measured) -> BTreeMap<Area, u64> {
+    let kinds = &measured.kinds;
+    let of_kind = |kind| kinds.of(kind).bytes.max(kinds.of(kind).occupied);
+    let of_blocks = |kinds: &[Kind]| units::sum(kinds.iter().map(|kind| of_kind(*kind)));
+    let pool = measured.blocks(Kind::Pool).bytes;
+    let own = [
+        (
+            Area::Anonymous,
+            of_blocks(&[Kind::Mapped, Kind::Mapping])
+                .saturating_add(kinds.arenas.max(of_kind(Kind::Object)))
+                .saturating_add(pool),
+        ),
+        (Area::Heap, of_kind(Kind::Heap)),
+    ];
+    let mut left = measured.inherited_bytes;
+    let inherited = own.map(|(area, own)| {
+        let inherited = measured.area(area).size.saturating_sub(own).min(left);
+        left -= inherited;
+        (area, inherited)
+    });
+    inherited.into_iter().collect()
+}
+
 /// What both count alike: what allocators hold back, stacks and libraries.
 fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
     let kinds = &measured.kinds;
@@ -123,9 +233,18 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
         Group::Slack,
         mapped.occupied.saturating_sub(mapped.bytes),
     );
-    // Where another allocator is in malloc's place, it may take its memory from the same heap.
+    // Where another allocator replaces malloc, it may take its memory from the same heap.
     let pages = measured.blocks(Kind::Pool);
     let pool = if by_pages { pages.resident } else { pages.bytes };
+    let objects = kinds.of(Kind::Object).bytes.saturating_sub(absent(Kind::Object));
+    let all_pools = pool;
+    let pool = match has_mimalloc(kinds) {
+        // What is free in the pools of two allocators is said to be the other's.
+        true if kinds.of(Kind::Foreign).bytes > 0 => pool.saturating_sub(objects),
+        true => 0,
+        false => pool,
+    };
+    let of_python = all_pools - pool;
     let (heap, foreign) = (kinds.of(Kind::Heap), kinds.of(Kind::Foreign));
     let heaps = area(Area::Heap);
     if foreign.bytes > heap.bytes {
@@ -135,7 +254,7 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
             .saturating_sub(used.saturating_add(heap.bytes));
         ledger.line(
             "foreign_slack",
-            "held back by the allocator in malloc's place",
+            "kept free by the allocator that replaces malloc",
             Group::Slack,
             slack,
         );
@@ -153,14 +272,15 @@ fn rest(ledger: &mut Ledger, measured: &Measured, area: impl Fn(Area) -> u64) {
         let foreign_slack = pool.saturating_sub(foreign.bytes);
         ledger.line(
             "foreign_slack",
-            "held back by the allocator in malloc's place",
+            "kept free by the allocator that replaces malloc",
             Group::Slack,
             foreign_slack,
         );
     }
+    free_in_python(ledger, of_python.saturating_sub(objects));
     // Not all pages of an arena need be resident: its slack is at most what no other entry has.
     let others = [Kind::Mapped, Kind::Mapping].map(|kind| kinds.of(kind).occupied.saturating_sub(absent(kind)));
-    let others = others.into_iter().chain([pool, kinds.of(Kind::Object).bytes]);
+    let others = others.into_iter().chain([all_pools, kinds.of(Kind::Object).bytes]);
     arena_slack(ledger, kinds, area(Area::Anonymous).saturating_sub(units::sum(others)));
     ledger.line("stacks", "stacks of threads", Group::Stacks, area(Area::Stacks));
     ledger.line(

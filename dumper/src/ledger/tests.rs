@@ -66,6 +66,32 @@ fn address_space_counts_what_is_not_touched() {
     assert_eq!(ledger.bytes("mappings"), 100 * MIB);
 }
 
+/// 40 MiB in the heap and 20 in mappings were its parent's when it was forked; it has 56 MiB of blocks of its own in the heap.
+#[test]
+fn what_a_fork_has_inherited_is_not_free() {
+    let mut measured = Measured {
+        is_fork: true,
+        inherited_bytes: 60 * MIB,
+        ..Measured::default()
+    };
+    *measured.kinds.of_mut(Kind::Heap) = KindBytes {
+        bytes: 56 * MIB,
+        occupied: 56 * MIB,
+    };
+    let of = |size: u64, shared: u64| Extent {
+        size: size * MIB,
+        resident: size * MIB,
+        shared: shared * MIB,
+        ..Extent::default()
+    };
+    measured.areas = [(Area::Heap, of(100, 40)), (Area::Anonymous, of(20, 20))].into();
+    for (counts, slack) in [(Counts::AddressSpace, 4), (Counts::Resident, 0)] {
+        let ledger = Ledger::measured(&measured, counts);
+        let of = |name| ledger.bytes(name) / MIB;
+        assert_eq!((of("inherited"), of("heap_slack")), (60, slack), "{ledger:?}");
+    }
+}
+
 #[test]
 fn a_cgroup_has_other_processes_a_kernel_and_a_cache() {
     let mut measured = measured();
@@ -85,6 +111,34 @@ fn a_cgroup_has_other_processes_a_kernel_and_a_cache() {
     let of = |name| ledger.bytes(name) / MIB;
     // Another process may have pages of files: what no file stands behind is at most what is left of it.
     assert_eq!((of("others"), of("kernel"), of("page_cache")), (25, 10, 20));
+}
+
+#[test]
+fn blocks_in_a_pool_of_mimalloc_are_counted_once() {
+    let mut measured = measured();
+    let pages = |bytes, resident| Pages {
+        bytes: bytes * MIB,
+        resident: resident * MIB,
+        ..Pages::default()
+    };
+    measured.kinds.arenas = 0;
+    measured.blocks.insert(Kind::Pool as u32, pages(1024, 9));
+    // A large one of 2 MiB is touched for a half.
+    measured.blocks.insert(Kind::Object as u32, pages(2, 1));
+    let ledger = Ledger::measured(&measured, Counts::Resident);
+    let of = |ledger: &Ledger, name| ledger.bytes(name) / MIB;
+    assert_eq!((of(&ledger, "objects"), of(&ledger, "arena_slack")), (4, 5));
+    assert_eq!((of(&ledger, "foreign_slack"), of(&ledger, "heap_slack")), (0, 30));
+    assert_eq!(ledger.unexplained, 2 * MIB as i64);
+    let reserved = Ledger::measured(&measured, Counts::AddressSpace);
+    assert_eq!((of(&reserved, "objects"), of(&reserved, "arena_slack")), (5, 1019));
+    // With an allocator in the place of malloc, too: its pool cannot be told from Python's.
+    *measured.kinds.of_mut(Kind::Foreign) = KindBytes {
+        bytes: MIB,
+        occupied: MIB,
+    };
+    let both = Ledger::measured(&measured, Counts::Resident);
+    assert_eq!((of(&both, "arena_slack"), of(&both, "foreign_slack")), (0, 4));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::folder::Folder;
 use crate::label::cut;
 use crate::outcome::Kind;
 use crate::process::Process;
-use crate::profile::{CallSite, CallTree};
-use crate::report::NamedSite;
+use crate::profile::CallTree;
+use crate::report::NamedChargedLine;
 use crate::run::Run;
 use crate::timeline;
 
@@ -52,7 +52,7 @@ pub struct Task {
     pub limit_bytes: Option<u64>,
     /// The request that failed last.
     pub failed_request: Option<String>,
-    /// The call site that held the most when it ran out, or at its peak, and the line of the user's own code that it was for.
+    /// The line that held the most when it ran out, or at its peak: of the user's own code, and where in a library.
     pub place: Option<String>,
     /// What it held, in bytes: as many of them as were in memory, where that ranks the run's call sites.
     pub place_bytes: u64,
@@ -88,6 +88,7 @@ impl Task {
             .unwrap_or(0);
         let limit = outcome
             .and_then(|outcome| outcome.limit.as_ref())
+            .filter(|limit| !limit.kind.is_number())
             .or(run.limits.first());
         let peak_bytes = resident.max(recorded);
         let failures = processes.iter().filter_map(|process| process.facts.failure.as_ref());
@@ -115,28 +116,22 @@ impl Task {
         }
     }
 
-    /// Notes the call site that held the most.
-    pub(super) fn note_culprit(&mut self, culprit: Option<CallSite>, run: &Run) {
+    /// Notes the line that its own report names, and the callstack that held the most for it.
+    pub(super) fn note_culprit(&mut self, tree: &CallTree, run: &Run) {
         let directory = run.directory.to_str().unwrap_or("");
-        let Some(culprit) = culprit.map(|culprit| NamedSite::new(&culprit, directory)) else {
+        let Some(culprit) = tree.culprit() else {
             return;
         };
+        // Only to be compared with others of this process.
+        let mut hasher = DefaultHasher::new();
+        tree.callers(culprit.largest as usize).for_each(|node| {
+            let call = tree.call(node);
+            (call.file, call.function, call.line).hash(&mut hasher);
+        });
+        self.stack = Some(format!("{:016x}", hasher.finish()));
+        let culprit = NamedChargedLine::new(&culprit, directory);
         self.place = Some(culprit.place());
         self.place_bytes = culprit.ranked;
-    }
-
-    /// Notes the callstack that held the most.
-    pub(super) fn note_stack(&mut self, tree: &CallTree) {
-        let largest = (1..tree.nodes().len()).max_by_key(|id| (tree.own(*id).bytes, std::cmp::Reverse(*id)));
-        self.stack = largest.map(|id| {
-            // Only to be compared with others of this process.
-            let mut hasher = DefaultHasher::new();
-            tree.callers(id).for_each(|node| {
-                let call = tree.call(node);
-                (call.file, call.function, call.line).hash(&mut hasher);
-            });
-            format!("{:016x}", hasher.finish())
-        });
     }
 
     /// In which they are listed.

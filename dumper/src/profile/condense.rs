@@ -2,29 +2,44 @@
 
 use std::collections::HashMap;
 
-use super::model::Node;
+use super::model::{IMPORTS, Node};
 use super::tally::Weight;
 use super::tree::CallTree;
+use crate::origin::Origin;
 
 /// How many frames a recursion may go through before it comes back to the same line. Longer ways around are not
 /// recursion to a reader: a module that imports a module that imports a third is worth seeing.
 const LONGEST_ROUND: usize = 4;
 
 impl<'a> CallTree<'a> {
-    /// The same bytes, where a call that comes back to a line just above it is counted in that line's node, and the
-    /// frames of one import in the first of them. Callstacks a thousand deep become ones that can be drawn.
-    pub fn condensed(mut self) -> CallTree<'a> {
+    /// The same bytes, where a call that comes back to a line just above it is counted in that line's node, and one frame stands for
+    /// what runs an import and what that imports in turn. Callstacks a thousand deep become ones that can be drawn.
+    pub fn condensed(self) -> CallTree<'a> {
+        self.put_together(false)
+    }
+
+    /// As [`condensed`](Self::condensed), and all that is allocated while modules are imported counts in the frame of the import.
+    pub fn with_imports_as_one(self) -> CallTree<'a> {
+        self.put_together(true)
+    }
+
+    fn put_together(mut self, imports_are_one: bool) -> CallTree<'a> {
+        let charges = self.charges();
         let mut known: HashMap<(u32, u32, u32), u32> = HashMap::new();
         let mut place = vec![0u32; self.nodes.len()];
         // A node never moves to a higher index, so what is kept can take the place of what has been dealt with.
         let mut kept = 1;
         for id in 1..self.nodes.len() {
-            let node = self.nodes[id];
+            let mut node = self.nodes[id];
             let parent = place[node.parent as usize];
-            let same = match self.is_importing(&node) {
-                // Not a recursion even if it comes back: which module imported which would be lost.
-                true => Some(parent).filter(|parent| *parent != 0 && self.is_importing(&self.nodes[*parent as usize])),
-                false => self.came_back_to(parent, &node),
+            let import = charges[id].import;
+            let same = if import == id as u32 {
+                (node.function, node.line) = IMPORTS;
+                None
+            } else if import > 0 && (imports_are_one || self.is_importing(&node)) {
+                Some(parent)
+            } else {
+                self.came_back_to(parent, &node)
             };
             let mut fresh = 0;
             let index = same.unwrap_or_else(|| {
@@ -52,7 +67,8 @@ impl<'a> CallTree<'a> {
     }
 
     fn is_importing(&self, node: &Node) -> bool {
-        self.call(node).file.starts_with("<frozen importlib.")
+        let call = self.call(node);
+        Origin::of(call.file, call.function) == Origin::Importer
     }
 
     /// The nearest of the last callers that is the same line of the same function.

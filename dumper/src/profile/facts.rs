@@ -52,6 +52,20 @@ pub struct Facts {
     pub stash_bytes: u64,
     /// Private memory of the preload beside the stash and the file.
     pub own_bytes: u64,
+    /// The most that was resident of it by the kernel's count, when it last asked; 0 if that is not known.
+    pub most_resident_bytes: u64,
+    /// Of what was held at the peak, so much has been freed since.
+    pub gone_bytes: u64,
+    /// Of what is live, so much was not in memory when the library looked last; and so on at the peak, and at the failed allocation.
+    pub absent_bytes: u64,
+    /// See `absent_bytes`.
+    pub peak_absent_bytes: u64,
+    /// See `absent_bytes`.
+    pub oom_absent_bytes: u64,
+    /// The most that was ever resident of it, by the kernel's count, when the library looked last at what is in memory; 0 if it never has.
+    pub looked_resident_bytes: u64,
+    /// The most that was ever resident of programs that it was before: up to that, the kernel's count says nothing of it.
+    pub resident_before_bytes: u64,
     /// What its parent and ancestors held when it was forked, and it has in common with them; counted in theirs alone.
     pub inherited_bytes: u64,
     /// Its rank among the processes of a parallel program.
@@ -88,7 +102,8 @@ pub struct FailedAllocation {
     /// Which function was called; none if this version does not know it.
     #[serde(with = "codes::alloc_function")]
     pub function: Option<AllocFunction>,
-    pub(crate) node: u32,
+    /// The callstack that asked; 0 where it could not be taken.
+    pub node: u32,
 }
 
 impl Facts {
@@ -96,6 +111,23 @@ impl Facts {
     pub fn is_fork(&self) -> bool {
         let mut events = self.events.iter();
         events.any(|event| event.kind == Some(recording::EventKind::Forked))
+    }
+
+    /// When it ended of itself, in nanoseconds since the Unix epoch, and with which status.
+    pub fn exit(&self) -> Option<(u64, i32)> {
+        let ended = |event: &&Event| event.kind == Some(EventKind::Ended);
+        let event = self.events.iter().rfind(ended)?;
+        Some((event.time_ns, event.detail.cast_signed()))
+    }
+
+    /// How much of what was held at the peak was in memory.
+    pub fn peak_present(&self) -> u64 {
+        self.peak_bytes.saturating_sub(self.peak_absent_bytes)
+    }
+
+    /// How much of what is held now is in memory.
+    pub fn live_present(&self) -> u64 {
+        self.live_bytes.saturating_sub(self.absent_bytes)
     }
 
     /// How long the process had run at the moment that growth is counted from, in seconds; none where that was not before this one.

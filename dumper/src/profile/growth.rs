@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::model::Profile;
+use super::model::{IMPORTS, Profile};
 use super::moment::Moment;
 use super::tally::Growth;
 use crate::label::Call;
@@ -12,27 +12,51 @@ use crate::label::Call;
 pub struct Grown<'a> {
     /// How long the process had run then, in seconds.
     pub since: f64,
-    lines: HashMap<Call<'a>, Growth>,
+    sites: HashMap<Call<'a>, Growth>,
+    /// Of each call site, by the line of the user's own code that it was for.
+    parts: HashMap<(Call<'a>, Option<Call<'a>>), Growth>,
 }
 
 impl<'a> Grown<'a> {
-    /// By how much a line has grown.
-    pub fn line(&self, call: &Call) -> Growth {
-        self.lines.get(call).copied().unwrap_or_default()
+    /// By how much a call site has grown.
+    pub fn site(&self, call: &Call) -> Growth {
+        self.sites.get(call).copied().unwrap_or_default()
+    }
+
+    /// By how much a call site has grown of what it holds for a line of the user's own code.
+    pub(crate) fn part(&self, call: Call<'a>, caller: Option<Call<'a>>) -> Growth {
+        self.parts.get(&(call, caller)).copied().unwrap_or_default()
     }
 
     pub(super) fn until(profile: &'a Profile, moment: Moment) -> Option<Grown<'a>> {
         let since = profile.facts.growth_since(moment)?;
-        let mut sums: HashMap<(u32, u32), Growth> = HashMap::new();
+        let charges = profile.charges(&profile.nodes);
+        let line = |id: u32| (profile.nodes[id as usize].function, profile.nodes[id as usize].line);
+        let mut sums: HashMap<_, Growth> = HashMap::new();
         for holding in &profile.holdings {
-            let node = profile.nodes[holding.node as usize];
-            *sums.entry((node.function, node.line)).or_default() += holding.growth(moment);
+            let growth = holding.growth(moment);
+            if growth != Growth::default() {
+                let charge = charges[holding.node as usize];
+                let site = if charge.import == 0 {
+                    line(holding.node)
+                } else {
+                    IMPORTS
+                };
+                let caller = charge.caller(holding.node);
+                let caller = caller.map(|own| profile.told(&profile.nodes, own));
+                *sums.entry((site, caller)).or_default() += growth;
+            }
         }
-        let lines = sums.into_iter().filter(|(_, growth)| *growth != Growth::default());
-        let lines = lines.map(|((function, line), growth)| (profile.call(function, line), growth));
-        Some(Grown {
+        let mut grown = Grown {
             since,
-            lines: lines.collect(),
-        })
+            sites: HashMap::new(),
+            parts: HashMap::new(),
+        };
+        for (((function, line), caller), growth) in sums {
+            let site = profile.call(function, line);
+            *grown.sites.entry(site).or_default() += growth;
+            *grown.parts.entry((site, caller)).or_default() += growth;
+        }
+        Some(grown)
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Holding {
     pub(crate) oom: Tally,
     /// None where nothing has changed since.
     pub(crate) earlier: Option<Earlier>,
+    /// What of it was not in memory, as the process itself has seen, at each moment by its number.
+    pub(crate) absent: [u64; Moment::ALL.len()],
 }
 
 /// What it held at the moment that growth is counted from, without the blocks, and whether it had changed by the other moments.
@@ -36,6 +38,15 @@ impl Holding {
         }
     }
 
+    /// What it held at this moment is what it held at the peak.
+    pub(crate) fn raise_peak(&mut self, moment: Moment) {
+        self.peak = self.at(moment);
+        self.absent[Moment::Peak as usize] = self.absent[moment as usize];
+        if let Some(earlier) = &mut self.earlier {
+            earlier.in_peak = moment == Moment::Live || earlier.in_oom;
+        }
+    }
+
     /// Whether it held nothing at any moment.
     pub(super) fn is_empty(&self) -> bool {
         let earlier = self.earlier.unwrap_or_default().held;
@@ -53,6 +64,11 @@ impl Holding {
         changed.map_or(Growth::default(), |earlier| {
             Growth::between(earlier.held, self.at(moment))
         })
+    }
+
+    /// How much of what it held was not in memory.
+    pub(super) fn absent(&self, moment: Moment) -> u64 {
+        self.absent[moment as usize].min(self.at(moment).bytes)
     }
 
     /// What it held at a moment.

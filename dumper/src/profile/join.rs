@@ -211,7 +211,7 @@ mod tests {
         let together = together.finish();
         let tree = together.at(Moment::Live).by(Rank::Requested);
         assert_eq!((tree.nodes().len(), tree.all().bytes), (4, 50));
-        assert_eq!(tree.culprit().unwrap().ranked.bytes, 40);
+        assert_eq!(tree.sites(1)[0].ranked.bytes, 40);
 
         let mut apart = Join::new();
         apart.add(Some("process 1"), &a);

@@ -33,15 +33,23 @@ impl Tables {
 impl Profile {
     /// Removes the nodes that lead to no held memory, no event and no failed allocation.
     pub(crate) fn compact(mut self) -> Profile {
+        // What a site has only written, to mappings of files, is not in its holding.
+        let mut is_kept: Vec<bool> = self.holdings.iter().map(|site| !site.is_empty()).collect();
+        for site in self.measurements.all().flat_map(|measured| &measured.written) {
+            if let Some(is_kept) = is_kept.get_mut(site.site as usize) {
+                *is_kept |= site.pages.resident > 0;
+            }
+        }
         let mut kept_sites = 0;
-        let places = self.holdings.iter().map(|site| {
-            kept_sites += u32::from(!site.is_empty());
-            (!site.is_empty()).then(|| kept_sites - 1)
+        let places = is_kept.iter().map(|is_kept| {
+            kept_sites += u32::from(*is_kept);
+            is_kept.then(|| kept_sites - 1)
         });
         let places: Vec<Option<u32>> = places.collect();
         self.measurements
             .move_sites(|site| places.get(site as usize).copied().flatten());
-        self.holdings.retain(|site| !site.is_empty());
+        let mut keeps = is_kept.into_iter();
+        self.holdings.retain(|_| keeps.next() == Some(true));
         let mut is_kept = vec![false; self.nodes.len()];
         let failure = self.facts.failure.iter().map(|failure| failure.node);
         let events = self.facts.events.iter().map(|event| event.node);

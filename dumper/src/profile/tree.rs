@@ -7,6 +7,7 @@ use super::moment::Moment;
 use super::rank::Rank;
 use super::tally::{Tally, Weight};
 use crate::label::Call;
+use crate::units;
 
 /// A moment of a profile.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,39 @@ impl<'a> At<'a> {
         self.profile.measurements.at(self.moment, &self.profile.facts)
     }
 
+    /// Which moment it is.
+    pub(crate) fn moment(&self) -> Moment {
+        self.moment
+    }
+
+    /// How many bytes that were asked for were not in memory, and of how many, where the process has seen that itself.
+    pub(crate) fn untouched(&self) -> Option<[u64; 2]> {
+        let untouched = self.profile.untouched[self.moment as usize].as_ref()?;
+        let all = self
+            .profile
+            .holdings
+            .iter()
+            .map(|holding| holding.at(self.moment).bytes);
+        let is_seen = self.profile.facts.looked_resident_bytes > 0;
+        is_seen.then(|| [units::sum(untouched.values().copied()), units::sum(all)])
+    }
+
+    /// All that was held, by either rank.
+    pub fn weight(&self) -> Weight {
+        let profile = self.profile;
+        let was = self.moment != Moment::OutOfMemory || profile.facts.failure.is_some();
+        let held = profile.holdings.iter().filter(|_| was);
+        let mut all = Tally::default();
+        held.for_each(|holding| all += holding.at(self.moment));
+        let written = profile.written[self.moment as usize].values();
+        written.for_each(|bytes| all += Tally::of_bytes(*bytes));
+        let untouched = profile.untouched[self.moment as usize].as_ref();
+        Weight {
+            requested: all,
+            resident: untouched.map(|untouched| all.bytes.saturating_sub(units::sum(untouched.values().copied()))),
+        }
+    }
+
     /// By how much each line has grown until this moment; none if no moment before it is known.
     pub fn growth(&self) -> Option<Grown<'a>> {
         Grown::until(self.profile, self.moment)
@@ -54,6 +88,9 @@ impl<'a> At<'a> {
         let was = self.moment != Moment::OutOfMemory || profile.facts.failure.is_some();
         for holding in profile.holdings.iter().filter(|_| was) {
             own[holding.node as usize] += holding.at(self.moment);
+        }
+        for (node, bytes) in &profile.written[self.moment as usize] {
+            own[*node as usize] += Tally::of_bytes(*bytes);
         }
         let untouched = profile.untouched[self.moment as usize].as_ref();
         let mut is_kept: Vec<bool> = own.iter().map(|tally| tally.bytes > 0).collect();

@@ -36,6 +36,10 @@ pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: 
             Vec::new()
         }),
     };
+    let since_3 = |offset| match small(offset_of!(Header, version)) {
+        ..3 => 0,
+        _ => large(offset),
+    };
     Facts {
         pid: small(offset_of!(Header, pid)),
         ppid: small(offset_of!(Header, ppid)),
@@ -60,8 +64,15 @@ pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: 
         kinds: kinds::read(header),
         stash_bytes: large(offset_of!(Header, stash_bytes)),
         own_bytes: large(offset_of!(Header, own_bytes)),
+        most_resident_bytes: large(offset_of!(Header, most_resident_bytes)),
+        gone_bytes: large(offset_of!(Header, gone_bytes)),
         inherited_bytes: large(offset_of!(Header, inherited_bytes)),
         rank: small(offset_of!(Header, rank)).checked_sub(1),
+        absent_bytes: since_3(offset_of!(Header, absent_bytes)),
+        peak_absent_bytes: since_3(offset_of!(Header, peak_absent_bytes)),
+        oom_absent_bytes: since_3(offset_of!(Header, oom_absent_bytes)),
+        looked_resident_bytes: since_3(offset_of!(Header, looked_resident_bytes)),
+        resident_before_bytes: since_3(offset_of!(Header, resident_before_bytes)),
         events: events::read(header, tables, nodes, found),
         earlier_ns: sites::earlier_ns(header),
     }

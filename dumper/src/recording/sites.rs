@@ -2,7 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 
-use recording::{Header, Snapshot, Table};
+use recording::{Header, OF_ABSENT, Snapshot, Table};
 
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::tables::Tables;
@@ -95,6 +95,7 @@ pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: 
     let oom_epoch = u32_at(header, offset_of!(Header, oom_epoch));
     let compared_with = earlier_epoch(header);
     let mut sites = Vec::with_capacity(tables.present(Table::Sites));
+    let mut absent = Vec::new();
     tables.each(Table::Sites, |_, record| {
         let mut read = |offset| tally(record, offset, found);
         let live = read(offset_of!(recording::Site, live));
@@ -117,13 +118,27 @@ pub(super) fn read<B: Bytes + ?Sized>(header: &[u8], tables: &Tables<B>, found: 
                 in_oom: oom_change >= epoch,
             }
         });
+        let node = u32_at(record, offset_of!(recording::Site, node));
+        if node & OF_ABSENT != 0 {
+            // No site: it is of another one. Here it holds nothing.
+            let of = (node & !OF_ABSENT) as usize;
+            absent.push((of, [live.bytes, peak.bytes, oom.bytes]));
+            return sites.push(Holding::default());
+        }
         sites.push(Holding {
-            node: u32_at(record, offset_of!(recording::Site, node)),
+            node,
             live,
             peak,
             oom,
             earlier,
+            absent: [0; 3],
         });
     });
+    for (of, bytes) in absent {
+        match sites.get_mut(of) {
+            Some(site) => site.absent = bytes,
+            None => found.bad_references += 1,
+        }
+    }
     sites
 }

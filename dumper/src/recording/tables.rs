@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use recording::{CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, SITE_BYTES_1, Table};
+use recording::{BLOCK_BYTES_2, CHUNK_BYTES, HEADER_BYTES, Header, MAX_CHUNKS, SITE_BYTES_1, Table};
 
 use super::bytes::{Bytes, u32_at};
 use crate::damage::{Damage, Findings};
@@ -110,6 +110,7 @@ impl<'a, B: Bytes + ?Sized> Tables<'a, B> {
     fn record_bytes(&self, table: Table) -> usize {
         match (table, self.version) {
             (Table::Sites, 1) => SITE_BYTES_1,
+            (Table::Blocks, 1 | 2) => BLOCK_BYTES_2,
             _ => table.record_bytes(),
         }
     }

@@ -2,14 +2,15 @@
 //! the moments that the report is about.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use recording::EventKind;
 
-use super::own_lines::{self, OwnLine};
-use super::site::NamedSite;
-use super::{Occasion, Subject, choice, ledger, words};
+use super::holders::HeldBy;
+use super::site::{NamedChargedLine, NamedSite, OwnLine};
+use super::{Occasion, Subject, choice, words};
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::ledger::Ledger;
@@ -17,17 +18,27 @@ use crate::outcome::Outcome;
 use crate::process::Process;
 use crate::profile::{CallTree, Facts, Moment, Profile, Rank, State, Weight};
 use crate::rank;
-use crate::run::{Headline, Run};
+use crate::run::{Headline, Run, nanoseconds};
 use crate::timeline::Sample;
 use crate::unrecorded::Unrecorded;
 
 /// Call sites that are kept of each moment.
 const SITES: usize = 200;
+/// Lines that are kept of each moment.
+const CHARGED_LINES: usize = 50;
 /// The most processes that have a line of their own in the report.
 const LISTED: usize = 20;
 
 /// The most parents whose callstacks are read to explain what their children inherited.
 const PARENTS: usize = 5;
+
+/// Every fork copies some pages of its interpreter.
+const LITTLE_COPIED: u64 = 4 << 20;
+/// The most of their children whose measurements are read.
+const HEIRS: usize = 100;
+
+/// The most other processes of which it is told which variables held their memory.
+const OTHER_HOLDERS: usize = 8;
 
 /// All facts about a run that a report is made from.
 pub(crate) struct Account<'a> {
@@ -48,6 +59,17 @@ pub(crate) struct Account<'a> {
     pub(crate) timeline: &'a [Sample],
     /// Where processes held the most at their peaks from which others inherited memory.
     pub(crate) inherited_from: Vec<(u32, String)>,
+    /// Of processes from which others inherited memory, how many of those hold copies of it, and how much.
+    pub(crate) copied: BTreeMap<u32, Copied>,
+    /// Which variables held the memory of other processes than the one that matters most, with what each is called.
+    pub(crate) held_by_others: Vec<(String, HeldBy)>,
+}
+
+/// Copies that the forks of one process have made of what they inherited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Copied {
+    pub(crate) processes: usize,
+    pub(crate) bytes: u64,
 }
 
 /// A process with a line of its own.
@@ -72,10 +94,14 @@ pub(crate) struct Shown<'a> {
     pub(crate) failed: Option<String>,
     /// What the limit counts, and who has it.
     pub(crate) ledger: Ledger,
-    /// When the job ended, in nanoseconds since the Unix epoch; none as long as it runs.
+    /// When the process was killed, or the job ended, in nanoseconds since the Unix epoch; none as long as it runs.
     pub(crate) ended_ns: Option<u64>,
+    /// The lines that the most was held for, the culprit first.
+    pub(crate) charged: Vec<NamedChargedLine>,
     /// The call sites that held the most, the largest first.
     pub(crate) sites: Vec<NamedSite>,
+    /// Which variables held it, as far as that was looked at.
+    pub(crate) held_by: Option<HeldBy>,
     /// What each line of the user's own files held, if that is wanted.
     pub(crate) own_lines: Vec<OwnLine>,
 }
@@ -115,6 +141,8 @@ impl<'a> Account<'a> {
             unrecorded: subject.unrecorded,
             timeline: subject.timeline,
             inherited_from: Vec::new(),
+            copied: BTreeMap::new(),
+            held_by_others: Vec::new(),
         };
         let ran_out = choice::out_of_memory(run, processes, occasion);
         let peak = choice::peak(processes).map(|process| (process, Moment::Peak));
@@ -139,7 +167,7 @@ impl<'a> Account<'a> {
                 }
             }
             if is_listed {
-                let state = words::state(process.facts.state, is_replaced);
+                let state = words::state(run, &process.facts, is_replaced);
                 let listed = Listed::new(process, profile.as_deref(), account.directory, state);
                 account.listed.push(listed);
             } else {
@@ -147,12 +175,13 @@ impl<'a> Account<'a> {
             }
         }
         account.find_inheritance();
+        account.held_by_others = account.find_other_holders();
         account
     }
 
-    /// The verdict, once the job has ended.
+    /// The verdict, as soon as there is one.
     pub(crate) fn judged(&self) -> Option<&'a Outcome> {
-        self.run.outcome.as_ref().filter(|_| self.occasion == Occasion::Ended)
+        self.occasion.verdict(self.run)
     }
 
     /// The moment that matters most.
@@ -165,11 +194,21 @@ impl<'a> Account<'a> {
         let shown = self.foremost()?;
         let culprit = shown.culprit();
         Some(Headline {
-            peak_bytes: self.peak.as_ref().unwrap_or(shown).ranked(),
+            peak_bytes: shown.ranked(),
             culprit: culprit.map(|culprit| culprit.line.place.clone()),
-            from: culprit.and_then(|culprit| Some(culprit.own_place()?.to_owned())),
+            from: None,
             share: culprit.map_or(0.0, |culprit| culprit.share.fraction()),
         })
+    }
+
+    fn find_other_holders(&self) -> Vec<(String, HeldBy)> {
+        let foremost = self.foremost().map(|shown| shown.process);
+        let is_other = |process: &&Process| foremost.is_some_and(|foremost| !std::ptr::eq(foremost, *process));
+        let mut others: Vec<&Process> = self.processes.iter().filter(is_other).collect();
+        others.sort_by_key(|process| Reverse(process.facts.peak_bytes));
+        let others = others.into_iter().take(OTHER_HOLDERS);
+        let held = others.filter_map(|process| Some((process.who(), HeldBy::of_other(process, self.directory)?)));
+        held.collect()
     }
 
     /// Looks up what is behind memory that was inherited.
@@ -178,7 +217,26 @@ impl<'a> Account<'a> {
             .processes
             .iter()
             .filter(|process| process.facts.inherited_bytes > 0);
-        let mut parents: Vec<u32> = heirs.map(|process| process.facts.ppid).collect();
+        let mut parents: Vec<u32> = heirs.clone().map(|process| process.facts.ppid).collect();
+        let mut note = |parent: u32, bytes: u64| {
+            if bytes < LITTLE_COPIED {
+                return;
+            }
+            let copied = self.copied.entry(parent).or_default();
+            copied.processes += 1;
+            copied.bytes = copied.bytes.saturating_add(bytes);
+        };
+        for heir in heirs.take(HEIRS) {
+            if let Some(latest) = heir.measurements().latest {
+                note(heir.facts.ppid, Ledger::copied(&latest));
+            }
+        }
+        for process in self.processes.iter().take(HEIRS) {
+            for fork in process.measurements().forks {
+                note(process.facts.pid, fork.copied_bytes);
+                parents.push(process.facts.pid);
+            }
+        }
         parents.sort_unstable();
         parents.dedup();
         let of_pid = |pid: u32| self.processes.iter().filter(move |process| process.facts.pid == pid);
@@ -234,11 +292,15 @@ impl<'a> Shown<'a> {
         let directory = run.directory.to_str().unwrap_or("");
         let tree = rank::tree(run, profile, moment);
         let grown = profile.at(moment).growth();
+        let charged = tree.charged_lines(CHARGED_LINES).into_iter();
         let sites = tree.sites(SITES).into_iter().map(|site| NamedSite {
-            growth: grown.as_ref().map(|grown| grown.line(&site.call)),
+            growth: grown.as_ref().map(|grown| grown.site(&site.call)),
             ..NamedSite::new(&site, directory)
         });
         let failure = profile.facts.failure.as_ref();
+        let killed = run.killed(process.facts.pid).map(|killed| &killed.time);
+        let ended = killed.or(run.ending.as_ref().map(|ending| &ending.ended));
+        let ended_ns = ended.and_then(|time| nanoseconds(time));
         Shown {
             process,
             moment,
@@ -246,14 +308,15 @@ impl<'a> Shown<'a> {
             rank: tree.rank(),
             weight: tree.weight(),
             failed: failure.map(|failure| words::failed(profile, failure, directory)),
-            ledger: ledger::choose(profile, moment, rank::counts(run), run.ending.is_none()),
-            ended_ns: run
-                .ending
-                .as_ref()
-                .and_then(|ending| ledger::nanoseconds(&ending.ended)),
+            ledger: Ledger::choose(profile, moment, rank::counts(run), run.ending.is_none()),
+            ended_ns,
+            held_by: HeldBy::compute(process, profile, moment, ended_ns, directory),
+            charged: charged
+                .map(|charged| NamedChargedLine::new(&charged, directory))
+                .collect(),
             sites: sites.collect(),
             own_lines: match run.text {
-                true => own_lines::own_lines(&tree, directory),
+                true => OwnLine::all(&tree, directory),
                 false => Vec::new(),
             },
         }
@@ -264,14 +327,19 @@ impl<'a> Shown<'a> {
         &self.profile.facts
     }
 
+    /// Whether what was resident then was measured.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.profile.at(self.moment).measured().is_some()
+    }
+
     /// Its call tree, by its rank.
     pub(crate) fn tree(&self) -> CallTree<'_> {
         self.profile.at(self.moment).by(self.rank)
     }
 
-    /// The call site that held the most.
-    pub(crate) fn culprit(&self) -> Option<&NamedSite> {
-        self.sites.first()
+    /// The line that every view names.
+    pub(crate) fn culprit(&self) -> Option<&NamedChargedLine> {
+        self.charged.first()
     }
 
     /// All bytes that count by its rank.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Occasion;
 use crate::outcome::{Kind, Outcome};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::profile::{Moment, State};
 use crate::run::Run;
 
@@ -14,7 +14,7 @@ pub(super) fn out_of_memory<'a>(
     processes: &'a [Process],
     occasion: Occasion,
 ) -> Option<(&'a Process, Moment)> {
-    let judged = run.outcome.as_ref().filter(|_| occasion == Occasion::Ended);
+    let judged = occasion.verdict(run);
     let killed = judged.filter(|outcome| outcome.is_killed_for_memory());
     let victim = killed.and_then(|outcome| victim(outcome, processes));
     if let Some(victim) = victim {
@@ -22,9 +22,9 @@ pub(super) fn out_of_memory<'a>(
     }
     let ran_out = judged.filter(|outcome| is_failure(outcome.kind));
     let named = ran_out.and_then(|outcome| named(outcome, processes));
-    let failed = named
-        .filter(|process| process.facts.failure.is_some())
-        .or_else(|| last_to_fail(processes));
+    // A process that has gone on as another program has several recordings.
+    let of_named = |process: &&Process| named.is_some_and(|named| named.facts.pid == process.facts.pid);
+    let failed = last_to_fail(processes.iter().filter(of_named)).or_else(|| last_to_fail(processes.iter()));
     match failed {
         Some(failed) => Some((failed, Moment::OutOfMemory)),
         // It was made to leave (`--on-oom=exit`) before anything could fail.
@@ -38,10 +38,11 @@ pub(crate) fn foremost<'a>(run: &Run, processes: &'a [Process], occasion: Occasi
     out_of_memory(run, processes, occasion).or_else(peak)
 }
 
-/// The process with the highest peak.
+/// The process with the highest peak, by what was in memory.
 pub(super) fn peak(processes: &[Process]) -> Option<&Process> {
-    let recorded = processes.iter().filter(|process| process.facts.peak_bytes > 0);
-    recorded.max_by_key(|process| process.facts.peak_bytes)
+    // What is written to a private mapping of a file, no process asks for.
+    let has_any = |process: &&Process| process.facts.peak_bytes > 0 || process.present(Moment::Peak) > 0;
+    process::most_present(processes.iter(), Moment::Peak).filter(has_any)
 }
 
 /// The process that holds the most of those that run, or did not come to say that they ended.
@@ -51,9 +52,7 @@ pub(super) fn largest_running(processes: &[Process]) -> Option<&Process> {
         let is_running = process.facts.state == State::Running;
         is_running && !is_replaced
     });
-    running
-        .map(|(process, _)| process)
-        .max_by_key(|process| process.facts.live_bytes)
+    process::most_present(running.map(|(process, _)| process), Moment::Live)
 }
 
 /// For each recording, whether its process has gone on as another program, which has a recording of its own.
@@ -84,10 +83,8 @@ fn named<'a>(outcome: &Outcome, processes: &'a [Process]) -> Option<&'a Process>
     of_pid.max_by_key(|process| process.generation())
 }
 
-fn last_to_fail(processes: &[Process]) -> Option<&Process> {
-    let failed = processes
-        .iter()
-        .filter_map(|process| Some((process, process.facts.failure.as_ref()?)));
+fn last_to_fail<'a>(processes: impl Iterator<Item = &'a Process>) -> Option<&'a Process> {
+    let failed = processes.filter_map(|process| Some((process, process.facts.failure.as_ref()?)));
     failed
         .max_by_key(|(_, failure)| failure.time_ns)
         .map(|(process, _)| process)

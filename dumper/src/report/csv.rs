@@ -43,35 +43,35 @@ impl Format for Csv {
     }
 }
 
-/// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held the most
-/// for; what is not known is empty.
+/// Writes the table, with a first row of titles. `caller` is the line of the user's own code that a library's line held this for; of what
+/// imports hold, the line that imports. What is not known is empty.
 fn write(out: &mut dyn Write, pid: u64, tree: &CallTree, grown: Option<&Grown>, directory: &str) -> io::Result<()> {
     let mut table = Sheet::new(out, &TITLES)?;
     let (mut room, mut rest) = (LONGEST, Tally::default());
-    for site in tree.sites(usize::MAX) {
-        room = room.saturating_sub(site.call.file.len() + site.call.function.len() + AROUND_NAMES);
+    for (call, caller, held) in tree.parts_of_sites() {
+        room = room.saturating_sub(call.file.len() + call.function.len() + AROUND_NAMES);
+        let requested = held.requested;
         if room == 0 {
-            rest += site.held.requested;
+            rest += requested;
             continue;
         }
-        let requested = site.held.requested;
-        let growth = grown.map(|grown| grown.line(&site.call));
-        let caller = site.from.map(|caller| caller.short(directory));
+        let growth = grown.map(|grown| grown.part(call, caller));
+        let caller = caller.map(|caller| caller.short(directory));
         table.put(&[
             Cell::Count(pid),
-            Cell::Text(site.call.file),
-            match site.call.line {
+            Cell::Text(call.file),
+            match call.line {
                 0 => Cell::Nothing,
                 line => Cell::Count(line.into()),
             },
-            Cell::Text(site.call.function),
+            Cell::Text(call.function),
             Cell::Count(requested.bytes),
             Cell::Count(requested.error()),
             Cell::Count(requested.whole_blocks()),
             caller.as_deref().map_or(Cell::Nothing, Cell::Text),
             growth.map_or(Cell::Nothing, |growth| Cell::Change(growth.bytes)),
             growth.map_or(Cell::Nothing, |growth| Cell::Count(growth.error())),
-            site.held.resident.map_or(Cell::Nothing, Cell::Count),
+            held.resident.map_or(Cell::Nothing, Cell::Count),
         ])?;
     }
     if rest.bytes > 0 {

@@ -11,11 +11,10 @@ use std::sync::Arc;
 
 use super::choice;
 use crate::error::Error;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::profile::{CallTree, Interner, Moment, Profile, Rank, Tally};
 use crate::rank;
 use crate::run::Run;
-use crate::source::Sources;
 
 use lines::{CodeLine, Pairs};
 use merged::Merged;
@@ -93,7 +92,8 @@ impl Diff {
             (Rank::Resident, Rank::Resident) => Rank::Resident,
             _ => Rank::Requested,
         };
-        let [old_tree, new_tree] = [&older, &newer].map(|read| read.profile.at(Moment::Peak).by(rank).condensed());
+        let [old_tree, new_tree] =
+            [&older, &newer].map(|read| read.profile.at(Moment::Peak).by(rank).with_imports_as_one());
         let mut texts = Interner::default();
         let old_lines = lines_of(&old_tree, old, &mut texts);
         let new_lines = lines_of(&new_tree, new, &mut texts);
@@ -150,7 +150,7 @@ impl<'a> Read<'a> {
         let (profile, _) = process.read()?;
         Ok(Some(Read {
             process,
-            rank: rank::choose(side.run, Moment::Peak, profile.at(Moment::Peak).measured()),
+            rank: rank::choose(side.run, &profile.at(Moment::Peak)),
             profile,
         }))
     }
@@ -170,7 +170,7 @@ impl About {
 /// Every line of code in a tree, with its text.
 fn lines_of(tree: &CallTree, side: Side, texts: &mut Interner) -> Vec<CodeLine> {
     let directory = side.run.directory.to_str().unwrap_or("");
-    let mut sources = Sources::of(side.run, side.processes);
+    let mut sources = process::sources(side.run, side.processes);
     let mut known: Vec<(u32, u32)> = tree
         .nodes()
         .iter()

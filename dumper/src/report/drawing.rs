@@ -69,7 +69,7 @@ impl Drawing {
         sketch.finish()
     }
 
-    /// The lines that allocated, with their callers hanging on them.
+    /// The lines that allocated, with their callers hanging on them. An import is one of these lines, with all that it allocated.
     pub(super) fn by_callee(tree: &CallTree) -> Drawing {
         let mut sketch = Sketch::new(tree);
         let call = |(id, _): &(u32, Tally)| {
@@ -80,7 +80,11 @@ impl Drawing {
             0 => None,
             parent => Some((parent, *held)),
         };
-        let own = (0..tree.nodes().len() as u32).map(|id| (id, tree.own(id as usize)));
+        let charges = tree.charges();
+        let own = (0..tree.nodes().len() as u32).map(|id| {
+            let import = Some(charges[id as usize].import).filter(|import| *import > 0);
+            (import.unwrap_or(id), tree.own(id as usize))
+        });
         let mut shares: Vec<(u32, Tally)> = own.filter(|(_, own)| own.bytes > 0).collect();
         // What each line holds on a frame that has been drawn: by size, and for equal sizes the same in every report; with its place
         // among the groups of nodes up to which that is so.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::account::Account;
+use super::account::{Account, Copied};
 use crate::label::{cut, printable};
 use crate::process::Process;
 use crate::units::Bytes;
@@ -16,6 +16,7 @@ const COMMAND: usize = 60;
 pub(super) fn sentences(account: &Account) -> Vec<String> {
     let unrecorded = &account.unrecorded;
     let mut sentences = inherited(account);
+    sentences.extend(copied(account));
     if unrecorded.folded.processes > 0 {
         let folded = &unrecorded.folded;
         let programs = folded.programs.iter();
@@ -103,4 +104,26 @@ fn inherited(account: &Account) -> Vec<String> {
         ))
     };
     children.into_iter().take(NAMED).filter_map(sentence).collect()
+}
+
+/// Less than that is not worth a sentence.
+pub(super) const FEW_COPIES: u64 = 32 << 20;
+
+/// Of each parent, what its children hold of copies of what {they} inherited from it.
+pub(super) fn copied(account: &Account) -> Vec<String> {
+    let sentence = |(parent, copied): (&u32, &Copied)| {
+        let (who, they) = match copied.processes {
+            1 => ("One process holds".to_owned(), "it"),
+            processes => (format!("{processes} processes hold"), "they"),
+        };
+        let place = account.inherited_from.iter().find(|(pid, _)| pid == parent);
+        let place = place.map_or(String::new(), |(_, place)| format!(", which held the most at {place}"));
+        format!(
+            "{who} {} of copies of what {they} inherited from process {parent}{place}: a page is copied when a process writes to it, \
+             even if only to a reference count.",
+            Bytes(copied.bytes)
+        )
+    };
+    let many = account.copied.iter().filter(|(_, copied)| copied.bytes >= FEW_COPIES);
+    many.take(NAMED).map(sentence).collect()
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use super::account::{Account, Shown};
 use super::format::{Beside, Format, Input};
+use super::holders::picture;
 use super::line::Line;
 use super::process_tree::ProcessTree;
 use super::{Occasion, Written, folded, json, own_lines, page, summary, svg};
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::process;
 use crate::save::save;
 use crate::source::Sources;
 
@@ -28,7 +30,7 @@ struct Files<'a> {
 
 /// Writes all files of a report. One that cannot be written is no reason to go without the others.
 pub(super) fn write(folder: &Folder, account: &Account) -> Written {
-    let sources = RefCell::new(Sources::of(account.run, account.processes));
+    let sources = RefCell::new(process::sources(account.run, account.processes));
     let mut files = Files {
         folder,
         failed: Vec::new(),
@@ -36,6 +38,15 @@ pub(super) fn write(folder: &Folder, account: &Account) -> Written {
     let mut draw = |shown: &Option<Shown>| files.moment(account, shown.as_ref()?, &sources);
     let out_of_memory = draw(&account.out_of_memory);
     let peak = draw(&account.peak);
+    if let Some((shown, held)) = account
+        .foremost()
+        .and_then(|shown| Some((shown, shown.held_by.as_ref()?)))
+    {
+        let name = shown.process.who();
+        files.save("holders.svg", |out| {
+            picture::draw(held, &name, out, &mut sources.borrow_mut())
+        });
+    }
     let process_tree = ProcessTree::compute(account).and_then(|tree| {
         let call_tree = tree.tree();
         files.save("process-tree.prof", |out| folded::write(out, &call_tree));

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::account::Account;
 use super::format::{Format, Input, Needs, Subject, nothing};
 use super::{csv, fil, folded, json, page, pprof, speedscope, summary, svg};
-use crate::source::Sources;
+use crate::process;
 
 /// Every format, in the order in which the command line names them.
 pub const FORMATS: [&dyn Format; 10] = [
@@ -37,6 +37,6 @@ pub fn export(out: &mut dyn Write, format: &dyn Format, subject: &Subject) -> io
     if format.about().needs == Needs::Moment && account.foremost().is_none() {
         return Err(nothing());
     }
-    let sources = RefCell::new(Sources::of(subject.run, subject.processes));
+    let sources = RefCell::new(process::sources(subject.run, subject.processes));
     format.write(&Input::new(&account, account.foremost(), &sources, None), out)
 }

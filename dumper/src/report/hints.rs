@@ -28,7 +28,7 @@ pub(super) struct Clues<'a> {
     pub(super) outcome: Option<&'a Outcome>,
     /// The allocation that failed at the moment shown.
     pub(super) failure: Option<&'a FailedAllocation>,
-    /// The call sites at that moment, and what they hold together.
+    /// The call sites at that moment, and what they hold together with what was inherited.
     pub(super) sites: &'a [ListedSite],
     pub(super) total: u64,
     /// How long the process had run when they were compared with, in seconds; of several the least and the most.
@@ -46,7 +46,7 @@ impl<'a> Clues<'a> {
             outcome,
             failure: view.facts.failure.as_ref().filter(|_| is_about_failure),
             sites: &view.sites,
-            total: view.weight.requested.bytes,
+            total: view.weight.requested.bytes.saturating_add(view.facts.inherited_bytes),
             since: view.growth_since,
             timeline,
             running,

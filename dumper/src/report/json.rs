@@ -7,13 +7,15 @@ use serde::Serialize;
 use super::account::{Account, Concern, Shown, What};
 use super::choice;
 use super::format::{About, Format, Input, Needs};
+use super::holders::HoldersPart;
+use super::site::NamedChargedLine;
 use crate::allocator::Allocator;
 use crate::damage::Damage;
 use crate::ledger::{Apart, Counts, Entry};
 use crate::outcome::{Limit, Outcome};
 use crate::outlet::to_json_pretty;
 use crate::process::Process;
-use crate::profile::{Moment, State};
+use crate::profile::{Moment, State, Weight};
 use crate::run::Run;
 use crate::timeline::Sample;
 use crate::unrecorded::Unrecorded;
@@ -38,9 +40,12 @@ impl Format for Json {
             outcome: account.run.outcome.as_ref().map(|outcome| judged(outcome, account)),
             run: RunPart::of(account.run),
             moment: shown.map(MomentPart::of),
-            processes: processes(account.processes),
+            processes: processes(account.run, account.processes),
             unrecorded: account.unrecorded,
             process_tree: process_tree.then_some("process-tree.svg"),
+            culprit: shown.and_then(Shown::culprit).map(OwnLinePart::of),
+            own_lines: shown.map(own_lines).unwrap_or_default(),
+            holders: shown.and_then(|shown| shown.held_by.as_ref()).map(HoldersPart::of),
             call_sites: shown.map(call_sites).unwrap_or_default(),
             timeline: account.timeline,
             ledger: shown.map(LedgerPart::of),
@@ -62,6 +67,9 @@ struct Report<'a> {
     processes: Vec<ProcessPart<'a>>,
     unrecorded: &'a Unrecorded,
     process_tree: Option<&'static str>,
+    culprit: Option<OwnLinePart<'a>>,
+    own_lines: Vec<OwnLinePart<'a>>,
+    holders: Option<HoldersPart<'a>>,
     call_sites: Vec<CallSitePart<'a>>,
     timeline: &'a [Sample],
     ledger: Option<LedgerPart<'a>>,
@@ -161,16 +169,16 @@ struct Phase<'a> {
     peak_bytes: u64,
 }
 
-fn processes(processes: &[Process]) -> Vec<ProcessPart<'_>> {
+fn processes<'a>(run: &Run, processes: &'a [Process]) -> Vec<ProcessPart<'a>> {
     let replaced = choice::replaced(processes);
     let parts = processes.iter().zip(replaced);
     parts
-        .map(|(process, replaced)| ProcessPart::of(process, replaced))
+        .map(|(process, replaced)| ProcessPart::of(run, process, replaced))
         .collect()
 }
 
 impl<'a> ProcessPart<'a> {
-    fn of(process: &'a Process, is_replaced: bool) -> ProcessPart<'a> {
+    fn of(run: &Run, process: &'a Process, is_replaced: bool) -> ProcessPart<'a> {
         let facts = &process.facts;
         ProcessPart {
             pid: facts.pid,
@@ -178,6 +186,7 @@ impl<'a> ProcessPart<'a> {
             command: &facts.command,
             state: match facts.state {
                 _ if is_replaced => "left",
+                State::Running if run.killed(facts.pid).is_some() => "killed",
                 State::Running => "running",
                 State::Ended => "ended",
                 State::Left => "left",
@@ -203,7 +212,9 @@ struct CallSitePart<'a> {
     file: Option<&'a str>,
     line: Option<u32>,
     function: &'a str,
+    is_own: bool,
     caller: Option<&'a str>,
+    callers: Vec<CallerPart<'a>>,
     bytes: u64,
     resident_bytes: Option<u64>,
     error_bytes: u64,
@@ -213,13 +224,73 @@ struct CallSitePart<'a> {
     growth_error_bytes: Option<u64>,
 }
 
+/// A line of the job's own code, and what a call site holds for it.
+#[derive(Serialize)]
+struct CallerPart<'a> {
+    place: &'a str,
+    bytes: u64,
+    resident_bytes: Option<u64>,
+}
+
+impl<'a> CallerPart<'a> {
+    fn of((place, held): &'a (String, Weight)) -> CallerPart<'a> {
+        CallerPart {
+            place,
+            bytes: held.requested.bytes,
+            resident_bytes: held.resident,
+        }
+    }
+}
+
+/// A line of the job's own code, with all that libraries hold for it.
+#[derive(Serialize)]
+struct OwnLinePart<'a> {
+    place: &'a str,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    function: &'a str,
+    kind: &'static str,
+    part: Option<&'a str>,
+    bytes: u64,
+    resident_bytes: Option<u64>,
+    share: f64,
+    stands_out: bool,
+}
+
+impl<'a> OwnLinePart<'a> {
+    fn of(charged: &'a NamedChargedLine) -> OwnLinePart<'a> {
+        OwnLinePart {
+            place: &charged.line.place,
+            file: Some(charged.line.file.as_str()).filter(|file| !file.is_empty()),
+            line: Some(charged.line.line).filter(|line| *line > 0),
+            function: &charged.line.function,
+            kind: match (charged.is_own, charged.is_import) {
+                (true, _) => "own",
+                (_, true) => "imports",
+                _ => "other",
+            },
+            part: charged.part.as_ref().map(|(part, _)| part.place.as_str()),
+            bytes: charged.held.requested.bytes,
+            resident_bytes: charged.held.resident,
+            share: charged.share.fraction(),
+            stands_out: charged.stands_out,
+        }
+    }
+}
+
+fn own_lines<'a>(shown: &'a Shown) -> Vec<OwnLinePart<'a>> {
+    shown.charged.iter().map(OwnLinePart::of).collect()
+}
+
 fn call_sites<'a>(shown: &'a Shown) -> Vec<CallSitePart<'a>> {
     let sites = shown.sites.iter().map(|site| CallSitePart {
         process: shown.facts().pid,
         file: Some(site.line.file.as_str()).filter(|file| !file.is_empty()),
         line: Some(site.line.line).filter(|line| *line > 0),
         function: &site.line.function,
-        caller: site.own_place(),
+        is_own: site.is_own,
+        caller: site.callers.first().map(|(place, _)| place.as_str()),
+        callers: site.callers.iter().map(CallerPart::of).collect(),
         bytes: site.held.requested.bytes,
         resident_bytes: site.held.resident,
         error_bytes: site.held.requested.error(),
@@ -264,8 +335,8 @@ impl<'a> LedgerPart<'a> {
         LedgerPart {
             tracked_bytes: shown.weight.requested.bytes,
             arena_bytes: kinds.arenas,
-            // A recording of an older version does not tell objects in arenas from others.
-            arena_slack_bytes: (objects > 0).then(|| kinds.arenas.saturating_sub(objects)),
+            // A recording of an older version does not tell objects in arenas from others, and mimalloc has no arenas that are counted.
+            arena_slack_bytes: (objects > 0 && kinds.arenas > 0).then(|| kinds.arenas.saturating_sub(objects)),
             stash_bytes: shown.facts().stash_bytes,
             own_bytes: shown.facts().own_bytes,
             counts: ledger.counts,

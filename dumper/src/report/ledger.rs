@@ -3,7 +3,7 @@
 use super::account::Shown;
 use crate::allocator::Allocator;
 use crate::ledger::{Counts, Entry, Group, Ledger};
-use crate::profile::{Moment, Profile};
+use crate::profile::Moment;
 use crate::units::{self, Bytes, Share};
 
 /// Lines that are named, beside what the call sites hold.
@@ -33,7 +33,7 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         text += &format!(" + {} {}", Bytes(line.bytes), line.what);
     }
     let sum = units::sum(named.iter().map(|line| line.bytes));
-    let rest = units::sum(others.map(|line| line.bytes)) - sum;
+    let rest = units::sum(others.map(|line| line.bytes)).saturating_sub(sum);
     if rest > 0 {
         text += &format!(" + {} other", Bytes(rest));
     }
@@ -45,7 +45,8 @@ pub(super) fn sentences(shown: &Shown) -> Vec<String> {
         text += &format!(" ({when})");
     }
     let mut sentences = vec![text];
-    if let Some(line) = ledger.largest_unheld() {
+    // Of another moment it may be what the program has just freed.
+    if let Some(line) = ledger.largest_unheld().filter(|_| shown.is_measured()) {
         let share = Share::of(line.bytes, total);
         let hint = match line.group {
             Group::Slack => ". It is no object's, but between objects that are",
@@ -75,48 +76,33 @@ pub(super) fn when(shown: &Shown) -> Option<String> {
     let ledger = &shown.ledger;
     let measured = ledger.time_ns?;
     let occasion = ledger.occasion.as_deref().unwrap_or_default();
-    let age = |then: u64| format!("{:.1} s before", then.saturating_sub(measured) as f64 / 1e9);
-    Some(match (shown.moment, shown.ended_ns) {
-        (Moment::OutOfMemory, _) => format!("measured {occasion}"),
-        (Moment::Live, Some(ended)) => format!("measured {occasion}, {} the end", age(ended)),
-        (Moment::Peak, _) if measured < shown.facts().peak_time_ns => {
-            format!("measured {occasion}, {} the peak", age(shown.facts().peak_time_ns))
+    let peak = shown.facts().peak_time_ns;
+    let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
+    let failed = shown.facts().failure.as_ref().map(|failure| failure.time_ns);
+    let mut when = match (shown.moment, shown.ended_ns) {
+        (Moment::OutOfMemory, _) if !shown.is_measured() => match failed.unwrap_or(0) {
+            failed if measured < failed => {
+                format!(
+                    "measured {occasion}, {:.1} s before that moment",
+                    seconds(measured, failed)
+                )
+            }
+            failed => format!(
+                "measured {occasion}, {:.1} s after that moment",
+                seconds(failed, measured)
+            ),
+        },
+        (Moment::Live, Some(ended)) => format!("measured {occasion}, {:.1} s before the end", seconds(measured, ended)),
+        (Moment::Peak, _) if measured < peak => {
+            format!("measured {occasion}, {:.1} s before the peak", seconds(measured, peak))
+        }
+        (Moment::Peak, _) if !shown.is_measured() => {
+            format!("measured {occasion}, {:.1} s after the peak", seconds(peak, measured))
         }
         _ => format!("measured {occasion}"),
-    })
-}
-
-/// Nanoseconds since the Unix epoch of a time as run.json has it, `2026-01-31T14:05:09.123+01:00`.
-pub(super) fn nanoseconds(time: &str) -> Option<u64> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    u64::try_from(time.as_nanosecond()).ok()
-}
-
-/// The ledger of a moment. As long as the job runs, how things are now; and one of another moment says more than none.
-pub(super) fn choose(profile: &Profile, moment: Moment, counts: Counts, is_running: bool) -> Ledger {
-    let known = profile.measurements();
-    let now = known.latest.as_ref().filter(|_| is_running && moment == Moment::Peak);
-    let any = known.highest.as_ref().or(known.latest.as_ref());
-    match now.or(profile.at(moment).measured()).or(any) {
-        Some(measured) => Ledger::measured(measured, counts),
-        None => Ledger::unmeasured(&profile.facts, moment),
+    };
+    if ledger.added > 0 {
+        when += &format!("; {} became resident after that", Bytes(ledger.added));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_run_json_has_them() {
-        let second = 1_000_000_000;
-        assert_eq!(nanoseconds("1970-01-01T00:00:00.000+00:00"), Some(0));
-        assert_eq!(nanoseconds("2023-11-14T23:13:20+01:00"), Some(1_700_000_000 * second));
-        assert_eq!(
-            nanoseconds("2024-02-29T12:00:00.250-05:00"),
-            Some(1_709_226_000 * second + second / 4)
-        );
-        assert_eq!(nanoseconds("2024-02-29T12:00:00Z"), Some(1_709_208_000 * second));
-        assert_eq!(nanoseconds("yesterday"), None);
-    }
+    Some(when)
 }

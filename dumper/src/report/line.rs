@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::site::NamedSite;
+use super::site::NamedChargedLine;
 use crate::units::{self, Bytes};
 
 /// Columns of a terminal that the log's prefix leaves.
@@ -25,8 +25,10 @@ pub enum Line {
     Failure(String),
     /// How much memory was in use.
     Held(String),
-    /// A call site that held some of it; the first of several is the largest.
-    Site(Box<NamedSite>),
+    /// A line that held some of it; the first of several is the culprit.
+    Charged(Box<NamedChargedLine>),
+    /// A variable that kept some of it alive.
+    HeldBy(String),
     /// Who has what the limit counts.
     Ledger(String),
     /// The most that was held in each phase that the job has named.
@@ -48,13 +50,14 @@ impl Line {
             Line::Verdict(sentence)
             | Line::Failure(sentence)
             | Line::Held(sentence)
+            | Line::HeldBy(sentence)
             | Line::Ledger(sentence)
             | Line::Phases(sentence)
             | Line::Others(sentence)
             | Line::Concern(sentence) => wrapped(sentence),
             Line::Limit(limit) => wrapped(&format!("Limit: {limit}")),
             Line::Evidence(evidence) => wrapped(&format!("- {evidence}")),
-            Line::Site(site) => site_text(site),
+            Line::Charged(charged) => charged_text(charged),
             Line::Row(row) => vec![row.clone()],
             Line::Wrote(path) => vec![format!("Wrote memory usage flamegraph to {}", path.display())],
         }
@@ -66,28 +69,25 @@ pub fn text(lines: &[Line]) -> Vec<String> {
     lines.iter().flat_map(Line::text).collect()
 }
 
-/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own what it was for, where there is no room for that. Of a place
-/// that is too long for a line, the end is shown.
-fn site_text(site: &NamedSite) -> Vec<String> {
-    let before = format!("{:>7} {:>10}  ", site.share, Bytes(site.ranked));
-    let whole = site.place();
+/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own in what it is, where there is no room for that. Of a place that is
+/// too long for a line, the end is shown.
+fn charged_text(charged: &NamedChargedLine) -> Vec<String> {
+    let before = format!("{:>7} {:>10}  ", charged.share, Bytes(charged.ranked));
+    let whole = charged.place();
+    let below = |text: String| format!("{:BEFORE_PLACE$}{text}", "");
     let mut lines = match whole.chars().count() <= COLUMNS - BEFORE_PLACE {
         true => vec![before + &whole],
         false => {
-            let from = site.own_place().map(|from| {
-                let word = "from ";
-                let from = end_of(from, COLUMNS - BEFORE_PLACE - word.len());
-                format!("{:BEFORE_PLACE$}{word}{from}", "")
+            let place = end_of(&charged.line.place, COLUMNS - BEFORE_PLACE);
+            let part = charged.part().map(|part| {
+                let (word, part) = part.split_once(' ').unwrap_or(("", &part));
+                let part = end_of(part, COLUMNS - BEFORE_PLACE - word.len() - 1);
+                below(format!("{word} {part}"))
             });
-            let place = end_of(&site.line.place, COLUMNS - BEFORE_PLACE);
-            [before + &place].into_iter().chain(from).collect()
+            [before + &place].into_iter().chain(part).collect()
         }
     };
-    // What is asked for and not touched is worth a line.
-    let requested = site.held.requested.bytes;
-    if site.ranked < requested - requested / 10 {
-        lines.push(format!("{:BEFORE_PLACE$}asked for {}", "", Bytes(requested)));
-    }
+    lines.extend(charged.beside().map(below));
     lines
 }
 
@@ -163,35 +163,63 @@ mod tests {
             place: place.to_owned(),
             ..NamedLine::default()
         };
-        let lines = |place, from: Option<&str>| {
-            let site = NamedSite {
+        let lines = |place, part: Option<&str>, more| {
+            let charged = NamedChargedLine {
                 line: line(place),
-                from: from.map(line),
+                is_own: true,
+                is_import: false,
+                part: part.map(|part| (line(part), more)),
                 held: Weight {
                     requested: Tally::of_bytes(1 << 30),
                     resident: None,
                 },
                 ranked: 1 << 30,
                 share: Share::of(1, 1),
-                growth: None,
+                stands_out: true,
             };
-            Line::Site(Box::new(site)).text()
+            Line::Charged(Box::new(charged)).text()
         };
         assert_eq!(
-            lines("load.py:7 (load)", None),
+            lines("load.py:7 (load)", None, 0),
             ["100.0 %    1.0 GiB  load.py:7 (load)"]
         );
         assert_eq!(
-            lines("numpy/_core/numeric.py:235 (ones)", Some("load.py:7 (load)")),
+            lines("load.py:7 (load)", Some("numpy/numeric.py:235 (ones)"), 2),
             [
-                "100.0 %    1.0 GiB  numpy/_core/numeric.py:235 (ones)",
-                "                    from load.py:7 (load)"
+                "100.0 %    1.0 GiB  load.py:7 (load)",
+                "                    in numpy/numeric.py:235 (ones) and 2 more"
             ]
         );
         let deep = format!("{}load.py:7 (load)", "folder/".repeat(20));
-        for line in lines(&deep, Some(&deep)) {
+        for line in lines(&deep, Some(&deep), 0) {
             assert_eq!(line.chars().count(), COLUMNS, "{line}");
             assert!(line.ends_with("/load.py:7 (load)"), "{line}");
         }
+    }
+
+    #[test]
+    fn of_what_imports_hold_it_is_told_how_much_is_in_memory() {
+        let mib = 1 << 20;
+        let mut charged = NamedChargedLine {
+            line: NamedLine {
+                place: "[importing modules]".to_owned(),
+                ..NamedLine::default()
+            },
+            is_own: false,
+            is_import: true,
+            part: None,
+            held: Weight {
+                requested: Tally::of_bytes(78 * mib),
+                resident: Some(14 * mib),
+            },
+            ranked: 78 * mib,
+            share: Share::of(1, 2),
+            stands_out: true,
+        };
+        assert_eq!(charged.beside().unwrap(), "of which 14.0 MiB are in memory");
+        charged.ranked = 14 * mib;
+        assert_eq!(charged.beside().unwrap(), "asked for 78.0 MiB");
+        (charged.ranked, charged.held.resident) = (78 * mib, None);
+        assert_eq!(charged.beside(), None);
     }
 }

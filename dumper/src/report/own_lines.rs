@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use super::account::{Account, Shown};
 use super::line::Line;
+use super::site::OwnLine;
 use super::words;
-use crate::label::Call;
-use crate::profile::{CallTree, Tally};
 use crate::source::Sources;
 use crate::units::{self, Bytes, Share};
 
@@ -17,37 +16,6 @@ const FILES: usize = 20;
 const LINES: usize = 100;
 /// What holds less than this part of the total has no line of its own.
 const LEAST: u64 = 2000;
-
-/// A line of the user's own code.
-pub(crate) struct OwnLine {
-    file: String,
-    name: String,
-    line: u32,
-    held: Tally,
-}
-
-/// All of a moment, by file and line.
-pub(super) fn own_lines(tree: &CallTree, directory: &str) -> Vec<OwnLine> {
-    let lines = tree.own_lines().into_iter().map(|(call, held)| OwnLine {
-        file: call.file.to_owned(),
-        name: file_name(call, directory),
-        line: call.line,
-        held,
-    });
-    let mut lines: Vec<OwnLine> = lines.collect();
-    lines.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    lines
-}
-
-/// The path as a reader wants it, without a line.
-fn file_name(call: Call, directory: &str) -> String {
-    let whole = Call {
-        line: 0,
-        function: "f",
-        ..call
-    };
-    whole.short(directory).trim_end_matches(" (f)").to_owned()
-}
 
 /// The table, of the moment that matters most.
 pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
@@ -82,6 +50,10 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
             let (share, bytes) = (Share::of(left_out, total), Bytes(left_out));
             table.push(Line::Row(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…")));
         }
+    }
+    for imports in shown.charged.iter().filter(|charged| charged.is_import) {
+        let bytes = Bytes(imports.ranked);
+        table.push(Line::Row(format!("{} {bytes:>10} {}", imports.share, imports.place())));
     }
     if more > 0 {
         table.push(Line::Row(format!("and {more} files that hold less")));

@@ -5,6 +5,7 @@ mod chart;
 mod data;
 mod graph;
 mod head;
+mod holders;
 mod lines;
 mod listing;
 mod phases;
@@ -21,8 +22,9 @@ use askama::Template;
 use super::account::Account;
 use super::format::{About, Beside, Format, Input, Needs};
 use super::hints::{self, Clues, Hint};
+use super::holders::hints as of_holders;
 use super::{Occasion, choice, family, verdict};
-use crate::label::printable;
+use crate::label::{command_line, printable};
 use crate::process::Process;
 use crate::profile::{Facts, Moment, State};
 use crate::source::Sources;
@@ -31,6 +33,7 @@ use crate::units::{Bytes, Seconds};
 use bar::Bar;
 use chart::Chart;
 use head::{CulpritLine, Figure, Verdict};
+use holders::HoldersPart;
 use phases::PhaseRow;
 use rows::{EventRow, ProcessRow, ViewPart};
 use view::View;
@@ -73,6 +76,11 @@ fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: 
         let held: Vec<u64> = running.iter().map(|process| process.facts.live_bytes).collect();
         hints::hints(&Clues::of(view, account.judged(), account.timeline, &held))
     });
+    let held_by = account.foremost().and_then(|shown| shown.held_by.as_ref());
+    let hints = hints
+        .into_iter()
+        .flatten()
+        .chain(held_by.map(of_holders).unwrap_or_default());
     let chart = Chart::of(account);
     let any = |what: fn(&Facts) -> bool| account.listed.iter().any(|listed| what(&listed.facts));
     let page = Page {
@@ -83,7 +91,7 @@ fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: 
         culprit: account.foremost().and_then(|shown| head::culprit(shown, sources)),
         figures: head::figures(account, views.first()),
         story: head::story(account),
-        hints: hints.unwrap_or_default(),
+        hints: hints.collect(),
         concerns: rows::concerns(account),
         chart: chart.as_ref().map(Chart::words),
         phases: phases::phases(account),
@@ -94,6 +102,7 @@ fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: 
             .iter()
             .map(|listed| rows::process(listed, account.judged()))
             .collect(),
+        holders: holders::part_of(account),
         has_ranks: any(|facts| facts.rank.is_some()),
         has_heirs: any(|facts| facts.inherited_bytes > 0),
         has_failures: any(|facts| facts.failures > 0),
@@ -101,7 +110,7 @@ fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: 
         family: family::sentences(account),
         process_tree: beside.is_some_and(|beside| beside.process_tree),
         events: account.listed.iter().flat_map(rows::events).collect(),
-        command: printable(&run.command.join(" ")).into_owned(),
+        command: printable(&command_line(&run.command)).into_owned(),
         directory: account.directory.to_owned(),
         host: run.host.clone(),
         started: head::date_and_time(&run.started),
@@ -141,6 +150,7 @@ struct Page<'a> {
     phases: Vec<PhaseRow>,
     ledger: Option<Bar>,
     views: Vec<ViewPart>,
+    holders: Option<HoldersPart>,
     processes: Vec<ProcessRow>,
     /// Whether any of them has a rank, inherited memory, or a failed allocation.
     has_ranks: bool,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::account::{Account, Concern, Shown, What};
 use super::format::{About, Format, Input, Needs};
+use super::holders::HeldBy;
 use super::line::{Line, text};
 use super::{Occasion, family, ledger, verdict, words};
 use crate::damage::Damage;
@@ -15,8 +16,14 @@ use crate::process::Process;
 use crate::profile::Moment;
 use crate::units::Bytes;
 
-/// Call sites that are listed.
+/// Lines of code that are listed.
 const LISTED: usize = 5;
+/// What is said before the lines if the first of them holds little.
+const NOTHING_STANDS_OUT: &str = "; no line stands out, the largest are";
+/// A request that is so many times as large as what was held, and so little that nobody looks for it.
+const BESIDE: u64 = 100;
+/// See [`BESIDE`].
+const LITTLE: u64 = 16 << 20;
 /// Phases that are listed of one process.
 const PHASES: usize = 10;
 
@@ -40,14 +47,22 @@ pub(super) fn lines(account: &Account) -> Vec<Line> {
     let mut lines = outcome.map(verdict::lines).unwrap_or_default();
     match (&account.out_of_memory, &account.peak) {
         (Some(shown), _) => ran_out(account, shown, &mut lines),
-        (None, Some(shown)) => lines.push(Line::Held(peak(account, shown))),
+        (None, Some(shown)) => lines.extend(peak(account, shown)),
         (None, None) => lines.push(Line::Held("No memory was recorded.".to_owned())),
     }
-    let ledger = account.foremost().map(ledger::sentences).unwrap_or_default();
+    let foremost = account.foremost().filter(|shown| !is_beside_the_request(shown));
+    let held_by = foremost.and_then(|shown| shown.held_by.as_ref());
+    let held_by = held_by.map(HeldBy::lines).unwrap_or_default();
+    lines.extend(held_by.into_iter().map(Line::HeldBy));
+    let ledger = foremost.map(ledger::sentences).unwrap_or_default();
     lines.extend(ledger.into_iter().map(Line::Ledger));
     lines.extend(phases(account).into_iter().map(Line::Phases));
     let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
-    lines.extend(company.into_iter().chain(family::unseen(account)).map(Line::Others));
+    let others = company
+        .into_iter()
+        .chain(family::copied(account))
+        .chain(family::unseen(account));
+    lines.extend(others.map(Line::Others));
     lines.extend(concerns(account).into_iter().map(Line::Concern));
     lines
 }
@@ -59,12 +74,7 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<Line>) {
             if !account.judged().is_some_and(names_request) {
                 lines.push(Line::Failure(of_process(account, shown.process, failed)));
             }
-            if shown.facts().failures > 1 {
-                let failures = shown.facts().failures;
-                lines.push(Line::Failure(format!(
-                    "It was the last of {failures} allocations that failed."
-                )));
-            }
+            lines.extend(words::of_several(shown.facts()).map(Line::Failure));
         }
         (_, Some(failed)) => lines.push(Line::Failure(format!("Before that, {failed}"))),
         (_, None) => {}
@@ -73,14 +83,34 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<Line>) {
         lines.push(Line::Failure(words::aftermath(account.run)));
     }
     let held = shown.held();
-    let holder = match (shown.moment, account.processes.len()) {
+    let whose = match (shown.moment, account.processes.len()) {
         (Moment::Live, 2..) => format!(" in {}", shown.process.who()),
         _ => String::new(),
     };
-    let colon = if shown.sites.is_empty() { "" } else { ", most of it at" };
-    lines.push(Line::Held(format!("In use at that moment: {held}{holder}{colon}")));
-    let sites = shown.sites.iter().take(LISTED).cloned();
-    lines.extend(sites.map(|site| Line::Site(Box::new(site))));
+    let is_told = !is_beside_the_request(shown);
+    let colon = match shown.culprit().filter(|_| is_told) {
+        None => "",
+        Some(culprit) if culprit.stands_out => ", most of it at",
+        Some(_) => NOTHING_STANDS_OUT,
+    };
+    lines.push(Line::Held(format!("In use at that moment: {held}{whose}{colon}")));
+    lines.extend(listed(shown).filter(|_| is_told));
+}
+
+fn listed(shown: &Shown) -> impl Iterator<Item = Line> {
+    let charged = shown.charged.iter().take(LISTED).cloned();
+    charged.map(|charged| Line::Charged(Box::new(charged)))
+}
+
+/// Whether what was held is next to nothing beside the request that failed: then it explains nothing.
+fn is_beside_the_request(shown: &Shown) -> bool {
+    let request = shown
+        .facts()
+        .failure
+        .as_ref()
+        .filter(|_| shown.moment == Moment::OutOfMemory);
+    let held = shown.weight.requested.bytes;
+    request.is_some_and(|request| held < LITTLE && request.request_bytes / BESIDE >= held)
 }
 
 /// Whether the verdict says in its sentence which request failed.
@@ -110,16 +140,36 @@ fn phases(account: &Account) -> Vec<String> {
     told
 }
 
-fn peak(account: &Account, shown: &Shown) -> String {
+fn peak(account: &Account, shown: &Shown) -> Vec<Line> {
     let so_far = match account.occasion {
         Occasion::Ended => "",
         _ => " so far",
     };
     let mut peak = format!("Peak memory{so_far}: {}", shown.held());
-    if let Some(culprit) = shown.culprit() {
-        peak = format!("{peak}, of which {} at {}", culprit.share, culprit.place());
+    let mut lines = Vec::new();
+    match shown.culprit() {
+        None => {}
+        Some(culprit) if culprit.stands_out => {
+            peak = format!("{peak}, of which {} at {}", culprit.share, culprit.place());
+            let imports = shown
+                .charged
+                .iter()
+                .find(|charged| charged.is_import && charged.stands_out);
+            if let Some(imports) = imports {
+                if !culprit.is_import {
+                    peak = format!("{peak}; {} {}", imports.line.place, Bytes(imports.ranked));
+                }
+                let beside = imports.beside().map(|beside| format!(", {beside}"));
+                peak.push_str(&beside.unwrap_or_default());
+            }
+        }
+        Some(_) => {
+            peak.push_str(NOTHING_STANDS_OUT);
+            lines.extend(listed(shown));
+        }
     }
-    of_process(account, shown.process, &peak)
+    lines.insert(0, Line::Held(of_process(account, shown.process, &peak)));
+    lines
 }
 
 /// Each concern once, however many processes it is about.

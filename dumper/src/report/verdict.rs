@@ -7,15 +7,19 @@ use super::words;
 use crate::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, Other, Outcome, ProcessName};
 use crate::units::{self, Bytes};
 
-/// Lines of evidence in the log; the page has all.
+/// Lines of evidence in the log; the page has more.
 const EVIDENCE: usize = 3;
 /// The source of what is known of the job's end.
 const ENDING: &str = "wait4";
-const SIGKILL: i32 = 9;
 
 /// The verdict for the job's log: what happened, by which limit, and on which evidence. A run that went well needs none.
 pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
-    if matches!(outcome.kind, Kind::Finished | Kind::Running) || outcome.sentence.is_empty() {
+    let is_well = match outcome.kind {
+        Kind::Finished => true,
+        Kind::Running => outcome.killed.is_empty(),
+        _ => false,
+    };
+    if is_well || outcome.sentence.is_empty() {
         return Vec::new();
     }
     let limit = outcome.limit.as_ref().map(|limit| Line::Limit(limited(limit)));
@@ -27,12 +31,11 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
     [verdict].into_iter().chain(limit).chain(evidence).collect()
 }
 
-/// Is it worth a line of the log? How the job ended is in the sentence already; a counter at rest says something only where it
-/// could have been the kernel's SIGKILL, and elsewhere that nothing has happened.
+/// Is it worth a line of the log? How the job ended, and in most cases which request failed, is in the sentence already.
 fn is_news(outcome: &Outcome, evidence: &Evidence) -> bool {
-    let is_at_rest = evidence.before.is_some() && evidence.before == evidence.after;
-    let is_about_kill = outcome.signal == Some(SIGKILL);
-    evidence.source != ENDING && (!is_at_rest || is_about_kill)
+    let request = outcome.failed_request.as_deref().filter(|request| !request.is_empty());
+    let is_told = request.is_some_and(|request| outcome.sentence.contains(request) && evidence.says.contains(request));
+    evidence.source != ENDING && !evidence.is_beside && !is_told
 }
 
 /// `Also in the cgroup: 3 processes with 1.2 GiB, of which 42 (rsync) has 1.0 GiB`.
@@ -58,9 +61,10 @@ pub(super) fn company(others: &[Other]) -> Option<String> {
 /// `512.0 MiB for the cgroup /job (v2), of which 511.0 MiB in use`.
 pub(super) fn limited(limit: &Limit) -> String {
     let name = name(limit);
+    let most = limit.amount(limit.bytes);
     match limit.usage {
-        Some(usage) => format!("{}{name}; in use were {}", Bytes(limit.bytes), Bytes(usage)),
-        None => format!("{}{name}", Bytes(limit.bytes)),
+        Some(usage) => format!("{most}{name}; in use were {}", limit.amount(usage)),
+        None => format!("{most}{name}"),
     }
 }
 
@@ -76,6 +80,13 @@ pub(super) fn name(limit: &Limit) -> String {
         LimitKind::AddressSpace => " of address space (ulimit -v)".to_owned(),
         LimitKind::Data => " of data (ulimit -d)".to_owned(),
         LimitKind::Machine => ", all that the machine has".to_owned(),
+        LimitKind::Commit => " that the machine promises in all (vm.overcommit_memory is 2)".to_owned(),
+        LimitKind::Mappings => " mappings of a process (/proc/sys/vm/max_map_count)".to_owned(),
+        LimitKind::LockedMemory => " of locked memory (ulimit -l)".to_owned(),
+        LimitKind::HugePages => " of huge pages (/proc/sys/vm/nr_hugepages)".to_owned(),
+        LimitKind::UserProcesses => " processes and threads of the user (ulimit -u)".to_owned(),
+        LimitKind::CgroupProcesses => format!(" processes and threads in the cgroup {} (pids.max)", limit.path),
+        LimitKind::FileSystem => format!(" for the file system {}", limit.path),
         LimitKind::Other => String::new(),
     }
 }
@@ -122,6 +133,7 @@ mod tests {
                 says: "the OOM killer killed".into(),
                 before,
                 after,
+                ..Evidence::default()
             })
         };
         assert_eq!(counted(Some(3), Some(4)), "the OOM killer killed, 3 → 4 (/proc/vmstat)");

@@ -3,16 +3,17 @@
 use recording::protocol::{OOM_STATUS, OnOom};
 use recording::{EventKind, Trouble};
 
-use crate::label::{Call, printable};
+use crate::label::printable;
 use crate::outcome::Outcome;
 use crate::profile::{Event, Facts, FailedAllocation, Moment, Profile, Rank, State, Tally, Weight};
 use crate::run::Run;
 use crate::units::Bytes;
 
 /// How far a process got; it `is_replaced` if it went on as another program.
-pub(super) fn state(state: State, is_replaced: bool) -> &'static str {
-    match state {
+pub(super) fn state(run: &Run, facts: &Facts, is_replaced: bool) -> &'static str {
+    match facts.state {
         _ if is_replaced => "ran another program",
+        State::Running if run.killed(facts.pid).is_some() => "killed by the kernel for memory",
         State::Running => "still running, or ended by a signal",
         State::Ended => "ended",
         State::Left => "left at a failed allocation, or ran another program",
@@ -70,14 +71,12 @@ fn asked(function: Option<&str>, bytes: u64) -> String {
 /// callstack is not known.
 pub(super) fn place(profile: &Profile, node: u32, directory: &str) -> Option<String> {
     let innermost = profile.stack(node).next()?;
-    let mut place = innermost.short(directory);
-    if !innermost.is_own() {
-        let mut callers = profile.stack(node);
-        if let Some(own) = callers.find(Call::is_own) {
-            place = format!("{place}, called from {}", own.short(directory));
-        }
-    }
-    Some(place)
+    let place = innermost.short(directory);
+    Some(match profile.own_line(node).map(|own| (own, own.short(directory))) {
+        None => place,
+        Some((own, told)) if (own.file, own.line) == (innermost.file, innermost.line) => told,
+        Some((_, told)) => format!("{place}, called from {told}"),
+    })
 }
 
 /// `malloc of 1.2 GiB failed at load.py:31 (load)`.
@@ -86,6 +85,18 @@ pub(super) fn failed(profile: &Profile, failure: &FailedAllocation, directory: &
         Some(place) => format!("{} failed at {place}", request(failure)),
         None => format!("{} failed (its callstack is not known)", request(failure)),
     }
+}
+
+/// That more than one allocation has failed. Those that fail while a program unwinds come after the one that is shown.
+pub(super) fn of_several(facts: &Facts) -> Option<String> {
+    let shown = facts.failure.as_ref().filter(|_| facts.failures > 1)?;
+    let failed = |event: &&Event| event.kind == Some(EventKind::AllocationFailed);
+    let last = facts.events.iter().rfind(failed);
+    let which = match last.is_none_or(|last| last.time_ns <= shown.time_ns) {
+        true => "the last",
+        false => "one",
+    };
+    Some(format!("It was {which} of {} allocations that failed.", facts.failures))
 }
 
 /// What became of the program after an allocation had failed.
@@ -166,12 +177,26 @@ fn trouble(event: &Event) -> String {
     match trouble {
         Trouble::UnknownPython => {
             format!(
-                "No Python lines: this version does not know Python {}.{}.",
+                "No Python lines: this version does not know this build of Python {}.{}.",
                 event.bytes >> 8,
                 event.bytes & 0xff
             )
         }
-        Trouble::PythonSelfCheck => "No Python lines: this Python is a debug or patched build.".into(),
+        Trouble::PythonSelfCheck => {
+            "No Python lines: this Python is a debug or patched build, or newer than this version of fil-profile."
+                .into()
+        }
+        Trouble::HiddenPython => {
+            "No Python lines: this program has a Python in it, linked without -rdynamic and stripped of its symbols."
+                .into()
+        }
+        Trouble::NewerPython => {
+            format!(
+                "Python {}.{} is newer than this version of fil-profile, which read its frames as that Python describes them.",
+                event.bytes >> 8,
+                event.bytes & 0xff
+            )
+        }
         Trouble::CannotGrow => {
             format!(
                 "INCOMPLETE: no space to record in (errno {}): later call sites are put together with their callers.",
@@ -218,6 +243,7 @@ pub(super) fn event(event: &Event, place: Option<String>) -> String {
             let name = printable(&event.name);
             return format!("phase {name} began{times}; at most {bytes} were in use while it lasted");
         }
+        Some(EventKind::Ended) => format!("ended with status {}", event.detail.cast_signed()),
         Some(EventKind::PythonFound) => format!("found Python {}.{}", event.detail >> 8, event.detail & 0xff),
     };
     match event.repeats {

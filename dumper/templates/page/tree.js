@@ -50,15 +50,31 @@ class Tree {
     return this.calls[call - 1][4] ? "lib" : "own";
   }
 
+  // For each node that is part of what is imported, the frame that stands for that; else 0. A line of the user's own is part of none.
+  imports() {
+    const own = 0;
+    const imports = 2;
+    const within = new Int32Array(this.call.length);
+    for (let id = 1; id < within.length; id += 1) {
+      const call = this.calls[this.call[id] - 1];
+      const above = within[this.parent[id]];
+      const isOwn = call && call[4] === own && this.strings[call[0]];
+      if (call && call[4] === imports) within[id] = above || id;
+      else if (!isOwn) within[id] = above;
+    }
+    return within;
+  }
+
   root(weight, isReversed) {
     const value = this.total(weight)[0];
     const frame = { call: -1, value, own: 0, above: null, depth: 0, below: null };
     if (isReversed) {
       const held = this.weights[weight];
+      const within = this.imports();
       frame.shares = { ids: [], held: [] };
       for (let id = 1; id < held.length; id += 1) {
         if (held[id] > 0) {
-          frame.shares.ids.push(id);
+          frame.shares.ids.push(within[id] || id);
           frame.shares.held.push(held[id]);
         }
       }
@@ -90,7 +106,7 @@ class Tree {
     return below;
   }
 
-  // The first row is the lines that allocated, each next one their callers.
+  // The first row is the lines that allocated, what imports hold being one of them; each next one their callers.
   callers(frame) {
     const byCall = new Map();
     const { ids, held } = frame.shares;

@@ -1,6 +1,7 @@
 //! What every view says of a run: the log, the page, the line of `fil-profile ls`, the tables, a difference and a merge name one
 //! culprit, with one share of one total, one limit and one outcome.
 
+mod own_code;
 mod views;
 
 use std::fs;
@@ -18,21 +19,43 @@ use serde_json::Value;
 
 use crate::builder::{Builder, Held, STARTED_NS};
 use crate::job;
-use views::{Truth, check, check_headline, check_page};
+use views::{Site, Truth, check, check_headline, check_page};
 
 const MIB: u64 = 1 << 20;
 const SCRIPT: &str = "job.py";
 const LIBRARY: &str = "/venv/lib/python3.11/site-packages/numpy/core.py";
 
+const IMPORT: &str = "<frozen importlib._bootstrap>";
+
 const PLAIN: Truth = Truth {
-    place: "numpy/core.py:5 (ones)",
-    from: Some("job.py:7 (load)"),
-    bytes: 60 * MIB,
+    place: "job.py:7 (load)",
+    inside: Some("in numpy/core.py:5 (ones)"),
+    bytes: 45 * MIB,
     total: 100 * MIB,
+    site: Site {
+        place: "numpy/core.py:5 (ones)",
+        bytes: 60 * MIB,
+        callers: &[("job.py:7 (load)", 45), ("job.py:9 (load)", 15)],
+    },
     is_by_resident: false,
     is_at_the_peak: true,
-    is_drawn_as_it_is: true,
 };
+
+/// One whose culprit is also the line that allocated the most.
+const fn alone(place: &'static str, bytes: u64, total: u64) -> Truth {
+    Truth {
+        place,
+        inside: None,
+        bytes,
+        total,
+        site: Site {
+            place,
+            bytes,
+            callers: &[],
+        },
+        ..PLAIN
+    }
+}
 
 fn held(mib: u64) -> Held {
     Held {
@@ -45,7 +68,7 @@ fn held(mib: u64) -> Held {
 fn plain(pid: u32) -> Builder {
     let mut job = Builder::new(pid, &["python3", SCRIPT]);
     let ones = (LIBRARY, 5, "ones");
-    for (line, mib) in [(7, 35), (9, 25)] {
+    for (line, mib) in [(7, 45), (9, 15)] {
         let node = job.stack(&[(SCRIPT, line, "load"), ones]);
         job.holds(node, mib * MIB);
     }
@@ -69,7 +92,11 @@ fn reserved(pid: u32) -> (Builder, Measurements) {
     let measured = Measured {
         live_bytes: 1100 * MIB,
         blocks: [(recording::Kind::Mapping as u32, pages)].into(),
-        sites: vec![SitePages { site: 1, pages }],
+        sites: vec![SitePages {
+            site: 1,
+            pages,
+            ..SitePages::default()
+        }],
         ..Measured::default()
     };
     let mut measurements = Measurements::default();
@@ -173,12 +200,8 @@ fn of_a_failed_allocation() {
 fn of_a_killed_run_whose_resident_memory_was_measured() {
     let case = Case::new(Kind::OomKilledByCgroup, Some(limit(150)), vec![reserved(1)]);
     let truth = Truth {
-        place: "job.py:2 (fill)",
-        from: None,
-        bytes: 100 * MIB,
-        total: 150 * MIB,
         is_by_resident: true,
-        ..PLAIN
+        ..alone("job.py:2 (fill)", 100 * MIB, 150 * MIB)
     };
     let run = Run {
         rank: Some(Rank::Resident),
@@ -217,13 +240,7 @@ fn of_a_run_that_grew() {
     job.site(node, held(200), held(200), held(200));
     job.earlier(2_000_000_000, 50 * MIB, true);
     let case = Case::simple(job);
-    let truth = Truth {
-        place: "job.py:15 (grow)",
-        from: None,
-        bytes: 200 * MIB,
-        total: 300 * MIB,
-        ..PLAIN
-    };
+    let truth = alone("job.py:15 (grow)", 200 * MIB, 300 * MIB);
     case.check(&truth);
 }
 
@@ -236,13 +253,7 @@ fn of_call_sites_that_hold_the_same() {
         let node = job.stack(&stack);
         job.holds(node, mib * MIB);
     }
-    let truth = Truth {
-        place: "job.py:3 (f)",
-        from: None,
-        bytes: 50 * MIB,
-        total: 130 * MIB,
-        ..PLAIN
-    };
+    let truth = alone("job.py:3 (f)", 50 * MIB, 130 * MIB);
     Case::simple(job).check(&truth);
 }
 
@@ -251,13 +262,7 @@ fn of_a_program_without_python() {
     let mut job = Builder::new(1, &["/usr/bin/sort"]);
     let node = job.stack(&[("", 0, "[No Python stack]")]);
     job.holds(node, 80 * MIB);
-    let truth = Truth {
-        place: "[No Python stack]",
-        from: None,
-        bytes: 80 * MIB,
-        total: 80 * MIB,
-        ..PLAIN
-    };
+    let truth = alone("[No Python stack]", 80 * MIB, 80 * MIB);
     Case::simple(job).check(&truth);
 }
 
@@ -265,42 +270,7 @@ fn of_a_program_without_python() {
 fn of_a_damaged_recording() {
     let mut job = plain(1);
     job.holds(9999, 200 * MIB);
-    let truth = Truth {
-        place: "[damaged]",
-        from: None,
-        bytes: 200 * MIB,
-        total: 300 * MIB,
-        ..PLAIN
-    };
-    Case::simple(job).check(&truth);
-}
-
-#[test]
-fn of_a_run_of_which_most_is_imports() {
-    let mut job = plain(1);
-    let import = |line, name| ("<frozen importlib._bootstrap>", line, name);
-    for (line, mib) in [(1027, 30), (688, 40)] {
-        let node = job.stack(&[
-            (SCRIPT, 1, "<module>"),
-            import(1007, "_find_and_load"),
-            import(line, "_load"),
-        ]);
-        job.holds(node, mib * MIB);
-    }
-    let node = job.stack(&[
-        (SCRIPT, 2, "<module>"),
-        import(1007, "_find_and_load"),
-        import(241, "_call"),
-    ]);
-    job.holds(node, 150 * MIB);
-    let truth = Truth {
-        place: "<frozen importlib._bootstrap>:241 (_call)",
-        from: Some("job.py:2 (<module>)"),
-        bytes: 150 * MIB,
-        total: 320 * MIB,
-        is_drawn_as_it_is: false,
-        ..PLAIN
-    };
+    let truth = alone("[damaged]", 200 * MIB, 300 * MIB);
     Case::simple(job).check(&truth);
 }
 
@@ -352,13 +322,9 @@ fn of_a_bundle_that_an_earlier_program_has_written() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bundle-1-measured.fil");
     let bundle = bundle::read(&Place::of(&path).unwrap()).unwrap();
     let truth = Truth {
-        place: "oom.py:12 (index_rows)",
-        from: None,
-        bytes: 100 * MIB,
-        total: 150 * MIB,
         is_by_resident: true,
         is_at_the_peak: false,
-        ..PLAIN
+        ..alone("oom.py:12 (index_rows)", 100 * MIB, 150 * MIB)
     };
     let folder = tempfile::tempdir().unwrap();
     let written = report::write(
@@ -372,8 +338,8 @@ fn of_a_bundle_that_an_earlier_program_has_written() {
     for line in [
         "In use at that moment: 150.0 MiB ± 2.5 MiB (in memory, of 1.1 GiB",
         " 66.7 %  100.0 MiB  oom.py:12 (index_rows)",
-        " 33.3 %   50.0 MiB  numpy/_core/numeric.py:235 (ones)",
-        "                    from oom.py:7 (load)",
+        " 33.3 %   50.0 MiB  oom.py:7 (load)",
+        "                    in numpy/_core/numeric.py:235 (ones)",
         "                    asked for 1000.0 MiB",
         "In memory: 511.0 MiB = 0 B held by call sites + 511.0 MiB",
         "process 4712 (oom.py): Peak by phase: load 1.1 GiB",
@@ -381,7 +347,8 @@ fn of_a_bundle_that_an_earlier_program_has_written() {
         assert!(said.iter().any(|known| known == line), "{line}: {said:#?}");
     }
     check_headline(&written, &truth);
-    assert_eq!(written.headline.unwrap().peak_bytes, 120 * MIB);
+    // Of the same moment as the culprit's share.
+    assert_eq!(written.headline.unwrap().peak_bytes, 150 * MIB);
     check_page(&fs::read_to_string(&written.index).unwrap(), &bundle.run, &truth);
     assert_eq!(bundle.timeline.len(), 2);
     assert_eq!(bundle.timeline[1].processes[1].resident_bytes, 100_663_296);

@@ -13,17 +13,11 @@ use proptest::prelude::*;
 use crate::formats::document;
 use crate::job;
 
-pub const FORMATS: [&str; 9] = [
-    "pprof",
-    "speedscope",
-    "csv",
-    "folded",
-    "json",
-    "html",
-    "text",
-    "svg",
-    "svg-reversed",
-];
+/// The names of all formats that show what a bundle has, without that of the bundle itself.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    let names = report::FORMATS.into_iter().map(|format| format.about().name);
+    names.filter(|name| *name != "fil")
+}
 
 /// A folder with the run of a job that was killed, its recordings and its timeline.
 fn killed(folder: &Path) -> Run {
@@ -80,7 +74,7 @@ fn a_bundle_says_in_every_format_what_the_recordings_say() {
         ..run.clone()
     };
     assert_eq!(bundle.run, unread);
-    for format in FORMATS {
+    for format in formats() {
         let of_bundle = document_of(&bundle, format);
         assert!(of_bundle == document(format, folder.path(), &run), "{format:?}");
     }

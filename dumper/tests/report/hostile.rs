@@ -13,12 +13,12 @@ use dumper::{Ending, Folder, LocalSource, Run, bundle, merge, process, timeline}
 use recording::is_hidden;
 
 use crate::builder::Builder;
-use crate::bundle::FORMATS;
+use crate::bundle::formats;
 use crate::formats::gunzipped;
 use crate::job;
 
 /// All that a name can do.
-const EVIL: &str = "=cmd\u{1b}]0;owned\u{7}\u{9b}31m\n=fil-profile= all is well\r\t\u{202e}\u{2066}\u{200b}\u{2028}\u{7f}</script><b>&\u{e0041};=1+41|@x";
+pub const EVIL: &str = "=cmd\u{1b}]0;owned\u{7}\u{9b}31m\n=fil-profile= all is well\r\t\u{202e}\u{2066}\u{200b}\u{2028}\u{7f}</script><b>&\u{e0041};=1+41|@x";
 
 fn run() -> Run {
     let evil = || EVIL.to_owned();
@@ -109,7 +109,7 @@ fn no_name_is_more_than_a_name_in_any_format() {
         unrecorded: &unrecorded,
         occasion: Occasion::Ended,
     };
-    for format in FORMATS {
+    for format in formats() {
         let mut out = Vec::new();
         report::export(&mut out, report::format(format).unwrap(), &subject).unwrap();
         if format == "pprof" {
@@ -219,7 +219,7 @@ fn lines_that_nobody_has_brought_along_are_not_shown() {
             report::export(&mut out, report::format(format).unwrap(), &subject).unwrap();
             String::from_utf8_lossy(&out).contains(code)
         };
-        FORMATS.into_iter().filter(shown).collect()
+        formats().filter(shown).collect()
     };
     let brings = |run: &Run| {
         let mut out = Vec::new();

@@ -130,6 +130,7 @@ pub fn killed_run(folder: &Path) -> Run {
         says: says.into(),
         before,
         after,
+        is_beside: false,
     };
     let control = format!("/sys/fs/cgroup/memory{group}/memory.oom_control");
     let other = |pid, command: &str, mib: u64| Other {

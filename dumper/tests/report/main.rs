@@ -9,6 +9,7 @@ mod family;
 mod formats;
 mod golden;
 mod growth;
+mod holders;
 mod hostile;
 mod job;
 mod json;

@@ -35,7 +35,7 @@ fn hundreds_of_processes_become_one_line() {
     assert!(lines[0].starts_with("process 90 (worker90.py): Peak memory: 90.0 MiB"));
     assert_eq!(
         lines[1],
-        "90 processes: No Python lines: this version does not know Python 3.14."
+        "90 processes: No Python lines: this version does not know this build of Python 3.14."
     );
     let page = fs::read_to_string(&written.index).unwrap();
     assert!(page.contains("And 70 more, of which 70 ended by themselves; none had more than 71.0 MiB at its peak."));

@@ -139,7 +139,7 @@ fn no_name_can_become_part_of_the_page() {
 }
 
 #[test]
-fn the_page_names_the_call_site_that_held_the_most_and_the_users_own_line_that_it_was_for() {
+fn the_page_names_the_users_own_line_that_held_the_most_and_where_that_was() {
     let folder = tempfile::tempdir().unwrap();
     let page = page(folder.path(), vec![], &Run::default());
     assert!(!page.contains("class=\"culprit\""));
@@ -147,8 +147,8 @@ fn the_page_names_the_call_site_that_held_the_most_and_the_users_own_line_that_i
     let run = job::run(folder.path());
     let written = job::report(folder.path(), &run, &[job::recording()], Occasion::Ended);
     let page = fs::read_to_string(written.index).unwrap();
-    let culprit = "<code class=\"place\">numpy/_core/numeric.py:235 (ones)</code>, from \
-                   <code class=\"place\">oom.py:7 (load)</code> held <strong>1.2 GiB of 1.5 GiB, 81.8 %</strong>";
+    let culprit = "<code class=\"place\">oom.py:7 (load)</code> <span class=\"faint\">in numpy/_core/numeric.py:235 (ones)</span> \
+                   held <strong>1.3 GiB of 1.5 GiB, 81.8 %</strong>";
     assert!(page.contains(culprit), "{page}");
     // What numpy allocated for it is in the margin of its line.
     let listing = page.split("<table class=\"listing\">").nth(1).unwrap();

@@ -32,7 +32,11 @@ fn process(pid: u32, there: u64) -> (Vec<u8>, Measurements) {
         live_bytes: 1100 * MIB,
         blocks: [(Kind::Mapping as u32, pages)].into(),
         // Site 0 is for what finds no place.
-        sites: vec![SitePages { site: 1, pages }],
+        sites: vec![SitePages {
+            site: 1,
+            pages,
+            ..SitePages::default()
+        }],
         ..Measured::default()
     };
     let mut measurements = Measurements::default();

@@ -12,11 +12,12 @@ use crate::job;
 /// Mutations of each seed.
 const MUTATIONS: u64 = 40;
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 6] = [
     (Kind::Recording, "recording"),
     (Kind::Bundle, "bundle"),
     (Kind::Run, "run"),
     (Kind::Measured, "measured"),
+    (Kind::Holders, "holders"),
     (Kind::Timeline, "timeline"),
 ];
 

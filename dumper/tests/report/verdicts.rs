@@ -299,8 +299,8 @@ fn near_a_limit_the_log_gets_the_call_sites_of_the_largest_process() {
             "Close to the limit: 511.0 MiB in use of 512.0 MiB for the cgroup",
             "  /slurm/uid_1000/job_42/step_0/task_0 (v1)",
             "Process 4711 (oom.py) holds 428.0 MiB ± 1.7 MiB, most of it at",
-            " 89.7 %  384.0 MiB  numpy/_core/numeric.py:235 (ones)",
-            "                    from oom.py:7 (load)",
+            " 89.7 %  384.0 MiB  oom.py:7 (load)",
+            "                    in numpy/_core/numeric.py:235 (ones)",
             " 10.3 %   44.0 MiB  oom.py:12 (index_rows)",
         ]
     );
@@ -323,7 +323,7 @@ fn a_termination_message_has_the_verdict_and_the_call_sites_and_is_never_too_lon
     let (processes, _) = process::load(&crate::job::opened(folder.path())).unwrap();
     let message = report::termination_message(&run, &processes);
     assert!(message.starts_with("The kernel killed process 4711"));
-    assert!(message.contains("384.0 MiB  numpy/_core/numeric.py:235 (ones)"));
+    assert!(message.contains("384.0 MiB  oom.py:7 (load)"));
     assert!(message.ends_with('\n') && message.len() < 4096);
 
     let outcome = run.outcome.as_mut().unwrap();

@@ -3,6 +3,7 @@
 use super::{ATTRIBUTES, Expansion, Objects, Reference, Step};
 use crate::dicts::Table;
 use crate::frames::{self, Frame};
+use crate::memory::AT_A_TIME;
 use crate::types::Kind;
 
 /// Items of a block of a deque, and the bytes of the block.
@@ -59,9 +60,13 @@ impl Objects<'_> {
         }
         let chosen = self.chance.choose(count, at_least_a_record(count, most));
         let weight = count as f64 / chosen.len().max(1) as f64;
-        for index in chosen {
-            let item = self.reader.pages.word(first.checked_add(index * 8)?)?;
-            into.references.push(Reference::sampled(item, Step::Item, weight));
+        for some in chosen.chunks(AT_A_TIME) {
+            let addresses = some.iter().map(|index| first.wrapping_add(index * 8));
+            self.reader.pages.prefetch(addresses);
+            for index in some {
+                let item = self.reader.pages.word(first.checked_add(index * 8)?)?;
+                into.references.push(Reference::sampled(item, Step::Item, weight));
+            }
         }
         Some(())
     }
@@ -78,11 +83,15 @@ impl Objects<'_> {
         into.length = Some(used);
         let chosen = self.chance.choose(slots, most.saturating_mul(2));
         let mut found = Vec::new();
-        for slot in chosen {
-            // The hash of what was removed is -1; that of an object never is.
-            let entry = self.reader.pages.words(table.checked_add(slot * 16)?, 2)?;
-            if entry[0] != 0 && entry[1] != u64::MAX {
-                found.push(entry[0]);
+        for some in chosen.chunks(AT_A_TIME) {
+            let addresses = some.iter().map(|slot| table.wrapping_add(slot * 16));
+            self.reader.pages.prefetch(addresses);
+            for slot in some {
+                // The hash of what was removed is -1; that of an object never is.
+                let entry = self.reader.pages.words(table.checked_add(slot * 16)?, 2)?;
+                if entry[0] != 0 && entry[1] != u64::MAX {
+                    found.push(entry[0]);
+                }
             }
         }
         let weight = used as f64 / found.len().max(1) as f64;
@@ -155,6 +164,7 @@ impl Objects<'_> {
         let used = self.reader.pages.word(address + 16)?;
         let table = Table::of_dict(&mut self.reader, address)?;
         into.bytes += table.bytes;
+        self.note_site(table.address, table.bytes);
         into.length = Some(used);
         let is_ordered = kind == Kind::OrderedDict;
         if is_ordered {
@@ -178,8 +188,9 @@ impl Objects<'_> {
         }
         let mut entries = Vec::new();
         let most = at_least_a_record(table.entries, most);
-        for index in self.chance.choose(table.entries, most) {
-            entries.extend(table.entry(&mut self.reader, index));
+        for some in self.chance.choose(table.entries, most).chunks(AT_A_TIME) {
+            table.prefetch(&mut self.reader, some.iter().copied());
+            entries.extend(some.iter().filter_map(|index| table.entry(&mut self.reader, *index)));
         }
         let weight = used as f64 / entries.len().max(1) as f64;
         let entries = entries.into_iter().map(|(key, value)| (key, value, weight));

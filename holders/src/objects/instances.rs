@@ -1,12 +1,12 @@
 //! Instances of Python classes: attributes in a dict, in values beside the object, or in slots.
 
-use std::collections::HashMap;
+use crate::fast::Map;
 
 use super::{Expansion, Objects};
 use crate::dicts::Table;
-use crate::layout::{Attributes, flag};
 use crate::reader::{Object, Reader};
 use crate::types::TypeId;
+use cpython::{Attributes, flag};
 
 /// Slots of a class.
 const MOST_SLOTS: u64 = 500;
@@ -18,7 +18,7 @@ const MEMBER_BYTES: u64 = 40;
 /// The names of the slots of each class: from the beginning of an instance to where the name is.
 #[derive(Default)]
 pub struct Slots {
-    by_type: HashMap<TypeId, HashMap<u64, u64>>,
+    by_type: Map<TypeId, Map<u64, u64>>,
 }
 
 impl Slots {
@@ -33,8 +33,8 @@ impl Slots {
 }
 
 /// The descriptions stand behind the type, one for each slot that the class itself has.
-fn slots(reader: &mut Reader, id: TypeId) -> Option<HashMap<u64, u64>> {
-    let mut names = HashMap::new();
+fn slots(reader: &mut Reader, id: TypeId) -> Option<Map<u64, u64>> {
+    let mut names = Map::default();
     let mut id = id;
     for _base in 0..MOST_BASES {
         let about = reader.types.get(id);
@@ -49,7 +49,7 @@ fn slots(reader: &mut Reader, id: TypeId) -> Option<HashMap<u64, u64>> {
             let member = reader.pages.words(first.checked_add(index * MEMBER_BYTES)?, 3)?;
             names.insert(member[2], member[0]);
         }
-        let base = reader.pages.word(address + crate::layout::TYPE_BASE)?;
+        let base = reader.pages.word(address + cpython::TYPE_BASE)?;
         id = reader.types.at(&mut reader.pages, base)?;
     }
     Some(names)

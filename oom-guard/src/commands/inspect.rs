@@ -7,15 +7,20 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use dumper::Run;
 use dumper::label::cut;
 use dumper::units::{Bytes, Share};
 use holders::core_file::CoreFile;
-use holders::live::Live;
+use holders::live::{Live, own_number};
 use holders::report::{Report, Thread, TypeRow, Variable, VariableKind};
 use holders::{Options, Trouble};
 use nix::unistd::geteuid;
 
 use crate::error::Error;
+use crate::finish::from_disk;
+use crate::finish::material::Material;
+use crate::folder::find;
+use crate::folder::scratch::Scratch;
 use crate::terminal::paint::{PaintedLine, Tone};
 use crate::terminal::say::{self, show};
 
@@ -28,13 +33,14 @@ const TYPES: usize = 15;
 const COMMAND: usize = 300;
 const NAME: usize = 60;
 
-/// Shows who holds the memory of what is named, a process id or a core file, or writes it to a file as JSON; `-` is stdout.
-pub fn inspect(what: &OsStr, json: Option<&Path>) -> Result<(), Error> {
+/// Shows who holds the memory of what is named, a process id, a core file or a run whose job runs, or writes it to a file as JSON; `-` is
+/// stdout.
+pub fn inspect(what: &OsStr, json: Option<&Path>, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot inspect {}: {why}", what.to_string_lossy()));
     let pid = what.to_str().and_then(|text| text.parse::<u32>().ok());
     let report = match pid.filter(|_| !Path::new(what).exists()) {
         Some(pid) => of_process(pid),
-        None => of_core(Path::new(what)),
+        None => of_path(Path::new(what), output),
     };
     let report = report.map_err(cannot)?;
     match json {
@@ -62,6 +68,29 @@ fn write_json(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     out.flush()
 }
 
+fn of_path(named: &Path, output: &Path) -> Result<Report, String> {
+    let path = find::meant(named, output)?;
+    if !path.is_dir() {
+        return of_core(&path);
+    }
+    let folder = find::run_at(&path)?;
+    // What somebody else has made could name any process.
+    if !folder.is_ours() {
+        return Err("your own fil-profile has not made this run folder: name the process by its id".to_owned());
+    }
+    let run = Run::load(&folder.folder).unwrap_or_default();
+    let scratch = Scratch::open(&folder).ok().filter(|_| run.ending.is_none());
+    let material = scratch.map(|scratch| Material::load(&scratch.folder)).transpose()?;
+    let processes = material.map(|material| material.processes).unwrap_or_default();
+    match processes
+        .iter()
+        .find(|process| from_disk::is_running(std::slice::from_ref(process)))
+    {
+        Some(process) => of_process(process.facts.pid),
+        None => Err("its job does not run: `fil-profile report` has who held its memory".to_owned()),
+    }
+}
+
 fn of_process(pid: u32) -> Result<Report, String> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     if !process.is_dir() {
@@ -69,7 +98,7 @@ fn of_process(pid: u32) -> Result<Report, String> {
     }
     let memory = Live::open(&process).map_err(|error| why_not(&process, &error))?;
     let options = Options {
-        pid: Some(pid.into()),
+        pid: Some(own_number(&process).unwrap_or(pid.into())),
         ..Options::default()
     };
     let report = holders::inspect(&memory, &options);
@@ -78,6 +107,7 @@ fn of_process(pid: u32) -> Result<Report, String> {
         true => trouble.to_string(),
         false => "it has ended".to_owned(),
     })?;
+    report.pid = Some(pid.into());
     let command = fs::read(process.join("cmdline")).unwrap_or_default();
     report.command = String::from_utf8_lossy(&command)
         .trim_end_matches('\0')

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dumper::Run;
 use dumper::label::{cut, printable};
 use dumper::outcome::Kind;
 use dumper::units::Bytes;
+use dumper::{Outcome, Run};
 use nix::sys::signal::Signal;
 
 use crate::error::Error;
@@ -16,22 +16,27 @@ use crate::terminal::say::{is_shown, say, show};
 
 /// The width if there is no terminal.
 const COLUMNS: usize = 80;
-/// The widths of the time, `2026-01-31 14:05:09`, of the outcome, and of the peak.
-const TIME: usize = 19;
+/// The width of the number: of more than 99 runs, those with more digits are wider.
+const NUMBER: usize = 2;
+/// The widths of the time, `2026-01-31 14:05`, of the outcome, and of the peak.
+const TIME: usize = 16;
 const OUTCOME: usize = 11;
-const PEAK: usize = 10;
+const MEMORY: usize = 10;
 /// The blanks between columns.
 const GAP: usize = 2;
 
 /// The texts of one line.
 #[derive(Debug, PartialEq)]
 struct Row {
+    /// What `report` and other commands take for this run.
+    number: String,
     time: String,
     command: String,
     outcome: String,
     tone: Option<Tone>,
-    peak: String,
-    /// Of what was held at the peak, how much the culprit held; empty where that is not known.
+    /// What was held at the moment that matters most: when it ran out, else at the peak.
+    memory: String,
+    /// How much of that the culprit held; empty where that is not known.
     share: String,
     culprit: String,
 }
@@ -47,7 +52,7 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
     let most = if last == 0 { usize::MAX } else { last };
     let columns = columns();
     let mut is_empty = true;
-    for run in runs.by_ref().take(most) {
+    for (index, run) in runs.by_ref().take(most).enumerate() {
         if is_empty {
             show(&PaintedLine::toned(
                 Tone::Strong,
@@ -59,7 +64,7 @@ pub fn list(path: Option<&Path>, output: &Path, last: usize) -> Result<(), Error
             Ok(about) => Row::describe(&about, lock::supervisor(&run.folder) == SupervisorState::Lives),
             Err(_) => Row::unreadable(&run.path),
         };
-        show(&row.line(columns));
+        show(&row.numbered(index + 1).line(columns));
     }
     if is_empty {
         return Err(Error::Report(format!("no runs in {}", path.display())));
@@ -78,14 +83,15 @@ fn columns() -> usize {
 
 impl Row {
     fn titles() -> Self {
-        let [time, command, outcome, peak, culprit] =
-            ["TIME", "COMMAND", "OUTCOME", "PEAK", "HELD MOST"].map(str::to_owned);
+        let [number, time, command, outcome, memory, culprit] =
+            ["NR", "TIME", "COMMAND", "OUTCOME", "MEMORY", "HELD MOST"].map(str::to_owned);
         Self {
+            number,
             time,
             command,
             outcome,
             tone: None,
-            peak,
+            memory,
             share: String::new(),
             culprit,
         }
@@ -95,17 +101,13 @@ impl Row {
         let (outcome, tone) = outcome(run, is_supervised);
         let headline = run.headline.as_ref();
         let named = headline.and_then(|headline| {
-            let place = place(headline.culprit.as_deref()?);
-            Some((
-                format!("{:>3.0} % ", headline.share * 100.0),
-                match headline.from.as_deref() {
-                    Some(from) => format!("{place}, from {}", self::place(from)),
-                    None => place.to_owned(),
-                },
-            ))
+            // Of a library's line, an earlier version has noted the user's own.
+            let culprit = headline.from.as_ref().or(headline.culprit.as_ref())?;
+            Some((format!("{:>3.0} % ", headline.share * 100.0), place(culprit).to_owned()))
         });
         let (share, culprit) = named.unwrap_or_else(|| (String::new(), "-".to_owned()));
         Self {
+            number: String::new(),
             time: run.started.get(..TIME).unwrap_or(&run.started).replace('T', " "),
             command: match run.command.is_empty() {
                 true => "-".to_owned(),
@@ -113,7 +115,7 @@ impl Row {
             },
             outcome,
             tone,
-            peak: headline.map_or_else(|| "-".to_owned(), |headline| Bytes(headline.peak_bytes).to_string()),
+            memory: headline.map_or_else(|| "-".to_owned(), |headline| Bytes(headline.peak_bytes).to_string()),
             share,
             culprit,
         }
@@ -122,23 +124,33 @@ impl Row {
     fn unreadable(run: &Path) -> Self {
         let nothing = || "-".to_owned();
         Self {
+            number: String::new(),
             time: run.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             command: nothing(),
             outcome: "unreadable".to_owned(),
             tone: Some(Tone::Bad),
-            peak: nothing(),
+            memory: nothing(),
             share: String::new(),
             culprit: nothing(),
         }
     }
 
+    fn numbered(self, number: usize) -> Self {
+        Self {
+            number: number.to_string(),
+            ..self
+        }
+    }
+
     /// The line for this width. Texts are escaped before they are cut, because that makes them longer.
     fn line(&self, columns: usize) -> PaintedLine {
-        let room = columns.saturating_sub(TIME + OUTCOME + PEAK + 4 * GAP);
+        let number = NUMBER.max(self.number.len());
+        let room = columns.saturating_sub(number + TIME + OUTCOME + MEMORY + 5 * GAP);
         let command = room * 9 / 20;
         let culprit = room - command;
-        let before = format!("{}  {}  ", padded(&self.time, TIME), padded(&self.command, command));
-        let after = format!("  {:>PEAK$}  {}", self.peak, self.culprit(culprit));
+        let (time, command) = (padded(&self.time, TIME), padded(&self.command, command));
+        let before = format!("{:>number$}  {time}  {command}  ", self.number);
+        let after = format!("  {:>MEMORY$}  {}", self.memory, self.culprit(culprit));
         // Padded before it is coloured: colour codes have no width.
         PaintedLine::plain(before)
             .and(self.tone, padded(&self.outcome, OUTCOME))
@@ -178,6 +190,7 @@ fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
     };
     let judged = run.outcome.as_ref();
     let text = match judged.map_or(Kind::Running, |outcome| outcome.kind) {
+        Kind::Running if is_supervised && judged.is_some_and(Outcome::is_killed_for_memory) => "OOM, runs".to_owned(),
         Kind::Running if is_supervised => return ("running".to_owned(), None),
         Kind::Running => return ("no report".to_owned(), None),
         Kind::Unknown => return ("unknown".to_owned(), None),
@@ -188,8 +201,10 @@ fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
             None => "failed".to_owned(),
         },
         Kind::AllocationFailedFatal => "OOM".to_owned(),
+        Kind::ResourceRefused => "limit".to_owned(),
         Kind::OomKilledByCgroup => "OOM cgroup".to_owned(),
         Kind::OomKilledByMachine => "OOM machine".to_owned(),
+        Kind::OomKilledBySupervisor => "OOM worker".to_owned(),
         Kind::EverythingKilled => "all killed".to_owned(),
         Kind::Terminated | Kind::Crashed => signal(judged.and_then(|outcome| outcome.signal)),
     };
@@ -199,7 +214,6 @@ fn outcome(run: &Run, is_supervised: bool) -> (String, Option<Tone>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dumper::Outcome;
     use dumper::run::Headline;
 
     fn run() -> Run {
@@ -226,13 +240,13 @@ mod tests {
 
     #[test]
     fn a_run_is_a_line_of_80_columns() {
-        let line = Row::describe(&run(), false).line(80).painted(false);
+        let line = Row::describe(&run(), false).numbered(7).line(80).painted(false);
         assert_eq!(
             line,
-            "2026-01-31 14:05:09  features.py -…  OOM cgroup      4.0 GiB   78 % …tures.py:42"
+            " 7  2026-01-31 14:05  features.py …  OOM cgroup      4.0 GiB   78 % …tures.py:42"
         );
         assert_eq!(line.chars().count(), 80);
-        let wide = Row::describe(&run(), false).line(140).painted(false);
+        let wide = Row::describe(&run(), false).numbered(123).line(140).painted(false);
         assert!(wide.contains("features.py --rows=1000000") && wide.ends_with(" 78 % a/very/long/path/features.py:42"));
         let titles = Row::titles().line(80).painted(false);
         assert_eq!(titles.find("OUTCOME"), line.find("OOM").map(|at| at - "…".len() + 1));
@@ -264,7 +278,7 @@ mod tests {
     fn what_is_not_known_is_a_dash() {
         let row = Row::describe(&Run::default(), false);
         assert_eq!(
-            (&*row.command, &*row.outcome, &*row.peak, &*row.culprit),
+            (&*row.command, &*row.outcome, &*row.memory, &*row.culprit),
             ("-", "no report", "-", "-")
         );
         assert_eq!(Row::describe(&Run::default(), true).outcome, "running");

@@ -22,19 +22,15 @@ pub fn merge(paths: &[PathBuf], settings: &Settings) -> Result<(), Error> {
     let progress = Progress::on_terminal("merging");
     let mut merged = Merged::new();
     let mut missed = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            return Err(Error::Report(format!(
-                "cannot merge {}: {}",
-                path.display(),
-                if path.exists() {
-                    "not a folder"
-                } else {
-                    "no such folder"
-                }
-            )));
+    for named in paths {
+        let cannot = |why: &str| Error::Report(format!("cannot merge {}: {why}", named.display()));
+        let path = find::meant(named, &settings.output).map_err(|why| cannot(&why))?;
+        match (path.is_dir(), path.exists()) {
+            (true, _) => {}
+            (false, true) => return Err(cannot("not a folder")),
+            (false, false) => return Err(cannot("no such folder")),
         }
-        for run in runs_in(path) {
+        for run in runs_in(&path) {
             match load(&run, settings.source.as_deref()) {
                 Ok((facts, processes)) => merged.add(&run.folder, &facts, &processes),
                 Err(why) => {

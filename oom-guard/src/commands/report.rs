@@ -1,7 +1,11 @@
 //! `fil-profile report`: of a run folder, a bundle, one recording, or of the newest run in a folder.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use dumper::Folder;
+use dumper::run::Run;
+use recording::protocol::variables::RUN;
 
 use crate::commands::elsewhere;
 use crate::commands::subject::{Origin, Subject};
@@ -9,9 +13,27 @@ use crate::error::Error;
 use crate::finish::{Trigger, finish};
 use crate::folder::find;
 use crate::folder::lock::SupervisorState;
+use crate::kernel::host::Host;
 use crate::options::settings::Settings;
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_worth_a_report;
+use crate::watch::measure::{self, Occasion};
+
+/// The Python package has made the folder in a process that waits for this report. Which variables hold its memory is told unless the
+/// run that it belongs to wants nobody to look.
+fn look_at_holders(path: &Path) {
+    let run = std::env::var_os(RUN.name()).and_then(|run| Folder::open(Path::new(&run)).ok());
+    let is_unwanted = run.is_some_and(|run| Run::load(&run).is_ok_and(|run| run.no_holders));
+    if let Some(folder) = find::open(path).ok().filter(|_| !is_unwanted) {
+        let occasion = Occasion {
+            says: "when a report was asked for",
+            failed: None,
+            pages: false,
+            holders: true,
+        };
+        measure::measure_processes(&Host::this(), &folder.folder, occasion);
+    }
+}
 
 /// Writes the report of a run again, or for the first time, and prints what it says.
 pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
@@ -20,6 +42,9 @@ pub fn report(path: Option<PathBuf>, settings: &Settings) -> Result<(), Error> {
         claimed
             .transpose()
             .map_err(|error| Error::Report(format!("the folder of the report: {error}")))?;
+    }
+    if let Some(path) = path.as_deref().filter(|_| settings.made_here && !settings.no_holders) {
+        look_at_holders(path);
     }
     let mut subject = Subject::find(path, settings)?;
     subject.run.rank = settings.rank.or(subject.run.rank);

@@ -16,24 +16,30 @@ use crate::folder::scratch::Scratch;
 use crate::folder::{self, RunFolder, find, make_output};
 use crate::kernel::host::Host;
 use crate::terminal::local_time;
-use crate::watch::measure;
+use crate::watch::measure::{self, Occasion};
 use recording::protocol::files::LOCK;
 
 /// Reports on the job that `job` names, a process id or a folder, as it is now.
 pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     let cannot = |why: String| Error::Report(format!("cannot report on {}: {why}", job.to_string_lossy()));
-    let folder = find(job).map_err(cannot)?;
+    let folder = find(job, output).map_err(cannot)?;
     let is_ours = folder.is_ours();
     let scratch = Scratch::open(&folder);
     let recordings = scratch.as_ref().map_or(&folder.folder, |scratch| &scratch.folder);
+    let mut run = Run::load(&folder.folder).unwrap_or_default();
     if is_ours {
-        measure::measure_processes(&Host::this(), recordings, "for this snapshot", None);
+        let occasion = Occasion {
+            says: "for this snapshot",
+            failed: None,
+            pages: true,
+            holders: !run.no_holders,
+        };
+        measure::measure_processes(&Host::this(), recordings, occasion);
     }
     let material = Material::load(recordings).map_err(cannot)?;
     if material.is_empty() {
         return Err(cannot("nothing has been recorded so far".to_owned()));
     }
-    let mut run = Run::load(&folder.folder).unwrap_or_default();
     run.source = source::readable(is_ours, None);
     let into = match is_ours {
         true => Ok(folder.folder.clone()),
@@ -46,11 +52,11 @@ pub fn take(job: &OsStr, output: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn find(job: &OsStr) -> Result<RunFolder, String> {
+fn find(job: &OsStr, output: &Path) -> Result<RunFolder, String> {
     let pid = job.to_str().and_then(|text| text.parse::<u32>().ok());
     match pid.filter(|_| !Path::new(job).exists()) {
         Some(pid) => find_by_process(pid),
-        None => find::run_at(Path::new(job)),
+        None => find::run_at(&find::meant(Path::new(job), output)?),
     }
 }
 

@@ -64,8 +64,12 @@ impl Subject {
         // Best effort: the preload may have started us under the limits of a job that has run out of memory.
         ResourceLimits::read().lifted().set();
         let is_named = path.is_some();
-        let path = path.unwrap_or_else(|| settings.output.clone());
-        let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", path.display()));
+        let named = path.unwrap_or_else(|| settings.output.clone());
+        let cannot = |error: &dyn Display| Error::Report(format!("cannot report on {}: {error}", named.display()));
+        let path = match is_named {
+            true => find::meant(&named, &settings.output).map_err(|error| cannot(&error))?,
+            false => named.clone(),
+        };
         if !is_named {
             folder::is_usable(&path).map_err(|error| cannot(&error))?;
         }

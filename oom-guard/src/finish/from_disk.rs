@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dumper::Outcome;
 use dumper::folder::Place;
+use dumper::label::command_line;
 use dumper::outcome::{Certainty, Evidence, Kind, Limit, LimitKind, ProcessName};
 use dumper::process::Process;
 use dumper::run::Run;
@@ -15,13 +16,11 @@ use crate::folder::{RunFolder, lock};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::identity::OOM_GROUP;
-use crate::kernel::procfs;
+use crate::kernel::procfs::{self, VMSTAT};
 use crate::verdict::evidence::{self, Change, Counted};
 use crate::verdict::facts::gather;
 use crate::verdict::judge;
 use crate::verdict::observed::{Ending, Observed, Sent};
-
-const VMSTAT: &str = "/proc/vmstat";
 
 /// Whether a process of the job still runs.
 pub fn is_running(processes: &[Process]) -> bool {
@@ -34,7 +33,7 @@ pub fn outcome_at_start(evidence: &evidence::CountersAtStart) -> Outcome {
         source: VMSTAT.to_owned(),
         says: "oom_kill, when the job began".to_owned(),
         before: evidence.machine_kills,
-        after: None,
+        ..Evidence::default()
     };
     Outcome {
         kind: Kind::Running,
@@ -69,17 +68,22 @@ fn outcome(run: &Run, folder: &RunFolder, processes: &[Process]) -> Outcome {
         bounds,
         near,
         on_oom: run.on_oom,
+        killed: run
+            .outcome
+            .as_ref()
+            .map_or(Vec::new(), |outcome| outcome.killed.clone()),
+        ended: run.ending.as_ref().map_or(String::new(), |ending| ending.ended.clone()),
         ..Observed::default()
     })
 }
 
 /// The supervisor's child.
-fn first(run: &Run, processes: &[Process]) -> ProcessName {
+pub fn first(run: &Run, processes: &[Process]) -> ProcessName {
     let child = processes.iter().find(|process| process.facts.ppid == run.supervisor);
     let pid = child.or(processes.first()).map_or(0, |process| process.facts.pid);
     ProcessName {
         pid,
-        command: run.command.join(" "),
+        command: command_line(&run.command),
         is_child: false,
     }
 }

@@ -35,9 +35,10 @@ pub fn report_those_in(output: &Path) {
     folder::remove_unfinished_links(&output);
     // There may be many folders, on a slow file system, and any of them may take long to read.
     let in_time = || Instant::now() + TO_WRITE < deadline;
-    let left_behind = find::folders(&output).take_while(|_| in_time()).filter(is_left_behind);
-    let orphans: Vec<_> = left_behind
-        .filter(|run| !is_cleared_if_reported(run))
+    let folders = find::all(&output).take_while(|_| in_time());
+    let orphans: Vec<_> = folders
+        .filter(|run| !is_discarded_if_unbegun(run))
+        .filter(|run| is_left_behind(run) && !is_cleared_if_reported(run))
         .take(MOST)
         .collect();
     for run in orphans {
@@ -58,6 +59,16 @@ pub fn report_those_in(output: &Path) {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Whether `fil-profile` was killed before it had written the first file that says what the folder is. Then the folder goes. It is known to be
+/// ours by its lock, which has the id of this boot of the machine: what came with a repository or an archive cannot have that.
+fn is_discarded_if_unbegun(run: &RunFolder) -> bool {
+    let is_unbegun = !run.is_run() && run.folder.is_own() && lock::is_of_this_boot(&run.folder);
+    if is_unbegun && lock::supervisor(&run.folder) == SupervisorState::Gone && lock::take_over(&run.folder) {
+        run.discard();
+    }
+    is_unbegun
 }
 
 /// Nothing is done for a run folder that somebody else has made, or that came with a repository.

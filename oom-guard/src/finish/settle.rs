@@ -6,7 +6,7 @@ use crate::folder::scratch::Scratch;
 use crate::folder::{RunFolder, lock, tidy};
 use crate::terminal::say::say;
 use crate::verdict::consequences::is_about_memory;
-use recording::protocol::files::DOORBELL;
+use recording::protocol::files::MESSAGE_PIPE;
 
 /// Puts all of a run on disk.
 pub fn flush(home: &RunFolder) {
@@ -32,9 +32,9 @@ pub fn settle(mut run: Run, home: &RunFolder) {
 pub fn clear(home: &RunFolder) {
     // If the folder of the recordings is gone, there is nothing to move.
     if let Ok(scratch) = Scratch::open(home) {
-        let _ = scratch.folder.remove(DOORBELL);
+        let _ = scratch.folder.remove(MESSAGE_PIPE);
         if let Err(error) = scratch.bring_home(home) {
-            say(format!("cannot bring the recordings home: {error}"));
+            say(format!("cannot move the recordings into the run folder: {error}"));
         }
     }
     tidy::remove_unfinished(&home.folder);

@@ -22,13 +22,16 @@ pub fn tell(trigger: Trigger, run: &Run, written: &Written) {
             let shown = picture.unwrap_or(&written.index);
             say(format!("its report: {}", shown.display()));
         }
+        // It has been told already.
+        Trigger::Killed => say(format!(
+            "the job is still running; its report so far: {}",
+            picture.unwrap_or(&written.index).display()
+        )),
         Trigger::NearLimit => say(format!("the report so far: {index}")),
         Trigger::Terminating => say(format!("the job was told to end; the report so far: {index}")),
         Trigger::AllocationFailed => match picture {
-            Some(picture) => {
-                let picture = picture.display();
-                say(format!("an allocation failed, the job goes on; so far: {picture}"));
-            }
+            // What failed has been told already.
+            Some(picture) => say(format!("the job goes on; its report so far: {}", picture.display())),
             None => tell_summary(written),
         },
     }
@@ -43,13 +46,13 @@ fn tell_summary(written: &Written) {
         Some(_) => Tone::Bad,
         None => Tone::Strong,
     };
-    let culprit = written.summary.iter().position(|line| matches!(line, Line::Site(_)));
+    let culprit = written.summary.iter().position(|line| matches!(line, Line::Charged(_)));
     for (index, line) in written.summary.iter().enumerate() {
         let text = line.text();
         let (begin, rest) = text.split_at(text.len().min(1));
         let tone = match line {
             _ if index == 0 => Some(first),
-            Line::Site(_) if Some(index) == culprit => Some(Tone::Strong),
+            Line::Charged(_) if Some(index) == culprit => Some(Tone::Strong),
             Line::Wrote(_) => Some(Tone::Quiet),
             _ => None,
         };

@@ -13,7 +13,7 @@ use recordings::Recorded;
 #[expect(dead_code, reason = "only the recordings themselves are of use here")]
 mod recordings;
 
-const TRIGGERS: [Trigger; 9] = [
+const TRIGGERS: [Trigger; 10] = [
     Trigger::JobEnded,
     Trigger::LeftBehind,
     Trigger::Command { settles: true },
@@ -23,6 +23,7 @@ const TRIGGERS: [Trigger; 9] = [
     Trigger::AllocationFailed,
     Trigger::Terminating,
     Trigger::Requested,
+    Trigger::Killed,
 ];
 
 /// A run that was killed, with the recording of one process.

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dumper::Folder;
 use dumper::run::Run;
 
-use crate::folder::RunFolder;
 use crate::folder::scratch::Scratch;
+use crate::folder::{RunFolder, is_usable};
 use recording::protocol::files::RUN;
 
 /// Opens a run folder by its path, by a link to it, or by the folder of its recordings.
@@ -35,6 +35,11 @@ pub fn runs(output: &Path) -> impl Iterator<Item = RunFolder> {
 
 /// The same, with the folders of reports. Of none of them anything is read.
 pub fn folders(output: &Folder) -> impl Iterator<Item = RunFolder> + use<> {
+    all(output).filter(RunFolder::is_run)
+}
+
+/// All folders in `output`, in the same order.
+pub fn all(output: &Folder) -> impl Iterator<Item = RunFolder> + use<> {
     let output = output.clone();
     let entries = output.entries();
     // Links are left out: they may lead anywhere.
@@ -49,7 +54,32 @@ pub fn folders(output: &Folder) -> impl Iterator<Item = RunFolder> + use<> {
         let folder = output.folder(name).ok()?;
         Some(RunFolder::within(&output, folder))
     };
-    names.into_iter().filter_map(open).filter(RunFolder::is_run)
+    names.into_iter().filter_map(open)
+}
+
+/// The path that a user means: one that exists, else that of the run with this number or name in the folder for results, as
+/// `fil-profile ls` shows them. Number 1 is the newest.
+pub fn meant(named: &Path, output: &Path) -> Result<PathBuf, String> {
+    let name = named.to_str().filter(|name| !name.contains('/'));
+    let Some(name) = name.filter(|_| named.symlink_metadata().is_err()) else {
+        return Ok(named.to_owned());
+    };
+    if let Some(number) = name.parse::<usize>().ok().filter(|number| *number > 0) {
+        is_usable(output).map_err(|error| format!("cannot read {}: {error}", output.display()))?;
+        let run = runs(output).nth(number - 1);
+        let missing = || {
+            format!(
+                "no run has this number in {}: fil-profile ls lists them",
+                output.display()
+            )
+        };
+        return run.map(|run| run.path).ok_or_else(missing);
+    }
+    let in_output = output.join(name);
+    Ok(match in_output.is_dir() && is_usable(output).is_ok() {
+        true => in_output,
+        false => named.to_owned(),
+    })
 }
 
 /// The run that a folder is, or the newest of those in it.

@@ -15,7 +15,7 @@ use crate::folder::RunFolder;
 use crate::kernel::filesystem::{FileSystem, kind};
 use crate::terminal::say::say;
 use recording::protocol::RecordingName;
-use recording::protocol::files::{DOORBELL, RECORDINGS, RUN, TOKEN};
+use recording::protocol::files::{MESSAGE_PIPE, RECORDINGS, RUN, TOKEN};
 
 /// Random bytes of a token; twice as many characters.
 const TOKEN_BYTES: usize = 16;
@@ -194,13 +194,13 @@ fn random_token() -> io::Result<String> {
 
 fn is_kept(name: &str) -> bool {
     RecordingName::parse(name)
-        .or_else(|| RecordingName::parse_measured(name))
+        .or_else(|| RecordingName::parse_beside(name))
         .is_some()
 }
 
 fn is_made_by_a_run(name: &str) -> bool {
     let is_unfinished = name.starts_with('.') && name.ends_with(".unfinished");
-    [TOKEN, RUN, DOORBELL].contains(&name) || is_kept(name) || is_unfinished
+    [TOKEN, RUN, MESSAGE_PIPE].contains(&name) || is_kept(name) || is_unfinished
 }
 
 #[cfg(test)]
@@ -269,7 +269,7 @@ mod tests {
         let names = [
             ".draft.unfinished",
             "1-0.recording",
-            "doorbell",
+            "message-pipe",
             "run.json",
             "thesis.tex",
             "token",

@@ -7,10 +7,10 @@ use std::io::Read;
 use std::path::Path;
 
 use dumper::folder::Place;
-use dumper::measured;
 use dumper::process::Process;
 use dumper::profile::State;
 use dumper::{Folder, Unrecorded};
+use dumper::{holders, measured};
 
 use crate::folder::names::parse_recording;
 use crate::folder::recordings::{is_in_use, is_replaced};
@@ -25,17 +25,24 @@ const SMALL_PART: u64 = 100;
 /// A recording begins with this many bytes that are not zero.
 const MAGIC_BYTES: u64 = 8;
 
-/// Returns the processes whose recordings are too many. `most` are kept: a quarter of them the newest, the others those with failed
-/// allocations and with the highest peaks. `ended` is sorted in that order.
+/// As many recordings of processes whose allocations failed are kept beside the others.
+const MOST_FAILED: usize = 500;
+
+/// Returns the processes whose recordings are too many. `most` are kept: a quarter of them the newest, the others those with the highest
+/// peaks. Those whose allocations failed are kept beside them.
 pub fn surplus<'a>(ended: &mut [&'a Process], most: usize) -> Vec<&'a Process> {
-    if ended.len() <= most {
+    ended.sort_by_key(|process| (process.facts.failures == 0, Reverse(process.facts.started_ns)));
+    let failed = ended
+        .partition_point(|process| process.facts.failures > 0)
+        .min(MOST_FAILED);
+    let others = ended.get_mut(failed..).unwrap_or_default();
+    if others.len() <= most {
         return Vec::new();
     }
-    let newest = most / 4;
-    ended.sort_by_key(|process| Reverse(process.facts.started_ns));
-    let older = ended.get_mut(newest..).unwrap_or_default();
-    older.sort_by_key(|process| Reverse((process.facts.failures > 0, process.facts.peak_bytes)));
-    ended.get(most..).unwrap_or_default().to_vec()
+    others.sort_by_key(|process| Reverse(process.facts.started_ns));
+    let older = others.get_mut(most / 4..).unwrap_or_default();
+    older.sort_by_key(|process| Reverse(process.facts.peak_bytes));
+    others.get(most..).unwrap_or_default().to_vec()
 }
 
 /// Removes recordings of small processes that ended well; the report has counted them.
@@ -45,6 +52,7 @@ pub fn remove_small(processes: &[Process], folder: &Folder) {
     for process in small(processes) {
         // A file more is no trouble.
         let _ = measured::remove(&process.path);
+        let _ = holders::remove(&process.path);
         if process.path.remove().is_ok() && !is_replaced(process, processes) {
             unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
         }
@@ -61,6 +69,7 @@ pub fn remove_bundled(recordings: &[Place]) {
         // A file more is no trouble.
         let _ = recording.remove();
         let _ = measured::remove(recording);
+        let _ = holders::remove(recording);
     }
 }
 
@@ -126,6 +135,7 @@ mod tests {
             damage: Vec::new(),
             bundled: None,
             presentation: Default::default(),
+            present: Default::default(),
         }
     }
 
@@ -240,9 +250,9 @@ mod tests {
         let mut ended: Vec<_> = processes.iter().collect();
         let surplus = surplus(&mut ended, 20);
         let gone: std::collections::BTreeSet<_> = surplus.iter().map(|process| process.facts.pid).collect();
-        let stays = [0, 4, 50, 86, 99].map(|pid| !gone.contains(&pid));
+        let stays = [0, 4, 50, 85, 99].map(|pid| !gone.contains(&pid));
         assert_eq!(stays, [true; 5], "{gone:?}");
-        assert_eq!((gone.len(), gone.contains(&5), gone.contains(&85)), (80, true, true));
+        assert_eq!((gone.len(), gone.contains(&5), gone.contains(&84)), (79, true, true));
         assert!(super::surplus(&mut ended[..20], 20).is_empty());
     }
 

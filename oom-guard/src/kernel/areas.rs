@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use crate::kernel::elf;
 use crate::kernel::host::Host;
+use crate::kernel::page_bytes;
 
 /// glibc's heaps beside the first begin at multiples of this and reserve as much (`HEAP_MAX_SIZE` of malloc/arena.c).
 const HEAP: u64 = 64 << 20;
@@ -17,8 +18,6 @@ const HEAP: u64 = 64 << 20;
 const MOST_GUARD: u64 = 1 << 20;
 /// The resident bytes of a block are exact enough if at most this part of it is unknown.
 const EXACT_ENOUGH: u64 = 512;
-/// The size of a page that is not of hugetlbfs.
-const PAGE: u64 = 4096;
 /// No stack is smaller.
 const LEAST_STACK: u64 = 16 << 10;
 
@@ -158,7 +157,7 @@ fn parse(lines: impl BufRead) -> Vec<Part> {
                 "Shared_Hugetlb" | "Private_Hugetlb" => &mut extent.resident,
                 "LazyFree" => &mut extent.lazy,
                 "KernelPageSize" => {
-                    part.is_hugetlb = bytes().is_some_and(|bytes| bytes > PAGE);
+                    part.is_hugetlb = bytes().is_some_and(|bytes| bytes > page_bytes());
                     continue;
                 }
                 _ => continue,

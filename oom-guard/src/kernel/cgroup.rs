@@ -151,6 +151,11 @@ impl Cgroup {
 }
 
 impl Level {
+    /// Whether this limit is its own.
+    pub fn has(&self, limit: &Bound) -> bool {
+        limit.kind == self.version.limit_kind() && limit.path == self.name
+    }
+
     /// Reads what is allowed now. A file that is missing or forbidden counts as no limit.
     pub fn limits(&self) -> CgroupLimits {
         match self.version {

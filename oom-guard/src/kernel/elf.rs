@@ -7,7 +7,7 @@ use object::elf::{FileHeader64, PT_LOAD, SHT_STRTAB};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, ReadCache};
 
-/// The header of an x86-64 file.
+/// The header of a 64-bit file.
 pub type Header = FileHeader64<LittleEndian>;
 
 /// Where the variables of a loaded file end, counted from where the file begins in memory. Those that the file has no bytes for come

@@ -11,9 +11,8 @@ use dumper::measured::Pages;
 use nix::unistd::Pid;
 
 use crate::kernel::host::Host;
+use crate::kernel::page_bytes;
 
-/// Bytes of a page on x86-64.
-const PAGE: u64 = 4096;
 /// The most pages, 64 GiB, that one measurement reads exactly. If there are more, it reads a part of them.
 const EXACT_PAGES: u64 = 16 << 20;
 /// This part is read in windows of this many pages.
@@ -92,8 +91,8 @@ impl Pagemap {
     /// The pages of a block. A page at its border counts only with the bytes of the block.
     pub fn measure(&mut self, address: u64, bytes: u64) -> io::Result<Pages> {
         let end = address.saturating_add(bytes);
-        let whole = (end.div_ceil(PAGE) - address / PAGE) * PAGE;
-        let mut pages = if self.each == 1 || whole <= 16 * WINDOW * PAGE {
+        let whole = (end.div_ceil(page_bytes()) - address / page_bytes()) * page_bytes();
+        let mut pages = if self.each == 1 || whole <= 16 * WINDOW * page_bytes() {
             self.count(address, end)?
         } else {
             self.sample(address, end)?
@@ -105,11 +104,11 @@ impl Pagemap {
 
     /// Reads one of every so many windows, as a sample of all.
     fn sample(&mut self, start: u64, end: u64) -> io::Result<Pages> {
-        let window = WINDOW * PAGE;
+        let window = WINDOW * page_bytes();
         let mut sum = Pages::default();
         let (mut seen, mut windows, mut squares) = (0u64, 0f64, 0f64);
         // Another window in each block; it need not be random.
-        let mut at = (start + start / PAGE % self.each * window).min(end);
+        let mut at = (start + start / page_bytes() % self.each * window).min(end);
         while at < end {
             let upto = (at + window).min(end);
             let here = self.count(at, upto)?;
@@ -155,8 +154,8 @@ impl Pagemap {
         let mut ranges = [Range::default(); RANGES];
         let mut scan = Scan {
             size: size_of::<Scan>() as u64,
-            start: start & !(PAGE - 1),
-            end: end.next_multiple_of(PAGE),
+            start: start & !(page_bytes() - 1),
+            end: end.next_multiple_of(page_bytes()),
             ranges: ranges.as_mut_ptr() as u64,
             ranges_length: RANGES as u64,
             category_any: IS_PRESENT | IS_SWAPPED,
@@ -182,7 +181,7 @@ impl Pagemap {
 
     fn read(&self, start: u64, end: u64, pages: &mut Pages) -> io::Result<()> {
         let mut buffer = vec![0u8; READ * 8];
-        let (mut page, last) = (start / PAGE, end.div_ceil(PAGE));
+        let (mut page, last) = (start / page_bytes(), end.div_ceil(page_bytes()));
         while page < last {
             let wanted = READ.min((last - page) as usize) * 8;
             let length = self.file.read_at(&mut buffer[..wanted], page * 8)?;
@@ -194,7 +193,7 @@ impl Pagemap {
                 let category = |bit: u32, category| if bits >> bit & 1 == 1 { category } else { 0 };
                 add(
                     pages,
-                    PAGE,
+                    page_bytes(),
                     category(63, IS_PRESENT) | category(62, IS_SWAPPED) | category(61, IS_FILE),
                 );
             }

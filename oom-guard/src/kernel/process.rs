@@ -9,11 +9,18 @@ use std::time::Duration;
 
 use libc::c_int;
 use nix::sys::prctl;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use recording::protocol::PASSED_ON;
 
 use crate::kernel::end::End;
+
+/// The seconds of processor time at which the kernel kills a process, this one as well as the job; `None` without a limit.
+pub fn most_processor_time() -> Option<u64> {
+    let (_, most) = getrlimit(Resource::RLIMIT_CPU).ok()?;
+    (most != RLIM_INFINITY).then_some(most)
+}
 
 /// Blocks all signals, so that they stay pending until they are read, and makes the end of a child send SIGCHLD.
 pub fn hold_signals() -> nix::Result<()> {
@@ -156,6 +163,21 @@ pub fn take(number: c_int, longest: Duration) {
     unsafe { libc::sigtimedwait(set.as_ptr(), ptr::null_mut(), &raw const time) };
 }
 
+/// Waits for any blocked signal, takes it, and returns its number.
+pub fn take_any() -> c_int {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset makes a set of what is none yet.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    loop {
+        // SAFETY: the set is complete, and what the signal tells is not asked for.
+        let number = unsafe { libc::sigwaitinfo(set.as_ptr(), ptr::null_mut()) };
+        // Otherwise this process was stopped and continued.
+        if number > 0 {
+            return number;
+        }
+    }
+}
+
 /// Unblocks `signals`: they have their default effect again.
 pub fn let_through(signals: &[Signal]) {
     let set: SigSet = signals.iter().copied().collect();
@@ -174,13 +196,6 @@ pub fn stop_of(number: Signal) {
 pub fn close_everything() {
     // SAFETY: numbers, and no memory. Who calls this has no use for any file that something else in this process may hold.
     unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) };
-}
-
-/// Sleeps until an unblocked signal ends this process.
-pub fn sleep_for_ever() -> ! {
-    loop {
-        nix::unistd::pause();
-    }
 }
 
 /// Ends this process by a signal. Returns only if that is impossible.

@@ -11,12 +11,15 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::{kibibytes, text, value};
+use crate::kernel::page_bytes;
 
 /// How much of a command line is read: it is shown in one line of a report.
 const COMMAND_BYTES: usize = 200;
 /// More than status, limits and meminfo have.
 const PAGE_OF_TEXT: usize = 8 << 10;
-/// vmstat has a line for each of some two hundred counters.
+/// Where the machine counts.
+pub const VMSTAT: &str = "/proc/vmstat";
+/// It has a line for each of some two hundred counters.
 const VMSTAT_BYTES: usize = 32 << 10;
 /// More children than a machine has processes for.
 const CHILDREN_BYTES: usize = 16 << 20;
@@ -65,7 +68,7 @@ impl Machine {
 
 /// Processes that the OOM killer has killed on this machine since it was started, for whichever limit. From Linux 4.13 on.
 pub fn machine_kills(host: &Host) -> Option<u64> {
-    value(&text(&host.file("/proc/vmstat"), VMSTAT_BYTES)?, "oom_kill")
+    value(&text(&host.file(VMSTAT), VMSTAT_BYTES)?, "oom_kill")
 }
 
 /// What a process uses, in bytes.
@@ -77,6 +80,10 @@ pub struct Usage {
     pub data: u64,
     /// `VmRSS`.
     pub resident: u64,
+    /// `VmHWM`: the most that it ever was.
+    pub most_resident: u64,
+    /// `RssFile`: pages of files, which other processes may have paid for.
+    pub of_files: u64,
 }
 
 impl Usage {
@@ -87,6 +94,8 @@ impl Usage {
             address_space: kibibytes(&text, "VmSize:")?,
             data: kibibytes(&text, "VmData:")?,
             resident: kibibytes(&text, "VmRSS:")?,
+            most_resident: kibibytes(&text, "VmHWM:").unwrap_or(0),
+            of_files: kibibytes(&text, "RssFile:").unwrap_or(0),
         })
     }
 }
@@ -94,12 +103,10 @@ impl Usage {
 /// The resource limits of a process that count memory, if there are any.
 pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     let limits = text(&host.of_process(pid, "limits"), PAGE_OF_TEXT).unwrap_or_default();
-    // `Max address space       unlimited            unlimited            bytes`
-    let soft = |name: &str| {
-        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()?.parse::<u64>().ok()
-    };
-    let (address_space, data) = (soft("Max address space"), soft("Max data size"));
+    let (address_space, data) = (
+        soft_limit(&limits, "Max address space"),
+        soft_limit(&limits, "Max data size"),
+    );
     if address_space.is_none() && data.is_none() {
         return Vec::new();
     }
@@ -114,6 +121,12 @@ pub fn bounds(host: &Host, pid: Pid) -> Vec<Bound> {
     let address_space = address_space.map(|bytes| bound(LimitKind::AddressSpace, bytes, usage.address_space));
     let data = data.map(|bytes| bound(LimitKind::Data, bytes, usage.data));
     address_space.into_iter().chain(data).collect()
+}
+
+/// `Max address space       unlimited            unlimited            bytes` in /proc/PID/limits.
+pub fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// A process and all its descendants, parents before their children.
@@ -148,6 +161,14 @@ fn children(host: &Host, pid: Pid) -> Vec<Pid> {
         .collect()
 }
 
+/// The children of a process that have executed no program since they were forked: their stacks begin where its own does.
+pub fn forks(host: &Host, pid: Pid) -> Vec<Pid> {
+    let stack = |pid: Pid| Some(stat(host, pid.as_raw())?.swap_remove(STACK)).filter(|stack| stack != "0");
+    let own = stack(pid);
+    let children = children(host, pid).into_iter();
+    children.filter(|child| own.is_some() && stack(*child) == own).collect()
+}
+
 fn pid_of(text: &str) -> Option<Pid> {
     text.parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
@@ -160,6 +181,13 @@ pub fn is_running(host: &Host, pid: i32) -> bool {
         // A process that we may not read may run.
         None => host.of_process(pid, "").exists(),
     }
+}
+
+/// The signal that has ended a process nobody has waited for yet; none of another process, or if we may not know it.
+pub fn ended_by(host: &Host, pid: i32) -> Option<i32> {
+    let fields = stat(host, pid)?;
+    let status: i32 = fields.get(EXIT).filter(|_| fields[0] == "Z")?.parse().ok()?;
+    Some(status & 0x7f).filter(|signal| *signal > 0)
 }
 
 /// When a process was started, in clock ticks since the machine was; `None` if there is no such process.
@@ -184,10 +212,29 @@ pub fn is_older(host: &Host, pid: i32, time: SystemTime) -> bool {
     started().is_none_or(|started| started <= time + CLOCK_ERROR)
 }
 
+/// The processor time of a process, without its children's.
+pub fn processor_time(host: &Host, pid: Pid) -> Option<Duration> {
+    let fields = stat(host, pid.as_raw())?;
+    let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+    let ticks = fields[USER_TIME]
+        .parse::<u64>()
+        .ok()?
+        .checked_add(fields[SYSTEM_TIME].parse().ok()?)?;
+    Some(Duration::from_millis(ticks.checked_mul(1000)? / per_second.max(1)))
+}
+
 /// The index of a field in /proc/PID/stat after the program's name: in proc_pid_stat(5), it is higher by 3.
+const USER_TIME: usize = 11;
+/// See [`USER_TIME`].
+const SYSTEM_TIME: usize = 12;
+/// See [`USER_TIME`].
 const THREADS: usize = 17;
-/// See [`THREADS`].
+/// See [`USER_TIME`].
 const STARTED: usize = 19;
+/// See [`USER_TIME`].
+const STACK: usize = 25;
+/// See [`USER_TIME`]. It is the status that waitpid(2) gives.
+const EXIT: usize = 49;
 /// More than is in /proc/PID/stat.
 const STAT_BYTES: usize = 4096;
 /// More than is in /proc/stat before `btime`, on a machine with many interrupts.
@@ -200,7 +247,7 @@ fn stat(host: &Host, pid: i32) -> Option<Vec<String>> {
     let text = text(&host.of_process(pid, "stat"), STAT_BYTES)?;
     let (_, fields) = text.rsplit_once(')')?;
     let fields: Vec<String> = fields.split_ascii_whitespace().map(str::to_owned).collect();
-    (fields.len() > STARTED).then_some(fields)
+    (fields.len() > STACK).then_some(fields)
 }
 
 /// A process's command line, or its short name in brackets as ps shows it; `None` if it has ended.
@@ -250,16 +297,11 @@ pub fn members(procs: &Path) -> Vec<Option<Pid>> {
 
 /// The largest processes in a cgroup, without those of `except`. `procs` is its `cgroup.procs`.
 pub fn others(host: &Host, procs: &Path, except: &[Pid]) -> Vec<Other> {
-    let page_bytes = sysconf(SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .unwrap_or(4096)
-        .unsigned_abs();
     let pids = members(procs).into_iter().flatten().filter(|pid| !except.contains(pid));
     let resident = |pid: Pid| {
         let sizes = text(&host.of_process(pid, "statm"), PAGE_OF_TEXT)?;
         let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some((pages.saturating_mul(page_bytes), pid))
+        Some((pages.saturating_mul(page_bytes()), pid))
     };
     let mut sizes: Vec<_> = pids.filter_map(resident).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));

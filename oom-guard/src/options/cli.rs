@@ -1,46 +1,18 @@
-//! The command line and its help.
+//! The command line: its options and its commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
 use dumper::Rank;
 use dumper::report;
 use recording::protocol::OnOom;
 
-use crate::error::Error;
 use crate::options::allowance::Allowance;
 use crate::options::size;
-
-const EXAMPLES: &str = "\
-Examples:
-  fil-profile run job.py --rows 1000000      a script, with the active environment's Python
-  fil-profile run -m package.tool            a module
-  fil-profile run -c 'print(len([0] * 10))'  a line of code
-  fil-profile run pytest -x                  any dynamically linked program
-  fil-profile --python python3.9 run job.py  another Python
-  fil-profile -o /data/oom run ./job.sh      reports go to /data/oom/<time>
-  (ulimit -Sv 4000000; fil-profile run job.py)   limit the job to 4 GB of address space
-
-Write options before `run`. Everything after `run` belongs to the job. The job keeps its arguments,
-stdin, stdout, terminal and exit status. After its end, the reports are in the run folder:
-index.html, peak-memory.svg, and out-of-memory.svg if the job ran out of memory or was killed for it.
-profile.fil has the whole run in one file: `fil-profile report profile.fil` shows it on any machine.
-fil-profile also writes a report while the job runs: close to a limit, on SIGTERM, and whenever
-you ask for it with `kill -USR2` or `fil-profile snapshot`.
-
-If fil-profile itself is killed, the job continues and is still recorded. When the job has ended,
-the next run with the same -o writes its report, and so does `fil-profile report`, on any machine.
-
-Exit status: the job's own. If a signal killed the job, the same signal kills fil-profile.
-  2    wrong usage, no such script, or under --require, a job that cannot be recorded
-  53   the job ran out of memory under --on-oom=exit, or a child of it did under --fail-on-child-oom
-  126  cannot be executed    127  no such program
-  1    `report`, `diff`, `ls`, `merge`, `snapshot` or `inspect` found nothing to report
-  3    `diff --fail-above`: the peak grew by more than allowed";
 
 /// Runs a job unchanged, and shows which lines of code held its memory when the memory ran out
 #[derive(Debug, Parser)]
@@ -48,17 +20,10 @@ Exit status: the job's own. If a signal killed the job, the same signal kills fi
     name = "fil-profile",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true,
+    args_override_self = true,
     subcommand_value_name = "COMMAND",
     override_usage = "fil-profile [OPTIONS] run SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]\n       \
-                      fil-profile [OPTIONS] python [ARGS...]\n       \
-                      fil-profile [OPTIONS] report [WHAT] [--format FORMAT] [-o FILE]\n       \
-                      fil-profile [OPTIONS] ls [DIR]\n       \
-                      fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]\n       \
-                      fil-profile [OPTIONS] merge DIR...\n       \
-                      fil-profile snapshot PID|DIR\n       \
-                      fil-profile inspect PID|CORE [--json FILE]",
-    after_help = EXAMPLES
+                      fil-profile [OPTIONS] COMMAND [...]"
 )]
 pub struct Cli {
     /// Folder for the results; each run makes its own folder in it
@@ -111,10 +76,15 @@ pub struct Cli {
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
     pub keep_recording: bool,
-    /// At the end, print how much memory each line of your own files held; `run --text` does the same
+    /// At the end, print how much memory each line of your own files held
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_TEXT", hide_env_values = true)]
     pub text: bool,
+
+    /// Do not look at which variables hold the job's memory
+    #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_NO_HOLDERS", hide_env_values = true)]
+    pub no_holders: bool,
 
     /// Record only the job's first process
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
@@ -146,10 +116,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a job and report on its memory
-    #[command(disable_help_flag = true)]
+    #[command(
+        disable_help_flag = true,
+        override_usage = "fil-profile run [OPTIONS] SCRIPT|-m MODULE|-c CODE|PROGRAM [ARGS...]"
+    )]
     Run {
         /// The script, `-m MODULE`, `-c CODE` or program, and its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::CommandWithArguments)]
         job: Vec<OsString>,
     },
     /// Start a Python that records only the parts that the package filprofiler is asked to record
@@ -162,8 +135,8 @@ pub enum Command {
     /// Write the report of an earlier run again, or write one document of it in another format
     #[command(override_usage = "fil-profile report [WHAT] [--format FORMAT] [-o FILE]")]
     Report {
-        /// A run folder, a bundle (profile.fil), a recording, or a folder of runs (its newest run) [default: the newest run in the
-        /// folder for results]
+        /// A run folder, a bundle (profile.fil), a recording, a folder of runs (its newest run), or the number or name of a run in the
+        /// folder for results, as `ls` shows them [default: the newest run there]
         #[arg(value_name = "WHAT")]
         path: Option<PathBuf>,
         /// Write one document in this format, instead of the files of the run folder
@@ -186,7 +159,7 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         source: Option<PathBuf>,
     },
-    /// List the runs in a folder, newest first: time, command, how it ended, peak, and the line that held the most
+    /// List the runs in a folder, newest first: number, time, command, how it ended, peak, and the line that held the most
     Ls {
         /// A folder of runs [default: the folder for results]
         #[arg(value_name = "DIR")]
@@ -198,7 +171,8 @@ pub enum Command {
     /// Show what grew and what shrank from one run to another
     #[command(override_usage = "fil-profile diff OLD NEW [-o FILE.svg] [--fail-above 10%|SIZE]")]
     Diff {
-        /// The earlier run: a run folder, a bundle (profile.fil), a recording, or a folder of runs (its newest run)
+        /// The earlier run: a run folder, a bundle (profile.fil), a recording, a folder of runs (its newest run), or the number or name
+        /// of a run in the folder for results, as `ls` shows them
         old: PathBuf,
         /// The later run, in any of these forms
         new: PathBuf,
@@ -214,7 +188,7 @@ pub enum Command {
     },
     /// Make one report of many runs, for example of the tasks of an array
     Merge {
-        /// Run folders, or folders that contain runs
+        /// Run folders, folders that contain runs, or numbers or names of runs in the folder for results
         #[arg(required = true, value_name = "DIR")]
         paths: Vec<PathBuf>,
         /// Read source files only from this folder
@@ -228,14 +202,25 @@ pub enum Command {
         job: OsString,
     },
     /// Show which variables hold the memory of any Python process, one that runs or one that left a core file
-    #[command(override_usage = "fil-profile inspect PID|CORE [--json FILE]")]
+    #[command(override_usage = "fil-profile inspect PID|CORE|RUN [--json FILE]")]
     Inspect {
-        /// A process id or a core file
-        #[arg(value_name = "PID|CORE")]
+        /// A process id, a core file, or the folder or name of a run whose job runs. A number is always a process id
+        #[arg(value_name = "PID|CORE|RUN", value_hint = ValueHint::AnyPath)]
         what: OsString,
         /// Write it as JSON instead; `-` is stdout
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Print the completions of this command line for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, in the format of man
+    Man {
+        /// The manual page of a command [default: that of fil-profile]
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
     },
 }
 
@@ -263,81 +248,4 @@ fn switch(text: &str) -> Result<bool, &'static str> {
         "0" | "no" | "false" | "off" => Ok(false),
         _ => Err("write 1 or 0"),
     }
-}
-
-/// What the command line asks for: a text to show, or work to do.
-pub enum Typed {
-    /// For stdout, with status 0.
-    Text(String),
-    /// Anything else.
-    Work(Box<Cli>),
-}
-
-/// Reads the command line and the environment; an environment variable that is empty counts as not set.
-pub fn parse(args: Vec<OsString>) -> Result<Typed, Error> {
-    let help_wanted = args.len() <= 1 || asks_for_help(&args);
-    let mut command = Cli::command().mut_args(|arg| match arg.get_env() {
-        Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => arg.env(None::<&str>),
-        _ => arg,
-    });
-    if help_wanted {
-        return Ok(Typed::Text(command.render_help().to_string()));
-    }
-    match command
-        .try_get_matches_from(&args)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-    {
-        Ok(cli) => Ok(Typed::Work(Box::new(cli))),
-        Err(text) if !text.use_stderr() => Ok(Typed::Text(text.render().to_string())),
-        Err(error) => Err(Error::Usage(one_line(&error, &args))),
-    }
-}
-
-/// `run -h` with nothing before the `-h` cannot mean a job.
-fn asks_for_help(args: &[OsString]) -> bool {
-    let mut words = args.iter().skip(1).skip_while(|word| *word != "run");
-    words.next().is_some() && words.next().is_some_and(|word| word == "-h" || word == "--help")
-}
-
-/// clap's error in one line: what is wrong with which word, and where to find help.
-fn one_line(error: &clap::Error, args: &[OsString]) -> String {
-    let said = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
-    };
-    let what = match (error.kind(), said(ContextKind::InvalidSubcommand)) {
-        (ErrorKind::InvalidSubcommand, Some(word)) => {
-            return format!("{word} is not a command; to run it: fil-profile run {word}");
-        }
-        (ErrorKind::MissingRequiredArgument, _) => match said(ContextKind::InvalidArg) {
-            Some(missing) => format!("{missing} is missing"),
-            None => "something is missing".to_owned(),
-        },
-        _ => {
-            let text = error.render().to_string();
-            let first = text.lines().next().unwrap_or_default();
-            first.strip_prefix("error: ").unwrap_or(first).to_owned()
-        }
-    };
-    let values = said(ContextKind::ValidValue)
-        .filter(|values| !values.is_empty())
-        .map(|values| format!(" (one of: {values})"));
-    let variable = said(ContextKind::InvalidValue).and_then(|value| variable_with(&value, args));
-    format!(
-        "{what}{}{}; fil-profile --help explains",
-        values.unwrap_or_default(),
-        variable.map(|name| format!(" (from {name})")).unwrap_or_default()
-    )
-}
-
-/// The environment variable that a bad value came from, if it was not typed.
-fn variable_with(value: &str, args: &[OsString]) -> Option<String> {
-    if args.iter().any(|arg| arg.to_string_lossy().contains(value)) {
-        return None;
-    }
-    let command = Cli::command();
-    let mut names = command.get_arguments().filter_map(|arg| arg.get_env());
-    let name = names.find(|name| std::env::var_os(name).is_some_and(|found| found == value))?;
-    Some(name.to_string_lossy().into_owned())
 }

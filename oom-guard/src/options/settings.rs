@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap_complete::Shell;
 use dumper::{Rank, report};
 use recording::protocol::OnOom;
 use recording::protocol::variables::{self, Variable};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub require: bool,
     /// The recordings stay.
     pub keep_recording: bool,
+    /// It is not looked at which variables hold the memory.
+    pub no_holders: bool,
     /// The job's first process is recorded, and none of its children.
     pub no_children: bool,
     /// A job that ends well though a child was killed for memory is to count as failed.
@@ -71,22 +74,20 @@ pub enum Task {
     Snapshot(OsString),
     /// Tell who holds the memory of a process or a core file, as JSON to a file if there is one; `-` is stdout.
     Inspect(OsString, Option<PathBuf>),
+    /// Print the completions for this shell.
+    Completions(Shell),
+    /// Print the manual page, of a command if it is named.
+    Manual(Option<String>),
 }
 
 /// Separates the task from its settings.
 pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
-    let mut text = cli.text;
+    let text = cli.text;
     let made_here = matches!(cli.command, Some(Command::Report { made_here: true, .. }));
     let trust = made_here || matches!(cli.command, Some(Command::Report { trust: true, .. }));
     let mut source = cli.source;
     let task = match cli.command {
         _ if cli.license => Task::License,
-        Some(Command::Run { mut job }) if job.first().is_some_and(|word| word == "--text") && job.len() > 1 => {
-            // Other profilers have the option in this place.
-            text = true;
-            job.remove(0);
-            Task::Run(job)
-        }
         Some(Command::Run { job }) if job.is_empty() => {
             return Err(usage(
                 "`run` needs a script, -m MODULE, -c CODE or a program, as in: fil-profile run job.py",
@@ -130,6 +131,8 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         }
         Some(Command::Snapshot { job }) => Task::Snapshot(job),
         Some(Command::Inspect { what, json }) => Task::Inspect(what, json),
+        Some(Command::Completions { shell }) => Task::Completions(shell),
+        Some(Command::Man { of }) => Task::Manual(of),
         None => return Err(usage("nothing to do: name a command, as in: fil-profile run job.py")),
     };
     // An environment variable that this command ignores must not make it fail.
@@ -151,6 +154,7 @@ pub fn settle(cli: Cli) -> Result<(Task, Settings), Error> {
         rank: cli.rank,
         require: cli.require,
         keep_recording: cli.keep_recording,
+        no_holders: cli.no_holders,
         no_children: cli.no_children,
         fail_on_child_oom: cli.fail_on_child_oom,
         text,

@@ -2,6 +2,8 @@
 
 use dumper::Unrecorded;
 use dumper::run::Run;
+use dumper::units::Bytes;
+use dumper::unrecorded::Unseen;
 use nix::sys::signal::Signal;
 
 use crate::finish::material::Material;
@@ -13,16 +15,19 @@ use crate::kernel::process;
 use crate::kernel::procfs;
 use crate::run::record::Record;
 use crate::run::shared_state::SharedState;
-use crate::start::sanitizer;
 use crate::terminal::browser;
 use crate::terminal::say::say;
 use crate::verdict::consequences::a_child_ran_out;
 use crate::verdict::observed::Observed;
 use crate::verdict::{facts, judge};
+use crate::watch::measure;
 use crate::watch::room::Room;
 
 /// How often the last report is tried, if the kernel kills each for want of memory.
 const MOST_TRIES: usize = 4;
+
+/// More than is in memory of a process of ours that becomes the job, and of any program that takes next to nothing from its heap.
+const LARGE: u64 = 32 << 20;
 
 /// Writes the report of a job that has ended.
 pub struct LastReport<'a> {
@@ -82,8 +87,16 @@ impl LastReport<'_> {
                 say(error);
             }
         })?;
+        measure::note_most_resident(&material.processes, self.shared.most_resident());
+        let unrecorded = Unrecorded::load(&record.folder.folder).unwrap_or_default();
+        let is_job = |unseen: &Unseen| unseen.pid == self.observed.job.pid;
+        let is_seen = !material.is_empty() || unrecorded.unseen.is_empty() && !self.is_large();
+        if !is_seen || unrecorded.unseen.iter().any(is_job) {
+            self.shared.tell_unrecorded();
+        }
         let mut observed = self.observed.clone();
         observed.processes = facts::gather(&material.processes, observed.job.pid, &record.run.directory);
+        facts::locate(&mut observed, &material.processes, &record.run.directory);
         // This reads all of /proc, which is worth it only if memory was short.
         if observed.near.is_some() {
             observed.killers = procfs::killers(&Host::this());
@@ -101,26 +114,22 @@ impl LastReport<'_> {
             Some(page) if finished.failed.is_empty() && self.opens_browser && browser::has_audience() => {
                 browser::open(&page);
             }
-            None if !had_no_room => self.say_nothing_was_recorded(&material),
+            None if !had_no_room => self.say_nothing_was_recorded(&material, &unrecorded),
             _ => {}
         }
         Ok(())
     }
 
-    fn say_nothing_was_recorded(&self, material: &Material) {
-        let unrecorded = Unrecorded::load(&self.record.folder.folder).unwrap_or_default();
-        let unseen = unrecorded.unseen.iter().filter(|unseen| unseen.why == sanitizer::WHY);
+    fn say_nothing_was_recorded(&self, material: &Material, unrecorded: &Unrecorded) {
         // A program may start thousands of them.
-        if let Some(first) = unseen.clone().next() {
-            let others = match unseen.count() + unrecorded.unseen_more as usize - 1 {
+        if let Some(first) = unrecorded.unseen.first() {
+            let others = match unrecorded.unseen.len() as u64 + unrecorded.unseen_more - 1 {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
+            let (pid, command, why) = (first.pid, &first.command, &first.why);
             say(format!(
-                "not watched: process {} ({}){others}: {}",
-                first.pid,
-                first.command,
-                sanitizer::WHY
+                "nothing was recorded: process {pid} ({command}){others} was not seen: {why}"
             ));
             return;
         }
@@ -128,10 +137,21 @@ impl LastReport<'_> {
         let has_succeeded = ending.is_some_and(|ending| ending.status == Some(0));
         if material.is_unreadable() {
             say("no recording can be read");
+        } else if self.can_be_recorded && self.is_large() {
+            let most = Bytes(self.shared.most_resident());
+            say(format!(
+                "nothing was recorded: a process of the job had {most} in memory, but left no recording. Does something on the way \
+                 (sudo, su, env -i) remove LD_PRELOAD from the environment?"
+            ));
         } else if self.can_be_recorded && !has_succeeded {
             // The library begins a recording at the first sample, which a tiny job never comes to.
             say("nothing was recorded: the job used next to no memory, or did not load the library");
         }
+    }
+
+    /// Whether a process of the job was so large that it would have a recording, if it had loaded the library.
+    fn is_large(&self) -> bool {
+        self.shared.most_resident() > LARGE
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Parent<'a> {
     pub fn into_source(self) -> Source {
         Source::Kernel {
             listener: self.listener,
-            probe: self.probe,
+            probe: self.probe.into(),
             began: self.began,
         }
     }
@@ -128,26 +128,13 @@ impl<'a> Parent<'a> {
             let _ = poll(&mut sources, PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO));
             // Also without a SIGCHLD: a lost signal must not make us wait for ever.
             self.listener.look_for_children();
-            while let Some(news) = self.listener.next(job, &self.probe) {
+            let mut how = None;
+            while let Some(news) = self.listener.next(job, &mut self.probe, self.shared) {
                 match news {
-                    News::Ended(end) => {
-                        ended = Some(Instant::now());
-                        if let SupervisorProcess::Done = self.supervisor {
-                            // The last report is worth a few more tries.
-                            self.supervisor = SupervisorProcess::Wanted;
-                            deaths = deaths.min(MOST_DEATHS - 2);
-                        }
-                        self.shared.tell_end(end, self.began.elapsed());
-                        self.supervisor.go_on();
-                    }
+                    News::Ended(end) => how = Some(end),
                     News::Stopped(signal) => stop_as_the_job(signal),
                     News::Reaped(pid, end) => {
-                        if self.probe.pid() == Some(pid) {
-                            self.probe.has_ended();
-                            if end == End::Signal(SIGKILL) {
-                                self.shared.count_kill();
-                            }
-                        }
+                        self.probe.reaped(pid, end, self.shared);
                         if matches!(self.supervisor, SupervisorProcess::Runs(running) if running == pid) {
                             self.supervisor = match end {
                                 End::Status(_) => SupervisorProcess::Done,
@@ -176,6 +163,17 @@ impl<'a> Parent<'a> {
                     News::Seen { number, sender } => self.shared.tell_signal(number, sender),
                 }
             }
+            // Not before the kills of our own processes are counted: the verdict follows.
+            if let Some(end) = how {
+                ended = Some(Instant::now());
+                if let SupervisorProcess::Done = self.supervisor {
+                    // The last report is worth a few more tries.
+                    self.supervisor = SupervisorProcess::Wanted;
+                    deaths = deaths.min(MOST_DEATHS - 2);
+                }
+                self.shared.tell_end(end, self.began.elapsed());
+                self.supervisor.go_on();
+            }
             if let (SupervisorProcess::Done, Some(_)) = (&self.supervisor, ended) {
                 return last_death;
             }
@@ -193,12 +191,10 @@ impl<'a> Parent<'a> {
         }
     }
 
-    /// Replaces the probe if that is due and there is room for it.
+    /// Starts the probe again if it was killed and there is room for it.
     fn refresh_probe(&mut self, room: &mut Room) {
-        let is_due = self.listener.has_heard() || self.probe.is_due();
-        if is_due && room.left() >= ROOM_FOR_PROBE {
-            self.listener.forget_heard();
-            self.probe.refresh();
+        if self.probe.is_due() && (self.probe.pid().is_some() || room.left() >= ROOM_FOR_PROBE) {
+            self.probe.refresh(self.shared);
             self.shared.tell_probe(self.probe.pid());
         }
     }

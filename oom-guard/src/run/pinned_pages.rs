@@ -8,11 +8,8 @@
 
 use std::fs;
 
+use crate::kernel;
 use crate::kernel::areas::{self, Unwritable};
-use crate::kernel::process;
-
-/// No page is smaller.
-const PAGE: usize = 4096;
 
 /// Drops the pages of this process's code and constants, and locks each of them when it is used again: some hundred KiB, or as much as
 /// `RLIMIT_MEMLOCK` allows. Processes that are forked later do not inherit the locks.
@@ -23,12 +20,12 @@ pub fn pin() {
 /// As [`pin`], and until the result is dropped, only the pages that are used become resident. Otherwise the kernel maps up to 16 pages
 /// around each of them.
 pub fn pin_page_by_page() -> PageByPage {
-    let parts = parts();
+    let (parts, page_bytes) = (parts(), kernel::page_bytes() as usize);
     for part in &parts {
         // The kernel maps no page beyond the mapping. Advice that differs from that of the next page makes each page a mapping.
-        for page in (part.start..part.end).step_by(2 * PAGE) {
+        for page in (part.start..part.end).step_by(2 * page_bytes) {
             // SAFETY: MADV_RANDOM changes no byte of memory.
-            unsafe { libc::madvise(page as *mut libc::c_void, PAGE, libc::MADV_RANDOM) };
+            unsafe { libc::madvise(page as *mut libc::c_void, page_bytes, libc::MADV_RANDOM) };
         }
     }
     // No sooner: all code that runs until here would be resident again.
@@ -39,8 +36,9 @@ pub fn pin_page_by_page() -> PageByPage {
 fn pin_parts(parts: &[Unwritable]) {
     for part in parts {
         part.drop_pages();
+        // Not by the C library, which has it from glibc 2.27 on.
         // SAFETY: mlock2 changes no byte of memory.
-        unsafe { libc::mlock2(part.address(), part.length(), libc::MLOCK_ONFAULT) };
+        unsafe { libc::syscall(libc::SYS_mlock2, part.address(), part.length(), libc::MLOCK_ONFAULT) };
     }
 }
 
@@ -90,13 +88,13 @@ pub fn trim_heap() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Releases the heap that this process has inherited from its parent, which begins at `heap`, and sleeps until an unblocked signal ends
-/// this process. A page that no other process shares is not copied when the parent writes to it.
-pub fn sleep_without_heap(heap: u64) -> ! {
+/// Releases the heap that this process has inherited from its parent, which begins at `heap`, and does `work` for ever, which has no use for
+/// a heap. A page that no other process shares is not copied when the parent writes to it.
+pub fn work_without_heap(heap: u64, work: impl Fn()) -> ! {
     // SAFETY: sbrk(0) only returns the end of the heap.
     let end = unsafe { libc::sbrk(0) }.addr();
-    let start = (heap as usize).next_multiple_of(PAGE);
-    // SAFETY: MADV_DONTNEED fills the heap with zeros; this process only sleeps from here on and reads nothing of it.
+    let start = (heap as usize).next_multiple_of(kernel::page_bytes() as usize);
+    // SAFETY: MADV_DONTNEED fills the heap with zeros; this process reads nothing of it from here on.
     unsafe {
         libc::madvise(
             start as *mut libc::c_void,
@@ -104,7 +102,9 @@ pub fn sleep_without_heap(heap: u64) -> ! {
             libc::MADV_DONTNEED,
         )
     };
-    process::sleep_for_ever();
+    loop {
+        work();
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +112,7 @@ mod tests {
     use nix::sys::resource::{Resource, getrlimit};
 
     use super::*;
+    use crate::kernel::process;
 
     #[test]
     fn what_is_used_from_then_on_is_kept_and_it_is_little() {

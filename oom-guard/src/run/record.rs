@@ -1,8 +1,9 @@
 //! `run.json`, as the supervisor of a run fills it in.
 
 use dumper::LocalSource;
-use dumper::outcome::{Limit, ProcessName};
-use dumper::run::{Ending, Run};
+use dumper::label::command_line;
+use dumper::outcome::{Limit, Outcome, ProcessName};
+use dumper::run::{Ending, Headline, Run};
 use jiff::Zoned;
 use nix::unistd::Pid;
 
@@ -18,7 +19,7 @@ use crate::options::settings::Settings;
 use crate::run::shared_state::Ended;
 use crate::start::limits::ResourceLimits;
 use crate::start::target::Target;
-use crate::terminal::local_time;
+use crate::terminal::local_time::{self, rfc3339};
 use crate::verdict::evidence::CountersAtStart;
 use crate::verdict::observed::Sent;
 
@@ -77,6 +78,7 @@ impl Record {
             rank: settings.rank,
             keep_recording: settings.keep_recording,
             text: settings.text,
+            no_holders: settings.no_holders,
             address_space_limit: limits.address_space.bytes(),
             data_limit: limits.data.bytes(),
             identity,
@@ -102,7 +104,7 @@ impl Record {
     pub fn job(&self, pid: Pid) -> ProcessName {
         ProcessName {
             pid: pid.as_raw().unsigned_abs(),
-            command: self.run.command.join(" "),
+            command: command_line(&self.run.command),
             is_child: false,
         }
     }
@@ -127,13 +129,29 @@ impl Record {
         });
     }
 
+    /// The verdict so far, as it is in the file: only the processes that write reports change it while the job runs.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let on_disk = Run::load(&self.folder.folder).ok();
+        on_disk.map_or(self.run.outcome.clone(), |run| run.outcome)
+    }
+
     /// Notes who told the job to end. SIGKILL may follow and end us too: then the next run will know who began.
     pub fn save_with_signal(&self, sent: &Sent) {
-        let mut run = self.run.clone();
-        if let Some(outcome) = &mut run.outcome {
-            outcome.signal = Some(sent.signal);
-            outcome.sender = Some(sent.sender.clone());
-        }
+        let outcome = Outcome {
+            signal: Some(sent.signal),
+            sender: Some(sent.sender.clone()),
+            ..self.outcome().unwrap_or_default()
+        };
+        self.save_while_running(Some(outcome), None);
+    }
+
+    /// Writes `run.json` with what is known of a job that runs. A failure does no harm: it is all in the last report.
+    pub fn save_while_running(&self, outcome: Option<Outcome>, headline: Option<Headline>) {
+        let run = Run {
+            outcome,
+            headline,
+            ..self.run.clone()
+        };
         let _ = run.save(&self.folder.folder);
     }
 }
@@ -149,8 +167,4 @@ fn smallest_first(bounds: &[Bound], limits: ResourceLimits) -> Vec<Limit> {
     // The limits of memory, and of memory and swap together, may be the same number.
     limits.dedup();
     limits
-}
-
-fn rfc3339(time: &Zoned) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }

@@ -5,11 +5,13 @@
 
 use std::os::fd::AsFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
 use crate::kernel::end::End;
@@ -17,17 +19,24 @@ use crate::kernel::end::End;
 /// How many signals are kept until the supervisor has read them.
 const MOST_SIGNALS: usize = 64;
 
+/// Signals have the numbers 1 to 64.
+pub const NUMBERS: usize = 65;
+
 /// Set in every stored [`End`]: zero means that there is none.
 const TOLD: u64 = 1 << 63;
 /// Set in the [`End`] of a process that a signal has killed.
 const BY_SIGNAL: u64 = 1 << 32;
+
+/// The kernel compares the limit on processor time with a count of its own: whoever runs at a tick is charged for all of it, so on a busy
+/// machine that count can be ahead of the time that getrusage(2) tells.
+const INEXACT_MS: u64 = 400;
 
 /// Shared by the job's parent and the supervisor.
 #[derive(Debug)]
 pub struct SharedState {
     cells: &'static Cells,
     /// Readable when the parent has written something.
-    pub bell: EventFd,
+    pub wakeup: EventFd,
     /// Whether the memory is shared with processes that are forked later. If not, no other process can tell anything.
     pub is_shared: bool,
 }
@@ -47,10 +56,16 @@ struct Cells {
     ours: AtomicU64,
     kills: AtomicU64,
     probe: AtomicU64,
-    is_alarmed: AtomicBool,
+    probed: [AtomicU32; NUMBERS],
+    is_out_of_memory: AtomicBool,
     has_forced_exit: AtomicBool,
     is_announced: AtomicBool,
     a_child_ran_out: AtomicBool,
+    is_unrecorded: AtomicBool,
+    /// The most that any process of the job had in memory, in bytes.
+    most_resident: AtomicU64,
+    /// The processor time of all children that the job's parent has waited for, in milliseconds.
+    processor_ms: AtomicU64,
 }
 
 /// How and when the job has ended.
@@ -67,7 +82,7 @@ pub struct Ended {
 impl SharedState {
     /// A new one.
     pub fn new() -> nix::Result<Self> {
-        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let wakeup = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
         // SAFETY: without MAP_FIXED, the kernel puts a new mapping where nothing else is mapped.
@@ -79,7 +94,11 @@ impl SharedState {
         });
         let is_shared = cells.is_some();
         let cells = cells.unwrap_or_else(|| Box::leak(Box::new(Cells::new())));
-        Ok(Self { cells, bell, is_shared })
+        Ok(Self {
+            cells,
+            wakeup,
+            is_shared,
+        })
     }
 
     /// The parent tells that the job has begun.
@@ -87,7 +106,7 @@ impl SharedState {
         self.cells
             .job
             .store(u64::from(pid.as_raw().unsigned_abs()), Ordering::Release);
-        self.ring();
+        self.wake();
     }
 
     /// Waits until the job has started, and returns its process id; none if that is out of range.
@@ -99,10 +118,10 @@ impl SharedState {
             }
             // If this is interrupted, the job is checked again.
             let _ = poll(
-                &mut [PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)],
+                &mut [PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)],
                 PollTimeout::NONE,
             );
-            let _ = self.bell.read();
+            let _ = self.wakeup.read();
         }
     }
 
@@ -114,10 +133,18 @@ impl SharedState {
     /// The parent tells that the job has ended, so long after its start.
     pub fn tell_end(&self, end: End, after: Duration) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
+        let most = usage.map_or(0, |usage| usage.max_rss());
+        let most = u64::try_from(most).unwrap_or(0).saturating_mul(1024);
+        let processor = usage.map_or(0, |usage| (usage.user_time() + usage.system_time()).num_milliseconds());
+        self.cells
+            .processor_ms
+            .store(processor.unsigned_abs(), Ordering::Relaxed);
+        self.cells.most_resident.store(most, Ordering::Relaxed);
         self.cells.ended_after.store(nanoseconds(after), Ordering::Relaxed);
         self.cells.ended_at.store(nanoseconds(since), Ordering::Relaxed);
         self.cells.end.store(code(end), Ordering::Release);
-        self.ring();
+        self.wake();
     }
 
     /// How the job has ended, if it has.
@@ -137,7 +164,7 @@ impl SharedState {
         let slot = &self.cells.signals[count as usize % MOST_SIGNALS];
         slot.store(value, Ordering::Relaxed);
         self.cells.signal_count.store(count + 1, Ordering::Release);
-        self.ring();
+        self.wake();
     }
 
     /// The next signal after the first `taken`, which is incremented. If there were too many, the oldest are skipped.
@@ -184,14 +211,31 @@ impl SharedState {
         (pid > 0).then(|| Pid::from_raw(pid))
     }
 
+    /// The probe tells that it has taken a signal.
+    pub fn count_probed(&self, number: i32) {
+        if let Some(count) = self.probed_cell(number) {
+            count.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How many signals with this number the parent's probes have taken.
+    pub fn probed(&self, number: i32) -> u32 {
+        self.probed_cell(number)
+            .map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    fn probed_cell(&self, number: i32) -> Option<&AtomicU32> {
+        self.cells.probed.get(usize::try_from(number).ok()?)
+    }
+
     /// The cgroup has reported that its limit could not be kept.
-    pub fn note_alarm(&self) {
-        self.cells.is_alarmed.store(true, Ordering::Relaxed);
+    pub fn note_out_of_memory(&self) {
+        self.cells.is_out_of_memory.store(true, Ordering::Relaxed);
     }
 
     /// Whether the cgroup has reported that.
-    pub fn is_alarmed(&self) -> bool {
-        self.cells.is_alarmed.load(Ordering::Relaxed)
+    pub fn is_out_of_memory(&self) -> bool {
+        self.cells.is_out_of_memory.load(Ordering::Relaxed)
     }
 
     /// The verdict says that the job ended well although a child of it ran out of memory.
@@ -204,6 +248,27 @@ impl SharedState {
         self.cells.a_child_ran_out.load(Ordering::Relaxed)
     }
 
+    /// The process that writes the last report tells that the job, or its first process, was not recorded.
+    pub fn tell_unrecorded(&self) {
+        self.cells.is_unrecorded.store(true, Ordering::Relaxed);
+    }
+
+    /// The most that any process of the job had in memory at a time, in bytes, as far as it was waited for. At least a few MB: a process
+    /// of ours had become the job's first one.
+    pub fn most_resident(&self) -> u64 {
+        self.cells.most_resident.load(Ordering::Relaxed)
+    }
+
+    /// The processor time of the job and its children, in seconds, once the job has ended.
+    pub fn processor_seconds(&self) -> u64 {
+        (self.cells.processor_ms.load(Ordering::Relaxed) + INEXACT_MS) / 1000
+    }
+
+    /// Whether that was told.
+    pub fn is_unrecorded(&self) -> bool {
+        self.cells.is_unrecorded.load(Ordering::Relaxed)
+    }
+
     /// The job is being killed (`--on-oom=exit`). Returns whether that was so already.
     pub fn set_forced_exit(&self) -> bool {
         self.cells.has_forced_exit.swap(true, Ordering::Relaxed)
@@ -214,9 +279,9 @@ impl SharedState {
         self.cells.has_forced_exit.load(Ordering::Relaxed)
     }
 
-    fn ring(&self) {
-        // This fails only if the counter is full, and then the bell has rung already.
-        let _ = self.bell.write(1);
+    fn wake(&self) {
+        // This fails only if the counter is full, and then it is readable already.
+        let _ = self.wakeup.write(1);
     }
 }
 
@@ -232,10 +297,14 @@ impl Cells {
             ours: AtomicU64::new(0),
             kills: AtomicU64::new(0),
             probe: AtomicU64::new(0),
-            is_alarmed: AtomicBool::new(false),
+            probed: [const { AtomicU32::new(0) }; NUMBERS],
+            is_out_of_memory: AtomicBool::new(false),
             has_forced_exit: AtomicBool::new(false),
             is_announced: AtomicBool::new(false),
             a_child_ran_out: AtomicBool::new(false),
+            is_unrecorded: AtomicBool::new(false),
+            most_resident: AtomicU64::new(0),
+            processor_ms: AtomicU64::new(0),
         }
     }
 }
@@ -284,7 +353,7 @@ mod tests {
         assert_eq!((ended.end, ended.after), (End::Signal(9), Duration::from_millis(1500)));
         assert!(ended.at_ns > 0 && shared.set_forced_exit() && shared.a_child_ran_out());
         assert_eq!((shared.ours(), shared.kills()), (Some(End::Status(0)), 1));
-        assert_eq!(shared.bell.read(), Ok(2));
+        assert_eq!(shared.wakeup.read(), Ok(2));
         shared.tell_job(Pid::from_raw(7));
         assert_eq!(shared.wait_for_job(), Some(Pid::from_raw(7)));
         assert!(shared.is_to_announce() && !shared.is_to_announce());

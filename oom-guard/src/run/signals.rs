@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 
 use crate::kernel::end::End;
 use crate::kernel::process::{self, ChildEvent};
+use crate::run::shared_state::SharedState;
 use crate::run::signal_probe::{self, SignalProbe};
 
 /// The time between two tries when signals cannot be read.
@@ -36,7 +37,6 @@ pub enum News {
 pub struct Listener {
     signals: SignalFd,
     has_child_news: bool,
-    has_heard: bool,
     /// Signals could not be read just now.
     is_deaf: bool,
 }
@@ -47,13 +47,12 @@ impl Listener {
         Ok(Self {
             signals: waiting_for(&SigSet::all())?,
             has_child_news: false,
-            has_heard: false,
             is_deaf: false,
         })
     }
 
     /// The next news; none if there is none yet.
-    pub fn next(&mut self, job: Pid, probe: &SignalProbe) -> Option<News> {
+    pub fn next(&mut self, job: Pid, probe: &mut SignalProbe, shared: &SharedState) -> Option<News> {
         loop {
             if self.has_child_news {
                 match process::next_child_event() {
@@ -77,10 +76,9 @@ impl Listener {
                     continue;
                 }
             };
-            self.has_heard = true;
             // One SIGCHLD may stand for many children.
             self.has_child_news = signal.ssi_signo == SIGCHLD as u32;
-            if let Some(news) = sort(&signal, job, probe) {
+            if let Some(news) = sort(&signal, job, probe, shared) {
                 return Some(news);
             }
         }
@@ -89,16 +87,6 @@ impl Listener {
     /// Makes [`Listener::next`] check for children that have ended without a signal.
     pub fn look_for_children(&mut self) {
         self.has_child_news = true;
-    }
-
-    /// Whether there has been any signal since [`Listener::forget_heard`].
-    pub fn has_heard(&self) -> bool {
-        self.has_heard
-    }
-
-    /// Resets [`Listener::has_heard`].
-    pub fn forget_heard(&mut self) {
-        self.has_heard = false;
     }
 }
 
@@ -135,18 +123,22 @@ pub fn stop_as_the_job(signal: Signal) {
     }
 }
 
-fn sort(signal: &signalfd_siginfo, job: Pid, probe: &SignalProbe) -> Option<News> {
+fn sort(signal: &signalfd_siginfo, job: Pid, probe: &mut SignalProbe, shared: &SharedState) -> Option<News> {
     let number = signal.ssi_signo as i32;
     // The terminal signals the whole process group, so the job has that signal already. A SIGALRM also comes from the kernel, if a timer
     // was set before we were executed, but to us alone.
     let by_a_process = signal.ssi_code <= 0 || number == SIGALRM;
     let sender = Pid::from_raw(signal.ssi_pid as i32);
-    match number {
-        SIGCHLD => None,
-        _ if !by_a_process => None,
-        // A signal that the job sends to its process group has reached the job.
-        _ if sender == job || sender == Pid::this() => None,
-        _ if probe.soon_has_reached(number, job) => Some(News::Seen { number, sender }),
-        number => Some(News::ForTheJob { number, sender }),
+    if number == SIGCHLD {
+        return None;
     }
+    // A signal that the job sends to its process group has reached the job.
+    if !by_a_process || sender == job || sender == Pid::this() {
+        probe.has_come(number, shared);
+        return None;
+    }
+    Some(match probe.has_reached(number, job, shared) {
+        true => News::Seen { number, sender },
+        false => News::ForTheJob { number, sender },
+    })
 }

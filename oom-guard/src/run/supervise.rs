@@ -1,9 +1,10 @@
-//! The loop of the supervisor: events of the job's parent, the doorbell, the kernel's alarms and timers, until the job has ended.
+//! The loop of the supervisor: events of the job's parent, the message pipe, the kernel's notifications and timers, until the job has ended.
 //!
 //! Neither the supervisor nor the job's parent is a subreaper: an orphaned process gets the same new parent as without us, because some
 //! programs check whether that is process 1. So the end and the memory of a daemon are seen only in its recording.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dumper::outcome::ProcessName;
@@ -26,12 +27,17 @@ use crate::run::reports::{Reports, Wanted};
 use crate::run::shared_state::{Ended, SharedState};
 use crate::run::signal_probe::SignalProbe;
 use crate::run::signals::{Listener, News, pass_on, stop_as_the_job};
+use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
-use crate::verdict::observed::{Ending, Observed, Sent};
-use crate::watch::alarms::AlarmId;
-use crate::watch::doorbell::{Doorbell, Ring};
+use crate::verdict::observed::Sent;
+use crate::verdict::{judge, words};
+use crate::watch::deaths::Deaths;
 use crate::watch::entered::Entered;
+use crate::watch::kills::Kills;
 use crate::watch::limit_poller::{LimitPoller, Near};
+use crate::watch::message_pipe::{MessagePipe, Received};
+use crate::watch::notifications::NotificationId;
+use crate::watch::refusals::Refusals;
 use crate::watch::sampling::Sampling;
 
 /// How many signals are kept for the verdict: the last ones.
@@ -53,8 +59,8 @@ enum Event {
     ForTheJob { number: i32, sender: Pid },
     /// A signal has reached the job, or we have received one that is not for the job.
     Seen { number: i32, sender: Pid },
-    /// A message has come on the doorbell.
-    Rung(Ring),
+    /// A message has come.
+    Message(Received),
     /// Timers may be due.
     Clock,
 }
@@ -67,17 +73,17 @@ enum Ready {
     Children,
     /// The job's parent has written to the shared state.
     Parent,
-    /// A process of the job has written to the doorbell.
-    Doorbell,
+    /// A process of the job has written to the message pipe.
+    Messages,
     /// A limit is near, or processes wait for memory.
-    Alarm(AlarmId),
+    Notification(NotificationId),
 }
 
 /// The events of one job.
 pub struct Events {
     source: Source,
     children: SignalFd,
-    doorbell: Option<Doorbell>,
+    pipe: Option<MessagePipe>,
     waiting: VecDeque<Event>,
 }
 
@@ -86,7 +92,7 @@ pub enum Source {
     /// The kernel: there is no other process that waits for the job.
     Kernel {
         listener: Listener,
-        probe: SignalProbe,
+        probe: Box<SignalProbe>,
         began: Instant,
     },
     /// The job's parent. The ends of our own children, which write reports and measure, come from the kernel.
@@ -105,23 +111,41 @@ pub struct Duties<'a> {
     pub sampling: Sampling,
     /// Where processes of the job have moved themselves.
     pub entered: Entered,
+    /// Notices kills of the job's processes.
+    pub kills: Kills,
     /// Kills the job before a limit does.
     pub forced_exit: ForcedExit<'a>,
     /// Shared with the job's parent and with a supervisor after us.
     pub shared: &'a SharedState,
+    /// The kernel's counters before the job.
+    pub evidence: &'a CountersAtStart,
+    /// The job's first process.
+    pub job: ProcessName,
     /// `--on-oom=exit`.
     pub on_oom: OnOom,
+    /// Notes what is refused to the job.
+    pub refusals: Refusals,
+    /// Notes processes of the job that a signal has ended.
+    pub deaths: Deaths,
+    /// Where the job was started.
+    pub directory: &'a Path,
+    /// What of the job was in memory at the last sample.
+    pub resident: u64,
     /// Signals that were passed on, in their order.
     pub signals: Vec<Sent>,
+    /// The processor time of the job's first process itself, and when that was read, where it is limited.
+    pub own_time: Option<(Duration, Instant)>,
+    /// Whether it has been told that processes wait at a limit.
+    pub has_told_of_waiting: bool,
 }
 
 impl Events {
     /// The sources of events.
-    pub fn new(source: Source, children: SignalFd, doorbell: Option<Doorbell>) -> Self {
+    pub fn new(source: Source, children: SignalFd, pipe: Option<MessagePipe>) -> Self {
         Self {
             source,
             children,
-            doorbell,
+            pipe,
             waiting: VecDeque::new(),
         }
     }
@@ -132,11 +156,13 @@ impl Events {
             match self.next(job, duties) {
                 Event::Ended(ended) => {
                     duties.poller.wait_for_room(ended.end);
-                    // A short child may have rung just before its parent ended.
-                    self.hear_doorbell();
+                    // A short child may have sent a message just before its parent ended.
+                    self.read_messages();
                     for event in self.waiting.drain(..) {
-                        if let Event::Rung(ring @ Ring::Unwatched(..)) = event {
-                            duties.answer(job, ring);
+                        if let Event::Message(message) = event
+                            && message.says_why()
+                        {
+                            duties.answer(job, message);
                         }
                     }
                     return Ended {
@@ -156,7 +182,7 @@ impl Events {
                     duties.hear_signal(job, number, sender);
                 }
                 Event::Seen { number, sender } => duties.hear_signal(job, number, sender),
-                Event::Rung(ring) => duties.answer(job, ring),
+                Event::Message(message) => duties.answer(job, message),
                 Event::Clock => duties.on_timer(job),
             }
         }
@@ -171,37 +197,37 @@ impl Events {
             Source::Kernel { listener, .. } => sources.add(listener, PollFlags::POLLIN, Ready::Signals),
             Source::Parent { .. } => {
                 sources.add(&self.children, PollFlags::POLLIN, Ready::Children);
-                sources.add(&duties.shared.bell, PollFlags::POLLIN, Ready::Parent);
+                sources.add(&duties.shared.wakeup, PollFlags::POLLIN, Ready::Parent);
             }
         }
-        if let Some(doorbell) = &self.doorbell {
-            sources.add(doorbell, PollFlags::POLLIN, Ready::Doorbell);
+        if let Some(pipe) = &self.pipe {
+            sources.add(pipe, PollFlags::POLLIN, Ready::Messages);
         }
-        duties.poller.alarms().add_to(&mut sources, Ready::Alarm);
+        duties.poller.notifications().add_to(&mut sources, Ready::Notification);
         let ready = sources.wait(duties.pause()).unwrap_or_else(|_| {
             // If it is poll itself that fails, the job's end must not be missed.
-            vec![Ready::Signals, Ready::Children, Ready::Doorbell]
+            vec![Ready::Signals, Ready::Children, Ready::Messages]
         });
         for ready in ready {
             match ready {
                 Ready::Signals => self.hear_signals(job, duties.shared),
                 Ready::Children => self.hear_children(),
-                Ready::Parent => drop(duties.shared.bell.read()),
-                Ready::Doorbell => self.hear_doorbell(),
-                Ready::Alarm(alarm) => {
-                    duties.poller.answer(alarm);
+                Ready::Parent => drop(duties.shared.wakeup.read()),
+                Ready::Messages => self.read_messages(),
+                Ready::Notification(id) => {
+                    duties.poller.take_notification(id);
                     if duties.poller.out_of_memory() {
-                        duties.shared.note_alarm();
+                        duties.shared.note_out_of_memory();
+                        duties.tell_of_waiting();
                     }
                 }
             }
         }
         self.hear_parent(duties.shared);
-        if let Source::Kernel { listener, probe, .. } = &mut self.source
-            && (listener.has_heard() || probe.is_due())
+        if let Source::Kernel { probe, .. } = &mut self.source
+            && probe.is_due()
         {
-            listener.forget_heard();
-            probe.refresh();
+            probe.refresh(duties.shared);
             duties.shared.tell_probe(probe.pid());
         }
         self.waiting.push_back(Event::Clock);
@@ -213,7 +239,7 @@ impl Events {
         let Source::Kernel { listener, probe, began } = &mut self.source else {
             return;
         };
-        while let Some(news) = listener.next(job, probe) {
+        while let Some(news) = listener.next(job, probe, shared) {
             self.waiting.push_back(match news {
                 News::Ended(end) => {
                     shared.tell_end(end, began.elapsed());
@@ -221,7 +247,10 @@ impl Events {
                     Event::Ended(ended)
                 }
                 News::Stopped(signal) => Event::Stopped(signal),
-                News::Reaped(pid, end) => Event::Reaped(pid, end),
+                News::Reaped(pid, end) => {
+                    probe.reaped(pid, end, shared);
+                    Event::Reaped(pid, end)
+                }
                 News::ForTheJob { number, sender } => Event::ForTheJob { number, sender },
                 News::Seen { number, sender } => Event::Seen { number, sender },
             });
@@ -239,7 +268,7 @@ impl Events {
         }
     }
 
-    /// Reads what the job's parent has told. Does so even if the bell has not rung: an earlier supervisor may have read it before it died.
+    /// Reads what the job's parent has told. Does so even if it was not woken for that: an earlier supervisor may have read it before it died.
     fn hear_parent(&mut self, shared: &SharedState) {
         let Source::Parent { signals_taken } = &mut self.source else {
             return;
@@ -253,15 +282,16 @@ impl Events {
     }
 
     /// Reads the messages of the job's processes.
-    fn hear_doorbell(&mut self) {
-        let rings = self.doorbell.as_mut().map(Doorbell::answer).unwrap_or_default();
-        self.waiting.extend(rings.into_iter().map(Event::Rung));
+    fn read_messages(&mut self) {
+        let messages = self.pipe.as_mut().map(MessagePipe::read).unwrap_or_default();
+        self.waiting.extend(messages.into_iter().map(Event::Message));
     }
 }
 
 impl Duties<'_> {
     fn pause(&self) -> Duration {
         [
+            self.kills.pause(),
             self.reports.pause(),
             self.poller.pause(),
             self.sampling.pause(),
@@ -272,54 +302,39 @@ impl Duties<'_> {
         .unwrap_or(Duration::ZERO)
     }
 
-    /// What is known of the job that has ended, without the recordings.
-    pub fn observed(mut self, ended: Ended, job: ProcessName, evidence: &CountersAtStart) -> Observed {
-        let host = &Host::this();
-        self.poller.hear_the_last();
-        self.sampling.close();
-        let ending = match ended.end {
-            End::Status(status) => Ending::Status(status),
-            End::Signal(signal) => Ending::Signal(signal),
-        };
-        self.reports.finish();
-        self.measurer.finish();
-        // Other processes matter only if a limit is shared with them.
-        let limited = evidence.cgroup.as_ref().filter(|_| self.poller.is_limited());
-        let others = limited.map(|cgroup| {
-            let members = cgroup.leaf().file("cgroup.procs");
-            let mut starters = procfs::ancestors(host, Pid::this());
-            starters.push(Pid::this());
-            starters.extend(self.shared.probe());
-            procfs::others(host, &members, &starters)
-        });
-        let mut others = others.unwrap_or_default();
-        // Without those that use nothing: ended processes of the job that are not waited for yet.
-        others.retain(|other| other.resident_bytes > 0);
-        Observed {
-            ending,
-            ended_ns: ended.at_ns,
-            job,
-            signals: self.signals,
-            processes: Vec::new(),
-            counted: evidence.after(),
-            entered: self.entered.after(),
-            own_kills: self.shared.kills(),
-            alarmed: self.poller.out_of_memory() || self.shared.is_alarmed(),
-            rings: self.poller.rings(),
-            is_shared: evidence.is_shared,
-            is_killed_as_group: evidence.is_killed_as_group,
-            bounds: self.poller.bounds().to_vec(),
-            near: self.poller.near().cloned(),
-            on_oom: self.on_oom,
-            was_ended: self.forced_exit.is_done(),
-            killers: Vec::new(),
-            others,
+    /// Tells once that processes wait at a limit at which the kernel may not kill: nothing may come after that.
+    fn tell_of_waiting(&mut self) {
+        if self.has_told_of_waiting {
+            return;
+        }
+        let limits = self.poller.bounds().iter();
+        if let Some(limit) = limits
+            .filter(|bound| self.evidence.is_without_kills_at(bound))
+            .min_by_key(|bound| bound.left())
+        {
+            self.has_told_of_waiting = true;
+            say(words::waits(&self.job, limit));
+        }
+    }
+
+    /// Has a report written of each process of the job that the kernel has killed.
+    fn look_for_kills(&mut self) {
+        let is_short = self.poller.near().is_some();
+        let family = &mut self.sampling.family;
+        if self
+            .kills
+            .look(self.shared.kills(), is_short, &mut self.entered, family)
+        {
+            let outcome = judge(&self.observed());
+            self.kills.killed.clone_from(&outcome.killed);
+            self.sampling.mark("a process was killed for memory");
+            self.reports.want(Wanted::Killed(Box::new(outcome)));
         }
     }
 
     fn hear_signal(&mut self, job: Pid, number: i32, sender: Pid) {
         if number == SIGUSR2 {
-            self.answer(job, Ring::Report);
+            self.answer(job, Received::Report);
         } else {
             self.note(number, sender);
         }
@@ -345,19 +360,31 @@ impl Duties<'_> {
         self.signals.push(sent);
     }
 
-    fn answer(&mut self, job: Pid, ring: Ring) {
-        match ring {
-            Ring::Report => self.reports.want(Wanted::Requested),
-            Ring::Failed(pid) => {
+    fn answer(&mut self, job: Pid, message: Received) {
+        match message {
+            Received::Report => self.reports.want(Wanted::Requested),
+            Received::Failed(pid) => {
+                // Before the measurement, at whose end the process goes on. It opens files, for which a full cgroup has no memory.
+                if self.poller.near().is_none() {
+                    self.refusals.failed(pid);
+                }
                 self.measurer.failed(pid);
                 self.poller.read_now();
                 self.sampling.mark("an allocation failed");
-                self.reports.want(Wanted::Failed);
+                let at_failures = self.refusals.at_failures().to_vec();
+                self.reports.want(Wanted::Failed(at_failures));
                 self.reports.put_off_failure(LONGEST_MEASUREMENT);
             }
-            Ring::Mark(name) => self.sampling.mark(&name),
-            Ring::Unwatched(pid, program) => self.sampling.unwatched(pid, program),
-            Ring::Large(request) => {
+            Received::Mark(name) => self.sampling.mark(&name),
+            Received::Unwatched(pid, program) => self.sampling.family.unwatched(pid, program),
+            Received::Refused(refusing) => self.refusals.refused(refusing),
+            Received::Signals(sending) => self.refusals.ends(sending),
+            Received::Raised(raising) => self.refusals.raised(raising, self.directory),
+            Received::Died(child, signal) => {
+                self.deaths.note(self.sampling.family.last_seen(child), signal);
+                self.kills.make_due();
+            }
+            Received::Large(request) => {
                 if let Some(near) = self.poller.consider(request) {
                     self.is_near(job, near);
                 }
@@ -367,11 +394,20 @@ impl Duties<'_> {
 
     fn on_timer(&mut self, job: Pid) {
         if self.poller.is_killing() {
+            self.kills.make_due();
             return;
         }
         if self.sampling.pause().is_zero() {
             self.poller.make_due();
+            self.kills.make_due();
         }
+        for (gone, signal) in self.sampling.family.unwaited() {
+            self.deaths.note(gone, signal);
+        }
+        if self.kills.is_due() {
+            self.look_for_kills();
+        }
+        self.deaths.settle(&self.kills, &self.refusals);
         if let Some(near) = self.poller.poll() {
             self.is_near(job, near);
         } else if self.on_oom == OnOom::Exit && self.poller.is_running_out() {
@@ -379,10 +415,16 @@ impl Duties<'_> {
         }
         self.forced_exit.kill_late_children(job);
         self.entered.look(job);
-        if let Some(resident) = self.sampling.take(|| self.poller.tightest()) {
-            self.sampling.members().for_each(|pid| self.entered.look(pid));
+        if let Some(resident) = self.sampling.take(|| self.poller.tightest(), || self.kills.is_quiet()) {
+            self.sampling.family.members().for_each(|pid| self.entered.look(pid));
             self.entered.read();
-            self.measurer.consider(resident);
+            self.resident = resident;
+            if process::most_processor_time().is_some() {
+                let own = procfs::processor_time(&Host::this(), job);
+                self.own_time = own.map(|own| (own, Instant::now())).or(self.own_time);
+            }
+            let used = self.poller.tightest().filter(|bound| !bound.path.is_empty());
+            self.measurer.consider(resident, used.map_or(0, |bound| bound.used));
         }
         self.reports.start();
     }

@@ -17,11 +17,17 @@ use crate::run::shared_state::{Ended, SharedState};
 use crate::run::supervise::{Duties, Events, Source};
 use crate::terminal::say::say;
 use crate::verdict::evidence::CountersAtStart;
-use crate::watch::doorbell::Doorbell;
+use crate::watch::deaths::Deaths;
 use crate::watch::entered::Entered;
+use crate::watch::kills::Kills;
 use crate::watch::limit_poller::LimitPoller;
+use crate::watch::message_pipe::MessagePipe;
+use crate::watch::refusals::Refusals;
 use crate::watch::room::Room;
 use crate::watch::sampling::Sampling;
+
+/// The exit status where a job could not be recorded under `--require`.
+const UNRECORDED_STATUS: i32 = 2;
 
 /// What a supervisor needs.
 pub struct Supervisor {
@@ -29,12 +35,16 @@ pub struct Supervisor {
     pub poller: LimitPoller,
     /// Notes cgroups that processes of the job enter.
     pub entered: Entered,
+    /// Notices kills of the job's processes.
+    pub kills: Kills,
     /// Keeps the timeline.
     pub sampling: Sampling,
+    /// Notes what is refused to the job.
+    pub refusals: Refusals,
     /// The ends of its own children, if it is not the job's parent.
     pub children: SignalFd,
     /// The messages of the preload.
-    pub doorbell: Option<Doorbell>,
+    pub pipe: Option<MessagePipe>,
     /// The run.
     pub record: Record,
     /// Why the program itself will leave no recording; the processes that it starts may leave some.
@@ -77,26 +87,36 @@ impl Supervisor {
         if shared.is_to_announce() {
             self.announce();
         }
-        let mut record = self.record;
         self.poller.watch(job);
-        self.sampling.watch(job);
+        self.sampling.family.watch(job);
         self.entered.watch(job);
+        self.resume();
+        let mut record = self.record;
         let (ended, observed) = {
             let write = |wanted: &Wanted| meanwhile::report(&record, wanted);
             let measure = |why| meanwhile::measure(&record, why);
             let mut duties = Duties {
                 reports: Reports::new(&write, shared),
-                measurer: Measurer::new(&measure, shared),
+                measurer: Measurer::new(&measure, shared, !record.run.no_holders),
                 poller: self.poller,
                 sampling: self.sampling,
                 entered: self.entered,
+                kills: self.kills,
                 forced_exit: ForcedExit::new(shared),
                 shared,
+                evidence: &self.evidence,
+                job: record.job(job),
                 on_oom: self.on_oom,
+                refusals: self.refusals,
+                deaths: Deaths::default(),
+                directory: &record.run.directory,
+                resident: 0,
                 signals: Vec::new(),
+                own_time: None,
+                has_told_of_waiting: false,
             };
-            let ended = Events::new(source, self.children, self.doorbell).supervise(job, &mut duties);
-            (ended, duties.observed(ended, record.job(job), &self.evidence))
+            let ended = Events::new(source, self.children, self.pipe).supervise(job, &mut duties);
+            (ended, duties.at_end(ended))
         };
         record.ended(ended);
         let mut room = Room::in_cgroup(self.evidence.cgroup.as_ref());
@@ -115,8 +135,20 @@ impl Supervisor {
                 ));
                 End::Status(OOM_STATUS)
             }
+            End::Status(0) if settings.require && shared.is_unrecorded() => {
+                say(format!(
+                    "the job ended with status 0 and was not recorded; this ends with {UNRECORDED_STATUS}, as --require asks"
+                ));
+                End::Status(UNRECORDED_STATUS)
+            }
             end => end,
         }
+    }
+
+    /// Takes over from an earlier supervisor, which may have told of kills.
+    fn resume(&mut self) {
+        let told = self.record.outcome().map_or(Vec::new(), |outcome| outcome.killed);
+        self.kills.resume(told, &mut self.sampling.family);
     }
 
     /// Says what the user should know about a job that has just started.

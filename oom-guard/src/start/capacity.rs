@@ -18,7 +18,7 @@ use crate::start::limits::STANDING_PROCESSES;
 const MOST_PROCESSES: u64 = 7;
 /// This many more must be left for the job, whose need nobody knows. Otherwise it runs alone.
 const LEFT_FOR_THE_JOB: u64 = 64;
-/// The most files that we have open at a time: the lock, the doorbell, signals, alarms of the kernel, and files that are being read or
+/// The most files that we have open at a time: the lock, the message pipe, signals, notifications of the kernel, and files that are being read or
 /// written.
 const MOST_FILES: usize = 16;
 

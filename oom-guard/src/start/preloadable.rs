@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::{getegid, getuid};
-use object::elf::{ELFCLASS64, EM_X86_64};
+use object::elf::{ELFCLASS64, EM_AARCH64, EM_X86_64, Machine};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, ReadCache, ReadRef};
 
@@ -29,7 +29,13 @@ pub enum Watch {
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 
-const NOT_X86_64: &str = "it is not an x86-64 program";
+/// That of the library.
+const MACHINE: Machine = if cfg!(target_arch = "aarch64") {
+    EM_AARCH64
+} else {
+    EM_X86_64
+};
+const OTHER_MACHINE: &str = "it is not a 64-bit program for this processor";
 
 /// Looks at the program that the kernel will start for `path`: for a script, its interpreter.
 pub fn watch(path: &Path) -> Watch {
@@ -78,11 +84,11 @@ fn linker<'a>(file: impl ReadRef<'a>) -> Option<Watch> {
         return None;
     }
     if ident[4] != ELFCLASS64.0 {
-        return Some(Watch::Harmful(NOT_X86_64));
+        return Some(Watch::Harmful(OTHER_MACHINE));
     }
     let header = Header::parse(file).ok()?;
-    if header.e_machine(LittleEndian) != EM_X86_64 {
-        return Some(Watch::Harmful(NOT_X86_64));
+    if header.e_machine(LittleEndian) != MACHINE {
+        return Some(Watch::Harmful(OTHER_MACHINE));
     }
     for segment in header.program_headers(LittleEndian, file).ok()? {
         if let Some(path) = segment.interpreter(LittleEndian, file).ok()? {
@@ -101,11 +107,11 @@ mod tests {
     use super::*;
     use object::elf::{PT_INTERP, PT_LOAD, ProgramType};
 
-    /// An x86-64 ELF file with one program header of type `kind` that points at `interpreter`.
+    /// An ELF file with one program header of type `kind` that points at `interpreter`.
     fn image(kind: ProgramType, interpreter: &[u8]) -> Vec<u8> {
         let mut image = vec![0; 64 + 56];
         image[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        image[18] = 62;
+        image[18] = MACHINE.0 as u8;
         image[32] = 64;
         image[54] = 56;
         image[56] = 1;

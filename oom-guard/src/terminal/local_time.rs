@@ -13,6 +13,19 @@ pub fn now() -> Zoned {
     now.to_zoned(TimeZone::fixed(offset(now).unwrap_or(Offset::UTC)))
 }
 
+/// A time in nanoseconds since the Unix epoch, as run.json has it; empty if there is no such time.
+pub fn of(nanoseconds: u64) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(nanoseconds)).ok();
+    time.map_or(String::new(), |time| {
+        rfc3339(&time.to_zoned(TimeZone::fixed(offset(time).unwrap_or(Offset::UTC))))
+    })
+}
+
+/// As run.json has it.
+pub fn rfc3339(time: &Zoned) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+}
+
 fn offset(time: Timestamp) -> Option<Offset> {
     let seconds: libc::time_t = time.as_second();
     let mut parts = MaybeUninit::<libc::tm>::uninit();

@@ -3,6 +3,7 @@
 use nix::unistd::Pid;
 
 use crate::kernel::cgroup::{Cgroup, CgroupLimits, Counters, Level, Version};
+use crate::kernel::headroom::Bound;
 use crate::kernel::host::Host;
 use crate::kernel::kernel_file::number;
 use crate::kernel::procfs;
@@ -88,6 +89,17 @@ impl CountersAtStart {
         }
     }
 
+    /// Whether the kernel may not kill at this limit.
+    pub fn is_without_kills_at(&self, bound: &Bound) -> bool {
+        let levels = self.cgroup.iter().flat_map(|cgroup| &cgroup.levels);
+        let counters = |level: &Level, counters: &Option<Counters>| {
+            level.has(bound) && counters.is_some_and(|known| known.is_without_kills)
+        };
+        levels
+            .zip(&self.levels)
+            .any(|(level, (_, known))| counters(level, known))
+    }
+
     /// Reads them again for a job that has ended.
     pub fn after(&self) -> Counted {
         let levels = self.cgroup.iter().flat_map(|cgroup| &cgroup.levels);
@@ -155,6 +167,14 @@ impl Change {
     /// By how much it has grown; none if either number is missing.
     pub fn grown(self) -> Option<u64> {
         Some(self.after?.saturating_sub(self.before?))
+    }
+
+    /// As if so many more had been counted since.
+    pub fn with(self, more: u64) -> Self {
+        Self {
+            after: self.after.map(|after| after.saturating_add(more)),
+            ..self
+        }
     }
 
     fn take_off(&mut self, by: u64) {

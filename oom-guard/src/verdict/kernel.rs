@@ -4,7 +4,6 @@ use dumper::outcome::{Certainty, Kind, Limit, LimitKind};
 use nix::libc::SIGKILL;
 
 use super::observed::Observed;
-use super::victim::Victim;
 use crate::kernel::cgroup::{Counters, Version};
 use crate::kernel::headroom::{Bound, tightest};
 use crate::verdict::evidence::Moved;
@@ -48,26 +47,27 @@ impl KernelKills {
 /// Without counters: whether the job's memory was short and a limit of a cgroup was met.
 pub fn is_full(observed: &Observed) -> bool {
     let was_met = observed.counted.levels.iter().any(Moved::ran_out);
-    observed.near.is_some() && (was_met || observed.alarmed)
+    observed.near.is_some() && (was_met || observed.is_limit_reported)
 }
 
-/// Whether the kernel has killed a child of a job that then exited with `status`, by which a shell may report the signal `told`.
-pub fn killed_a_child(observed: &Observed, child: &Victim, status: i32, told: Option<i32>) -> bool {
+/// Whether the kernel has killed a child of a job that then exited with `status`, by which a shell may report the signal `told`. The
+/// child `is_known` if one ended without its exit handlers.
+pub fn killed_a_child(observed: &Observed, is_known: bool, status: i32, told: Option<i32>) -> bool {
     let is_told = told == Some(SIGKILL);
-    let can_be_ours = is_told || child.process.is_some() || !observed.is_shared;
+    let can_be_ours = is_told || is_known || !observed.is_shared;
     match KernelKills::find(observed) {
         KernelKills::KilledHere(_) => can_be_ours,
         KernelKills::KilledBelow(_) => can_be_ours && status != 0,
-        KernelKills::KilledSomewhere(_) => is_told || child.process.is_some() && status != 0 && observed.near.is_some(),
+        KernelKills::KilledSomewhere(_) => is_told || is_known && status != 0 && observed.near.is_some(),
         KernelKills::KilledOthers | KernelKills::Idle | KernelKills::Silent => false,
     }
 }
 
 /// How sure that is.
-pub fn certainty_for_child(observed: &Observed, child: &Victim, told: Option<i32>) -> Certainty {
+pub fn certainty_for_child(observed: &Observed, is_known: bool, told: Option<i32>) -> Certainty {
     let is_ours = told == Some(SIGKILL) || !observed.is_shared;
     match KernelKills::find(observed) {
-        KernelKills::KilledHere(_) if is_ours && child.process.is_some() => Certainty::Certain,
+        KernelKills::KilledHere(_) if is_ours && is_known => Certainty::Certain,
         _ => Certainty::Likely,
     }
 }
@@ -108,9 +108,9 @@ pub fn culprit(observed: &Observed) -> Culprit {
         Some(level) => cgroup(limit_of(observed, level), false),
         None if is_machine_short => machine(!counted.is_whole),
         // A limit that cannot be seen, or one that page cache had met long before the job began.
-        None if near.is_some() => cgroup(near.map(Bound::limit), !observed.alarmed),
+        None if near.is_some() => cgroup(near.map(Bound::limit), !observed.is_limit_reported),
         None => match uncounted(observed) {
-            Some(limit) => cgroup(Some(limit), !observed.alarmed),
+            Some(limit) => cgroup(Some(limit), !observed.is_limit_reported),
             // No visible limit was met. If all are visible, it was none of a cgroup.
             None if counted.is_whole => machine(false),
             None => cgroup(None, true),

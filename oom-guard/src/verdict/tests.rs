@@ -1,8 +1,12 @@
 //! The verdict, case by case, and its laws.
 
+mod children;
 mod ends;
 mod kills;
 mod laws;
+mod ran_on;
+mod refusals;
+mod within;
 
 use dumper::outcome::LimitKind;
 use nix::libc::SIGTERM;
@@ -51,7 +55,9 @@ fn refused(pid: u32, state: ProcessState, seconds_before: u64) -> ProcessFacts {
         failures: 1,
         last_failure: Some(FailedAllocation {
             time_ns: ENDED_NS - seconds_before * 1_000_000_000,
+            bytes: 1200 * MIB,
             request: "1.2 GiB by malloc at load.py:31".to_owned(),
+            ..FailedAllocation::default()
         }),
         ..facts(pid, state)
     }

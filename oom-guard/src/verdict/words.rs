@@ -1,16 +1,25 @@
 //! The verdict in one plain sentence.
 
+mod ran_on;
+mod signals;
+
 use dumper::outcome::{Certainty, Kind, Limit, LimitKind, ProcessName};
 use dumper::units::Bytes;
-use nix::libc::{SIGKILL, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ};
 use nix::sys::signal::Signal;
 
-use super::failure;
+use recording::protocol::message::Refusal;
+
+use super::failure::{self, TooMuch};
 use super::kernel::{Culprit, KernelKills};
-use super::observed::{Ending, FailedAllocation, Observed, Sent};
+use super::observed::{Ending, FailedAllocation, KillWithin, Observed, Raised, Refused, Sent};
 use crate::kernel::headroom::Bound;
 use crate::kernel::procfs;
 use crate::verdict::evidence::Moved;
+
+pub use ran_on::{
+    died_before_the_end, died_now, killed_before_the_end, killed_now, refused_and_ran_on, refused_now, waits,
+};
+pub use signals::{as_if_killed, crashed, is_out_of_time, terminated};
 
 /// At most this much of a command line is shown.
 const COMMAND_CHARS: usize = 60;
@@ -35,8 +44,11 @@ fn who(process: Option<&ProcessName>) -> String {
     format!("{what} ({}, process {})", command(process), process.pid)
 }
 
+/// The command line without the folders of its program.
 fn command(process: &ProcessName) -> String {
-    let mut characters = process.command.chars();
+    let program = process.command.split(' ').next().unwrap_or_default();
+    let folders = program.rfind('/').map_or(0, |last| last + 1);
+    let mut characters = process.command[folders..].chars();
     let mut text: String = characters.by_ref().take(COMMAND_CHARS).collect();
     if characters.next().is_some() {
         text.push('…');
@@ -61,8 +73,29 @@ fn of_limit(limit: &Limit) -> String {
         LimitKind::AddressSpace => format!("the limit of {bytes} of address space (ulimit -v)"),
         LimitKind::Data => format!("the limit of {bytes} of data (ulimit -d)"),
         LimitKind::Machine => format!("the machine's memory of {bytes}"),
+        LimitKind::Commit => format!("the {bytes} that the machine promises in all (vm.overcommit_memory is 2)"),
+        LimitKind::Mappings => format!("the limit of {} mappings (/proc/sys/vm/max_map_count)", limit.bytes),
+        LimitKind::LockedMemory => format!("the limit of {bytes} of locked memory (ulimit -l)"),
+        LimitKind::HugePages => format!("the limit of {bytes} of huge pages (/proc/sys/vm/nr_hugepages)"),
+        LimitKind::UserProcesses => {
+            format!(
+                "the limit of {} processes and threads of the user (ulimit -u)",
+                limit.bytes
+            )
+        }
+        LimitKind::CgroupProcesses => {
+            format!(
+                "the limit of {} processes and threads in {} (pids.max)",
+                limit.bytes, limit.path
+            )
+        }
+        LimitKind::FileSystem => format!("{} of {bytes}", file_system(limit)),
         LimitKind::Other => format!("a limit of {bytes}"),
     }
+}
+
+fn of_limit_if_seen(limit: Option<&Limit>) -> String {
+    limit.map_or_else(|| "a limit that cannot be seen from here".to_owned(), of_limit)
 }
 
 /// How the whole job ended, if another of its processes died.
@@ -78,16 +111,33 @@ fn and_the_job(observed: &Observed, process: Option<&ProcessName>) -> String {
 fn shortage(observed: &Observed) -> String {
     let short = |near: &Bound| {
         let left = Bytes(near.left());
-        format!(
-            "; memory was short then, with {left} left of {}",
-            of_limit(&near.limit())
-        )
+        let (limit, waits) = (of_limit(&near.limit()), instead_of_a_kill(observed, near));
+        format!("; memory was short then, with {left} left of {limit}{waits}")
     };
     observed.near.as_ref().map(short).unwrap_or_default()
 }
 
+/// What happens at a limit at which the kernel may not kill.
+fn instead_of_a_kill(observed: &Observed, near: &Bound) -> &'static str {
+    let is_it = |moved: &&Moved| moved.level.has(near);
+    let counters = observed.counted.levels.iter().find(is_it).and_then(|moved| moved.after);
+    match counters.is_some_and(|counters| counters.is_without_kills) {
+        true => {
+            ", where a process that asks for more waits for ever and is not killed (memory.oom_control: oom_kill_disable)"
+        }
+        false => "",
+    }
+}
+
 pub fn running(observed: &Observed) -> String {
-    let short = |near: &Bound| format!(", with {} left of {}", Bytes(near.left()), of_limit(&near.limit()));
+    let short = |near: &Bound| {
+        let waits = instead_of_a_kill(observed, near);
+        format!(
+            ", with {} left of {}{waits}",
+            Bytes(near.left()),
+            of_limit(&near.limit())
+        )
+    };
     let short = observed.near.as_ref().map(short);
     capital(format!(
         "{} is running{}.",
@@ -104,6 +154,7 @@ pub fn exited(observed: &Observed, status: i32) -> String {
     let asked = observed.asked().map(after);
     let memory = match failure::last(observed) {
         Some((_, failure)) => format!("; {} had been refused well before", failure.request),
+        None if raised_without_request(observed).is_some() => raised(observed),
         None if observed.near.is_some() => String::new(),
         None => ", and nothing says that memory had to do with it".to_owned(),
     };
@@ -113,6 +164,25 @@ pub fn exited(observed: &Observed, status: i32) -> String {
         asked.unwrap_or_default(),
         shortage(observed)
     ))
+}
+
+/// The MemoryError that ended the job, if no allocation had failed.
+fn raised_without_request(observed: &Observed) -> Option<&Raised> {
+    let of_job = observed.raised.iter().rfind(|raised| raised.pid == observed.job.pid)?;
+    let is_last = failure::is_last_word(observed, of_job.time_ns);
+    Some(of_job).filter(|raised| is_last && raised.name.ends_with("MemoryError"))
+}
+
+fn raised(observed: &Observed) -> String {
+    let raised = raised_without_request(observed);
+    let at = raised
+        .and_then(|raised| raised.place.as_ref())
+        .map(|place| format!(" at {place}"));
+    format!(
+        " by a MemoryError{} that no failed allocation is behind: Python itself refuses a size that nothing can have, or the code \
+         raises it",
+        at.unwrap_or_default()
+    )
 }
 
 pub fn ended_alone(observed: &Observed) -> String {
@@ -143,20 +213,137 @@ fn times(observed: &Observed) -> String {
     }
 }
 
-pub fn failed(observed: &Observed, process: &ProcessName, failure: &FailedAllocation, limit: Option<&Limit>) -> String {
-    let end = match observed.ending {
+/// `ended with status 1`.
+fn end(observed: &Observed) -> String {
+    match observed.ending {
         Ending::Signal(number) => format!("was killed by {}", signal(number)),
         Ending::Status(status) => format!("ended with status {status}"),
         Ending::Running | Ending::Unseen => "ended".to_owned(),
+    }
+}
+
+/// `, and then ended with status 1, most likely because of that`.
+fn consequence(observed: &Observed, process: &ProcessName) -> String {
+    if let Some(status) = failure::exit_of(observed, process) {
+        let job = and_the_job(observed, Some(process));
+        return format!(", and then ended with status {status}, most likely because of that{job}");
+    }
+    let whose = if process.is_child {
+        "and then the job"
+    } else {
+        "and then"
     };
-    let whose = if process.is_child { "then the job" } else { "and then" };
-    let limit = limit.map(|limit| format!(" at {}", of_limit(limit)));
+    format!(", {whose} {}, most likely because of that", end(observed))
+}
+
+pub fn failed(observed: &Observed, process: &ProcessName, failure: &FailedAllocation, limit: Option<&Limit>) -> String {
+    let why = match failure::is_impossible(observed, failure, limit) {
+        Some(too_much) => {
+            let (who, end) = (who(Some(process)), consequence(observed, process));
+            let sentence = format!("{who} was refused {}{end}", failure.request);
+            return capital(format!(
+                "{sentence}. The request itself is the problem: {}.",
+                is_too_much(&too_much)
+            ));
+        }
+        None => limit.map(|limit| format!(" at {}", of_limit(limit))),
+    };
     capital(format!(
-        "{} was refused {}{}, {whose} {end}, most likely because of that.",
+        "{} was refused {}{}{}.",
         who(Some(process)),
         failure.request,
-        limit.unwrap_or_default()
+        why.unwrap_or_default(),
+        consequence(observed, process)
     ))
+}
+
+fn is_too_much(too_much: &TooMuch) -> String {
+    match too_much {
+        TooMuch::Negative(size) => format!("as a signed number it is -{size}, a negative size"),
+        TooMuch::Addresses => "it is more than a process can address (128 TiB)".to_owned(),
+        TooMuch::Limit(limit) => format!("it is more than {} in all", of_limit(limit)),
+        TooMuch::Machine(bytes) => format!("it is more than the {} that this machine has in all", Bytes(*bytes)),
+    }
+}
+
+pub fn refused(observed: &Observed, refused: &Refused, limit: Option<&Limit>) -> String {
+    let what = match refused.what {
+        Refusal::Thread => "could not start a thread".to_owned(),
+        Refusal::Process => "could not start a process".to_owned(),
+        Refusal::LockedMemory => "could not lock memory".to_owned(),
+        Refusal::HugePages => "got no huge page".to_owned(),
+        Refusal::FileSystem => match limit {
+            Some(limit) => {
+                let usage = limit.usage.unwrap_or(limit.bytes);
+                let [usage, bytes] = [usage, limit.bytes].map(Bytes);
+                format!("found no room in {} ({usage} of {bytes} in use)", file_system(limit))
+            }
+            None => "found no room in a file system".to_owned(),
+        },
+    };
+    let at = refused.place.as_ref().map(|place| format!(" at {place}"));
+    let why = match limit {
+        Some(limit) if limit.kind == LimitKind::FileSystem => String::new(),
+        Some(limit) => format!(", because {} was used up", of_limit(limit)),
+        None => ", because the machine allows no more".to_owned(),
+    };
+    capital(format!(
+        "{} {what}{}{why}{}.",
+        who(Some(&refused.process)),
+        at.unwrap_or_default(),
+        consequence(observed, &refused.process)
+    ))
+}
+
+fn file_system(limit: &Limit) -> String {
+    match limit.path.as_str() {
+        path @ "/dev/shm" => format!("the shared-memory file system {path}"),
+        path => format!("the file system {path}"),
+    }
+}
+
+/// Who was refused a process is not known.
+pub fn processes_refused(observed: &Observed, limit: &Limit) -> String {
+    capital(format!(
+        "{} {}, most likely because {} was used up.",
+        who(Some(&observed.job)),
+        end(observed),
+        of_limit(limit)
+    ))
+}
+
+pub fn full(observed: &Observed, limit: &Limit) -> String {
+    capital(format!(
+        "{} {}, and {} was full then ({} in use).",
+        who(Some(&observed.job)),
+        end(observed),
+        file_system(limit),
+        Bytes(limit.usage.unwrap_or(limit.bytes))
+    ))
+}
+
+pub fn ended_within(observed: &Observed, kill: &KillWithin) -> String {
+    let is_job = kill.sender.pid == observed.job.pid;
+    let by = match (is_job, kill.is_parent) {
+        (true, true) => "the job itself, its parent".to_owned(),
+        (true, false) => "the job itself".to_owned(),
+        (false, true) => format!("its parent, {} (process {})", command(&kill.sender), kill.sender.pid),
+        (false, false) => format!("{} (process {})", command(&kill.sender), kill.sender.pid),
+    };
+    let victim = who(Some(&kill.victim));
+    let held = kill
+        .resident_bytes
+        .map(|bytes| format!(" when it had {} in memory", Bytes(bytes)));
+    let (held, signal) = (held.unwrap_or_default(), signal(kill.signal));
+    let what = match (kill.role.who_and_when(), &kill.place) {
+        (Some((supervisor, when)), _) => {
+            format!("{victim} was ended by {supervisor} ({signal} from {by}){held}: {when}")
+        }
+        (None, Some(place)) => format!("{victim} was ended by {signal} from {by}, at {place},{held}"),
+        (None, None) => format!("{victim} was ended by {signal} from {by}{held}"),
+    };
+    let what = what.trim_end_matches(',');
+    capital(format!("{what}{}.", and_the_job(observed, Some(&kill.victim))))
 }
 
 pub fn left(
@@ -179,16 +366,6 @@ pub fn left(
     ))
 }
 
-pub fn crashed(observed: &Observed, number: i32, process: Option<&ProcessName>) -> String {
-    capital(format!(
-        "{} crashed by {}; no allocation had failed just before{}{}.",
-        who(process),
-        signal(number),
-        shortage(observed),
-        and_the_job(observed, process)
-    ))
-}
-
 pub fn killed(observed: &Observed, process: Option<&ProcessName>, culprit: &Culprit, certainty: Certainty) -> String {
     let (surely, perhaps) = match (certainty, culprit.is_guess) {
         (Certainty::Certain, false) => ("", ""),
@@ -196,17 +373,27 @@ pub fn killed(observed: &Observed, process: Option<&ProcessName>, culprit: &Culp
         _ => (" most likely", ""),
     };
     let limit = match (&culprit.limit, culprit.kind) {
-        (Some(limit), _) => of_limit(limit),
         (None, Kind::OomKilledByMachine) => "the machine's memory".to_owned(),
-        (None, _) => "a limit that cannot be seen from here".to_owned(),
+        (limit, _) => of_limit_if_seen(limit.as_ref()),
     };
-    let count = observed.counted.levels.first().and_then(count);
+    // Where the kernel's file counts kills of our own processes too, the evidence has its figures.
+    let leaf = observed.counted.levels.first().filter(|_| observed.own_kills == 0);
+    let count = leaf.and_then(count);
     let job = and_the_job(observed, process);
     format!(
         "The kernel{surely} killed {}: {perhaps}{limit} was used up{}{job}.",
         who(process),
         count.unwrap_or_default()
     )
+}
+
+/// ` at 12:03:15`, or with the date, if `other` is of another day. Both are as RFC 3339 has them, or empty.
+fn clock(time: &str, other: &str) -> String {
+    match (time.get(..10), time.get(11..19), other.get(..10)) {
+        (Some(date), Some(clock), Some(day)) if date != day => format!(" at {clock} on {date}"),
+        (_, Some(clock), _) => format!(" at {clock}"),
+        _ => String::new(),
+    }
 }
 
 fn count(leaf: &Moved) -> Option<String> {
@@ -249,39 +436,4 @@ fn sender(sent: &Sent) -> String {
 /// What was asked of the job before.
 fn after(sent: &Sent) -> String {
     format!(", after {} from {}", signal(sent.signal), sender(sent))
-}
-
-pub fn terminated(observed: &Observed, number: i32, process: Option<&ProcessName>) -> String {
-    let by = signal(number);
-    let said = match observed.sent(number) {
-        Some(sent) => Some(format!(" from {}", sender(sent))),
-        None => observed.asked().map(after),
-    };
-    let kernel = match (number, KernelKills::find(observed)) {
-        (SIGKILL, KernelKills::Idle) => "; no OOM counter moved: by someone, not by the kernel for memory",
-        (SIGKILL, KernelKills::KilledOthers) => {
-            "; the OOM killer was at work on this machine but not in the job's cgroup: by someone, most likely not for memory"
-        }
-        (SIGKILL, _) => "; by whom is not known, since the kernel's OOM counters cannot be read here",
-        (SIGPIPE, _) => "; the kernel sends it to who writes where nobody reads any more",
-        (SIGXCPU, _) => "; the kernel sends it when the limit on processor time is reached",
-        (SIGXFSZ, _) => "; the kernel sends it when the limit on file size is reached",
-        _ => "",
-    };
-    // They are named only if memory was short.
-    let killers = observed
-        .killers
-        .iter()
-        .filter(|_| observed.near.is_some() && [SIGKILL, SIGTERM].contains(&number));
-    let killers = killers.filter_map(|killer| Some((command(killer), procfs::killer(&killer.command)?)));
-    let killers: String = killers
-        .map(|(name, does)| format!("; {name} runs here, which {does}"))
-        .collect();
-    capital(format!(
-        "{} was killed by {by}{}{kernel}{}{killers}{}.",
-        who(process),
-        said.unwrap_or_default(),
-        shortage(observed),
-        and_the_job(observed, process)
-    ))
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use dumper::folder::Place;
+use dumper::label::command_line;
 use dumper::process::{self, Process};
 use dumper::profile::State;
 use dumper::timeline::{MOST_PROCESSES, Share};
@@ -12,6 +13,7 @@ use dumper::{Folder, Unrecorded};
 use nix::unistd::Pid;
 
 use crate::folder::names::parse_recording;
+use crate::folder::recordings::is_in_use;
 use crate::folder::tidy;
 use crate::kernel::host::Host;
 use crate::kernel::procfs::{self, Usage};
@@ -37,6 +39,14 @@ pub struct Family {
     known: HashSet<i32>,
     /// Headers of recordings whose processes have ended: they do not change any more.
     ended: HashMap<Place, Process>,
+    /// Recordings of processes that are gone and were not killed for memory, as far as that was seen.
+    left: HashSet<Place>,
+    /// The processes that have vanished since it was last known that none was killed.
+    vanished: Vec<Gone>,
+    /// Recordings of processes that the kernel has killed, which are kept.
+    killed: HashSet<Place>,
+    /// Processes that a signal has ended and nobody has waited for, with the signal, since the last call of [`Family::unwaited`].
+    unwaited: Vec<(Gone, i32)>,
     unrecorded: Unrecorded,
 }
 
@@ -44,8 +54,37 @@ pub struct Family {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Member {
     program: Option<PathBuf>,
+    command: String,
+    resident: u64,
     is_judged: bool,
     is_unseen: bool,
+}
+
+/// A process that is gone, and did not say that it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Which.
+    pub pid: u32,
+    /// Its command line.
+    pub command: String,
+    /// Whether a recording shows that it has not ended by itself. Without one it may have.
+    pub is_recorded: bool,
+    /// What it held by its recording.
+    pub held: u64,
+    /// What was resident of it when it was last seen, with what it shared with others.
+    pub resident: u64,
+}
+
+impl Member {
+    fn gone(&self, pid: i32) -> Gone {
+        Gone {
+            pid: pid.unsigned_abs(),
+            command: self.command.clone(),
+            is_recorded: false,
+            held: 0,
+            resident: self.resident,
+        }
+    }
 }
 
 /// The memory of all processes in bytes, and the largest processes.
@@ -55,6 +94,8 @@ pub struct MemoryInUse {
     pub tracked_bytes: u64,
     /// Resident.
     pub resident_bytes: u64,
+    /// Of that, what no file stands behind.
+    pub own_bytes: u64,
     /// Whether there are so many recordings that they should be checked again soon.
     pub is_crowded: bool,
     /// If there are several processes, those with the most resident memory.
@@ -78,6 +119,10 @@ impl Family {
             last: HashMap::new(),
             known: HashSet::new(),
             ended: HashMap::new(),
+            left: HashSet::new(),
+            vanished: Vec::new(),
+            killed: HashSet::new(),
+            unwaited: Vec::new(),
             unrecorded: Unrecorded {
                 first_only: no_children,
                 ..Unrecorded::default()
@@ -94,8 +139,8 @@ impl Family {
         self.job = job;
     }
 
-    /// Looks at all of them.
-    pub fn sample(&mut self) -> MemoryInUse {
+    /// Looks at all of them. `is_quiet` says whether the kernel has killed none of which it is not known which it was.
+    pub fn sample(&mut self, is_quiet: impl Fn() -> bool) -> MemoryInUse {
         let members = procfs::tree(&self.host, self.job);
         if self.known.len() < MOST_KNOWN {
             self.known.extend(members.iter().map(|pid| pid.as_raw()));
@@ -115,6 +160,7 @@ impl Family {
             let tracked_bytes = tracked_bytes.unwrap_or(0);
             held.tracked_bytes += tracked_bytes;
             held.resident_bytes += usage.resident;
+            held.own_bytes += usage.resident.saturating_sub(usage.of_files);
             held.shares.push(Share {
                 pid: pid.as_raw().unsigned_abs(),
                 tracked_bytes,
@@ -123,17 +169,91 @@ impl Family {
             let member = self.judge(pid, usage.resident, &mut is_news);
             now.insert(pid.as_raw(), member);
         }
-        self.last = now;
+        let before = std::mem::replace(&mut self.last, now);
+        let vanished = before.iter().filter(|(pid, _)| !self.last.contains_key(pid));
+        let vanished: Vec<_> = vanished.map(|(pid, member)| member.gone(*pid)).collect();
+        let ended_by = |gone: &Gone| Some((gone.clone(), procfs::ended_by(&self.host, gone.pid.cast_signed())?));
+        self.unwaited.extend(vanished.iter().filter_map(ended_by));
+        self.vanished.extend(vanished);
+        // An orphan of the job is no descendant any more. It has our recording mapped, so its id is one here.
+        for (pid, (_, path)) in &files.newest {
+            if self.known.len() < MOST_KNOWN && !self.known.contains(pid) && is_in_use(path) {
+                self.known.insert(*pid);
+            }
+        }
         if held.shares.len() < 2 {
             held.shares.clear();
         }
         held.shares.sort_by_key(|share| std::cmp::Reverse(share.resident_bytes));
         held.shares.truncate(MOST_PROCESSES);
-        is_news |= self.fold(&files);
+        is_news |= self.fold(&files, is_quiet);
         if is_news {
             self.save();
         }
         held
+    }
+
+    /// Processes that are gone and did not say that they have ended, but for the job's first one and those that ended while nothing was
+    /// killed. The first is that which was most likely killed.
+    pub fn gone(&mut self) -> Vec<Gone> {
+        let files = Files::list(&self.recordings);
+        self.left.retain(|path| files.all.contains(path));
+        let newest = files.newest.iter().filter(|(pid, _)| **pid != self.job.as_raw());
+        let open = newest.filter(|(_, (_, path))| !self.left.contains(path) && !self.killed.contains(path));
+        let members = self.last.iter().filter(|(pid, _)| **pid != self.job.as_raw());
+        let ended = members.filter(|(pid, _)| !procfs::is_running(&self.host, **pid));
+        let vanished = ended
+            .map(|(pid, member)| member.gone(*pid))
+            .chain(self.vanished.iter().cloned());
+        let vanished: Vec<Gone> = vanished.collect();
+        let seen = |pid: u32| vanished.iter().find(|gone| gone.pid == pid);
+        let cut = open.filter_map(|(_, (_, path))| self.has_ended(path, &files));
+        let cut = cut.filter(|process| process.facts.state == State::Running);
+        let cut = cut.map(|process| Gone {
+            pid: process.facts.pid,
+            command: command_line(&process.facts.command),
+            is_recorded: true,
+            held: process.facts.live_bytes,
+            resident: seen(process.facts.pid).map_or(0, |gone| gone.resident),
+        });
+        let is_unrecorded = |gone: &&Gone| !files.newest.contains_key(&gone.pid.cast_signed());
+        let unrecorded = vanished.iter().filter(is_unrecorded).cloned();
+        let mut gone: Vec<_> = cut.chain(unrecorded).collect();
+        gone.sort_by_key(|gone| std::cmp::Reverse((gone.is_recorded, gone.held, gone.resident)));
+        gone
+    }
+
+    /// The kernel has killed this process; its recording `is_kept`, however many there are.
+    pub fn was_killed(&mut self, pid: u32, is_kept: bool) {
+        let files = Files::list(&self.recordings);
+        let newest = files.newest.get(&pid.cast_signed());
+        let known = if is_kept { &mut self.killed } else { &mut self.left };
+        known.extend(newest.map(|(_, path)| path.clone()));
+        self.last.remove(&pid.cast_signed());
+        self.vanished.retain(|gone| gone.pid != pid);
+    }
+
+    /// Processes that a signal has ended and nobody has waited for, with the signal; each once.
+    pub fn unwaited(&mut self) -> Vec<(Gone, i32)> {
+        std::mem::take(&mut self.unwaited)
+    }
+
+    /// What is known of a process that has ended.
+    pub fn last_seen(&self, pid: u32) -> Gone {
+        let id = pid.cast_signed();
+        let member = self.last.get(&id).map(|member| member.gone(id));
+        let seen = member.or_else(|| self.vanished.iter().find(|gone| gone.pid == pid).cloned());
+        seen.unwrap_or_else(|| {
+            let files = Files::list(&self.recordings);
+            let recording = files.newest.get(&id).and_then(|(_, path)| process::read(path).ok());
+            Gone {
+                pid,
+                command: recording.map_or(String::new(), |process| command_line(&process.facts.command)),
+                is_recorded: false,
+                held: 0,
+                resident: 0,
+            }
+        })
     }
 
     /// The processes at the last sample.
@@ -144,7 +264,7 @@ impl Family {
     /// The job has ended, and with it most of its processes.
     pub fn close(&mut self) {
         let files = Files::list(&self.recordings);
-        if self.fold(&files) {
+        if self.fold(&files, || true) {
             self.save();
         }
     }
@@ -163,18 +283,21 @@ impl Family {
         self.save();
     }
 
-    /// A process is checked when it is found a second time with the same program: between fork and exec it has not loaded its own program
-    /// yet.
+    /// A process that is found for the first time with a program may not have loaded it yet, and not be judged before the second time.
+    /// Between fork and exec it has its parent's program, and what its parent has loaded.
     fn judge(&mut self, pid: Pid, resident: u64, is_news: &mut bool) -> Member {
         let program = procfs::program(&self.host, pid);
         let before = self.last.get(&pid.as_raw()).filter(|before| before.program == program);
         let mut member = before.cloned().unwrap_or(Member {
             program,
+            command: procfs::command(&self.host, pid).unwrap_or_default(),
+            resident,
             is_judged: false,
             is_unseen: false,
         });
-        if let (Some(library), true, false) = (&self.library, before.is_some(), member.is_judged) {
-            let unseen = unrecorded::find_reason(&self.host, pid, library);
+        member.resident = resident;
+        if let (Some(library), false) = (&self.library, member.is_judged) {
+            let unseen = unrecorded::find_reason(&self.host, pid, library, before.is_none());
             member.is_judged = unseen.is_some();
             let is_told = |unseen: &dumper::unrecorded::Unseen| unseen.pid == pid.as_raw().unsigned_abs();
             if unseen.is_some_and(|why| why.is_some()) && self.unrecorded.unseen.iter().any(is_told) {
@@ -184,7 +307,7 @@ impl Family {
                 *is_news = true;
                 self.unrecorded.note(dumper::unrecorded::Unseen {
                     pid: pid.as_raw().unsigned_abs(),
-                    command: procfs::command(&self.host, pid).unwrap_or_default(),
+                    command: member.command.clone(),
                     why: why.to_owned(),
                     resident_bytes: resident,
                 });
@@ -195,23 +318,29 @@ impl Family {
         member
     }
 
-    /// Removes recordings of processes that have ended, if there are too many; returns whether there were.
-    fn fold(&mut self, files: &Files) -> bool {
-        if files.all.len() <= MOST_ENDED {
+    /// Removes recordings of processes that have ended, if there are too many; returns whether there were. A recording of a process that the
+    /// kernel has killed is none of them, so nothing is removed before it is known which that was.
+    fn fold(&mut self, files: &Files, is_quiet: impl Fn() -> bool) -> bool {
+        let is_crowded = files.all.len() > MOST_ENDED;
+        if !is_crowded && self.vanished.is_empty() {
             return false;
         }
-        for path in &files.all {
-            if !self.ended.contains_key(path)
-                && let Some(process) = self.has_ended(path, files)
-            {
-                self.ended.insert(path.clone(), process);
-            }
+        let mut ended = HashMap::new();
+        for path in files.all.iter().filter(|_| is_crowded) {
+            let process = self.ended.remove(path).or_else(|| self.has_ended(path, files));
+            ended.extend(process.map(|process| (path.clone(), process)));
         }
-        self.ended.retain(|path, _| files.all.contains(path));
-        let mut ended: Vec<&Process> = self.ended.values().collect();
-        let surplus = tidy::surplus(&mut ended, MOST_ENDED);
+        self.ended = ended;
+        if !is_quiet() {
+            return false;
+        }
+        let vanished = self.vanished.drain(..).map(|gone| gone.pid.cast_signed());
+        let vanished = vanished.filter_map(|pid| files.newest.get(&pid));
+        self.left.extend(vanished.map(|(_, path)| path.clone()));
+        let ended = self.ended.values();
+        let mut ended: Vec<&Process> = ended.filter(|process| !self.killed.contains(&process.path)).collect();
         let mut gone = Vec::new();
-        for process in surplus {
+        for process in tidy::surplus(&mut ended, MOST_ENDED) {
             if process.path.remove().is_ok() {
                 self.unrecorded.folded.add(&process.name(), process.facts.peak_bytes);
                 gone.push(process.path.clone());
@@ -303,14 +432,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_the_library_is_noted_once_it_has_been_met_twice() {
+    fn a_process_without_the_library_is_noted_once() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = &Folder::open(temporary.path()).unwrap();
         let look = |library: &str| {
             let mut family = Family::new(folder, folder, Path::new(library), false);
-            let held = family.sample();
-            assert!(held.resident_bytes > 0 && family.unrecorded.unseen.is_empty());
-            family.sample();
+            let held = family.sample(|| true);
+            assert!(held.resident_bytes > 0);
+            family.sample(|| true);
             family.unrecorded.unseen
         };
         let unseen = look("/nowhere/libpreload.so");

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use dumper::outcome::LimitKind;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
@@ -13,8 +12,8 @@ use crate::kernel::host::Host;
 use crate::kernel::kernel_file::keep_open;
 use crate::kernel::procfs::{self, Machine, Usage};
 use crate::start::limits::ResourceLimits;
-use crate::verdict::observed::Rings;
-use crate::watch::alarms::{AlarmId, Alarms};
+use crate::verdict::observed::Notified;
+use crate::watch::notifications::{NotificationId, Notifications};
 use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::usage_reader::UsageReader;
 
@@ -46,9 +45,9 @@ pub struct LimitPoller {
     job: Pid,
     limits: ResourceLimits,
     cgroup: Option<Cgroup>,
-    alarms: Alarms,
+    notifications: Notifications,
     readers: Vec<UsageReader>,
-    is_ringing: bool,
+    is_notified: bool,
     /// When the last full poll was, and when the next one is due whatever the readers say.
     looked: Instant,
     whole_look_due: Instant,
@@ -98,7 +97,7 @@ impl LimitPoller {
             keep_open(&host.file("/proc/meminfo"));
         }
         let bounds = deadly_bounds(host, cgroup.as_ref());
-        let alarms = Alarms::set(host, cgroup.as_ref(), &bounds);
+        let notifications = Notifications::register(host, cgroup.as_ref(), &bounds);
         let reported = Reported::at_the_start(&bounds);
         let room = Room::in_cgroup(cgroup.as_ref());
         let mut poller = Self {
@@ -106,9 +105,9 @@ impl LimitPoller {
             job: Pid::this(),
             limits,
             cgroup,
-            alarms,
+            notifications,
             readers: Vec::new(),
-            is_ringing: false,
+            is_notified: false,
             looked: Instant::now(),
             whole_look_due: Instant::now(),
             look_again: Instant::now(),
@@ -133,16 +132,16 @@ impl LimitPoller {
         self.read();
     }
 
-    /// The kernel's alarms, to be added to the sources of events.
-    pub fn alarms(&self) -> &Alarms {
-        &self.alarms
+    /// The kernel's notifications, to be added to the sources of events.
+    pub fn notifications(&self) -> &Notifications {
+        &self.notifications
     }
 
-    /// Call this when an alarm has rung: it makes a look due.
-    pub fn answer(&mut self, alarm: AlarmId) {
-        self.alarms.answer(alarm);
-        self.is_ringing = true;
-        if self.alarms.has_killed() {
+    /// Call this when a notification has come: it makes a look due.
+    pub fn take_notification(&mut self, id: NotificationId) {
+        self.notifications.take(id);
+        self.is_notified = true;
+        if self.notifications.has_killed() {
             self.killing_since = Some(Instant::now());
         }
     }
@@ -167,28 +166,28 @@ impl LimitPoller {
         if self.killing_since.is_some() {
             return KILL_PAUSE;
         }
-        if self.is_ringing {
+        if self.is_notified {
             return Duration::ZERO;
         }
         let due = self.look_again.saturating_duration_since(Instant::now());
-        due.min(self.alarms.pause(&[]))
+        due.min(self.notifications.pause(&[]))
     }
 
     /// Makes a poll due now.
     pub fn make_due(&mut self) {
-        self.is_ringing = true;
+        self.is_notified = true;
     }
 
     /// Polls if that is due, and returns a limit that has come near.
     pub fn poll(&mut self) -> Option<Near> {
-        self.alarms.complete();
+        self.notifications.complete();
         if self.pause() > Duration::ZERO {
             return None;
         }
         let room = self.room_by_readers();
-        let is_whole_due = self.is_ringing || Instant::now() >= self.whole_look_due;
+        let is_whole_due = self.is_notified || Instant::now() >= self.whole_look_due;
         if let (Some(room), false) = (room, is_whole_due) {
-            let pause = if self.is_alarmed() {
+            let pause = if self.will_be_notified() {
                 LONGEST_PAUSE
             } else {
                 time_to_fill(room)
@@ -208,7 +207,7 @@ impl LimitPoller {
             self.look_again = self.look_again.max(self.looked + rest);
             // At its limit, a job lacks pages for its own code, and each poll takes some of them away.
             if self.now.iter().any(|bound| kills(bound) && bound.is_near(0)) {
-                self.alarms.rest(rest);
+                self.notifications.rest(rest);
             }
         }
         near
@@ -225,11 +224,11 @@ impl LimitPoller {
         rooms.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
-    /// Whether the kernel will wake us in time. While a large block is being filled, an alarm comes too late: only the pace tells when to
+    /// Whether the kernel will wake us in time. While a large block is being filled, a notification comes too late: only the pace tells when to
     /// stop the job.
-    fn is_alarmed(&self) -> bool {
+    fn will_be_notified(&self) -> bool {
         let mut of_cgroup = self.now.iter().filter(|bound| !bound.path.is_empty());
-        self.outstanding.is_none() && of_cgroup.all(|bound| self.alarms.will_ring(bound))
+        self.outstanding.is_none() && of_cgroup.all(|bound| self.notifications.will_come_before(bound))
     }
 
     /// Whether a block that is larger than what was left is being filled so fast that the kernel would kill the job before a poll could
@@ -300,7 +299,7 @@ impl LimitPoller {
     }
 
     fn read(&mut self) {
-        self.is_ringing = false;
+        self.is_notified = false;
         let before = std::mem::replace(&mut self.now, deadly_bounds(&self.host, self.cgroup.as_ref()));
         let nearest = tightest(self.now.iter().filter(|bound| bound.is_near(0)).cloned());
         self.follow_limits();
@@ -315,9 +314,13 @@ impl LimitPoller {
             true => own.into_iter().map(|bound| self.limits.of_the_user(bound)).collect(),
             false => before.into_iter().filter(|bound| !kills(bound)).collect(),
         };
-        let unalarmed = self.now.iter().map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
-        let alarmed = self.alarms.pause(&self.now);
-        let pause = if self.outstanding.is_some() { unalarmed } else { alarmed };
+        let by_pace = self.now.iter().map(Bound::pause).fold(LONGEST_PAUSE, Duration::min);
+        let until_notified = self.notifications.pause(&self.now);
+        let pause = if self.outstanding.is_some() {
+            by_pace
+        } else {
+            until_notified
+        };
         self.look_again = self.looked + pause;
         self.now.extend(own);
         if let Some(nearest) = nearest {
@@ -367,17 +370,17 @@ impl LimitPoller {
 
     /// Whether the cgroup has reported that a limit could not be kept.
     pub fn out_of_memory(&self) -> bool {
-        self.alarms.out_of_memory()
+        self.notifications.out_of_memory()
     }
 
-    /// Call this when the job has ended: takes the alarms that have not been heard yet.
-    pub fn hear_the_last(&mut self) {
-        self.alarms.hear_the_last();
+    /// Call this when the job has ended: takes the notifications that have not been taken yet.
+    pub fn take_last_notifications(&mut self) {
+        self.notifications.take_last();
     }
 
-    /// The kernel's alarms that have rung.
-    pub fn rings(&self) -> Vec<Rings> {
-        self.alarms.rings()
+    /// The kernel's notifications that have come.
+    pub fn notified(&self) -> Vec<Notified> {
+        self.notifications.received()
     }
 
     fn recent(&self) -> Option<&Short> {
@@ -401,7 +404,7 @@ pub fn deadly_bounds(host: &Host, cgroup: Option<&Cgroup>) -> Vec<Bound> {
 
 /// Whether the kernel kills at this limit. At a resource limit it lets allocations fail instead, which the preload sees.
 pub fn kills(bound: &Bound) -> bool {
-    !matches!(bound.kind, LimitKind::AddressSpace | LimitKind::Data)
+    !bound.kind.counts_addresses()
 }
 
 /// What has been reported of each limit, so that it is reported again only when memory has grown by another margin.
@@ -439,6 +442,7 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dumper::outcome::LimitKind;
 
     const MIB: u64 = 1 << 20;
 

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use dumper::Folder;
 use dumper::timeline::{Sample, Timeline};
 
-use nix::unistd::Pid;
-
 use crate::kernel::headroom::Bound;
 use crate::watch::family::Family;
 
@@ -24,7 +22,8 @@ const COST: u32 = 100;
 
 /// Takes the samples of one job.
 pub struct Sampling {
-    family: Family,
+    /// The processes of the job.
+    pub family: Family,
     began: Instant,
     due: Instant,
     /// None if it cannot be written: the run goes on without a timeline.
@@ -42,11 +41,6 @@ impl Sampling {
             timeline: Timeline::begin(folder).ok(),
             mark: None,
         }
-    }
-
-    /// The job has been started.
-    pub fn watch(&mut self, job: Pid) {
-        self.family.watch(job);
     }
 
     /// How long to wait at most before [`Sampling::take`] is called.
@@ -69,41 +63,30 @@ impl Sampling {
         }
     }
 
-    /// A process goes on without the library.
-    pub fn unwatched(&mut self, pid: u32, program: String) {
-        self.family.unwatched(pid, program);
-    }
-
-    /// The processes of the job at the last sample.
-    pub fn members(&self) -> impl Iterator<Item = Pid> {
-        self.family.members()
-    }
-
-    /// To be called when the job has ended.
-    pub fn close(&mut self) {
-        self.family.close();
-    }
-
-    /// Takes a sample if one is due, and returns how much is resident. `tightest` is the limit that will be met first.
-    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>) -> Option<u64> {
+    /// Takes a sample if one is due, and returns how much is resident. `tightest` is the limit that will be met first; for `is_quiet` see
+    /// [`Family::sample`].
+    pub fn take(&mut self, tightest: impl FnOnce() -> Option<Bound>, is_quiet: impl Fn() -> bool) -> Option<u64> {
         if self.pause() > Duration::ZERO {
             return None;
         }
         let timeline = self.timeline.as_mut()?;
         let start = Instant::now();
         let bound = tightest();
-        let held = self.family.sample();
+        let held = self.family.sample(is_quiet);
         let resident = held.resident_bytes;
+        let in_cgroup = bound
+            .as_ref()
+            .filter(|bound| !bound.path.is_empty())
+            .map(|bound| bound.used);
+        // Of pages of files, another cgroup may be charged for some; several processes may have mapped one page.
+        let charged = in_cgroup.map_or(resident, |used| resident.min(used.max(held.own_bytes)));
         let longest = if held.is_crowded { LONGEST_OF_MANY } else { LONGEST };
         let sample = Sample {
             seconds: self.began.elapsed().as_secs_f64(),
             tracked_bytes: held.tracked_bytes,
-            resident_bytes: held.resident_bytes,
+            resident_bytes: charged,
             processes: held.shares,
-            cgroup_bytes: bound
-                .as_ref()
-                .filter(|bound| !bound.path.is_empty())
-                .map(|bound| bound.used),
+            cgroup_bytes: in_cgroup,
             limit_bytes: bound.map(|bound| bound.bytes),
             mark: self.mark.take(),
         };
@@ -128,11 +111,11 @@ mod tests {
         let library = Path::new("libpreload.so");
         let family = Family::new(folder, folder, library, false);
         let mut sampling = Sampling::new(folder, family);
-        sampling.take(|| None);
+        sampling.take(|| None, || true);
         sampling.mark("SIGTERM");
         sampling.mark("close to the limit");
         assert_eq!(sampling.pause(), Duration::ZERO);
-        sampling.take(|| None);
+        sampling.take(|| None, || true);
         let samples = dumper::timeline::load(folder).unwrap();
         let marks: Vec<_> = samples.iter().map(|sample| sample.mark.as_deref()).collect();
         assert_eq!(marks, [None, Some("SIGTERM; close to the limit")]);

@@ -9,9 +9,12 @@ use nix::unistd::Pid;
 use crate::kernel::host::Host;
 use crate::start::preloadable::{self, Watch};
 
+/// The C library, by a part of its path. It is mapped after every library of LD_PRELOAD.
+const C_LIBRARIES: [&str; 2] = ["/libc.so.", "/libc-2."];
+
 /// Why the library with this file name is not loaded in a process: `Some(None)` if it is loaded, `None` if that cannot be known yet, or
-/// no longer.
-pub fn find_reason(host: &Host, pid: Pid, library: &str) -> Option<Option<&'static str>> {
+/// no longer. With `may_be_loading`, the process may have executed its program just now.
+pub fn find_reason(host: &Host, pid: Pid, library: &str, may_be_loading: bool) -> Option<Option<&'static str>> {
     let folder = host.of_process(pid, "");
     let maps = match File::open(folder.join("maps")) {
         Ok(maps) => BufReader::new(maps),
@@ -23,7 +26,14 @@ pub fn find_reason(host: &Host, pid: Pid, library: &str) -> Option<Option<&'stat
     // The map of a large program has megabytes.
     let mut lines = maps.split(b'\n').map_while(Result::ok).peekable();
     lines.peek()?;
-    let is_loaded = lines.any(|line| contains(&line, library));
+    let mut has_c_library = false;
+    let is_loaded = lines.any(|line| {
+        has_c_library |= C_LIBRARIES.iter().any(|name| contains(&line, name));
+        contains(&line, library)
+    });
+    if may_be_loading && !is_loaded && !has_c_library {
+        return None;
+    }
     let why = match preloadable::watch(&folder.join("exe")) {
         Watch::Ignored(_) | Watch::Possible if is_loaded => return Some(None),
         Watch::Ignored(why) | Watch::Harmful(why) => why,

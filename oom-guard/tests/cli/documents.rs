@@ -3,21 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use dumper::report::FORMATS;
+
 use crate::place::Place;
 use crate::recordings::{Recorded, leaving};
-
-const FORMATS: [&str; 10] = [
-    "pprof",
-    "speedscope",
-    "csv",
-    "folded",
-    "json",
-    "html",
-    "text",
-    "svg",
-    "svg-reversed",
-    "fil",
-];
 
 /// A bundle of a job that was killed.
 pub fn bundle() -> &'static Path {
@@ -47,7 +36,7 @@ fn recordings(folder: &Path) -> usize {
 fn every_format_goes_to_a_file_and_to_stdout() {
     let place = Place::without_library();
     fs::copy(bundle(), place.path("job.fil")).unwrap();
-    for format in FORMATS {
+    for format in FORMATS.map(|format| format.about().name) {
         let to_file = place.run(&["report", "job.fil", "--format", format, "-o", "document"]);
         assert_eq!(
             (to_file.status, &*to_file.stderr, &*to_file.stdout),

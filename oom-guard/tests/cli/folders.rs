@@ -17,7 +17,7 @@ fn a_run_leaves_its_folder_and_a_link_to_it() {
     );
     let run = fs::read_to_string(folder.join("run.json")).unwrap();
     assert!(run.contains("\"status\": 7"), "{run}");
-    assert!(!folder.join("doorbell").exists());
+    assert!(!folder.join("message-pipe").exists());
 }
 
 #[test]
@@ -29,12 +29,12 @@ fn the_folder_is_absolute_from_the_start() {
         "run",
         "sh",
         "-c",
-        "cd /; echo $FIL_PROFILE_RUN; cd $FIL_PROFILE_RUN; ls doorbell lock run.json",
+        "cd /; echo $FIL_PROFILE_RUN; cd $FIL_PROFILE_RUN; ls lock message-pipe run.json",
     ]);
     let folder = only_folder(&place.path("a/b"));
     assert_eq!(
         outcome.stdout,
-        format!("{}\ndoorbell\nlock\nrun.json\n", folder.display())
+        format!("{}\nlock\nmessage-pipe\nrun.json\n", folder.display())
     );
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::documents::bundle;
 use crate::place::Place;
+use crate::recordings::{Recorded, leaving};
 
 #[test]
 fn runs_are_listed_with_the_newest_first() {
@@ -16,10 +17,10 @@ fn runs_are_listed_with_the_newest_first() {
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert_eq!(lines.len(), 4, "{outcome:?}");
     for (line, words) in lines.iter().zip([
-        ["TIME", "COMMAND", "OUTCOME"],
-        ["20", "sh -c", "SIGTERM"],
-        ["20", "sh -c", "status 9"],
-        ["20", "true", "ok"],
+        ["NR  TIME", "COMMAND", "OUTCOME"],
+        [" 1  20", "sh -c", "SIGTERM"],
+        [" 2  20", "sh -c", "status 9"],
+        [" 3  20", "true", "ok"],
     ]) {
         assert!(words.iter().all(|word| line.contains(word)), "{words:?}: {line}");
         assert!(line.chars().count() <= 80 && !line.contains('\u{1b}'), "{line:?}");
@@ -67,7 +68,7 @@ fn thousands_of_runs_are_a_screenful() {
     assert_eq!(lines.len(), 21);
     assert_eq!(
         lines[1],
-        "2026-01-31 14:05:09  job2999.py      OOM cgroup      4.0 GiB   78 % …tures.py:42"
+        " 1  2026-01-31 14:05  job2999.py     OOM cgroup      4.0 GiB   78 % …tures.py:42"
     );
     assert!(outcome.said()[0].starts_with("and 2980 older"), "{outcome:?}");
     let all = place.run(&["ls", "runs", "-n", "0"]);
@@ -88,6 +89,53 @@ fn a_folder_without_runs_is_said() {
     let outcome = place.run(&["ls"]);
     assert_eq!((outcome.status, &*outcome.stdout), (Some(1), ""));
     assert_eq!(outcome.said(), ["no runs in fil-result"]);
+}
+
+#[test]
+fn a_run_is_named_by_its_number_in_the_list_or_by_its_folder() {
+    let place = Place::with_library();
+    let recording = Recorded {
+        pid: 7,
+        state: recording::STATE_ENDED,
+        peak_bytes: 5 << 20,
+    };
+    recording.save(&place.path("7.recording"));
+    for name in ["earlier", "later"] {
+        let script = leaving("7.recording", &format!(": {name}"));
+        assert_eq!(place.run(&["run", "sh", "-c", &script]).status, Some(0));
+    }
+    let newest = fs::read_link(place.path("fil-result/latest")).unwrap();
+    let newest = newest.to_str().unwrap().to_owned();
+    let command = |what: &str| {
+        let outcome = place.run(&["report", what, "--format", "json"]);
+        assert_eq!(
+            (outcome.status, outcome.stderr.as_str()),
+            (Some(0), ""),
+            "{what}: {outcome:?}"
+        );
+        outcome.stdout
+    };
+    for (what, name) in [
+        ("1", "later"),
+        ("2", "earlier"),
+        (&newest, "later"),
+        ("latest", "later"),
+    ] {
+        assert!(command(what).contains(name), "{what}");
+    }
+    assert_eq!(place.run(&["diff", "2", "1"]).status, Some(0));
+    assert_eq!(place.run(&["merge", "2", &newest]).status, Some(0));
+    for what in ["0", "3", "99999999999999999999999"] {
+        let outcome = place.run(&["report", what]);
+        assert_eq!(outcome.status, Some(1), "{what}: {outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    }
+    // What exists under that name is meant.
+    fs::create_dir(place.path("1")).unwrap();
+    assert_eq!(
+        place.run(&["report", "1"]).said(),
+        ["cannot report on 1: no run in this folder"]
+    );
 }
 
 #[test]

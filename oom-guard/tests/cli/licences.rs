@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::place::Place;
 
-const OURS: [&str; 5] = ["oom-guard", "preload", "dumper", "holders", "recording"];
+const OURS: [&str; 6] = ["oom-guard", "preload", "dumper", "cpython", "holders", "recording"];
 
 #[test]
 fn every_crate_is_named_with_its_licence() {

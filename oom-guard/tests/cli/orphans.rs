@@ -41,7 +41,7 @@ fn the_next_run_reports_a_run_that_ended_without_a_report_once() {
     let run = fs::read_to_string(folder.join("run.json")).unwrap();
     assert!(run.contains("\"everything_killed\""), "{run}");
     assert!(folder.join("index.html").exists());
-    for left in ["lock", "doorbell"] {
+    for left in ["lock", "message-pipe"] {
         assert!(!folder.join(left).exists(), "{left}");
     }
     let third = place.run(&["run", "sh", "-c", "exit 7"]);
@@ -67,8 +67,9 @@ fn whoever_told_the_job_to_end_before_all_were_killed_is_named() {
     assert!(running.complaint().contains("the report so far"));
     running.kill_all();
     let next = place.run(&["run", "sh", "-c", "exit 7"]);
-    let sender = format!("after SIGTERM from {}", std::env::current_exe().unwrap().display());
-    assert!(next.stderr.contains(&sender[..40]), "{next:?}");
+    let program = std::env::current_exe().unwrap();
+    let sender = format!("after SIGTERM from {}", program.file_name().unwrap().display());
+    assert!(next.stderr.contains(&sender), "{next:?}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn sigusr2_to_us_alone_asks_for_a_report_and_reaches_a_job_that_handles_it_once(
     let place = Place::with_library();
     let mut running = place.start(&["run", "sh", "-c", &format!("trap 'echo USR2' USR2; {LISTENER}")]);
     assert_eq!(running.line(), "ready");
-    for is_to_group in [false, true, false] {
+    for is_to_group in [false, true, false, true, true, false] {
         if is_to_group {
             killpg(running.pid(), Signal::SIGUSR2).unwrap();
         } else {
@@ -172,11 +172,11 @@ fn signals_to_us_alone_reach_the_job_as_often_as_they_are_sent() {
 }
 
 #[test]
-fn the_doorbell_asks_for_a_report() {
+fn a_message_asks_for_a_report() {
     let place = Place::with_library();
     let mut running = listener(&place);
-    for ring in ["nonsense\n", "report x\n", "report 1\n"] {
-        fs::write(place.run_folder().join("doorbell"), ring).unwrap();
+    for message in ["nonsense\n", "report x\n", "report 1\n"] {
+        fs::write(place.run_folder().join("message-pipe"), message).unwrap();
     }
     assert!(running.complaint().contains("nothing has been recorded so far"));
     running.type_line("end");

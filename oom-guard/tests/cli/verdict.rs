@@ -33,7 +33,7 @@ fn a_job_killed_by_somebody_was_not_killed_for_memory() {
     let outcome = place.run(&["run", "sh", "-c", "kill -KILL $$"]);
     assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32));
     let said = outcome.said().join(" ");
-    assert!(said.starts_with("The job (sh -c kill -KILL $$, process "), "{said}");
+    assert!(said.starts_with("The job (sh -c 'kill -KILL $$', process "), "{said}");
     assert!(said.contains("SIGKILL"), "{said}");
     assert!(!place.run_folder().join("out-of-memory.svg").exists());
 }

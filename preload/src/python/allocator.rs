@@ -1,18 +1,20 @@
-//! Hooks around CPython's small-object allocator. pymalloc stays underneath: the hooks count what fits into its size classes and
-//! pass everything on. Larger requests go on to malloc, which counts them.
+//! Hooks around CPython's allocator, which stays underneath. Of pymalloc, the hooks count what fits into its size classes and pass
+//! everything on: larger requests go on to malloc, which counts them. Of mimalloc (free-threaded builds, and where PYTHONMALLOC asks for
+//! it), they count every block, and what mimalloc maps is a pool of these.
 #![expect(unsafe_code, reason = "C function tables of the interpreter")]
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::mem::{MaybeUninit, transmute};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use recording::{AllocFunction, Kind};
 
-use crate::real::{self, Pointer};
+use super::symbol;
+use crate::real::Pointer;
 use crate::thread::{self, Inside};
-use crate::{chunk, hooks, live};
+use crate::{chunk, emergency, hooks, live, objects, settings};
 
 /// `PyMemAllocatorEx` of CPython's Include/cpython/pymem.h.
 #[repr(C)]
@@ -45,8 +47,14 @@ type SetArenaAllocator = unsafe extern "C" fn(*const ArenaAllocator);
 
 /// `PYMEM_DOMAIN_RAW`.
 const RAW: c_int = 0;
-/// `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`, the two that pymalloc serves.
-const SMALL_OBJECT_DOMAINS: [c_int; 2] = [1, 2];
+/// That, `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`.
+const DOMAINS: usize = 3;
+/// The first of the domains that have hooks: those behind it have them, too.
+static FIRST_DOMAIN: AtomicUsize = AtomicUsize::new(1);
+/// Whether mimalloc serves them.
+static HAS_MIMALLOC: AtomicBool = AtomicBool::new(false);
+/// Address range of the program or library that has it.
+static MIMALLOC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// `SMALL_REQUEST_THRESHOLD` of Objects/obmalloc.c: larger requests go on to malloc.
 const LARGEST_SMALL: usize = 512;
 /// The sizes of an arena: 256 KiB up to 3.9, 1 MiB from 3.10 on.
@@ -71,14 +79,14 @@ unsafe impl Sync for Layers {}
 static LAYERS: Layers = Layers([const { UnsafeCell::new(MaybeUninit::uninit()) }; LAYERS_AT_MOST]);
 static LAYERS_USED: AtomicUsize = AtomicUsize::new(0);
 /// For each of the domains, one more than the number of the layer that counts; 0 for none.
-static ACTIVE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static ACTIVE: [AtomicUsize; DOMAINS] = [const { AtomicUsize::new(0) }; DOMAINS];
 
 macro_rules! functions_of_layers {
-    ($($number:literal)*) => { [$(ours::<$number>()),*] };
+    ($($number:literal)*) => { [[$(ours::<$number, false>()),*], [$(ours::<$number, true>()),*]] };
 }
 
-/// The functions of each layer.
-static OURS: [Allocator; LAYERS_AT_MOST] = functions_of_layers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+/// The functions of each layer, above pymalloc and above mimalloc.
+static OURS: [[Allocator; LAYERS_AT_MOST]; 2] = functions_of_layers!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 struct Arenas(UnsafeCell<Option<ArenaAllocator>>);
 // SAFETY: `Sync` wants that no thread reads while another writes: it is written once, before the interpreter learns the functions
@@ -87,15 +95,24 @@ unsafe impl Sync for Arenas {}
 static ARENAS: Arenas = Arenas(UnsafeCell::new(None));
 static FIRST_ARENA_SEEN: AtomicBool = AtomicBool::new(false);
 
-fn function(symbol: &CStr) -> Option<Pointer> {
-    Some(real::find(symbol)).filter(|address| !address.is_null())
-}
-
-/// Puts the hooks in; `false` if this Python has no such functions or does not use pymalloc.
-pub fn install() -> bool {
+/// Puts the hooks in; `false` if this Python has no such functions or does not use the allocator that it usually has.
+pub fn install(allocator: cpython::Allocator) -> bool {
+    let has_mimalloc = allocator != cpython::Allocator::Pymalloc || settings::asks_for_mimalloc();
+    HAS_MIMALLOC.store(has_mimalloc, Relaxed);
+    FIRST_DOMAIN.store((allocator != cpython::Allocator::MimallocForAll) as usize, Relaxed);
+    if let (true, Some(own)) = (has_mimalloc, symbol(c"PyMem_SetAllocator")) {
+        objects::each(|_, addresses| {
+            let is_elsewhere = !addresses.contains(&(own as usize));
+            if !is_elsewhere {
+                MIMALLOC[0].store(addresses.start, Relaxed);
+                MIMALLOC[1].store(addresses.end, Relaxed);
+            }
+            is_elsewhere
+        });
+    }
     let (Some(get), Some(set)) = (
-        function(c"PyObject_GetArenaAllocator"),
-        function(c"PyObject_SetArenaAllocator"),
+        symbol(c"PyObject_GetArenaAllocator"),
+        symbol(c"PyObject_SetArenaAllocator"),
     ) else {
         return false;
     };
@@ -125,9 +142,16 @@ pub fn install() -> bool {
     true
 }
 
+/// Whether mimalloc maps memory: below a hook, or by a call with these flags, which nothing else in an interpreter uses. It also maps for
+/// itself, and while Python's start has reset the hooks.
+pub fn is_mimallocs(caller: usize, flags: c_int) -> bool {
+    let code = MIMALLOC[0].load(Relaxed)..MIMALLOC[1].load(Relaxed);
+    thread::state().is_below() || flags & libc::MAP_NORESERVE != 0 && code.contains(&caller)
+}
+
 /// The interpreter's functions to ask for an allocator and to set one.
 fn accessors() -> Option<(GetAllocator, SetAllocator)> {
-    let (get, set) = (function(c"PyMem_GetAllocator")?, function(c"PyMem_SetAllocator")?);
+    let (get, set) = (symbol(c"PyMem_GetAllocator")?, symbol(c"PyMem_SetAllocator")?);
     // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
     let get = unsafe { transmute::<Pointer, GetAllocator>(get) };
     // SAFETY: transmute wants a function of this type: it is declared so in every version of CPython.
@@ -135,19 +159,33 @@ fn accessors() -> Option<(GetAllocator, SetAllocator)> {
     Some((get, set))
 }
 
-const fn ours<const LAYER: usize>() -> Allocator {
+const fn ours<const LAYER: usize, const MIMALLOC: bool>() -> Allocator {
     Allocator {
         context: null_mut(),
-        malloc: malloc::<LAYER>,
-        calloc: calloc::<LAYER>,
-        realloc: realloc::<LAYER>,
+        malloc: malloc::<LAYER, MIMALLOC>,
+        calloc: calloc::<LAYER, MIMALLOC>,
+        realloc: realloc::<LAYER, MIMALLOC>,
         free: free::<LAYER>,
+    }
+}
+
+/// The functions of the layers above the allocator of this process.
+fn functions() -> &'static [Allocator; LAYERS_AT_MOST] {
+    &OURS[HAS_MIMALLOC.load(Relaxed) as usize]
+}
+
+/// The largest block that a layer counts.
+fn largest() -> usize {
+    match HAS_MIMALLOC.load(Relaxed) {
+        true => usize::MAX,
+        false => LARGEST_SMALL,
     }
 }
 
 /// The number of the layer that has this function.
 fn number_of(allocator: &Allocator) -> Option<usize> {
-    OURS.iter()
+    functions()
+        .iter()
         .position(|ours| ours.malloc as usize == allocator.malloc as usize)
 }
 
@@ -155,24 +193,25 @@ fn number_of(allocator: &Allocator) -> Option<usize> {
 fn ensure_active(may_install: bool) -> bool {
     let Some((get, set)) = accessors() else { return false };
     let current = |domain| {
-        let mut allocator = OURS[0];
+        let mut allocator = functions()[0];
         // SAFETY: the function wants a writable struct, which it fills.
         unsafe { get(domain, &mut allocator) };
         allocator
     };
     let raw = current(RAW);
     let mut any = false;
-    for (domain, active) in SMALL_OBJECT_DOMAINS.into_iter().zip(&ACTIVE) {
+    let has_mimalloc = HAS_MIMALLOC.load(Relaxed);
+    for (domain, active) in (RAW..).zip(&ACTIVE).skip(FIRST_DOMAIN.load(Relaxed)) {
         let top = current(domain);
         if let Some(number) = number_of(&top) {
             activate(active, number);
             any = true;
-        } else if may_install && top.malloc as usize != raw.malloc as usize {
+        } else if may_install && (has_mimalloc || top.malloc as usize != raw.malloc as usize) {
             // Not with PYTHONMALLOC=malloc: there malloc sees everything.
             let Some(number) = new_layer(top) else { break };
             activate(active, number);
             // SAFETY: the function wants a readable struct, which it copies.
-            unsafe { set(domain, &OURS[number]) };
+            unsafe { set(domain, &functions()[number]) };
             any = true;
         }
     }
@@ -188,7 +227,7 @@ fn activate(active: &AtomicUsize, number: usize) {
     }
     // SAFETY: `layer` wants a layer that was written: the number is from `new_layer`, or its functions are from the interpreter,
     // which learns those of written layers alone.
-    unsafe { layer(number) }.counts_up_to.store(LARGEST_SMALL, Relaxed);
+    unsafe { layer(number) }.counts_up_to.store(largest(), Relaxed);
 }
 
 fn new_layer(below: Allocator) -> Option<usize> {
@@ -197,7 +236,7 @@ fn new_layer(below: Allocator) -> Option<usize> {
     // SAFETY: a mutable reference wants to be the only one: a number is given out once, and nobody knows this layer yet.
     unsafe { &mut *slot.get() }.write(Layer {
         below,
-        counts_up_to: AtomicUsize::new(LARGEST_SMALL),
+        counts_up_to: AtomicUsize::new(largest()),
     });
     Some(number)
 }
@@ -208,7 +247,7 @@ fn new_layer(below: Allocator) -> Option<usize> {
 fn repair() {
     let is_first = !FIRST_ARENA_SEEN.swap(true, Relaxed);
     let is_starting = || {
-        function(c"Py_IsInitialized").is_some_and(|asked| {
+        symbol(c"Py_IsInitialized").is_some_and(|asked| {
             // SAFETY: transmute wants a function of this type: `int Py_IsInitialized(void)` in every version.
             let asked = unsafe { transmute::<Pointer, unsafe extern "C" fn() -> c_int>(asked) };
             // SAFETY: the function wants nothing: it reads a variable of the runtime.
@@ -245,82 +284,115 @@ fn looks(layer: &Layer, bytes: usize) -> bool {
 #[inline(always)]
 fn attempted(function: AllocFunction, bytes: usize, block: Pointer) -> Pointer {
     if block.is_null() {
-        hooks::failed(function, bytes);
+        emergency::failed(function, bytes);
     }
     block
 }
 
-/// Blocks that are counted here are pymalloc's.
+/// Blocks that are counted here are of Python's own allocator.
 fn object(_: Pointer) -> Kind {
     Kind::Object
 }
 
-unsafe extern "C" fn malloc<const LAYER: usize>(_: Pointer, bytes: usize) -> Pointer {
+/// Calls the allocator that is underneath. mimalloc maps what it gives out.
+#[inline(always)]
+fn underneath<const MIMALLOC: bool>(call: impl FnOnce() -> Pointer) -> Pointer {
+    match MIMALLOC {
+        true => thread::below(call),
+        false => call(),
+    }
+}
+
+/// As [`underneath`], for a block that is not looked at. If mimalloc has no memory, nobody else notes that.
+#[inline(always)]
+fn unlooked<const MIMALLOC: bool>(function: AllocFunction, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
+    let block = underneath::<MIMALLOC>(call);
+    match MIMALLOC {
+        true => attempted(function, bytes, block),
+        false => block,
+    }
+}
+
+/// As [`underneath`], after the countdown was used up.
+fn looking<const MIMALLOC: bool>(function: AllocFunction, bytes: usize, call: impl FnOnce() -> Pointer) -> Pointer {
+    let call = || underneath::<MIMALLOC>(call);
+    attempted(function, bytes, hooks::allocate_looking(object, bytes, call))
+}
+
+unsafe extern "C" fn malloc<const LAYER: usize, const MIMALLOC: bool>(_: Pointer, bytes: usize) -> Pointer {
     let layer = called::<LAYER>();
     if looks(layer, bytes) {
-        return malloc_looking(layer, bytes);
+        return malloc_looking::<MIMALLOC>(layer, bytes);
     }
-    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
-    unsafe { (layer.below.malloc)(layer.below.context, bytes) }
-}
-
-#[cold]
-#[inline(never)]
-fn malloc_looking(layer: &'static Layer, bytes: usize) -> Pointer {
     // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
-    attempted(
-        AllocFunction::Malloc,
-        bytes,
-        hooks::allocate_looking(object, bytes, below),
-    )
-}
-
-unsafe extern "C" fn calloc<const LAYER: usize>(_: Pointer, count: usize, each: usize) -> Pointer {
-    let layer = called::<LAYER>();
-    if looks(layer, count.saturating_mul(each)) {
-        return calloc_looking(layer, count, each);
-    }
-    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
-    unsafe { (layer.below.calloc)(layer.below.context, count, each) }
+    unlooked::<MIMALLOC>(AllocFunction::Malloc, bytes, below)
 }
 
 #[cold]
 #[inline(never)]
-fn calloc_looking(layer: &'static Layer, count: usize, each: usize) -> Pointer {
+fn malloc_looking<const MIMALLOC: bool>(layer: &'static Layer, bytes: usize) -> Pointer {
     // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
-    let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
-    let bytes = count.saturating_mul(each);
-    attempted(
-        AllocFunction::Calloc,
-        bytes,
-        hooks::allocate_looking(object, bytes, below),
-    )
+    let below = || unsafe { (layer.below.malloc)(layer.below.context, bytes) };
+    looking::<MIMALLOC>(AllocFunction::Malloc, bytes, below)
 }
 
-unsafe extern "C" fn realloc<const LAYER: usize>(_: Pointer, old: Pointer, bytes: usize) -> Pointer {
+unsafe extern "C" fn calloc<const LAYER: usize, const MIMALLOC: bool>(
+    _: Pointer,
+    count: usize,
+    each: usize,
+) -> Pointer {
+    let layer = called::<LAYER>();
+    let bytes = count.saturating_mul(each);
+    if looks(layer, bytes) {
+        return calloc_looking::<MIMALLOC>(layer, count, each);
+    }
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
+    let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
+    unlooked::<MIMALLOC>(AllocFunction::Calloc, bytes, below)
+}
+
+#[cold]
+#[inline(never)]
+fn calloc_looking<const MIMALLOC: bool>(layer: &'static Layer, count: usize, each: usize) -> Pointer {
+    // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
+    let below = || unsafe { (layer.below.calloc)(layer.below.context, count, each) };
+    looking::<MIMALLOC>(AllocFunction::Calloc, count.saturating_mul(each), below)
+}
+
+unsafe extern "C" fn realloc<const LAYER: usize, const MIMALLOC: bool>(
+    _: Pointer,
+    old: Pointer,
+    bytes: usize,
+) -> Pointer {
     let layer = called::<LAYER>();
     let counts = bytes <= layer.counts_up_to.load(Relaxed);
     let look = counts && thread::spend(bytes);
     if look || live::may_be_recorded(old as u64) {
-        return realloc_looking(layer, old, bytes, look || !counts && thread::spend(bytes));
+        return realloc_looking::<MIMALLOC>(layer, old, bytes, look || !counts && thread::spend(bytes));
     }
     // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
-    if !counts {
-        return below();
+    match (MIMALLOC, counts) {
+        (true, _) => unlooked::<MIMALLOC>(AllocFunction::Realloc, bytes, below),
+        // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
+        (false, true) => attempted(AllocFunction::Realloc, bytes, thread::uncounted(below)),
+        (false, false) => below(),
     }
-    // A block that shrinks from malloc's into pymalloc's sizes is resized by malloc: only one of the two may count it.
-    attempted(AllocFunction::Realloc, bytes, thread::uncounted(below))
 }
 
 #[cold]
 #[inline(never)]
-fn realloc_looking(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
+fn realloc_looking<const MIMALLOC: bool>(layer: &'static Layer, old: Pointer, bytes: usize, look: bool) -> Pointer {
     // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (layer.below.realloc)(layer.below.context, old, bytes) };
-    let kind: hooks::KindOf = if bytes <= LARGEST_SMALL { object } else { chunk::kind_of };
-    let block = hooks::reallocate(kind, old, bytes, look, below);
+    let call = || underneath::<MIMALLOC>(below);
+    let kind: hooks::KindOf = if MIMALLOC || bytes <= LARGEST_SMALL {
+        object
+    } else {
+        chunk::kind_of
+    };
+    let block = hooks::reallocate(kind, old, bytes, look, call);
     attempted(AllocFunction::Realloc, bytes, block)
 }
 
@@ -346,6 +418,10 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
     // SAFETY: the function below gets the interpreter's arguments, and the interpreter keeps its contract.
     let below = || unsafe { (arenas.alloc)(arenas.context, bytes) };
     if !ARENA_BYTES.contains(&bytes) {
+        // mimalloc has no arenas that pass here. The first piece comes before the first function runs.
+        if HAS_MIMALLOC.load(Relaxed) && !FIRST_ARENA_SEEN.load(Relaxed) {
+            repair();
+        }
         // A piece of the interpreter's own frame stack (3.11 on): memory in use like any other, seen at the mmap.
         return below();
     }
@@ -355,7 +431,7 @@ unsafe extern "C" fn arena_alloc(_: *mut c_void, bytes: usize) -> Pointer {
         below()
     };
     if arena.is_null() {
-        hooks::arena_failed(bytes);
+        emergency::arena_failed(bytes);
     } else {
         hooks::arena_changed(bytes as i64);
     }

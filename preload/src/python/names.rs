@@ -1,6 +1,7 @@
 //! Python's `str` as UTF-8, read from the object. Pure over [`Memory`].
 
-use super::layout::{Layout, STR_LENGTH, STR_STATE};
+use cpython::Layout;
+
 use super::walk::Memory;
 use crate::text::Text;
 
@@ -14,19 +15,19 @@ const ASCII: u32 = 0x40;
 /// Appends the text of the `str` at this address. Bytes that Python could not decode (`surrogateescape`) come out as they were;
 /// other lone surrogates as U+FFFD.
 pub fn append(memory: &impl Memory, layout: &Layout, object: u64, name: &mut Name) {
-    let state = memory.half(object + STR_STATE);
+    let state = memory.half(object + layout.objects.str_state()) >> layout.objects.str_state_shift;
     if state & COMPACT == 0 {
         name.push(b"?");
         return;
     }
     let header = if state & ASCII != 0 {
-        layout.ascii_text
+        layout.objects.ascii_header
     } else {
-        layout.compact_text
+        layout.objects.unicode_header
     };
     let text = object + header as u64;
     let width = (state & KIND) >> 2;
-    for index in 0..memory.word(object + STR_LENGTH) {
+    for index in 0..memory.word(object + layout.objects.object_size()) {
         let character = match width {
             1 => memory.byte(text + index) as u32,
             2 => memory.byte(text + 2 * index) as u32 | (memory.byte(text + 2 * index + 1) as u32) << 8,

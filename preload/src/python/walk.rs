@@ -1,7 +1,7 @@
 //! The callstack of a thread, innermost frame first, read from the interpreter's own structures. Pure: memory comes in as an
 //! argument, so the test's interpreter is a map.
 
-use super::layout::{Instruction, Layout, OBJECT_TYPE, OWNED_BY_C_STACK, OWNED_BY_GENERATOR};
+use cpython::{Instruction, Layout, owner};
 
 /// How to read the memory of the process.
 pub trait Memory {
@@ -54,11 +54,11 @@ impl Link {
 
     #[inline(always)]
     fn read(memory: &impl Memory, layout: &Layout, frame: u64) -> Self {
-        let instruction = frame.wrapping_add(layout.frame_instruction as u64);
+        let instruction = frame.wrapping_add(layout.frames.instruction as u64);
         Self {
             frame,
-            code: memory.word(frame.wrapping_add(layout.frame_code as u64)),
-            instruction: match layout.instruction {
+            code: memory.word(frame.wrapping_add(layout.frames.code as u64)) & !layout.frames.tag,
+            instruction: match layout.frames.instruction_kind {
                 Instruction::Bytes | Instruction::Units => memory.half(instruction) as u64,
                 Instruction::Pointer => memory.word(instruction),
             },
@@ -69,8 +69,8 @@ impl Link {
 /// The innermost frame of the thread with this state; 0 if there is none.
 #[inline(always)]
 fn innermost(memory: &impl Memory, layout: &Layout, thread_state: u64) -> u64 {
-    let frame = memory.word(thread_state + layout.thread_frame as u64);
-    match layout.through_cframe {
+    let frame = memory.word(thread_state + layout.runtime.frame as u64);
+    match layout.runtime.through_cframe {
         Some(offset) if frame != 0 => memory.word(frame + offset as u64),
         _ => frame,
     }
@@ -107,12 +107,12 @@ pub fn change(
     if now.code != first.code {
         return Change::Frames;
     }
-    frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+    frame = memory.word(frame.wrapping_add(layout.frames.back as u64));
     for link in known {
         if frame != link.frame || Link::read(memory, layout, frame) != link {
             return Change::Frames;
         }
-        frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+        frame = memory.word(frame.wrapping_add(layout.frames.back as u64));
     }
     match frame {
         0 if now == first => Change::None,
@@ -149,7 +149,7 @@ pub fn links(
         if !visit(Link::read(memory, layout, frame)) {
             return End::Done;
         }
-        frame = memory.word(frame.wrapping_add(layout.frame_back as u64));
+        frame = memory.word(frame.wrapping_add(layout.frames.back as u64));
         if frame == 0 {
             return End::Done;
         }
@@ -165,22 +165,22 @@ pub fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -
         code,
         instruction,
     } = link;
-    let owner = layout.frame_owner.map(|offset| memory.byte(frame + offset as u64));
-    // Before 3.12 nothing owns a frame under this number.
-    if owner == Some(OWNED_BY_C_STACK) {
+    let owner = layout.frames.owner.map(|offset| memory.byte(frame + offset as u64));
+    // Before 3.12 nothing owns a frame under these numbers.
+    if owner.is_some_and(|owner| owner >= owner::NO_FUNCTION) {
         return None;
     }
-    if code == 0 || memory.word(code + OBJECT_TYPE) != code_type {
+    if code == 0 || memory.word(code + layout.objects.object_type()) != code_type {
         return None;
     }
-    let at = match layout.instruction {
+    let at = match layout.frames.instruction_kind {
         Instruction::Bytes => instruction as u32 as i32,
         Instruction::Units => (instruction as u32 as i32).saturating_mul(2),
         Instruction::Pointer => {
-            let at = instruction.wrapping_sub(code + layout.code_bytecode as u64) as i64 as i32;
+            let at = instruction.wrapping_sub(bytecode(memory, layout, link)) as i64 as i32;
             // A frame being built, or a shim: CPython's own `_PyFrame_IsIncomplete`.
-            let first_traceable = memory.half(code + layout.code_first_traceable as u64) as i32;
-            if owner != Some(OWNED_BY_GENERATOR) && at < first_traceable.saturating_mul(2) {
+            let first_traceable = memory.half(code + layout.frames.first_traceable as u64) as i32;
+            if owner != Some(owner::GENERATOR) && at < first_traceable.saturating_mul(2) {
                 return None;
             }
             at
@@ -189,9 +189,24 @@ pub fn read(memory: &impl Memory, layout: &Layout, code_type: u64, link: Link) -
     Some(Frame { code, at })
 }
 
+/// Where the bytecode begins that a frame runs: in its code object, or a copy of that for its thread. Without a table of copies, or a
+/// number in it, there is only the first.
+#[inline(always)]
+fn bytecode(memory: &impl Memory, layout: &Layout, link: Link) -> u64 {
+    let first = link.code + layout.frames.bytecode as u64;
+    let Some(copies) = layout.frames.copies else {
+        return first;
+    };
+    let number = memory.half(link.frame + copies.number as u64);
+    let table = memory.word(link.code + copies.table as u64);
+    if number == 0 || table == 0 || number as u64 >= memory.word(table) {
+        return first;
+    }
+    memory.word(table + copies.first as u64 + 8 * number as u64)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::layout;
     use super::*;
     use std::collections::BTreeMap;
 
@@ -224,50 +239,65 @@ mod tests {
     const CODE_TYPE: u64 = 0xC0DE;
 
     fn code(words: &mut Words, layout: &Layout, address: u64) {
-        words.set(address + OBJECT_TYPE, CODE_TYPE, 8);
-        words.set(address + layout.code_first_traceable as u64, 2, 4);
+        words.set(address + layout.objects.object_type(), CODE_TYPE, 8);
+        words.set(address + layout.frames.first_traceable as u64, 2, 4);
     }
 
     #[test]
     fn frames_come_innermost_first_in_every_version() {
-        for minor in 6..=13 {
-            let layout = layout::for_version(3, minor).expect("a known version");
+        let minors = 6..=cpython::NEWEST.version.1;
+        let with_gil = minors
+            .clone()
+            .map(|minor| cpython::of(3, minor).expect("a known version"));
+        for layout in with_gil.chain(minors.filter_map(|minor| cpython::of_free_threaded(3, minor))) {
+            let (minor, has_gil) = (layout.version.1, layout.has_gil);
             let mut words = Words::default();
             let (thread, cframe, frames_at, codes_at) =
                 (0x1000, 0x2000, [0x3000, 0x4000, 0x5000], [0x6000, 0x7000, 0x8000]);
             words.set(
-                thread + layout.thread_frame as u64,
-                layout.through_cframe.map_or(frames_at[0], |_| cframe),
+                thread + layout.runtime.frame as u64,
+                layout.runtime.through_cframe.map_or(frames_at[0], |_| cframe),
                 8,
             );
-            if let Some(offset) = layout.through_cframe {
+            if let Some(offset) = layout.runtime.through_cframe {
                 words.set(cframe + offset as u64, frames_at[0], 8);
             }
             for (number, (frame, code_at)) in frames_at.into_iter().zip(codes_at).enumerate() {
                 code(&mut words, layout, code_at);
                 words.set(
-                    frame + layout.frame_back as u64,
+                    frame + layout.frames.back as u64,
                     frames_at.get(number + 1).copied().unwrap_or(0),
                     8,
                 );
-                words.set(frame + layout.frame_code as u64, code_at, 8);
+                // A reference that is not counted, where there are such.
+                words.set(frame + layout.frames.code as u64, code_at | layout.frames.tag & 1, 8);
                 let at = 10 + 2 * number as u64;
-                match layout.instruction {
-                    Instruction::Bytes => words.set(frame + layout.frame_instruction as u64, at, 4),
-                    Instruction::Units => words.set(frame + layout.frame_instruction as u64, at / 2, 4),
+                match layout.frames.instruction_kind {
+                    Instruction::Bytes => words.set(frame + layout.frames.instruction as u64, at, 4),
+                    Instruction::Units => words.set(frame + layout.frames.instruction as u64, at / 2, 4),
                     Instruction::Pointer => {
-                        words.set(
-                            frame + layout.frame_instruction as u64,
-                            code_at + layout.code_bytecode as u64 + at,
-                            8,
-                        );
+                        let first = code_at + layout.frames.bytecode as u64;
+                        let copy = layout.frames.copies.map(|copies| {
+                            // The first frame runs what is in its code object, the others have copies of their own.
+                            let table = code_at + 0x800;
+                            words.set(frame + copies.number as u64, number as u64, 4);
+                            words.set(code_at + copies.table as u64, table, 8);
+                            words.set(table, 3, 8);
+                            let bytecodes = [first, 0x1_0000, 0x2_0000];
+                            for (at, bytecode) in (0..).zip(bytecodes) {
+                                words.set(table + copies.first as u64 + 8 * at, bytecode, 8);
+                            }
+                            bytecodes[number]
+                        });
+                        let instruction = copy.unwrap_or(first) + at;
+                        words.set(frame + layout.frames.instruction as u64, instruction, 8);
                     }
                 }
-                if let Some(owner) = layout.frame_owner {
+                if let Some(at) = layout.frames.owner {
                     // The middle one is an entry from C where there are such.
                     words.set(
-                        frame + owner as u64,
-                        if number == 1 { OWNED_BY_C_STACK as u64 } else { 0 },
+                        frame + at as u64,
+                        if number == 1 { owner::NO_FUNCTION as u64 } else { 0 },
                         1,
                     );
                 }
@@ -280,25 +310,25 @@ mod tests {
                 true
             });
             assert_eq!(end, End::Done);
-            let expected: &[_] = if layout.frame_owner.is_some() {
+            let expected: &[_] = if layout.frames.owner.is_some() {
                 &[(0x6000, 10), (0x8000, 14)]
             } else {
                 &[(0x6000, 10), (0x7000, 12), (0x8000, 14)]
             };
-            assert_eq!(seen, expected, "3.{minor}");
+            assert_eq!(seen, expected, "3.{minor}, GIL: {has_gil}");
             let change = |words: &Words, known: &[Link]| change(words, layout, thread, known.iter().copied());
             assert_eq!(change(&words, &known), Change::None, "3.{minor}");
             assert_eq!(change(&words, &known[..2]), Change::Frames);
             assert_eq!(change(&words, &[]), Change::Frames);
             let go_on = |words: &mut Words, frame: u64| {
-                let instruction = frame + layout.frame_instruction as u64;
+                let instruction = frame + layout.frames.instruction as u64;
                 words.set(instruction, words.half(instruction) as u64 + 2, 4);
             };
             go_on(&mut words, frames_at[0]);
             let Change::Innermost(link) = change(&words, &known) else {
                 panic!("3.{minor}: {:?}", change(&words, &known));
             };
-            let at = if layout.instruction == Instruction::Units {
+            let at = if layout.frames.instruction_kind == Instruction::Units {
                 14
             } else {
                 12
@@ -316,9 +346,9 @@ mod tests {
 
     #[test]
     fn a_thread_without_frames_has_none() {
-        let layout = layout::for_version(3, 13).expect("a known version");
+        let layout = cpython::of(3, 13).expect("a known version");
         let mut words = Words::default();
-        words.set(0x1000 + layout.thread_frame as u64, 0, 8);
+        words.set(0x1000 + layout.runtime.frame as u64, 0, 8);
         assert_eq!(
             links(&words, layout, 0x1000, 10, |_| panic!("a frame from nowhere")),
             End::Empty
@@ -326,13 +356,30 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_left() {
-        let layout = layout::for_version(3, 8).expect("a known version");
+    fn the_bottom_of_a_chain_is_no_frame() {
+        let layout = cpython::of(3, 15).expect("a known version");
         let mut words = Words::default();
-        words.set(0x1000 + layout.thread_frame as u64, 0x2000, 8);
-        words.set(0x2000 + layout.frame_back as u64, 0x2000, 8);
-        words.set(0x2000 + layout.frame_code as u64, 0, 8);
-        words.set(0x2000 + layout.frame_instruction as u64, 0, 4);
+        words.set(0x1000 + layout.runtime.frame as u64, 0x2000, 8);
+        for at in [layout.frames.back, layout.frames.code, layout.frames.instruction] {
+            words.set(0x2000 + at as u64, 0, 8);
+        }
+        words.set(0x2000 + layout.frames.owner.unwrap_or(0) as u64, 3, 1);
+        let mut seen = Vec::new();
+        let end = links(&words, layout, 0x1000, 10, |link| {
+            seen.push(read(&words, layout, CODE_TYPE, link));
+            true
+        });
+        assert_eq!((end, seen), (End::Done, vec![None]));
+    }
+
+    #[test]
+    fn a_circle_is_left() {
+        let layout = cpython::of(3, 8).expect("a known version");
+        let mut words = Words::default();
+        words.set(0x1000 + layout.runtime.frame as u64, 0x2000, 8);
+        words.set(0x2000 + layout.frames.back as u64, 0x2000, 8);
+        words.set(0x2000 + layout.frames.code as u64, 0, 8);
+        words.set(0x2000 + layout.frames.instruction as u64, 0, 4);
         assert_eq!(links(&words, layout, 0x1000, 1000, |_| true), End::Lost);
     }
 }

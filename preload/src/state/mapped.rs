@@ -1,16 +1,16 @@
 //! The program's own mappings: counted like blocks; if only a part is unmapped, that part is taken off.
 
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
-use recording::{Block, Kind, Site, Trouble};
+use recording::{Kind, LOOK_BYTES, Site, Trouble};
 
 use super::State;
 use crate::mappings::Mapping;
-use crate::peak::Direction;
+use crate::peak::{self, Direction};
 use crate::sampler::{self, Chance};
 use crate::switches::ANY_MAPPING;
 use crate::tally::change;
-use crate::{events, kinds};
+use crate::{events, header, kinds};
 
 impl State {
     /// Records what the program mapped, in place of whatever was mapped there. A `file` in memory that is mapped already is the
@@ -28,7 +28,7 @@ impl State {
             file,
             ..Mapping::default()
         };
-        if kind.is_counted() {
+        if kind.has_site() {
             let Some(header) = self.recording() else { return };
             mapping.site = self.recorder.site(header, &mut self.live);
         }
@@ -67,6 +67,7 @@ impl State {
         let new = Mapping {
             generation,
             slot: 0,
+            born: peak::moment(),
             ..mapping
         };
         let before = self.mappings.ending_at(new.start).filter(|before| {
@@ -92,14 +93,28 @@ impl State {
             events::note_once(header, Trouble::TooManyMappings, bytes);
             return;
         }
+        if !is_grown && bytes >= LOOK_BYTES {
+            self.recorder.look_again(header, bytes);
+        }
         self.publish(new.start, new.end);
         if let (Some(site), true) = (self.recorder.tree.file.record::<Site>(new.site), kind.is_counted()) {
             let mut weight = sampler::weight(bytes, Chance::Certain);
             weight.blocks *= !is_grown as u64;
             kinds::change_exactly(header, kind, bytes, Direction::Add);
-            change(header, &mut self.recorder.estimate, site, weight, Direction::Add, 0);
+            change(
+                header,
+                &mut self.recorder.estimate,
+                site,
+                weight,
+                Direction::Add,
+                new.born,
+            );
         }
-        self.recorder.keep_if_worth_it(header, &self.settings);
+        // What is written to it is only seen at a look, which may never come.
+        match kind == Kind::PrivateFile && bytes >= LOOK_BYTES {
+            true => self.keep(),
+            false => self.recorder.keep_if_worth_it(header, &self.settings),
+        }
     }
 
     /// Takes out all parts of the program's mappings in this range; returns the first.
@@ -118,15 +133,26 @@ impl State {
             let Some(header) = header.filter(|_| piece.generation == generation && kind != Kind::Reserved) else {
                 return;
             };
+            recorder.look_before_it_goes(piece.slot);
             if whole {
-                recorder.release_slot(piece.slot);
+                header::note_most_resident(header);
             }
             if let (Some(site), true) = (recorder.tree.file.record::<Site>(piece.site), kind.is_counted()) {
                 let bytes = piece.end - piece.start;
                 let mut weight = sampler::weight(bytes, Chance::Certain);
                 weight.blocks *= whole as u64;
                 kinds::change_exactly(header, kind, bytes, Direction::Remove);
-                change(header, &mut recorder.estimate, site, weight, Direction::Remove, 0);
+                change(
+                    header,
+                    &mut recorder.estimate,
+                    site,
+                    weight,
+                    Direction::Remove,
+                    piece.born,
+                );
+            }
+            if whole {
+                recorder.release_slot(header, piece.slot);
             }
         });
         if first.is_some() {
@@ -162,24 +188,16 @@ impl State {
                 continue;
             };
             let bytes = mapping.end - mapping.start;
-            match mapping
-                .slot
-                .checked_sub(1)
-                .and_then(|index| self.recorder.tree.file.record::<Block>(index))
-            {
-                Some(block) => {
-                    // A reader in between sees an empty slot.
-                    block.address.store(0, Release);
-                    block.bytes.store(bytes, Relaxed);
-                    block.address.store(mapping.start, Release);
-                }
-                None => {
+            match mapping.slot {
+                slot if slot > 0 => self.recorder.resize(header, slot, mapping.start, bytes),
+                _ => {
                     let slot = self
                         .recorder
                         .take_slot(header, mapping.start, bytes, mapping.site, kind);
                     if let Some(mapping) = self.mappings.at(mapping.start) {
                         mapping.slot = slot;
                     }
+                    self.recorder.meet(header, slot);
                 }
             }
         }

@@ -2,8 +2,9 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use recording::{Block, EventKind, Header, Kind, Site, Table, Trouble};
+use recording::{Block, EventKind, Header, Kind, NOT_LOOKED_AT, Site, Table, Trouble};
 
+use super::incomplete::IncompleteBlocks;
 use super::tuning::Tuning;
 use crate::array::OWN_BYTES;
 use crate::callstack::Callstacks;
@@ -27,6 +28,7 @@ pub struct Recorder {
     pub(super) tree: Tree,
     callstacks: Callstacks,
     pub(super) estimate: Estimate,
+    pub(super) presence: IncompleteBlocks,
     /// The Python that was found, `major << 8 | minor`, and what is wrong with it; told in each new recording.
     python_version: u32,
     python_trouble: Option<Trouble>,
@@ -52,6 +54,7 @@ impl Recorder {
             tree: Tree::new(),
             callstacks: Callstacks::new(),
             estimate: Estimate::NONE,
+            presence: IncompleteBlocks::new(),
             python_version: 0,
             python_trouble: None,
             generation: 0,
@@ -72,6 +75,7 @@ impl Recorder {
     /// In a forked child: all that is recorded so far is in the parent's recording.
     pub fn after_fork(&mut self) {
         self.header = None;
+        self.presence.start_over();
         self.generation = self.generation.wrapping_add(1);
         self.inherited_bytes = self.forked_bytes;
     }
@@ -154,6 +158,7 @@ impl Recorder {
 
     fn introduce(&mut self, header: &'static Header, settings: &Settings) {
         self.free_slot = 0;
+        self.presence.start_over();
         self.estimate = Estimate::NONE;
         self.callstacks.start_over();
         self.tree.start_over(header);
@@ -169,6 +174,9 @@ impl Recorder {
         header.large_bytes.store(LARGE_BYTES.load(Relaxed), Relaxed);
         header.rank.store(settings.rank, Relaxed);
         header.inherited_bytes.store(self.inherited_bytes, Relaxed);
+        header
+            .resident_before_bytes
+            .store(header::most_resident_before(), Relaxed);
         stash::introduce(header);
         self.introduce_python(header);
         if self.generation > 0 {
@@ -195,8 +203,9 @@ impl Recorder {
     }
 
     /// Adapts the sampling to the heap as it is now.
-    pub fn tune(&mut self, header: &Header, settings: &Settings, tuning: &mut Tuning) {
+    pub fn tune(&mut self, header: &'static Header, settings: &Settings, tuning: &mut Tuning) {
         header.own_bytes.store(OWN_BYTES.load(Relaxed) as u64, Relaxed);
+        header::note_most_resident(header);
         if !settings.exact && settings.interval_log2.is_none() {
             tuning.adapt(header, self.callstacks.take_walked());
         }
@@ -224,11 +233,14 @@ impl Recorder {
     }
 
     /// Takes what a block weighs from its site, unless the block is in another process's recording, or not counted.
-    pub fn uncount(&mut self, header: &Header, mut entry: Entry, tuning: &mut Tuning) {
+    pub fn uncount(&mut self, header: &'static Header, mut entry: Entry, tuning: &mut Tuning) {
         self.forget(&mut entry);
         if entry.flags & COUNTED != 0 && entry.generation == self.generation {
-            self.release_slot(entry.slot);
+            if entry.slot != 0 {
+                header::note_most_resident(header);
+            }
             self.shift(header, &entry, tuning, Direction::Remove);
+            self.release_slot(header, entry.slot);
         }
     }
 
@@ -238,6 +250,9 @@ impl Recorder {
             let weight = tuning.weights.of(entry.bytes, entry.chance());
             kinds::change(header, live::kind(entry.flags), entry.bytes, weight, direction);
             change(header, &mut self.estimate, site, weight, direction, entry.born);
+            if self.presence.is_due(header.live_bytes.load(Relaxed)) {
+                self.live_bytes_changed(entry.bytes);
+            }
         }
     }
 
@@ -263,7 +278,10 @@ impl Recorder {
     fn shift_small(&mut self, header: &Header, block: Word, direction: Direction) {
         if let Some(site) = self.tree.file.record::<Site>(block.site()) {
             kinds::change_exactly(header, live::kind(block.flags()), block.bytes(), direction);
-            change_exactly(header, site, block.bytes(), direction);
+            change_exactly(header, &mut self.estimate, site, block.bytes(), direction);
+            if self.presence.is_due(header.live_bytes.load(Relaxed)) {
+                self.live_bytes_changed(block.bytes());
+            }
         }
     }
 
@@ -299,16 +317,19 @@ impl Recorder {
         block.bytes.store(bytes, Relaxed);
         block.site.store(site, Relaxed);
         block.flags.store(kind as u32, Relaxed);
+        block.absent.store(NOT_LOOKED_AT, Relaxed);
         block.address.store(address, Release);
         index + 1
     }
 
     /// Puts a slot, plus one, back into the chain of free ones; 0 is none.
-    pub fn release_slot(&mut self, slot: u32) {
+    pub fn release_slot(&mut self, header: &'static Header, slot: u32) {
         let Some(index) = slot.checked_sub(1) else { return };
+        self.leave(header, slot);
         if let Some(block) = self.tree.file.record::<Block>(index) {
             block.address.store(0, Release);
-            block.site.store(self.free_slot, Relaxed);
+            // No sooner than the address is gone: it is no site any more.
+            block.site.store(self.free_slot, Release);
             self.free_slot = slot;
         }
     }

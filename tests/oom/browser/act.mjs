@@ -79,9 +79,8 @@ export async function reverses(page) {
     return second.filter((frame) => frame.offsetWidth >= second[0].offsetWidth - 1).map((frame) => frame.dataset.place);
   });
   const place = await page.locator(".view:visible table.sites tbody tr").first().locator("td.place span").first().innerText();
-  // In the picture all frames of an import are one, called by its outermost line.
-  const isImport = (line) => line.startsWith("<frozen importlib.");
-  assert.ok(widest.includes(place) || (isImport(place) && widest.some(isImport)), `the first of the table, ${place}, is the line that allocated the most: ${widest}`);
+  // What imports hold is one row of the table, and many frames of the picture.
+  assert.ok(place === "[importing modules]" || widest.includes(place), `the first of the table, ${place}, is the line that allocated the most: ${widest}`);
   await flame(page).getByRole("button", { name: "Callers first" }).click();
 }
 
@@ -111,7 +110,8 @@ export async function filters(page) {
   const wanted = (await rows.first().locator("td.place span").first().innerText()).slice(0, 20);
   await view.getByRole("searchbox", { name: "Filter the call sites" }).fill(wanted);
   assert.ok((await rows.count()) > 0);
-  for (const text of await rows.allInnerTexts()) assert.ok(text.includes(wanted), text);
+  // Also by a caller in a list that is closed.
+  for (const text of await rows.allTextContents()) assert.ok(text.includes(wanted), text);
   await view.getByRole("searchbox", { name: "Filter the call sites" }).fill("nothing is called this");
   assert.equal(await rows.count(), 0);
   await view.getByRole("searchbox", { name: "Filter the call sites" }).fill("");

@@ -48,7 +48,7 @@ pub use machine::Boot;
 pub use measured::Snapshot;
 pub use outcome::Outcome;
 pub use processes::children;
-pub use python::Python;
+pub use python::{NOBODY_WAITS, Python};
 pub use report::Report;
 pub use running::Running;
 pub use slurm::{Slurm, with_path};
@@ -57,8 +57,8 @@ pub use storm::storm;
 pub use svg::Svg;
 pub use truth::Held;
 pub use venv::{
-    allocators_python, gunicorn_python, joblib_python, memray_python, nuitka_python, numpy_python, package_python,
-    pandas_python, torch_python, wheel,
+    allocators_python, dask_python, gunicorn_python, joblib_python, memray_python, nuitka_python, numpy_python,
+    package_python, pandas_python, torch_python, wheel,
 };
 pub use victim::{Place, place, victim};
 

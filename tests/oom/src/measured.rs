@@ -58,13 +58,14 @@ impl Snapshot {
     /// What of that is in memory.
     pub fn resident(&self) -> u64 {
         let number = |pages: &Value, name: &str| pages[name].as_u64().unwrap_or(0);
-        let counted = |kind: &str| !["6", "7"].contains(&kind);
+        let counted = |kind: &str| !["6", "7", "8"].contains(&kind);
         let blocks = self.measured["blocks"].as_object().into_iter().flatten();
         let absent = blocks.filter(|(kind, _)| counted(kind.as_str()));
         let absent: u64 = absent
             .map(|(_, pages)| number(pages, "bytes") - number(pages, "resident"))
             .sum();
-        self.held() - absent
+        // What is written to private mappings of files is in no sum of the recording.
+        self.held() - absent + number(&self.measured["blocks"]["8"], "resident")
     }
 
     /// A number of an area.

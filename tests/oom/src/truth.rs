@@ -26,6 +26,15 @@ pub struct Held {
 impl Report {
     /// What the lines of a file held themselves, by the line's number; of the 200 largest call sites.
     pub fn lines_of(&self, file: &str) -> BTreeMap<u32, Held> {
+        self.by_line(file, Held::plus)
+    }
+
+    /// The same of the function that held the most on each line: before 3.11, the frame of a comprehension is its caller's.
+    pub fn largest_of_lines(&self, file: &str) -> BTreeMap<u32, Held> {
+        self.by_line(file, |a, b| if a.bytes < b.bytes { b } else { a })
+    }
+
+    fn by_line(&self, file: &str, put_together: impl Fn(Held, Held) -> Held) -> BTreeMap<u32, Held> {
         let mut lines: BTreeMap<u32, Held> = BTreeMap::new();
         for site in self.at("/call_sites").as_array().into_iter().flatten() {
             let path = site["file"].as_str().unwrap_or_default();
@@ -37,7 +46,7 @@ impl Report {
                 };
                 let line = u32::try_from(number("line")).expect("a line's number");
                 let before = lines.entry(line).or_default();
-                *before = before.plus(here);
+                *before = put_together(*before, here);
             }
         }
         lines

@@ -81,6 +81,19 @@ pub fn gunicorn_python() -> &'static Python {
     READY.get_or_init(|| with(Python::any(), "gunicorn", &["gunicorn"], &["gunicorn"]))
 }
 
+/// One that has dask, whose nannies end workers.
+pub fn dask_python() -> &'static Python {
+    static READY: OnceLock<Python> = OnceLock::new();
+    READY.get_or_init(|| {
+        with(
+            Python::any(),
+            "dask",
+            &["dask", "distributed"],
+            &["dask", "distributed"],
+        )
+    })
+}
+
 /// One that has Nuitka, which compiles Python.
 pub fn nuitka_python(base: &Python) -> Python {
     with(base, "nuitka", &["nuitka"], &["nuitka"])
@@ -93,10 +106,12 @@ pub fn torch_python() -> Option<&'static Python> {
     let made = Python {
         path: built::target().join("torch/bin/python"),
         version: Python::any().version,
+        is_free_threaded: false,
     };
     let others = Python::all().iter().map(|python| Python {
         path: python.path.clone(),
         version: python.version,
+        is_free_threaded: python.is_free_threaded,
     });
     READY
         .get_or_init(|| {
@@ -121,6 +136,7 @@ fn with(base: &Python, name: &str, packages: &[&str], modules: &[&str]) -> Pytho
     Python {
         path,
         version: base.version,
+        is_free_threaded: base.is_free_threaded,
     }
 }
 

@@ -4,7 +4,8 @@ use oom::{Job, MIB, Python, assert_close, place};
 
 #[test]
 fn parts_of_mappings_and_mappings_over_mappings() {
-    let outcome = Job::c("maps.c").exact().run();
+    // Nearly nothing of it is ever touched.
+    let outcome = Job::c("maps.c").exact().option("--rank=requested").run();
     assert_eq!(outcome.text(), "end\n", "{outcome}");
     assert_close(outcome.peak().total(), 105 * MIB, 0.5, &outcome);
 }
@@ -22,7 +23,7 @@ fn eight_threads_that_free_each_other_s_blocks() {
 
 #[test]
 fn threads_that_allocate_while_others_fork_and_while_python_ends() {
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         // From 3.12 on, Python itself warns of forks in such a program.
         let job = Job::python(python, "threads.py").env("PYTHONWARNINGS", "ignore");
         let outcome = job.run();
@@ -35,7 +36,7 @@ fn threads_that_allocate_while_others_fork_and_while_python_ends() {
 #[test]
 fn the_recording_stays_small_and_the_picture_quick_however_many_callstacks_there_are() {
     let here = place("many_stacks.py", "HERE");
-    for (sites, most) in [(30_000, 8 * MIB), (300_000, 64 * MIB)] {
+    for (sites, most) in [(30_000, 9 * MIB), (300_000, 64 * MIB)] {
         let job = Job::python(Python::any(), "many_stacks.py").arg(sites.to_string());
         let outcome = job.exact().run();
         assert_eq!(outcome.text(), "end\n", "{outcome}");

@@ -133,7 +133,7 @@ print(len(kept))";
 #[test]
 fn an_allocator_in_the_place_of_malloc_is_known_in_a_python_that_starts_with_recording_off() {
     let library = c_library("guarded_allocator.c");
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(fil_profile());
         command.arg("--python").arg(&python.path).args(["python", "-c", HOLDS]);

@@ -78,7 +78,7 @@ fn of_small_objects() {
 fn of_code_that_is_thrown_away_and_its_memory_used_again() {
     Python::each(|python| {
         for allocator in ["pymalloc", "malloc", "pymalloc_debug", "malloc_debug"] {
-            let job = Job::python(python, "recycled.py").env("PYTHONMALLOC", allocator);
+            let job = Job::python(python, "recycled.py").env("PYTHONMALLOC", python.allocator(allocator));
             let outcome = job.exact().run();
             let peak = outcome.peak();
             for number in 0..300 {

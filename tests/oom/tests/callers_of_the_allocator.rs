@@ -8,7 +8,7 @@ fn a_context_that_is_not_ours_is_borne() {
     Python::each(|python| {
         // Not `debug`: Python's own debug hooks do not bear it.
         for environment in ["", "malloc", "pymalloc"] {
-            let job = Job::python(python, "other_contexts.py").env("PYTHONMALLOC", environment);
+            let job = Job::python(python, "other_contexts.py").env("PYTHONMALLOC", python.allocator(environment));
             let alone = job.clone().unwatched().run();
             assert_eq!(alone.status, Some(0), "{environment}: {alone}");
             // Ten thousand samples, so that 5 % are five standard errors.
@@ -38,7 +38,7 @@ for start in range(20):
 print(len(kept), sum(map(len, kept)))";
     Python::each(|python| {
         for environment in ["", "debug", "malloc_debug"] {
-            let job = Job::code(python, code).env("PYTHONMALLOC", environment);
+            let job = Job::code(python, code).env("PYTHONMALLOC", python.allocator(environment));
             let alone = job.clone().unwatched().run();
             assert_eq!(alone.status, Some(0), "{environment}: {alone}");
             let watched = job.run();

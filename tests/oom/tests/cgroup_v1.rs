@@ -50,15 +50,16 @@ fn blames(report: &Report, outcome: &Outcome, limit: &str) {
     let evidence = report.at("/outcome/evidence").as_array().cloned().unwrap_or_default();
     let counted = |piece: &serde_json::Value| piece["before"].as_u64() < piece["after"].as_u64();
     assert!(evidence.iter().any(counted), "no counter has moved: {report}");
-    // What the kernel's alarms have told.
-    let rang = |source: &str| {
+    // What the kernel has notified of.
+    let has_notified = |source: &str| {
         let of = |key: &str, item: &serde_json::Value| item[key].as_str().unwrap_or_default().to_owned();
-        let is_it =
-            |item: &serde_json::Value| of("source", item).ends_with(source) && of("says", item).contains("alarm rang");
+        let is_it = |item: &serde_json::Value| {
+            of("source", item).ends_with(source) && of("says", item).contains("the kernel notified")
+        };
         evidence.iter().any(is_it)
     };
-    for alarm in ["memory.usage_in_bytes", "memory.oom_control"] {
-        assert!(rang(alarm), "the alarm at {alarm} has not rung: {report}");
+    for file in ["memory.usage_in_bytes", "memory.oom_control"] {
+        assert!(has_notified(file), "nothing came of {file}: {report}");
     }
     // On stderr it is told in the same words, by name and size.
     let verdict = report.text("/outcome/sentence");
@@ -146,7 +147,7 @@ fn a_limit_on_memory_and_swap_together() {
     }
     assert!(
         evidence.contains("memory.memsw.usage_in_bytes"),
-        "its alarm has not rung: {report}"
+        "nothing came of it: {report}"
     );
 }
 

@@ -61,6 +61,10 @@ echo +memory > $cgroups/parent/cgroup.subtree_control
 cgroup parent/leaf
 run killed parent/leaf $python $victims/steady_arrays.py
 
+cgroup worker memory.max=$limit
+go_on_when 'grep -q "the job is still running; its report so far" /mnt/out/worker.stderr' /mnt/go-on-worker
+run worker worker $python $victims/loses_workers.py until /mnt/go-on-worker
+
 cgroup group memory.max=$limit memory.oom.group=1
 go_on_when 'test -e /mnt/group/latest/index.html' /mnt/go-on-group
 run group group $python $victims/comes_close.py $cgroups/group/memory.current $((limit - 5000000)) /mnt/go-on-group grow
@@ -275,8 +279,34 @@ fn kills_throttling_and_pressure_are_told_apart() {
     assert_eq!(report.number("/outcome/limit/bytes"), Some(LIMIT), "{report}");
     killed.names_the_line("steady_arrays.py");
     assert!(
-        killed.is_evident("/parent/memory.events", "alarm rang"),
+        killed.is_evident("/parent/memory.events", "the kernel notified"),
         "{killed}{report}"
+    );
+
+    // It kills a worker: that is told while the job runs on, and is the verdict.
+    let worker = check("worker");
+    assert_eq!(
+        (worker.status(), worker.counter("oom_kill") >= 1),
+        (0, true),
+        "{worker}"
+    );
+    let report = worker.report();
+    assert_eq!(report.kind(), "oom_killed_by_cgroup", "{worker}{report}");
+    let stdout = worker.file("stdout");
+    let pid = stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("worker ")?.parse().ok());
+    assert_eq!(report.number("/outcome/killed/0/process/pid"), pid, "{worker}{report}");
+    let stderr = worker.file("stderr");
+    assert!(
+        stderr.contains("the job is still running; its report so far"),
+        "{worker}"
+    );
+    let line = place("loses_workers.py", "WORKER");
+    assert!(stderr.contains(&line.to_string()), "{worker}");
+    assert!(
+        Folded::load(&worker.run().join("out-of-memory.prof")).at(&line) > 50 * MIB,
+        "{worker}"
     );
 
     // It kills everything in the cgroup at once: the next run tells of it.
@@ -299,7 +329,7 @@ fn kills_throttling_and_pressure_are_told_apart() {
     let high = check("high");
     assert!(high.counter("high") >= 3, "it was not throttled: {high}");
     high.is_not_an_oom();
-    assert!(high.is_evident("memory.pressure", "alarm rang"), "{high}");
+    assert!(high.is_evident("memory.pressure", "the kernel notified"), "{high}");
 
     // Close to the limit it is told, with the line.
     let close = check("close");

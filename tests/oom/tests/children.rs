@@ -106,7 +106,7 @@ print(os.waitpid(child, 0)[1])";
 
 #[test]
 fn a_child_that_is_not_recorded_records_a_part_of_itself_and_forks() {
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let job = Job::code(python, RECORDS_ITSELF).option("--no-children");
         let outcome = job.env("PYTHONPATH", oom::workspace().join("python")).run();
         assert_eq!(outcome.text(), "0\n", "{outcome}");

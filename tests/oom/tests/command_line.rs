@@ -1,4 +1,4 @@
-//! "All options stand before `run`; what is wrong with them is one clear line and status 2."
+//! "Options stand before the job; what is wrong with them is one clear line and status 2."
 
 use std::process::{Command, Output};
 
@@ -17,11 +17,19 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn no_arguments_and_help_are_help_with_status_0() {
-    for args in [&[][..], &["-h"], &["--help"]] {
+    // Without an argument, and for `-h`, the options that are used most.
+    let few = &["run", "--on-oom", "--exact", "-o"][..];
+    let all = &["run", "--on-oom", "--stash", "--exact", "--sample-interval", "-o"][..];
+    for (args, words) in [
+        (&[][..], few),
+        (&["-h"], few),
+        (&["--help"], all),
+        (&["help", "run"], all),
+    ] {
         let output = fil(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         let help = text(&output.stdout);
-        for word in ["run", "--on-oom", "--stash", "--exact", "--sample-interval", "-o"] {
+        for word in words {
             assert!(help.contains(word), "{args:?} does not tell of {word}:\n{help}");
         }
     }
@@ -79,7 +87,7 @@ fn the_version_and_the_licences_of_us_and_of_every_dependency() {
         .current_dir(oom::workspace())
         .output()
         .expect("cargo can be run");
-    let ours = ["dumper", "recording", "holders", "preload", "oom-guard"];
+    let ours = ["dumper", "recording", "cpython", "holders", "preload", "oom-guard"];
     let names = text(&tree.stdout)
         .lines()
         .filter_map(|line| line.split_whitespace().next());

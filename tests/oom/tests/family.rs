@@ -219,8 +219,10 @@ fn a_child_that_left_at_a_failed_allocation_can_make_the_job_fail() {
     let job = Job::python(Python::any(), "fork_child_runs_out.py").limit_address_space(300 * MIB);
     let outcome = job.clone().on_oom(OnOom::Exit).option("--fail-on-child-oom").run();
     assert_eq!(outcome.status, Some(53), "{outcome}");
-    // What the program was told of and lived with is its own affair.
-    let outcome = job.option("--fail-on-child-oom").run();
+    // The child was told of it, and ended with an error because of that.
+    let outcome = job.clone().option("--fail-on-child-oom").run();
+    assert_eq!(outcome.status, Some(53), "{outcome}");
+    let outcome = job.run();
     assert_eq!(outcome.status, Some(0), "{outcome}");
 }
 
@@ -239,6 +241,7 @@ fn the_timeline_tells_the_processes_apart() {
     let outcome = Job::python(Python::any(), "waits_until_noted.py")
         .arg("clean")
         .arg(c_program("reads_to_the_end.c"))
+        .env("LEAST", (20 * MIB).to_string())
         .run();
     let report = Report::of(&outcome);
     let timeline = report.at("/timeline").as_array().expect("a list");

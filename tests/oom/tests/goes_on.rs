@@ -42,7 +42,9 @@ fn status_53_and_no_further_step_with_on_oom_exit() {
         let outcome = job.on_oom(OnOom::Exit).run();
         assert_eq!(outcome.status, Some(53), "{outcome}");
         assert_eq!(outcome.text(), "", "{outcome}");
-        assert!(outcome.out_of_memory().through(&here) > 200 * MIB, "{outcome}");
+        // mimalloc keeps much of the address space to itself.
+        let least = if python.is_free_threaded { 100 * MIB } else { 200 * MIB };
+        assert!(outcome.out_of_memory().through(&here) > least, "{outcome}");
     });
 }
 

@@ -70,7 +70,7 @@ fn no_report_is_lost_and_nothing_stays() {
         let left = files(&output);
         let is_stale = |file: &&PathBuf| {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with('.') || name.ends_with("unfinished") || ["lock", "doorbell"].contains(&&*name)
+            name.starts_with('.') || name.ends_with("unfinished") || ["lock", "message-pipe"].contains(&&*name)
         };
         let stale: Vec<_> = left.iter().filter(is_stale).collect();
         assert!(
@@ -115,4 +115,31 @@ fn a_run_that_was_killed_right_after_its_report_is_cleared_by_the_next() {
     assert_eq!(next.status.code(), Some(0), "{next:?}");
     assert!(!lock.exists(), "{next:?}");
     assert_eq!(std::fs::read(run.join("run.json")).expect("it is there"), known);
+}
+
+#[test]
+fn a_folder_whose_run_was_killed_before_it_began_goes_if_it_is_surely_ours() {
+    let output = tempfile::tempdir().expect("a folder can be made");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux has it");
+    let folder = |second: u32, boot: &str| {
+        let folder = output.path().join(format!("2026-11-30T1811{second}.507"));
+        std::fs::create_dir(&folder).expect("the folder is writable");
+        std::fs::write(folder.join("lock"), format!("host\n{boot}\n1\n1\nlocked\n")).expect("so is this one");
+        folder
+    };
+    let [ours, with_more] = [10, 11].map(|second| folder(second, boot.trim()));
+    let from_elsewhere = folder(12, "another-boot");
+    std::fs::write(ours.join(format!(".run.json.{}.unfinished", i32::MAX)), "{").expect("it is writable");
+    std::fs::write(with_more.join("thesis.txt"), "text").expect("it is writable");
+    let mut next = Command::new(fil_profile());
+    next.args(["--no-browser", "-o"])
+        .arg(output.path())
+        .args(["run", "true"]);
+    let next = next.output().expect("it can be run");
+    assert_eq!(next.status.code(), Some(0), "{next:?}");
+    assert!(!ours.exists(), "{next:?}");
+    assert!(
+        with_more.join("thesis.txt").exists() && from_elsewhere.join("lock").exists(),
+        "{next:?}"
+    );
 }

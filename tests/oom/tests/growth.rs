@@ -114,7 +114,7 @@ fn check(job: Job) -> Outcome {
 
 #[test]
 fn what_has_grown_is_told_from_what_was_there_from_the_start() {
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let outcome = check(Job::python(python, "grows_steadily.py"));
         let page = std::fs::read_to_string(outcome.file("index.html")).expect("there is a page");
         assert!(page.contains(">growth since "), "{outcome}");

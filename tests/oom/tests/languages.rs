@@ -51,7 +51,7 @@ fn c_cpp_fortran_and_the_threads_of_openmp_and_of_a_pool() {
         .iter()
         .filter_map(|(name, library)| Some(way(name, library.as_deref()?)))
         .collect();
-    Python::each(|python| {
+    Python::each_of(Python::with_gil(oom::NOBODY_WAITS), |python| {
         let job = ways.iter().fold(Job::python(python, "languages.py"), Job::arg);
         is_attributed(&job.run());
     });

@@ -45,7 +45,7 @@ fn a_job_that_is_killed_while_it_is_fragmented_is_told_so() {
     let told = outcome.our_lines().join(" ");
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        told.contains("% of that is free in the arenas of Python's small objects. It is no object's, but between objects that are."),
+        told.contains("% of that is free in the arenas of Python's own allocator. It is no object's, but between objects that are."),
         "{outcome}"
     );
     let page = std::fs::read_to_string(outcome.file("index.html")).expect("it is UTF-8");

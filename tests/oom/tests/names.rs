@@ -38,7 +38,7 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn the_text_of_the_line_stands_under_its_frame() {
     let folder = folder();
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let outcome = holds(
             python,
             folder.path(),
@@ -57,7 +57,7 @@ fn encodings_tabs_and_very_long_lines() {
     let long = format!("kept = bytearray(20 << 20)  # {}\n", "x".repeat(1 << 20));
     let latin = b"# -*- coding: latin-1 -*-\nif True:\n\tkept = bytearray(20 << 20)  # gr\xf6\xdfer\n";
     let marked = "\u{feff}kept = bytearray(20 << 20)  # größer\n";
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let outcome = holds(python, folder.path(), "latin.py", latin, 3);
         shows(&outcome, "größer");
         let outcome = holds(python, folder.path(), "marked.py", marked.as_bytes(), 1);
@@ -76,7 +76,7 @@ fn encodings_tabs_and_very_long_lines() {
 #[test]
 fn names_that_are_not_plain() {
     let folder = folder();
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         for name in [
             "größe.py",
             "with space.py",
@@ -130,7 +130,7 @@ fn lines_are_32_bit() {
     let folder = folder();
     let mut source = "\n".repeat(70_000);
     source += "kept = bytearray(20 << 20)\n";
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         holds(python, folder.path(), "long_file.py", source.as_bytes(), 70_001);
     });
 }

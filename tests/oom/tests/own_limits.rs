@@ -32,7 +32,7 @@ print(resource.getrlimit(which), fill())
 /// The library itself, its tables and the recording take about 2 MiB of it.
 #[test]
 fn a_job_that_sets_its_own_limit_has_all_of_it_but_what_the_library_takes() {
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         for which in ["RLIMIT_AS", "RLIMIT_DATA"] {
             for how in ["soft", "hard", "prlimit", "child"] {
                 let job = Job::code(python, CODE).arg(which).arg(how);

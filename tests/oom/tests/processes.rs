@@ -14,7 +14,7 @@ fn recordings(outcome: &Outcome) -> usize {
 #[test]
 fn a_fork_and_its_parent_are_both_in_the_report() {
     let child = place("fork_child.py", "CHILD");
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let outcome = Job::python(python, "fork_child.py").run();
         assert_eq!(outcome.status, Some(0), "{outcome}");
         assert_eq!(outcome.text(), "5\n");
@@ -31,6 +31,12 @@ fn a_fork_and_its_parent_are_both_in_the_report() {
     });
 }
 
+/// What is surely held when 300 MiB of address space are full: so much, or half of it where the allocator of free-threaded builds reserves
+/// more than it uses.
+fn surely_held(python: &Python, bytes: u64) -> u64 {
+    if python.is_free_threaded { bytes / 2 } else { bytes }
+}
+
 #[test]
 fn a_child_that_runs_out_is_reported_though_its_parent_ends_well() {
     let child = place("fork_child_runs_out.py", "CHILD");
@@ -40,7 +46,8 @@ fn a_child_that_runs_out_is_reported_though_its_parent_ends_well() {
             let outcome = job.on_oom(policy).run();
             assert_eq!(outcome.status, Some(0), "{outcome}");
             assert_eq!(outcome.text(), format!("child {status}\n"), "{outcome}");
-            assert!(outcome.out_of_memory().through(&child) > 150 * MIB, "{outcome}");
+            let held = outcome.out_of_memory().through(&child);
+            assert!(held > surely_held(python, 150 * MIB), "{outcome}");
         }
     });
 }
@@ -49,7 +56,7 @@ fn a_child_that_runs_out_is_reported_though_its_parent_ends_well() {
 fn a_program_that_takes_the_place_of_another_is_followed() {
     let before = place("execs.py", "BEFORE");
     let after = place("steady_arrays.py", "HERE");
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let job = Job::python(python, "execs.py").arg(&python.path);
         let job = job.arg(victim("steady_arrays.py")).limit_address_space(300 * MIB);
         let outcome = job.exact().run();
@@ -67,12 +74,13 @@ fn a_program_that_takes_the_place_of_another_is_followed() {
 #[test]
 fn a_job_script_whose_program_runs_out() {
     let here = place("steady_arrays.py", "HERE");
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let job = Job::words([victim("job.sh")]).arg(&python.path);
         let outcome = job.arg(victim("steady_arrays.py")).limit_address_space(300 * MIB).run();
         assert_eq!(outcome.status, Some(1), "{outcome}");
         assert!(outcome.text().ends_with("ended with 1\n"), "{outcome}");
-        assert!(outcome.out_of_memory().through(&here) > 200 * MIB, "{outcome}");
+        let held = outcome.out_of_memory().through(&here);
+        assert!(held > surely_held(python, 200 * MIB), "{outcome}");
     });
 }
 

@@ -1,6 +1,6 @@
 //! Rules of the repository that a reviewer would otherwise have to remember.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,35 +18,42 @@ const UNSAFE: &[&str] = &[
     "oom-guard/src/start/fallback.rs",
     "oom-guard/src/terminal/local_time.rs",
     "preload/src/api.rs",
+    "preload/src/arch/aarch64.rs",
+    "preload/src/arch/x86_64.rs",
     "preload/src/array.rs",
     "preload/src/bus.rs",
     "preload/src/chunk.rs",
-    "preload/src/doorbell.rs",
     "preload/src/emergency.rs",
     "preload/src/errno.rs",
     "preload/src/file.rs",
     "preload/src/header.rs",
     "preload/src/index.rs",
     "preload/src/interpose.rs",
+    "preload/src/interpose_ends.rs",
     "preload/src/interpose_maps.rs",
     "preload/src/interpose_signals.rs",
     "preload/src/live/table.rs",
     "preload/src/lock.rs",
     "preload/src/mappings.rs",
     "preload/src/memory_file.rs",
+    "preload/src/message_pipe.rs",
     "preload/src/objects.rs",
     "preload/src/python.rs",
+    "preload/src/python/adopt.rs",
     "preload/src/python/allocator.rs",
-    "preload/src/python/late.rs",
+    "preload/src/python/hidden.rs",
     "preload/src/python/memory.rs",
     "preload/src/real.rs",
     "preload/src/request.rs",
     "preload/src/sanitizer.rs",
     "preload/src/settings.rs",
+    "preload/src/signal_mask.rs",
     "preload/src/shadow.rs",
     "preload/src/start.rs",
     "preload/src/stash.rs",
     "preload/src/sys.rs",
+    "preload/src/sys/files.rs",
+    "preload/src/sys/resident.rs",
     "preload/src/thread.rs",
     "preload/src/windows.rs",
 ];
@@ -73,13 +80,19 @@ const SYMBOLS: &[&str] = &[
     "fil_profile_write",
     "fork",
     "free",
+    "kill",
+    "madvise",
     "malloc",
     "memalign",
+    "mlock",
+    "mlockall",
     "mmap",
     "mmap64",
     "mprotect",
     "mremap",
     "munmap",
+    "posix_fallocate",
+    "posix_fallocate64",
     "posix_memalign",
     "prctl",
     "prlimit",
@@ -100,12 +113,25 @@ const SYMBOLS: &[&str] = &[
     "ssignal",
     "sysv_signal",
     "valloc",
+    "wait",
+    "wait4",
+    "waitpid",
+    "write",
 ];
 
 /// Every source file that is ours.
 fn sources() -> Vec<PathBuf> {
     let output = Command::new("find")
-        .args(["dumper", "preload", "holders", "oom-guard", "tests", "-name", "*.rs"])
+        .args([
+            "dumper",
+            "cpython",
+            "preload",
+            "holders",
+            "oom-guard",
+            "tests",
+            "-name",
+            "*.rs",
+        ])
         .current_dir(workspace())
         .output();
     let output = output.expect("find can be run").stdout;
@@ -158,6 +184,87 @@ fn a_folder_of_the_program_uses_only_those_below_it() {
     }
 }
 
+/// What code names with `crate::` or `super::`, as paths of a crate in which the code is in the module `module`.
+fn named_in(code: &str, module: &str) -> Vec<String> {
+    /// `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+    fn expand(prefix: &str, rest: &str, found: &mut Vec<String>) -> usize {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let path = &rest[..end.unwrap_or(rest.len())];
+        let path_to_group = [prefix, path].concat();
+        if !rest[path.len()..].starts_with('{') {
+            found.push(path_to_group);
+            return path.len();
+        }
+        let mut at = path.len() + 1;
+        while !rest[at..].starts_with('}') {
+            at += match rest[at..].chars().next() {
+                Some(c) if c == ',' || c.is_whitespace() => c.len_utf8(),
+                Some(_) => expand(&path_to_group, &rest[at..], found).max(1),
+                None => return at,
+            };
+        }
+        at + 1
+    }
+    let mut found = Vec::new();
+    let parent = module
+        .rsplit_once("::")
+        .map_or(String::new(), |(parent, _)| format!("{parent}::"));
+    for (word, prefix) in [("crate::", ""), ("super::", parent.as_str())] {
+        for (at, _) in code.match_indices(word) {
+            expand(prefix, &code[at + word.len()..], &mut found);
+        }
+    }
+    found
+}
+
+/// A folder and its root file count as a whole among themselves.
+#[test]
+fn no_file_of_the_library_needs_one_that_needs_it() {
+    let files = sources().into_iter().filter(|path| path.starts_with("preload/src"));
+    let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in files.filter(|path| !path.ends_with("lib.rs")) {
+        let inside = path
+            .strip_prefix("preload/src")
+            .expect("it is there")
+            .with_extension("");
+        let module = inside.to_str().expect("names are ASCII").replace('/', "::");
+        let text = read(&path);
+        // Tests need more.
+        let code = text
+            .split("\nmod tests {")
+            .next()
+            .and_then(|code| code.split("\npub mod tests {").next());
+        let code = code.unwrap_or_default();
+        let code: Vec<&str> = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        needs.insert(module.clone(), BTreeSet::from_iter(named_in(&code.join("\n"), &module)));
+    }
+    let modules: Vec<String> = needs.keys().cloned().collect();
+    for (module, named) in &mut needs {
+        let of = |path: &String| {
+            let is_of = |known: &&String| path == *known || path.starts_with(&format!("{known}::"));
+            modules.iter().filter(is_of).max_by_key(|known| known.len()).cloned()
+        };
+        let is_within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}::"));
+        *named = named.iter().filter_map(of).collect();
+        named.retain(|used| !is_within(used, module) && !is_within(module, used));
+    }
+    assert!(needs["start"].contains("python::adopt") && needs["state::presence"].contains("tally"));
+    while let Some(ground) = needs
+        .iter()
+        .find(|(_, used)| used.is_empty())
+        .map(|(module, _)| module.clone())
+    {
+        needs.remove(&ground);
+        for used in needs.values_mut() {
+            used.remove(&ground);
+        }
+    }
+    assert!(needs.is_empty(), "a circle, and what needs one of it: {needs:#?}");
+}
+
 #[test]
 fn unsafe_code_is_only_where_it_was_decided() {
     // Put together here, so that this file does not match itself.
@@ -182,6 +289,21 @@ fn the_library_replaces_these_functions_and_no_others() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert_eq!(found, BTreeSet::from_iter(SYMBOLS.iter().copied()));
+}
+
+/// A symbol without a version was in no library that the linker saw. A process that loads ours does not start where no other library has it
+/// by chance.
+#[test]
+fn every_function_that_the_library_calls_is_in_a_library_that_it_names() {
+    let output = Command::new("nm")
+        .args(["-D", "--undefined-only"])
+        .arg(preload())
+        .output();
+    let output = String::from_utf8(output.expect("nm can be run").stdout).expect("symbols are ASCII");
+    let symbols = output.lines().filter_map(|line| line.trim().strip_prefix("U "));
+    let (found, missing): (Vec<&str>, Vec<&str>) = symbols.partition(|symbol| symbol.contains('@'));
+    assert!(found.iter().any(|symbol| symbol.starts_with("dlsym@")), "{output}");
+    assert_eq!(missing, [""; 0], "{output}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn the_paths_on_stderr_are_absolute_and_lead_to_pictures() {
 fn a_job_that_changes_directory_does_not_move_the_results() {
     let here = place("changes_directory.py", "HERE");
     let elsewhere = tempfile::tempdir().expect("a temporary folder can be made");
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let job = Job::python(python, "changes_directory.py").arg(elsewhere.path());
         let outcome = job.limit_address_space(200 * MIB).exact().run();
         assert_eq!(outcome.status, Some(1), "{outcome}");

@@ -117,7 +117,7 @@ fn growth_in_a_thread() {
 fn growth_in_a_thread_of_c_while_another_thread_holds_the_gil_or_does_not() {
     let library = c_library("native.c");
     let here = place("native_thread_growth.py", "HERE");
-    Python::each(|python| {
+    Python::each_of(Python::with_gil(oom::NOBODY_WAITS), |python| {
         for gil in ["held", "free"] {
             let job = Job::python(python, "native_thread_growth.py").arg(&library).arg(gil);
             let job = job.limit_address_space(LIMIT).exact();

@@ -143,7 +143,7 @@ print(sorted(signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})))
 sys.stdout.flush()
 os.kill(os.getpid(), int(sys.argv[1]))
 print('not reached')";
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         for last in [Signal::SIGUSR2, Signal::SIGBUS, Signal::SIGUSR1] {
             let job = Job::code(python, code).arg((last as i32).to_string());
             let alone = job.clone().unwatched().run();
@@ -183,7 +183,7 @@ while True:
     print(signal.Signals(number).name, flush=True)
     if number == signal.SIGUSR1:
         break";
-    Python::each(|python| {
+    Python::each_of(Python::kinds(), |python| {
         let mut running = Job::code(python, code).start();
         running.wait_for_stdout("waiting");
         let pid = running.pid();

@@ -98,10 +98,11 @@ fn the_parent_is_smaller_than_any_job_and_the_job_has_the_score_that_it_would_ha
     running.wait_for("score of the next supervisor", |_| {
         (score(next) == "134\n").then_some(())
     });
-    let (resident, tables) = (kibibytes(parent, "VmRSS:"), kibibytes(parent, "VmPTE:"));
+    let size = |pid| kibibytes(pid, "VmRSS:") + kibibytes(pid, "VmPTE:");
+    let (of_parent, of_job) = (size(parent), size(job));
     assert!(
-        resident + tables < 1000,
-        "{resident} KiB and {tables} KiB of page tables: {running}"
+        of_parent < 1000 && of_parent < of_job,
+        "{of_parent} KiB with page tables, and {of_job} KiB of the smallest job: {running}"
     );
     for child in children(parent) {
         let is_probe = fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "signal-probe\n");

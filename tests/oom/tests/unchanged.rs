@@ -145,6 +145,23 @@ fn a_job_script_and_what_it_starts() {
     assert_eq!(outcome.status, Some(6), "{outcome}");
 }
 
+/// What the library looks at after the job's own call is only what it may.
+#[test]
+fn odd_writes_waits_and_cancelled_threads_are_as_alone() {
+    // In a process with Python, whose tracebacks are read.
+    let library = oom::c_library("prints_what_cannot_be_read.c");
+    let code = format!(
+        "import ctypes, os; os._exit(ctypes.CDLL({:?}).main())",
+        library.display().to_string()
+    );
+    let job = Job::code(Python::any(), &code);
+    let alone = job.clone().unwatched().run();
+    assert_eq!(alone.status, Some(7), "{alone}");
+    let watched = job.run();
+    assert_eq!(watched.text(), alone.text(), "{watched}");
+    assert_eq!(watched.status, Some(7), "{watched}");
+}
+
 /// Before the recording has a file, and after.
 #[test]
 fn a_job_that_forbids_itself_system_calls_is_not_ended_by_one_of_ours() {

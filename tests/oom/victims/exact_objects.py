@@ -26,14 +26,23 @@ class Slots:
     __slots__ = ("a", "b", "c")
 
 
+# Without the GIL, the items of a list stand behind their number, which Python does not count.
+NUMBER_OF_ITEMS = 8 if "free-threading" in sys.version else 0
+
+
+def size_of(thing):
+    return sys.getsizeof(thing) + (NUMBER_OF_ITEMS if type(thing) is list else 0)
+
+
 def all_of(objects):
-    return sys.getsizeof(objects) + sum(map(sys.getsizeof, objects))
+    return size_of(objects) + sum(map(size_of, objects))
 
 
-# What Python has put by of freed objects is used up; of the tuples for arguments, there is enough.
+# What Python has put by of freed objects is used up; of the tuples for arguments and of small integers (3.14 on), there is enough.
 spare = [[[] for _ in range(300)], [{} for _ in range(300)], [n + 0.5 for n in range(300)]]
 tuples = [tuple(range(n)) for n in range(1, 20) for _ in range(50)]
-del tuples
+integers = [number + 1000 for number in range(300)]
+del tuples, integers
 # It does not grow while it is filled.
 kept = dict.fromkeys(
     "BYTES BYTEARRAYS TEXTS WIDE_TEXTS INTEGERS FLOATS LISTS TUPLES DICTS SETS SLOTS ARRAYS".split()

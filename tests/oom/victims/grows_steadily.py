@@ -17,8 +17,9 @@ STEPS = 100
 
 
 def age():
-    with open("/proc/uptime") as uptime, open("/proc/self/stat") as stat:
-        ticks = int(stat.read().rpartition(")")[2].split()[19])
+    # Without buffers, of 128 KiB from 3.14 on: with them the peak would be a moment at which it asks.
+    with open("/proc/uptime", "rb", buffering=0) as uptime, open("/proc/self/stat", "rb", buffering=0) as stat:
+        ticks = int(stat.read().rpartition(b")")[2].split()[19])
         return float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -176,6 +176,7 @@ void hold(const char *what) {
     } else if (!strcmp(what, "file_private")) {
         at = map(40 * MIB, WRITES, MAP_PRIVATE, file_on_disk(40));
         touch(at, 20);
+        touched = 20;
     } else if (!strcmp(what, "file_read")) {
         at = map(40 * MIB, PROT_READ, MAP_PRIVATE, file_on_disk(40));
         size_t sum = 0;

@@ -9,12 +9,12 @@ pub const RUN: &str = "run.json";
 /// Held by `fil-profile` for its whole life.
 pub const LOCK: &str = "lock";
 /// The named pipe on which the library sends a [`super::Message`].
-pub const DOORBELL: &str = match C_DOORBELL.to_str() {
+pub const MESSAGE_PIPE: &str = match C_MESSAGE_PIPE.to_str() {
     Ok(name) => name,
     Err(_) => "",
 };
-/// [`DOORBELL`], for the C library.
-pub const C_DOORBELL: &CStr = c"doorbell";
+/// [`MESSAGE_PIPE`], for the C library.
+pub const C_MESSAGE_PIPE: &CStr = c"message-pipe";
 /// Memory over time.
 pub const TIMELINE: &str = "timeline.csv";
 /// The processes without a recording of their own.
@@ -30,6 +30,8 @@ pub const TOKEN: &str = "token";
 pub const RECORDING_ENDS: &str = ".recording";
 /// How the name of what was measured of a process ends, which stands beside the recording.
 pub const MEASURED_ENDS: &str = ".measured";
+/// How the name of what is known of the variables that hold a process's memory ends, which stands beside the recording.
+pub const HOLDERS_ENDS: &str = ".holders";
 
 /// The name of a recording: `<pid>-<n>.recording`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,9 +48,9 @@ impl RecordingName {
         Self::before(name, RECORDING_ENDS)
     }
 
-    /// The recording beside which a file with this name, `<pid>-<n>.measured`, stands.
-    pub fn parse_measured(name: &str) -> Option<RecordingName> {
-        Self::before(name, MEASURED_ENDS)
+    /// The recording beside which a file with this name, `<pid>-<n>.measured` or `<pid>-<n>.holders`, stands.
+    pub fn parse_beside(name: &str) -> Option<RecordingName> {
+        Self::before(name, MEASURED_ENDS).or_else(|| Self::before(name, HOLDERS_ENDS))
     }
 
     /// The name of what was measured of this process: `<pid>-<n>.measured`.
@@ -118,8 +120,11 @@ mod tests {
             let name = RecordingName { pid, number };
             prop_assert_eq!(RecordingName::parse(&name.to_string()), Some(name));
             let measured = name.measured().to_string();
-            prop_assert_eq!(RecordingName::parse_measured(&measured), Some(name));
-            prop_assert_eq!(RecordingName::parse(&measured), None);
+            let holders = measured.replace(MEASURED_ENDS, HOLDERS_ENDS);
+            for beside in [measured, holders] {
+                prop_assert_eq!(RecordingName::parse_beside(&beside), Some(name));
+                prop_assert_eq!(RecordingName::parse(&beside), None);
+            }
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use recording::AllocFunction;
 
 use super::{Clues, Hint};
-use crate::outcome::LimitKind;
+use crate::outcome::Limit;
 use crate::report::page::view::ListedSite;
 use crate::units::Bytes;
 
@@ -15,7 +15,8 @@ const WORTH: u64 = 20;
 /// The request alone does not fit, whatever is freed.
 pub(super) fn is_larger_than_the_limit(clues: &Clues) -> Option<Hint> {
     let request = clues.failure?.request_bytes;
-    let limit = clues.outcome?.limit.as_ref().filter(|limit| request > limit.bytes)?;
+    let is_exceeded = |limit: &&Limit| !limit.kind.is_number() && request > limit.bytes;
+    let limit = clues.outcome?.limit.as_ref().filter(is_exceeded)?;
     Some(Hint {
         seen: format!(
             "The request for {} is larger than the whole limit of {}.",
@@ -63,12 +64,11 @@ pub(super) fn is_for_a_thread(clues: &Clues) -> Option<Hint> {
     if failure.function != Some(AllocFunction::PthreadCreate) {
         return None;
     }
-    let counts_addresses = |kind| matches!(kind, LimitKind::AddressSpace | LimitKind::Data);
     let limit = clues
         .outcome?
         .limit
         .as_ref()
-        .filter(|limit| counts_addresses(limit.kind))?;
+        .filter(|limit| limit.kind.counts_addresses())?;
     Some(Hint {
         seen: format!(
             "It was a new thread that found no room for its stack under the limit of {}.",
@@ -81,18 +81,20 @@ pub(super) fn is_for_a_thread(clues: &Clues) -> Option<Hint> {
 }
 
 /// The line that a reader can change.
-pub(super) fn for_whom(site: &ListedSite) -> &str {
-    match site.caller.as_str() {
-        "" => &site.place,
-        caller => caller,
+pub(super) fn for_whom(site: &ListedSite) -> String {
+    match &site.callers[..] {
+        [caller] if !site.is_import => caller.place.clone(),
+        [] | [_] => site.place.clone(),
+        callers => format!("{} (for {} lines of yours)", site.place, callers.len()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Limit, Outcome};
+    use crate::outcome::{LimitKind, Outcome};
     use crate::profile::{FailedAllocation, Tally, Weight};
+    use crate::report::page::view::ListedCaller;
     use recording::BLOCK_UNIT;
 
     const MIB: u64 = 1 << 20;
@@ -171,7 +173,10 @@ mod tests {
     #[test]
     fn a_copy_is_told_of_the_line_that_a_reader_can_change() {
         let sites = [ListedSite {
-            caller: "mine.py:7 (load)".into(),
+            callers: vec![ListedCaller {
+                place: "mine.py:7 (load)".into(),
+                ..ListedCaller::default()
+            }],
             ..site("numpy/core.py:1 (ones)", 100 * MIB, 1)
         }];
         let failure = failure(AllocFunction::Malloc, 100 * MIB);

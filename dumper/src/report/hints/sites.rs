@@ -19,7 +19,7 @@ const WORTH: u64 = 10;
 
 /// Millions of small blocks from one line.
 pub(super) fn many_small(clues: &Clues) -> Option<Hint> {
-    let site = clues.sites.iter().find(|site| {
+    let site = clues.sites.iter().filter(|site| !site.is_import).find(|site| {
         let blocks = site.held.requested.whole_blocks();
         blocks >= MANY
             && site.held.requested.bytes / blocks <= SMALL_BLOCK
@@ -46,7 +46,9 @@ pub(super) fn grows(clues: &Clues) -> Option<Hint> {
     let (first, last) = clues.since?;
     let is_over = clues.failure.is_some() || clues.outcome.is_some_and(|outcome| is_kill(outcome.kind));
     let grown = |site: &ListedSite| site.growth.unwrap_or_default();
-    let site = clues.sites.iter().max_by_key(|site| grown(site).bytes)?;
+    // A module that is imported late is no growth.
+    let sites = clues.sites.iter().filter(|site| !site.is_import);
+    let site = sites.max_by_key(|site| grown(site).bytes)?;
     let (held, grown) = (site.held.requested.bytes, grown(site));
     let more = u64::try_from(grown.bytes).ok()?;
     // In steps: one large block says nothing about what is to come.
@@ -74,7 +76,7 @@ pub(super) fn grows(clues: &Clues) -> Option<Hint> {
 
 /// A block that was asked for and hardly used.
 pub(super) fn hardly_touched(clues: &Clues) -> Option<Hint> {
-    let (site, resident) = clues.sites.iter().find_map(|site| {
+    let (site, resident) = clues.sites.iter().filter(|site| !site.is_import).find_map(|site| {
         let resident = site.held.resident?;
         let is_hardly = resident < site.held.requested.bytes / 2 && site.held.requested.bytes >= clues.total / WORTH;
         is_hardly.then_some((site, resident))

@@ -35,7 +35,7 @@ pub(super) fn a_child_died(clues: &Clues) -> Option<Hint> {
     let process = outcome.process.as_ref().filter(|process| process.is_child)?;
     Some(Hint {
         seen: format!(
-            "Process {} is a child: what it dies of is not in the parent's exit status.",
+            "Process {} is a child: the parent's exit status does not say why it ended.",
             process.pid
         ),
         advice:
@@ -152,7 +152,10 @@ pub(super) fn freed_but_kept(clues: &Clues) -> Option<Hint> {
 }
 
 pub(super) fn is_kill(kind: Kind) -> bool {
-    matches!(kind, Kind::OomKilledByCgroup | Kind::OomKilledByMachine)
+    matches!(
+        kind,
+        Kind::OomKilledByCgroup | Kind::OomKilledByMachine | Kind::OomKilledBySupervisor
+    )
 }
 
 fn most_resident(timeline: &[Sample]) -> Option<u64> {

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::outcome::LimitKind;
 use crate::process::Process;
 use crate::report::account::Account;
-use crate::report::{ledger, words};
+use crate::report::words;
+use crate::run::nanoseconds;
 use crate::timeline::{MOST_PROCESSES, Sample};
 use crate::units::{Bytes, Seconds};
 use recording::EventKind;
@@ -45,7 +46,7 @@ pub(super) struct Mark {
 
 /// When the job began, in nanoseconds since the Unix epoch; where that is not known, when its first recording did.
 pub(super) fn began(account: &Account) -> Option<u64> {
-    let started = ledger::nanoseconds(&account.run.started);
+    let started = nanoseconds(&account.run.started);
     started.or_else(|| account.processes.iter().map(|process| process.facts.started_ns).min())
 }
 
@@ -148,7 +149,7 @@ fn processes(account: &Account, timeline: &[Sample]) -> Vec<Series> {
 /// The limit that was hit, if it is the process's own; else the one that was the nearest, as it was sampled.
 fn limit(account: &Account, timeline: &[Sample]) -> Series {
     let hit = account.judged().and_then(|outcome| outcome.limit.as_ref());
-    let own = hit.filter(|limit| matches!(limit.kind, LimitKind::AddressSpace | LimitKind::Data));
+    let own = hit.filter(|limit| limit.kind.counts_addresses());
     Series {
         name: match own.map(|limit| limit.kind) {
             Some(LimitKind::AddressSpace) => "limit (ulimit -v)",

@@ -78,7 +78,7 @@ impl<'a> StringList<'a> {
                 self.number(&call.function),
                 self.number(&call.code),
             );
-            calls.push(CallData(file, function, call.line, code, call.is_library.into()));
+            calls.push(CallData(file, function, call.line, code, call.whose as u8));
         }
         GraphData {
             up: (0..).zip(frames).map(|(index, frame)| index - frame.parent).collect(),

@@ -52,8 +52,20 @@ pub(in crate::report) struct CallName {
     pub(in crate::report) line: u32,
     /// The line of code; empty where it cannot be had.
     pub(in crate::report) code: Rc<str>,
-    /// Whether it belongs to Python or to an installed package.
-    pub(in crate::report) is_library: bool,
+    /// Whose code it is.
+    pub(in crate::report) whose: Whose,
+}
+
+/// Whose code a call is, with the number that the page's script knows it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::report) enum Whose {
+    /// The user's own, or no line of Python.
+    #[default]
+    Own = 0,
+    /// Python's or an installed package's.
+    Library = 1,
+    /// What stands for an import: seen from the lines that allocated, all that is below it is one, up to lines of the user's own.
+    Imports = 2,
 }
 
 impl Graph {
@@ -149,7 +161,11 @@ impl CallNames {
                     "" => "[unnamed]".into(),
                     function => cut(&printable(function), LONGEST_NAME).as_ref().into(),
                 },
-                is_library: call.is_library(),
+                whose: match (call.is_import(), call.is_library()) {
+                    (true, _) => Whose::Imports,
+                    (_, true) => Whose::Library,
+                    _ => Whose::Own,
+                },
                 ..CallName::default()
             }
         });

@@ -6,9 +6,13 @@ use crate::label::printable;
 use crate::outcome::{Kind, Outcome};
 use crate::profile::{Moment, Rank};
 use crate::report::account::{Account, Shown};
+use crate::report::site::NamedChargedLine;
 use crate::report::{Occasion, verdict, words};
 use crate::source::Sources;
 use crate::units::{Bytes, Seconds};
+
+/// Lines that are listed below the culprit, as many as in the log.
+const CHARGED_LINES: usize = 5;
 
 /// The verdict and what it rests on.
 pub(super) struct Verdict {
@@ -20,16 +24,28 @@ pub(super) struct Verdict {
     pub(super) others: Vec<OtherRow>,
 }
 
-/// The call site that held the most, as a sentence with its place at the beginning.
+/// The line that held the most, as a sentence with its place at the beginning.
 pub(super) struct CulpritLine {
     pub(super) place: String,
-    /// The line of the user's own code that it was for; empty if it is one itself.
-    pub(super) from: String,
+    /// Where in libraries that was, or which line imports the most; empty if it held most itself.
+    pub(super) inside: String,
+    /// Whether it holds enough to be named alone.
+    pub(super) stands_out: bool,
     /// The line that a reader can change.
     pub(super) code: String,
     pub(super) held: String,
     /// Width of the bar, of 1000.
     pub(super) part: u64,
+    /// It and those that follow, if any do.
+    pub(super) charged: Vec<ChargedRow>,
+}
+
+/// A line that held much.
+pub(super) struct ChargedRow {
+    pub(super) held: String,
+    pub(super) share: String,
+    pub(super) place: String,
+    pub(super) inside: String,
 }
 
 /// A number to know, with what it is.
@@ -60,6 +76,7 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
     let facts = facts
         .into_iter()
         .filter_map(|(name, fact)| Some((name, printable(&fact?).into_owned())));
+    let shown = outcome.evidence.iter().filter(|evidence| !evidence.is_beside);
     Verdict {
         sentence: outcome.sentence.clone(),
         class: match outcome.kind {
@@ -67,7 +84,7 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
             _ => "bad",
         },
         facts: facts.collect(),
-        evidence: outcome.evidence.iter().map(rows::evidence).collect(),
+        evidence: shown.map(rows::evidence).collect(),
         others: rows::others(&outcome.others),
     }
 }
@@ -75,11 +92,24 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 /// `load.py:7 (load)` `held 1.3 GiB of 1.5 GiB, 82.1 %`.
 pub(super) fn culprit(shown: &Shown, sources: &mut Sources) -> Option<CulpritLine> {
     let culprit = shown.culprit()?;
-    let line = culprit.from.as_ref().unwrap_or(&culprit.line);
+    let inside = |charged: &NamedChargedLine| charged.part().unwrap_or_default();
+    let rows = shown.charged.iter().take(CHARGED_LINES).map(|charged| ChargedRow {
+        held: Bytes(charged.ranked).to_string(),
+        share: charged.share.to_string(),
+        place: charged.line.place.clone(),
+        inside: charged
+            .part()
+            .into_iter()
+            .chain(charged.beside())
+            .collect::<Vec<_>>()
+            .join(", "),
+    });
     Some(CulpritLine {
         place: culprit.line.place.clone(),
-        from: culprit.own_place().unwrap_or_default().to_owned(),
-        code: sources.line(&line.file, line.line).unwrap_or_default(),
+        inside: inside(culprit),
+        stands_out: culprit.stands_out,
+        charged: rows.collect(),
+        code: sources.line(&culprit.line.file, culprit.line.line).unwrap_or_default(),
         held: format!(
             "{} of {}, {}",
             Bytes(culprit.ranked),
@@ -123,7 +153,7 @@ pub(super) fn figures(account: &Account, first: Option<&View>) -> Vec<Figure> {
             .trim_start_matches([',', ' '])
             .trim_start_matches("for ")
             .to_owned();
-        figure("limit", Bytes(limit.bytes).to_string(), note);
+        figure("limit", limit.amount(limit.bytes), note);
     }
     if let Some(failure) = shown.and_then(|shown| shown.facts().failure.as_ref())
         && failure.request_bytes > 0
@@ -184,21 +214,16 @@ pub(super) fn story(account: &Account) -> Vec<String> {
                 story.push(format!(
                     "{failed}, with {held} in use; the request is not counted in that."
                 ));
-                if shown.facts().failures > 1 {
-                    story.push(format!(
-                        "It was the last of {} allocations that failed.",
-                        shown.facts().failures
-                    ));
-                }
+                story.extend(words::of_several(shown.facts()));
                 story.push(words::aftermath(account.run));
             }
             (_, failed) => {
                 let when = words::moment(shown.moment, account.run);
-                let holder = match account.processes.len() {
+                let whose = match account.processes.len() {
                     0 | 1 => String::new(),
                     _ => format!(" in {}", shown.process.who()),
                 };
-                story.push(format!("{when}, {held} were in use{holder}."));
+                story.push(format!("{when}, {held} were in use{whose}."));
                 story.extend(failed.as_ref().map(|failed| format!("Before that, {failed}.")));
             }
         }

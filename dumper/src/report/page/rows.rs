@@ -4,14 +4,17 @@ use std::collections::HashMap;
 
 use super::listing::Listing;
 use super::view::{ListedSite, View};
-use crate::label::{cut, printable};
+use crate::label::{command_line, cut, printable};
 use crate::outcome::{Evidence, Other, Outcome};
 use crate::process::Process;
 use crate::profile::{Rank, State};
 use crate::report::account::{Account, Concern, Listed};
+use crate::report::holders::HeldBy;
 use crate::report::words;
 use crate::units::{self, Bytes, Seconds, Share};
 
+/// Variables that are named of a call site.
+const KEEPERS: usize = 3;
 /// Others in the control group that are listed, the largest.
 const LISTED_OTHERS: usize = 20;
 /// Characters of a command line.
@@ -55,7 +58,18 @@ pub(super) struct SiteRow {
     pub(super) average: u64,
     pub(super) average_shown: String,
     pub(super) place: String,
+    /// For whom it holds this, in short; empty if it is a line of the user's own.
     pub(super) caller: String,
+    /// The variables that keep what it allocated, as far as that is known.
+    pub(super) kept_by: String,
+    /// Each of them, if they are several.
+    pub(super) callers: Vec<CallerRow>,
+    pub(super) code: String,
+}
+
+pub(super) struct CallerRow {
+    pub(super) held: String,
+    pub(super) place: String,
     pub(super) code: String,
 }
 
@@ -90,6 +104,8 @@ pub(super) struct OtherRow {
 }
 
 pub(super) fn view(view: &View, account: &Account) -> ViewPart {
+    let held_by = account.foremost().and_then(|shown| shown.held_by.as_ref());
+    let held_by = held_by.filter(|held| held.pid == view.pid && view.together == 0);
     let (held, exactly) = (Bytes(view.ranked().bytes), words::held(&view.weight, view.rank));
     ViewPart {
         heading: match account.processes.len() {
@@ -108,10 +124,28 @@ pub(super) fn view(view: &View, account: &Account) -> ViewPart {
         sites: view
             .sites
             .iter()
-            .map(|held| site(held, view.rank, view.ranked().bytes))
+            .map(|held| SiteRow {
+                kept_by: held_by.map(|variables| kept_by(held, variables)).unwrap_or_default(),
+                ..site(held, view.rank, view.ranked().bytes)
+            })
             .collect(),
         listings: view.listings.clone(),
         precision: view.precision(),
+    }
+}
+
+/// `kept by fleet in main() at sensors.py:74`.
+fn kept_by(site: &ListedSite, variables: &HeldBy) -> String {
+    let places = std::iter::once(&site.place).chain(site.callers.iter().map(|caller| &caller.place));
+    let mut keepers: Vec<String> = Vec::new();
+    for keeper in places.flat_map(|place| variables.keepers(place)) {
+        if keepers.len() < KEEPERS && !keepers.contains(&keeper) {
+            keepers.push(keeper);
+        }
+    }
+    match keepers.is_empty() {
+        true => String::new(),
+        false => format!("kept by {}", keepers.join("; ")),
     }
 }
 
@@ -173,8 +207,31 @@ fn site(site: &ListedSite, rank: Rank, all: u64) -> SiteRow {
         average,
         average_shown: shown(average),
         place: site.place.clone(),
-        caller: site.caller.clone(),
+        caller: for_lines(site),
+        kept_by: String::new(),
+        callers: match site.callers.len() {
+            0 | 1 => Vec::new(),
+            _ => site
+                .callers
+                .iter()
+                .map(|caller| CallerRow {
+                    held: Bytes(caller.held.by(rank).bytes).to_string(),
+                    place: caller.place.clone(),
+                    code: caller.code.clone(),
+                })
+                .collect(),
+        },
         code: site.code.clone(),
+    }
+}
+
+/// `for load.py:7 (load)`, or `for 5 lines of yours`.
+fn for_lines(site: &ListedSite) -> String {
+    let word = if site.is_import { "from" } else { "for" };
+    match &site.callers[..] {
+        [] => String::new(),
+        [caller] => format!("{word} {}", caller.place),
+        callers => format!("{word} {} lines of yours", callers.len()),
     }
 }
 
@@ -204,7 +261,7 @@ pub(super) fn process(listed: &Listed, outcome: Option<&Outcome>) -> ProcessRow 
     ProcessRow {
         pid: facts.pid,
         rank: facts.rank.map(|rank| rank.to_string()).unwrap_or_default(),
-        command: command(&facts.command.join(" ")),
+        command: command(&command_line(&facts.command)),
         python: facts
             .python
             .map(|(major, minor)| format!("{major}.{minor}"))

@@ -1,5 +1,6 @@
 //! What several processes held at one moment, as one view.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::graph::{CallName, Graph, GraphFrame};
@@ -93,9 +94,18 @@ fn sites(views: &[&View], rank: Rank) -> Vec<ListedSite> {
         let sum = &mut sites[index];
         sum.held += site.held;
         sum.total += site.total;
+        for caller in &site.callers {
+            match sum.callers.iter_mut().find(|known| known.place == caller.place) {
+                Some(known) => known.held += caller.held,
+                None => sum.callers.push(caller.clone()),
+            }
+        }
         if let Some(more) = site.growth {
             *sum.growth.get_or_insert_default() += more;
         }
+    }
+    for site in &mut sites {
+        site.callers.sort_by_key(|caller| Reverse(caller.held.by(rank).bytes));
     }
     sort(&mut sites, rank);
     sites.truncate(SITES);

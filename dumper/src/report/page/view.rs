@@ -8,7 +8,7 @@ use super::lines::{self, LineTotals};
 use super::listing::{self, Listing};
 use crate::label::Call;
 use crate::process::Process;
-use crate::profile::{CallTree, Facts, Grown, Growth, Moment, Profile, Rank, Tally, Weight};
+use crate::profile::{CallSite, CallTree, Facts, Grown, Growth, Moment, Profile, Rank, Tally, Weight};
 use crate::rank;
 use crate::report::account::Shown;
 use crate::report::words;
@@ -18,6 +18,8 @@ use crate::units::Bytes;
 
 /// Call sites that are listed for what they allocated themselves, and as many again for all they called.
 const SITES: usize = 100;
+/// Callers that are listed of each.
+const CALLERS: usize = 20;
 /// Call sites below one part in this many of the total are not listed.
 const SMALL: u64 = 2000;
 
@@ -60,14 +62,24 @@ pub(in crate::report) struct View {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::report) struct ListedSite {
     pub(in crate::report) place: String,
-    /// For a library's line, the line of the user's own code that it holds the most for.
-    pub(in crate::report) caller: String,
+    /// If it is not the user's own: the places of the lines of the user's own code that it holds this for, the largest first.
+    pub(in crate::report) callers: Vec<ListedCaller>,
+    /// Whether it is what imports hold.
+    pub(in crate::report) is_import: bool,
     pub(in crate::report) code: String,
     /// What it allocated itself.
     pub(in crate::report) held: Weight,
     /// What it and everything that it called asked for.
     pub(in crate::report) total: Tally,
     pub(in crate::report) growth: Option<Growth>,
+}
+
+/// A line of the user's own code that a call site holds something for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::report) struct ListedCaller {
+    pub(in crate::report) place: String,
+    pub(in crate::report) code: String,
+    pub(in crate::report) held: Weight,
 }
 
 impl ListedSite {
@@ -168,26 +180,34 @@ fn sites(
     let smallest = tree.all().bytes / SMALL;
     let of_call: HashMap<Call, &LineTotals> = lines.iter().map(|line| (line.call, line)).collect();
     let largest = tree.sites(SITES).into_iter();
-    let mut chosen: Vec<(Call, Option<Call>, Weight)> = largest
-        .filter(|site| site.held.requested.bytes >= smallest)
-        .map(|site| (site.call, site.from, site.held))
-        .collect();
+    let mut chosen: Vec<CallSite> = largest.filter(|site| site.held.requested.bytes >= smallest).collect();
     let is_own = |line: &&LineTotals| line.call.is_own();
     let large = lines.iter().filter(|line| line.total.bytes >= smallest);
     let mut with_calls: Vec<&LineTotals> = large.filter(is_own).collect();
     with_calls.sort_by(|a, b| b.total.bytes.cmp(&a.total.bytes).then_with(|| a.call.cmp(&b.call)));
     for line in with_calls.into_iter().take(SITES) {
-        if !chosen.iter().any(|(call, ..)| *call == line.call) {
-            chosen.push((line.call, None, line.own));
+        if !chosen.iter().any(|site| site.call == line.call) {
+            chosen.push(CallSite::of_own(line.call, line.own));
         }
     }
-    let sites = chosen.into_iter().map(|(call, from, held)| ListedSite {
-        place: call.short(directory),
-        caller: from.map(|from| from.short(directory)).unwrap_or_default(),
-        code: sources.line(call.file, call.line).unwrap_or_default(),
-        held,
-        total: of_call.get(&call).map(|line| line.total).unwrap_or_default(),
-        growth: grown.map(|grown| grown.line(&call)),
+    let mut code = |call: &Call| sources.line(call.file, call.line).unwrap_or_default();
+    let sites = chosen.into_iter().map(|site| ListedSite {
+        place: site.call.short(directory),
+        is_import: site.call.is_import(),
+        code: code(&site.call),
+        callers: site
+            .callers
+            .iter()
+            .take(CALLERS)
+            .map(|(call, held)| ListedCaller {
+                place: call.short(directory),
+                code: code(call),
+                held: *held,
+            })
+            .collect(),
+        held: site.held,
+        total: of_call.get(&site.call).map_or(site.held.requested, |line| line.total),
+        growth: grown.map(|grown| grown.site(&site.call)),
     });
     let mut sites: Vec<ListedSite> = sites.collect();
     sort(&mut sites, tree.rank());

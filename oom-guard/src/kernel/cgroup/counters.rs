@@ -26,6 +26,8 @@ pub struct Counters {
     pub throttled: Option<u64>,
     /// The most that was ever charged, in bytes.
     pub peak: Option<u64>,
+    /// Whether the kernel may not kill at this cgroup's own limit, so that processes wait there; in version 1 only.
+    pub is_without_kills: bool,
 }
 
 impl Counters {
@@ -40,6 +42,7 @@ impl Counters {
             swap_met: self.swap_met.and(Some(0)),
             throttled: self.throttled.and(Some(0)),
             peak: self.peak.and(Some(0)),
+            is_without_kills: self.is_without_kills,
         }
     }
 }
@@ -51,6 +54,7 @@ pub(super) fn v1(folder: &Path) -> Counters {
         met: number(&folder.join("memory.failcnt")),
         swap_met: number(&folder.join("memory.memsw.failcnt")),
         peak: number(&folder.join("memory.max_usage_in_bytes")),
+        is_without_kills: value(&control, "oom_kill_disable") == Some(1),
         ..Counters::default()
     }
 }
@@ -69,5 +73,6 @@ pub(super) fn v2(folder: &Path) -> Counters {
         swap_met: None,
         throttled: value(own, "high"),
         peak: number(&folder.join("memory.peak")),
+        is_without_kills: false,
     }
 }

@@ -36,6 +36,15 @@ fn a_shells_status_tells_of_the_signal_that_killed_its_command() {
     check("129", &observed, Kind::ExitedNonZero, Certainty::Certain, "status 129");
     observed.ending = Ending::Status(143);
     check("143", &observed, Kind::Terminated, Certainty::Likely, "SIGTERM");
+    // A program may use these statuses for something else.
+    let alone = Observed {
+        processes: vec![facts(10, ProcessState::Ended)],
+        ..observed.clone()
+    };
+    let said =
+        "ended with status 143, as a shell does when SIGTERM has ended its command; no such process was recorded";
+    let outcome = check("143, alone", &alone, Kind::Terminated, Certainty::Likely, said);
+    assert_eq!(outcome.process.unwrap().pid, 10);
     // What was sent to the job itself, it will have died of itself.
     observed.signals = vec![sent(0, "")];
     let outcome = check(
@@ -46,6 +55,32 @@ fn a_shells_status_tells_of_the_signal_that_killed_its_command() {
         "from outside of this container",
     );
     assert_eq!((outcome.process.unwrap().pid, outcome.sender.unwrap().pid), (10, 0));
+}
+
+#[test]
+fn a_limit_at_which_processes_wait_instead_of_being_killed_is_told() {
+    let waits = "with 0 B left of the limit of 200.0 MiB of the cgroup /batch, where a process that asks for more waits for ever and is \
+                 not killed (memory.oom_control: oom_kill_disable)";
+    for is_without_kills in [true, false] {
+        let mut observed = Observed {
+            counted: counted(Version::V1),
+            near: Some(bound(LimitKind::CgroupV1, "/batch", 200 * MIB)),
+            ..job(Ending::Signal(SIGTERM))
+        };
+        observed.counted.levels[1].after.as_mut().unwrap().is_without_kills = is_without_kills;
+        for ending in [Ending::Signal(SIGTERM), Ending::Signal(SIGKILL), Ending::Running] {
+            observed.ending = ending;
+            let outcome = judge(&observed);
+            assert_eq!(
+                outcome.sentence.contains(waits),
+                is_without_kills,
+                "{}",
+                outcome.sentence
+            );
+        }
+        observed.near = Some(bound(LimitKind::CgroupV1, "/batch/step", 200 * MIB));
+        assert!(!judge(&observed).sentence.contains("waits for ever"));
+    }
 }
 
 #[test]
@@ -101,7 +136,7 @@ fn an_evictor_is_named_where_memory_was_short_and_only_there() {
     );
     assert_eq!(outcome.limit, None);
     observed.near = Some(machine(23_900 * MIB));
-    let said = "memory was short then, with 100.0 MiB left of the machine's memory of 23.4 GiB; /usr/bin/earlyoom -m 5 \
+    let said = "memory was short then, with 100.0 MiB left of the machine's memory of 23.4 GiB; earlyoom -m 5 \
                 runs here, which ends the largest process when the machine's memory is low";
     let outcome = check("short", &observed, Kind::Terminated, Certainty::Certain, said);
     assert!(outcome.is_killed_for_memory());
@@ -109,7 +144,13 @@ fn an_evictor_is_named_where_memory_was_short_and_only_there() {
 
 #[test]
 fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
-    let limits = vec![bound(LimitKind::AddressSpace, "", 190 * MIB), machine(1000 * MIB)];
+    let limits = vec![
+        Bound {
+            bytes: 2000 * MIB,
+            ..bound(LimitKind::AddressSpace, "", 1900 * MIB)
+        },
+        machine(1000 * MIB),
+    ];
     let with = |ending, processes| Observed {
         processes,
         bounds: limits.clone(),
@@ -164,7 +205,7 @@ fn a_refused_allocation_is_fatal_when_the_job_ends_of_it_and_otherwise_not() {
                 "{case}"
             );
             let said =
-                "was refused 1.2 GiB by malloc at load.py:31 at the limit of 200.0 MiB of address space (ulimit -v)";
+                "was refused 1.2 GiB by malloc at load.py:31 at the limit of 2.0 GiB of address space (ulimit -v)";
             assert!(outcome.sentence.contains(said), "{case}: {}", outcome.sentence);
         }
     }

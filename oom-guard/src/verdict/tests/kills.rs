@@ -1,5 +1,7 @@
 //! Kills by the kernel, and kills that look like them.
 
+use dumper::outcome::Evidence;
+
 use super::*;
 
 #[test]
@@ -72,7 +74,7 @@ fn a_kernel_that_does_not_count_how_often_a_limit_is_met_is_not_taken_at_its_wor
         "most likely",
     );
     assert_eq!(limit(guess), Some(("/batch".to_owned(), None)));
-    observed.alarmed = true;
+    observed.is_limit_reported = true;
     let told = check(
         "told",
         &observed,
@@ -124,7 +126,7 @@ fn a_limit_of_memory_and_swap_is_named_when_it_is_the_one() {
 #[test]
 fn sigkill_with_no_counter_moved_is_by_someone_and_not_for_memory() {
     let observed = job(Ending::Signal(SIGKILL));
-    let said = "no OOM counter moved: by someone, not by the kernel for memory";
+    let said = "no OOM counter moved, so it was a person or a program and not the kernel for memory";
     let outcome = check("kill -9", &observed, Kind::Terminated, Certainty::Certain, said);
     assert!(
         outcome
@@ -211,11 +213,17 @@ fn a_kill_of_our_own_reports_process_is_not_the_jobs() {
         own_kills: 1,
         ..job(Ending::Signal(SIGKILL))
     };
-    check("own", &observed, Kind::Terminated, Certainty::Certain, "by someone");
+    check(
+        "own",
+        &observed,
+        Kind::Terminated,
+        Certainty::Certain,
+        "a person or a program",
+    );
 }
 
 #[test]
-fn kills_of_our_own_processes_are_in_no_figure_of_a_verdict_on_a_kill() {
+fn kills_of_our_own_processes_are_not_told_as_the_jobs_and_figures_are_those_of_the_files() {
     for version in [Version::V1, Version::V2] {
         let mut counted = oom(version, true);
         for (above, level) in counted.levels.iter_mut().enumerate() {
@@ -233,19 +241,26 @@ fn kills_of_our_own_processes_are_in_no_figure_of_a_verdict_on_a_kill() {
             ..job(Ending::Signal(SIGKILL))
         };
         let (mut outcome, alone) = (judge(&observed), judge(&alone));
-        assert_eq!(outcome.sentence, alone.sentence);
+        let (told, _) = alone.sentence.split_once("; oom_kill of").unwrap();
+        assert_eq!(outcome.sentence, format!("{told}."));
         let own = outcome
             .evidence
             .iter()
             .position(|item| item.source == "fil-profile")
             .unwrap();
         let own = outcome.evidence.remove(own);
-        assert!(own.says.contains("2 processes of fil-profile's own"), "{own:?}");
-        let of_cgroup = |outcome: &Outcome| {
+        assert!(own.says.starts_with("2 of these kills"), "{own:?}");
+        let of_cgroup = |outcome: &Outcome, more: u64| {
             let evidence = outcome.evidence.iter().filter(|item| item.source != "/proc/vmstat");
-            evidence.cloned().collect::<Vec<_>>()
+            let with = |item: &Evidence| Evidence {
+                after: item
+                    .after
+                    .map(|after| after + if item.says.starts_with("oom_kill") { more } else { 0 }),
+                ..item.clone()
+            };
+            evidence.map(with).collect::<Vec<_>>()
         };
-        assert_eq!(of_cgroup(&outcome), of_cgroup(&alone));
+        assert_eq!(of_cgroup(&outcome, 0), of_cgroup(&alone, 2));
     }
 }
 

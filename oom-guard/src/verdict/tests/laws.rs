@@ -54,7 +54,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
     let processes = proptest::collection::vec(processes, 0..4);
     (ending, processes, levels, number(), near, switches, signals).prop_map(
         |(ending, processes, levels, machine_kills, near, switches, signals)| {
-            let (is_v2, is_whole, is_shared, alarmed, exits_on_oom, own_kills) = switches;
+            let (is_v2, is_whole, is_shared, is_limit_reported, exits_on_oom, own_kills) = switches;
             let version = if is_v2 { Version::V2 } else { Version::V1 };
             let names = counted(version).levels;
             let levels = levels
@@ -82,7 +82,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
                 },
                 near,
                 is_shared,
-                alarmed,
+                is_limit_reported,
                 on_oom: if exits_on_oom { OnOom::Exit } else { OnOom::Report },
                 own_kills,
                 signals: signals.into_iter().map(sent).collect(),
