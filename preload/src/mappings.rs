@@ -20,7 +20,7 @@ pub struct Mapping {
     pub slot: u32,
     /// Which file in memory it shows; 0 for none.
     pub file: u64,
-    /// When it was mapped, by [`crate::peak::moment`].
+    /// When it was mapped, by [`crate::tally::Estimate::birth`].
     pub born: u32,
     /// Zero.
     pub reserved: u32,

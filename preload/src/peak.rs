@@ -10,10 +10,15 @@ use crate::sampler::Weight;
 /// Logical clock: +1 at each peak of the run, a phase or a window.
 static MOMENT: AtomicU32 = AtomicU32::new(0);
 
-/// The time by this clock: when a block that is recorded now was born.
+/// The time by this clock.
 #[inline]
-pub fn moment() -> u32 {
+fn moment() -> u32 {
     MOMENT.load(Relaxed)
+}
+
+#[inline]
+fn next_moment() -> u32 {
+    MOMENT.fetch_add(1, Relaxed).wrapping_add(1)
 }
 
 /// The direction of a change.
@@ -80,6 +85,8 @@ pub struct Peak {
     /// Their variance.
     variance: u64,
     moment: u32,
+    /// Since that moment, without its having been given another.
+    has_risen: bool,
     doubt: Doubt,
 }
 
@@ -91,6 +98,7 @@ impl Peak {
         clearly_above: 0,
         variance: 0,
         moment: 0,
+        has_risen: false,
         doubt: Doubt::NONE,
     };
 
@@ -107,7 +115,8 @@ impl Peak {
             absent,
             clearly_above: total.clearly_above(),
             variance,
-            moment: MOMENT.fetch_add(1, Relaxed).wrapping_add(1),
+            moment: next_moment(),
+            has_risen: false,
             doubt: Doubt::NONE,
         }
     }
@@ -133,9 +142,20 @@ impl Peak {
 
     /// The total has been taken for a peak without doubt.
     #[inline]
-    pub fn has_risen(&mut self, total: &Total) {
+    pub fn rises_without_doubt(&mut self, total: &Total) {
         (self.bytes, self.absent) = (total.bytes, total.absent);
+        self.has_risen = true;
         self.clearly_above = total.clearly_above();
+    }
+
+    /// When a block that is recorded now was born: it is not part of this peak.
+    #[inline]
+    pub fn birth(&mut self) -> u32 {
+        if self.has_risen {
+            self.has_risen = false;
+            self.moment = next_moment();
+        }
+        moment()
     }
 
     /// So many more of its bytes were in memory.

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::shadow::Word;
 use crate::switches::{LARGE_BYTES, RECORDING};
 use crate::tree::Tree;
-use crate::{events, live, peak};
+use crate::{events, live};
 
 use recorder::Recorder;
 use tuning::Tuning;
@@ -117,6 +117,7 @@ impl State {
         if slot != 0 {
             self.recorder.meet(header, slot);
         }
+        let born = self.recorder.estimate.birth();
         self.insert(
             header,
             Entry {
@@ -124,7 +125,7 @@ impl State {
                 bytes,
                 site,
                 slot,
-                born: peak::moment(),
+                born,
                 interval_log2,
                 flags: COUNTED | live::of_kind(kind),
                 generation: self.recorder.generation,

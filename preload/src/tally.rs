@@ -30,6 +30,12 @@ impl Estimate {
         peak: Peak::NONE,
     };
 
+    /// When a block that is recorded now was born.
+    #[inline]
+    pub fn birth(&mut self) -> u32 {
+        self.peak.birth()
+    }
+
     /// All that is alive in this recording, by what was asked for.
     pub fn total(&self, header: &Header) -> Total {
         Total {
@@ -76,7 +82,7 @@ pub fn change_exactly(header: &Header, estimate: &mut Estimate, site: &Site, byt
     let sequence = begin(header);
     let total = shift_all(header, site, Weight::exact(bytes), direction, 0, 0);
     if direction == Direction::Add && estimate.peak.is_below(&total) {
-        estimate.peak.has_risen(&total);
+        estimate.peak.rises_without_doubt(&total);
         // A heap that grows has a peak at each block: the clock is read for every sixteenth.
         take_peak(header, header.peak_epoch.load(Relaxed).is_multiple_of(16));
     }
@@ -216,7 +222,6 @@ pub mod tests {
     use std::sync::{MutexGuard, PoisonError};
 
     use crate::live::tests::ONE_AT_A_TIME;
-    use crate::peak;
     use crate::sampler::{Chance, draw, weight};
 
     /// A heap of equal blocks of 1 KiB, sampled every 16 KiB, in a recording of its own.
@@ -284,7 +289,7 @@ pub mod tests {
         }
 
         fn allocate(&mut self) {
-            let born = peak::moment();
+            let born = self.estimate.birth();
             let hit = self.left < BLOCK;
             self.sampled.push(hit.then_some(born));
             if hit {
@@ -365,7 +370,7 @@ pub mod tests {
     impl Heap {
         /// Allocates a large block of which nothing is there yet.
         fn large(&mut self, mib: u64) -> Large {
-            let born = peak::moment();
+            let born = self.estimate.birth();
             change_absent(self.header, &mut self.estimate, &self.absent, 0, mib << 20, false);
             let weight = Weight::exact(mib << 20);
             change(
@@ -463,6 +468,19 @@ pub mod tests {
         heap.seen(10 << 20, 0, false);
         heap.free_large(Large { touched: 100, ..block });
         assert_eq!(heap.peak(), [405, 10]);
+    }
+
+    #[test]
+    fn where_every_block_is_recorded_a_block_is_part_of_the_peaks_after_it() {
+        let mut heap = Heap::new(3);
+        let large = heap.large(5);
+        change_exactly(heap.header, &mut heap.estimate, &heap.site, BLOCK, Direction::Add);
+        let gone = |heap: &Heap| heap.header.gone_bytes.load(Relaxed) >> 20;
+        heap.free_large(large);
+        assert_eq!(gone(&heap), 5);
+        let after = heap.large(3);
+        heap.free_large(after);
+        assert_eq!(gone(&heap), 5);
     }
 
     #[test]

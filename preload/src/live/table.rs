@@ -8,11 +8,10 @@ use crate::live::{Entry, NoMemory, WATCHED, place};
 struct Packed {
     /// The address, and below it [`Entry::generation`].
     place: u64,
-    /// [`Entry::bytes`], and below them [`Entry::interval_log2`] and [`Entry::flags`].
+    /// [`Entry::bytes`], and below them [`HAS_SLOT`], [`Entry::interval_log2`] and [`Entry::flags`].
     size: u64,
     site: u32,
-    /// [`Entry::born`] of a sample. A block that is recorded for certain has no variance, so its birth is not needed: here is its
-    /// [`Entry::slot`].
+    /// [`Entry::born`]; with [`HAS_SLOT`], [`Entry::slot`].
     born_or_slot: u32,
 }
 
@@ -23,32 +22,31 @@ unsafe impl Plain for Packed {}
 /// Bits of an address, and of a block's size: user space has 47, unless a program asks for addresses above by name, which `malloc` doesn't.
 const ADDRESS_BITS: u32 = 48;
 const BELOW_BITS: u32 = u64::BITS - ADDRESS_BITS;
+/// In [`Packed::size`], where the interval begins; it is less than 64.
+const INTERVAL_SHIFT: u32 = 8;
+/// In [`Packed::size`]: the block has a slot, and when it was born is in [`Table::births`].
+const HAS_SLOT: u64 = 1 << 15;
 
 impl Packed {
     #[inline]
     fn new(entry: &Entry) -> Self {
-        let is_certain = entry.interval_log2 == 0;
+        let has_slot = entry.slot != 0;
+        let below =
+            if has_slot { HAS_SLOT } else { 0 } | (entry.interval_log2 as u64) << INTERVAL_SHIFT | entry.flags as u64;
         Self {
             place: (entry.address << BELOW_BITS) | entry.generation as u64,
-            size: (entry.bytes << BELOW_BITS) | ((entry.interval_log2 as u64) << 8) | entry.flags as u64,
+            size: (entry.bytes << BELOW_BITS) | below,
             site: entry.site,
-            born_or_slot: if is_certain { entry.slot } else { entry.born },
+            born_or_slot: if has_slot { entry.slot } else { entry.born },
         }
     }
 
     #[inline]
-    fn entry(&self) -> Entry {
-        let interval_log2 = (self.size >> 8) as u8;
-        let is_certain = interval_log2 == 0;
-        Entry {
-            address: self.address(),
-            bytes: self.size >> BELOW_BITS,
-            site: self.site,
-            slot: if is_certain { self.born_or_slot } else { 0 },
-            born: if is_certain { 0 } else { self.born_or_slot },
-            interval_log2,
-            flags: self.size as u8,
-            generation: self.place as u16,
+    fn slot(&self) -> u32 {
+        if self.size & HAS_SLOT != 0 {
+            self.born_or_slot
+        } else {
+            0
         }
     }
 
@@ -68,6 +66,8 @@ impl Packed {
 /// the same hash.
 pub struct Table {
     places: Array<Packed>,
+    /// [`Entry::born`] of the blocks that have a slot, by slot.
+    births: Array<u32>,
     /// Home buckets; the rest is an overflow tail without wraparound.
     homes: usize,
     used: usize,
@@ -75,6 +75,8 @@ pub struct Table {
 
 /// A Python program takes two thousand samples while it starts.
 const FIRST_HOMES: usize = 4096;
+/// Slots there is room for at first.
+const FIRST_BIRTHS: usize = 1024;
 /// Places in the overflow tail, and how many are added when it is full.
 const MORE_PLACES: usize = 64;
 
@@ -94,6 +96,7 @@ impl Table {
     pub const fn new() -> Self {
         Self {
             places: Array::empty(),
+            births: Array::empty(),
             homes: 0,
             used: 0,
         }
@@ -136,11 +139,45 @@ impl Table {
         Err(at)
     }
 
+    #[inline]
+    fn entry(&self, packed: &Packed) -> Entry {
+        let slot = packed.slot();
+        let born = match slot {
+            0 => packed.born_or_slot,
+            slot => self.births.get(slot as usize).copied().unwrap_or(0),
+        };
+        Entry {
+            address: packed.address(),
+            bytes: packed.size >> BELOW_BITS,
+            site: packed.site,
+            slot,
+            born,
+            interval_log2: ((packed.size & (HAS_SLOT - 1)) >> INTERVAL_SHIFT) as u8,
+            flags: packed.size as u8,
+            generation: packed.place as u16,
+        }
+    }
+
+    #[inline]
+    fn remember(&mut self, entry: &Entry) {
+        if entry.slot != 0 {
+            self.remember_birth(entry.slot, entry.born);
+        }
+    }
+
+    /// Remembers when the block of a slot was born. If there is no memory for that, it counts as born before all others.
+    fn remember_birth(&mut self, slot: u32, born: u32) {
+        let slot = slot as usize;
+        if slot < self.births.len() || self.births.grow((slot + 1).next_power_of_two().max(FIRST_BIRTHS)) {
+            self.births[slot] = born;
+        }
+    }
+
     /// What is known of this address.
     #[inline]
     pub fn get(&self, address: u64) -> Option<Entry> {
         let at = self.find(address).ok()?;
-        self.places.get(at).map(Packed::entry)
+        self.places.get(at).map(|packed| self.entry(packed))
     }
 
     /// Adds a block, and gives what was known of its address; `Err` if there is no memory. A watch stays.
@@ -154,10 +191,14 @@ impl Table {
             Ok(at) => {
                 let known = self.places.get_mut(at).ok_or(NoMemory)?;
                 packed.size |= known.size & WATCHED as u64;
-                return Ok(Some(core::mem::replace(known, packed).entry()));
+                let known = core::mem::replace(known, packed);
+                let known = self.entry(&known);
+                self.remember(entry);
+                return Ok(Some(known));
             }
             Err(at) => at,
         };
+        self.remember(entry);
         // At most three of four. If there is no memory to grow, a fuller table is slow, but correct.
         if self.used >= self.homes - self.homes / 4 && self.grow() {
             at = self.find(entry.address).unwrap_or_else(|at| at);
@@ -224,7 +265,7 @@ impl Table {
     #[inline]
     pub fn remove(&mut self, address: u64) -> Option<Entry> {
         let at = self.find(address).ok()?;
-        let removed = self.places.get(at)?.entry();
+        let removed = self.entry(self.places.get(at)?);
         let hole = if self.is_displaced(at + 1) {
             self.close_gap(at)
         } else {
@@ -316,18 +357,26 @@ mod tests {
     }
 
     #[test]
-    fn a_large_block_keeps_its_slot_and_what_is_no_block_is_neither_found_nor_taken() {
+    fn a_large_block_keeps_its_slot_and_birth_and_what_is_no_block_is_neither_found_nor_taken() {
         let mut table = Table::new();
         let large = Entry {
             address: 0x7000_0000_0010,
             bytes: (1 << 47) - 1,
             site: u32::MAX,
-            slot: u32::MAX,
+            slot: 1 << 20,
+            born: u32::MAX,
             generation: u16::MAX,
             ..Entry::default()
         };
         assert_eq!(table.insert(&large), Ok(None));
         assert_eq!(table.get(large.address), Some(large));
+        let without_slot = Entry {
+            slot: 0,
+            born: 7,
+            ..large
+        };
+        assert_eq!(table.insert(&without_slot), Ok(Some(large)));
+        assert_eq!(table.insert(&large), Ok(Some(without_slot)));
         let above = Entry {
             address: 1 << 48,
             ..large

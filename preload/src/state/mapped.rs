@@ -6,7 +6,7 @@ use recording::{Kind, LOOK_BYTES, Site, Trouble};
 
 use super::State;
 use crate::mappings::Mapping;
-use crate::peak::{self, Direction};
+use crate::peak::Direction;
 use crate::sampler::{self, Chance};
 use crate::switches::ANY_MAPPING;
 use crate::tally::change;
@@ -67,7 +67,7 @@ impl State {
         let new = Mapping {
             generation,
             slot: 0,
-            born: peak::moment(),
+            born: self.recorder.estimate.birth(),
             ..mapping
         };
         let before = self.mappings.ending_at(new.start).filter(|before| {

@@ -9,7 +9,7 @@ use super::incomplete::{MOST_WORTH, MUCH};
 use super::recorder::Recorder;
 use crate::header;
 use crate::live::{COUNTED, Entry};
-use crate::peak::{self, Direction};
+use crate::peak::Direction;
 use crate::sampler::{self, Chance};
 use crate::tally::{self, change, change_absent};
 
@@ -253,7 +253,11 @@ impl Recorder {
             let mut weight = sampler::weight(is.abs_diff(was), Chance::Certain);
             weight.blocks *= u64::from(is == 0 || was == 0);
             // What goes was most probably there at the peak.
-            let born = if direction == Direction::Add { peak::moment() } else { 0 };
+            let born = if direction == Direction::Add {
+                self.estimate.birth()
+            } else {
+                0
+            };
             change(header, &mut self.estimate, site, weight, direction, born);
         }
     }
