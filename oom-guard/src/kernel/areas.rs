@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 
 use dumper::allocator;
 use dumper::measured::{Area, Extent, Pages};
@@ -129,6 +130,13 @@ pub fn unwritable(smaps: impl BufRead) -> Vec<Unwritable> {
         was_written: part.extent.anonymous > 0 || part.extent.swapped > 0,
     });
     unwritable.collect()
+}
+
+/// The stack of a process's first thread, from its smaps or maps.
+pub fn stack(maps: impl BufRead) -> Option<Range<usize>> {
+    let mut parts = parse(maps).into_iter();
+    let part = parts.find(|part| part.path == "[stack]")?;
+    Some(part.start as usize..part.end as usize)
 }
 
 fn parse(lines: impl BufRead) -> Vec<Part> {

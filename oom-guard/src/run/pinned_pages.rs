@@ -11,6 +11,9 @@ use std::fs;
 use crate::kernel;
 use crate::kernel::areas::{self, Unwritable};
 
+/// So many bytes of the stack below the frame that is running are kept: a system call and a signal handler need less.
+const STACK_IN_USE: usize = 16 << 10;
+
 /// Drops the pages of this process's code and constants, and locks each of them when it is used again: some hundred KiB, or as much as
 /// `RLIMIT_MEMLOCK` allows. Processes that are forked later do not inherit the locks.
 pub fn pin() {
@@ -21,6 +24,7 @@ pub fn pin() {
 /// around each of them.
 pub fn pin_page_by_page() -> PageByPage {
     let (parts, page_bytes) = (parts(), kernel::page_bytes() as usize);
+    drop_unused_stack(page_bytes);
     for part in &parts {
         // The kernel maps no page beyond the mapping. Advice that differs from that of the next page makes each page a mapping.
         for page in (part.start..part.end).step_by(2 * page_bytes) {
@@ -51,6 +55,22 @@ impl Drop for PageByPage {
             // SAFETY: MADV_NORMAL changes no byte of memory.
             unsafe { libc::madvise(part.address(), part.length(), libc::MADV_NORMAL) };
         }
+    }
+}
+
+/// Gives the pages of the stack back that only deeper calls have used.
+#[inline(never)]
+fn drop_unused_stack(page_bytes: usize) {
+    let maps = fs::read("/proc/self/maps").unwrap_or_default();
+    let here = 0u8;
+    let address = (&raw const here).addr();
+    if let Some(stack) = areas::stack(&*maps).filter(|stack| stack.contains(&address)) {
+        let end = (address & !(page_bytes - 1))
+            .saturating_sub(STACK_IN_USE)
+            .max(stack.start);
+        // SAFETY: the pages become zeros. No frame is there: the stack grows down, and the call uses far less of it than what is kept below
+        // this frame.
+        unsafe { libc::madvise(stack.start as *mut libc::c_void, end - stack.start, libc::MADV_DONTNEED) };
     }
 }
 
