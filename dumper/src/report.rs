@@ -48,7 +48,7 @@ use account::Account;
 pub use diff::{Diff, Side};
 pub use format::{About, Format, Input, Needs, Subject};
 pub use formats::{FORMATS, export, format};
-pub use line::{Line, text};
+pub use line::{Layout, Line, fit, text};
 pub use near_limit::{charged_to, near_limit};
 pub use site::{NamedChargedLine, NamedLine};
 
@@ -82,8 +82,10 @@ pub struct Written {
     pub peak: Option<PathBuf>,
     /// `index.html`, where it is if it could be written.
     pub index: PathBuf,
-    /// What the job's log says.
+    /// All that can be said in the job's log.
     pub summary: Vec<Line>,
+    /// What is said there if nobody asks for more; [`fit`] makes it fit.
+    pub brief: Vec<Line>,
     /// A line for each file that could not be written.
     pub failed: Vec<String>,
     /// The most that fits a line; none if nothing was recorded.

@@ -38,6 +38,9 @@ fn act() -> Result<End, Error> {
         options::parse::Typed::Text(text) => return Ok(show(&text)),
         options::parse::Typed::Work(cli) => *cli,
     };
+    if cli.verbose {
+        terminal::say::be_verbose();
+    }
     let (task, settings) = options::settings::settle(cli)?;
     match task {
         Task::License => {

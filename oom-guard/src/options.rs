@@ -5,6 +5,7 @@ pub mod cli;
 pub mod help;
 mod mistakes;
 pub mod parse;
+mod project;
 pub mod settings;
 pub mod size;
 mod words;

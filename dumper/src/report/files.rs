@@ -60,14 +60,22 @@ pub(super) fn write(folder: &Folder, account: &Account) -> Written {
     files.save("index.html", |out| page::Html.write(&input, out));
     let mut lines = summary::lines(account);
     lines.extend([&out_of_memory, &peak].into_iter().flatten().cloned().map(Line::Wrote));
+    let mut brief = summary::brief(account);
     if account.run.text && account.occasion == Occasion::Ended {
-        lines.extend(own_lines::lines(account, &mut sources.borrow_mut()));
+        let table = own_lines::lines(account, &mut sources.borrow_mut());
+        brief.extend(table.iter().cloned());
+        lines.extend(table);
     }
+    let index = folder.path().join("index.html");
+    [&mut brief, &mut lines]
+        .into_iter()
+        .for_each(|said| said.push(Line::Report(index.clone())));
     Written {
         out_of_memory,
         peak,
-        index: folder.path().join("index.html"),
+        index,
         summary: lines,
+        brief,
         failed: files.failed.iter().map(Error::to_string).collect(),
         headline: account.headline(),
         sources: sources.into_inner(),

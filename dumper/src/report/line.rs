@@ -5,12 +5,43 @@ use std::path::PathBuf;
 use super::site::NamedChargedLine;
 use crate::units::{self, Bytes};
 
-/// Columns of a terminal that the log's prefix leaves.
-pub(super) const COLUMNS: usize = 80 - "=fil-profile= ".len();
+/// Columns that the prefix of a line takes.
+const PREFIX: usize = "=fil-profile= ".len();
+/// Columns of a bar, which is as long as the share of its row.
+const BAR: usize = 8;
+/// Parts of a column that a bar is drawn with.
+const PARTS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+/// Rows of code that are left out only after variables.
+const FIRST_ROWS: usize = 2;
 /// Columns before a call site's place.
 const BEFORE_PLACE: usize = 20;
 /// What the second and later text lines of a sentence begin with.
 const INDENT: &str = "  ";
+
+/// How text is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Columns that the prefix of a line leaves.
+    columns: usize,
+    /// Whether rows have bars.
+    has_bars: bool,
+}
+
+impl Layout {
+    /// Of a log: 80 columns, plain.
+    pub const LOG: Layout = Layout {
+        columns: 80 - PREFIX,
+        has_bars: false,
+    };
+
+    /// Of a terminal of so many columns; one of fewer than 80 breaks the lines itself.
+    pub fn terminal(columns: usize) -> Layout {
+        Layout {
+            columns: columns.max(80) - PREFIX,
+            has_bars: true,
+        }
+    }
+}
 
 /// One thing that the log says. A sentence is without its line breaks.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +58,8 @@ pub enum Line {
     Held(String),
     /// A line that held some of it; the first of several is the culprit.
     Charged(Box<NamedChargedLine>),
+    /// The same in one row of text.
+    Row(Box<NamedChargedLine>),
     /// A variable that kept some of it alive.
     HeldBy(String),
     /// Who has what the limit counts.
@@ -37,15 +70,19 @@ pub enum Line {
     Others(String),
     /// Something that makes the report less than it should be.
     Concern(String),
-    /// A row of a table, whose columns stay as they are.
-    Row(String),
+    /// A text whose columns stay as they are.
+    Plain(String),
     /// A flame graph that was written, and where.
     Wrote(PathBuf),
+    /// Where the page of the report is.
+    Report(PathBuf),
 }
 
 impl Line {
-    /// The lines of text for a log of 80 columns, without the log's prefix.
-    pub fn text(&self) -> Vec<String> {
+    /// The lines of text, without the log's prefix.
+    pub fn text(&self, layout: Layout) -> Vec<String> {
+        let columns = layout.columns;
+        let wrapped = |text: &str| wrapped(text, columns);
         match self {
             Line::Verdict(sentence)
             | Line::Failure(sentence)
@@ -57,31 +94,79 @@ impl Line {
             | Line::Concern(sentence) => wrapped(sentence),
             Line::Limit(limit) => wrapped(&format!("Limit: {limit}")),
             Line::Evidence(evidence) => wrapped(&format!("- {evidence}")),
-            Line::Charged(charged) => charged_text(charged),
-            Line::Row(row) => vec![row.clone()],
+            Line::Charged(charged) => charged_text(charged, columns),
+            Line::Row(charged) => vec![row(charged, layout)],
+            Line::Plain(text) => vec![text.clone()],
             Line::Wrote(path) => vec![format!("Wrote memory usage flamegraph to {}", path.display())],
+            Line::Report(path) => vec![format!("Report: {}", path.display())],
         }
     }
 }
 
-/// The text of several.
+/// The text of several, for a log.
 pub fn text(lines: &[Line]) -> Vec<String> {
-    lines.iter().flat_map(Line::text).collect()
+    lines.iter().flat_map(|line| line.text(Layout::LOG)).collect()
 }
 
-/// `81.8 %    1.2 GiB  load.py:7 (load)`, and on a line of its own in what it is, where there is no room for that. Of a place that is
+/// Leaves out the last rows of code, then the last variables, until all that is said takes no more than so many lines of text. The first
+/// row and the first variable stay.
+pub fn fit(lines: &mut Vec<Line>, rows: usize, layout: Layout) {
+    let is_row: fn(&Line) -> bool = |line| matches!(line, Line::Row(_));
+    let is_variable: fn(&Line) -> bool = |line| matches!(line, Line::HeldBy(_));
+    for (of_kind, least) in [(is_row, FIRST_ROWS), (is_variable, 1), (is_row, 1)] {
+        while lines.iter().map(|line| line.text(layout).len()).sum::<usize>() > rows
+            && lines.iter().filter(|line| of_kind(line)).count() > least
+            && let Some(last) = lines.iter().rposition(of_kind)
+        {
+            lines.remove(last);
+        }
+    }
+}
+
+/// `81.8 %    1.2 GiB  load.py:7 (load)`, and behind it, where there is room, in what it is. Of a place that is too long, the end is shown.
+fn row(charged: &NamedChargedLine, layout: Layout) -> String {
+    let bar = match layout.has_bars {
+        true => format!(" {}", bar(charged.share.fraction())),
+        false => String::new(),
+    };
+    let before = format!("{:>7}{bar} {:>10}  ", charged.share, Bytes(charged.ranked));
+    let place = end_of(
+        &charged.line.place,
+        layout.columns.saturating_sub(before.chars().count()),
+    );
+    // What imports hold it says more than from where they are.
+    let part = if charged.is_import { None } else { charged.part() };
+    let more = [part, charged.beside()].into_iter().flatten();
+    more.fold(before + &place, |row, more| {
+        let longer = format!("{row}, {more}");
+        if longer.chars().count() <= layout.columns {
+            longer
+        } else {
+            row
+        }
+    })
+}
+
+fn bar(fraction: f64) -> String {
+    let parts = (fraction.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let mut bar = "█".repeat(parts / 8);
+    bar.extend((parts % 8).checked_sub(1).and_then(|part| PARTS.get(part)));
+    format!("{bar:BAR$}")
+}
+
 /// too long for a line, the end is shown.
-fn charged_text(charged: &NamedChargedLine) -> Vec<String> {
+fn charged_text(charged: &NamedChargedLine, columns: usize) -> Vec<String> {
+    let room = columns.saturating_sub(BEFORE_PLACE);
     let before = format!("{:>7} {:>10}  ", charged.share, Bytes(charged.ranked));
     let whole = charged.place();
     let below = |text: String| format!("{:BEFORE_PLACE$}{text}", "");
-    let mut lines = match whole.chars().count() <= COLUMNS - BEFORE_PLACE {
+    let mut lines = match whole.chars().count() <= room {
         true => vec![before + &whole],
         false => {
-            let place = end_of(&charged.line.place, COLUMNS - BEFORE_PLACE);
+            let place = end_of(&charged.line.place, room);
             let part = charged.part().map(|part| {
                 let (word, part) = part.split_once(' ').unwrap_or(("", &part));
-                let part = end_of(part, COLUMNS - BEFORE_PLACE - word.len() - 1);
+                let part = end_of(part, room.saturating_sub(word.len() + 1));
                 below(format!("{word} {part}"))
             });
             [before + &place].into_iter().chain(part).collect()
@@ -101,7 +186,7 @@ fn end_of(text: &str, columns: usize) -> String {
 
 /// The text in lines that fit the log of a terminal, as far as its words do; all but the first are indented. A number
 /// stays with its unit.
-fn wrapped(text: &str) -> Vec<String> {
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut words = text.split_whitespace().peekable();
@@ -111,7 +196,7 @@ fn wrapped(text: &str) -> Vec<String> {
             .peek()
             .filter(|next| units::UNITS.contains(next) && is_number(word));
         let width = word.chars().count() + unit.map_or(0, |unit| 1 + unit.len());
-        if !is_fresh && line.chars().count() + 1 + width > COLUMNS {
+        if !is_fresh && line.chars().count() + 1 + width > columns {
             lines.push(std::mem::replace(&mut line, INDENT.to_owned()));
         }
         if !line.is_empty() && line != INDENT {
@@ -134,11 +219,13 @@ mod tests {
     use crate::report::site::NamedLine;
     use crate::units::Share;
 
+    const COLUMNS: usize = Layout::LOG.columns;
+
     #[test]
     fn lines_fit_a_terminal_unless_a_word_does_not() {
         let path = format!("/sys/fs/cgroup/{}", "slurm/".repeat(20));
         let text = format!("{} in {path} and on", "one two three ".repeat(12));
-        let lines = wrapped(&text);
+        let lines = wrapped(&text, COLUMNS);
         assert!(lines.len() > 3);
         for line in &lines {
             assert!(line.chars().count() <= COLUMNS || line.trim() == path, "{line}");
@@ -148,13 +235,13 @@ mod tests {
             lines.join(" ").split_whitespace().collect::<Vec<_>>(),
             text.split_whitespace().collect::<Vec<_>>()
         );
-        assert_eq!(wrapped(""), [""]);
+        assert_eq!(wrapped("", COLUMNS), [""]);
     }
 
     #[test]
     fn a_number_stays_with_its_unit() {
         let text = format!("{} 569.2 MiB", "x".repeat(COLUMNS - 6));
-        assert_eq!(wrapped(&text)[1], "  569.2 MiB");
+        assert_eq!(wrapped(&text, COLUMNS)[1], "  569.2 MiB");
     }
 
     #[test]
@@ -177,7 +264,7 @@ mod tests {
                 share: Share::of(1, 1),
                 stands_out: true,
             };
-            Line::Charged(Box::new(charged)).text()
+            Line::Charged(Box::new(charged)).text(Layout::LOG)
         };
         assert_eq!(
             lines("load.py:7 (load)", None, 0),
@@ -195,6 +282,43 @@ mod tests {
             assert_eq!(line.chars().count(), COLUMNS, "{line}");
             assert!(line.ends_with("/load.py:7 (load)"), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_log_loses_rows_and_variables_but_for_the_first() {
+        let charged = NamedChargedLine {
+            line: NamedLine {
+                place: "load.py:7 (load)".to_owned(),
+                ..NamedLine::default()
+            },
+            is_own: true,
+            is_import: false,
+            part: None,
+            held: Weight::default(),
+            ranked: 1 << 20,
+            share: Share::of(1, 2),
+            stands_out: true,
+        };
+        let row = Line::Row(Box::new(charged));
+        assert_eq!(row.text(Layout::LOG), [" 50.0 %    1.0 MiB  load.py:7 (load)"]);
+        assert_eq!(
+            row.text(Layout::terminal(0)),
+            [" 50.0 % ████        1.0 MiB  load.py:7 (load)"]
+        );
+        let fitted = |rows| {
+            let variables = ["a", "b", "c"].map(|name| Line::HeldBy(name.to_owned()));
+            let mut lines: Vec<Line> = vec![row.clone(); 4].into_iter().chain(variables).collect();
+            fit(&mut lines, rows, Layout::LOG);
+            let count = |is: fn(&Line) -> bool| lines.iter().filter(|line| is(line)).count();
+            (
+                count(|line| matches!(line, Line::Row(_))),
+                count(|line| matches!(line, Line::HeldBy(_))),
+            )
+        };
+        assert_eq!(
+            [10, 6, 5, 4, 3, 2, 1].map(fitted),
+            [(4, 3), (3, 3), (2, 3), (2, 2), (2, 1), (1, 1), (1, 1)]
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn near_limit(run: &Run, processes: &[Process]) -> Vec<Line> {
             let named = charged.iter().map(|charged| NamedChargedLine::new(charged, directory));
             lines.extend(named.map(|charged| Line::Charged(Box::new(charged))));
         }
-        Err(error) => lines.push(Line::Row(format!(
+        Err(error) => lines.push(Line::Plain(format!(
             "{who} holds {}; its callstacks are not to be had: {error}",
             Bytes(process.facts.live_bytes)
         ))),

@@ -24,7 +24,7 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
     };
     let moment = words::moment(shown.moment, account.run);
     let total = shown.ranked();
-    let mut table = vec![Line::Row(format!(
+    let mut table = vec![Line::Plain(format!(
         "{moment} {} were in use; of your own files, with what libraries held for each line:",
         shown.held()
     ))];
@@ -34,7 +34,7 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
     for (held, lines) in files {
         let Some(first) = lines.first() else { continue };
         let (share, bytes) = (Share::of(held, total), Bytes(held));
-        table.push(Line::Row(format!("{share} {bytes:>10} {}", first.name)));
+        table.push(Line::Plain(format!("{share} {bytes:>10} {}", first.name)));
         let (worth, rest): (Vec<&&OwnLine>, Vec<&&OwnLine>) = lines
             .iter()
             .partition(|line| line.held.bytes.saturating_mul(LEAST) >= total);
@@ -42,21 +42,28 @@ pub(super) fn lines(account: &Account, sources: &mut Sources) -> Vec<Line> {
             let code = sources.line(&line.file, line.line).unwrap_or_default();
             let (share, bytes) = (Share::of(line.held.bytes, total), Bytes(line.held.bytes));
             let row = format!("{:>6} {share:>8} {bytes:>10}  {code}", line.line);
-            table.push(Line::Row(row.trim_end().to_owned()));
+            table.push(Line::Plain(row.trim_end().to_owned()));
         }
         let left_out = worth.iter().skip(LINES).chain(&rest);
         let left_out = units::sum(left_out.map(|line| line.held.bytes));
         if left_out > 0 {
             let (share, bytes) = (Share::of(left_out, total), Bytes(left_out));
-            table.push(Line::Row(format!("{:>6} {share:>8} {bytes:>10}  in other lines", "…")));
+            table.push(Line::Plain(format!(
+                "{:>6} {share:>8} {bytes:>10}  in other lines",
+                "…"
+            )));
         }
     }
     for imports in shown.charged.iter().filter(|charged| charged.is_import) {
         let bytes = Bytes(imports.ranked);
-        table.push(Line::Row(format!("{} {bytes:>10} {}", imports.share, imports.place())));
+        table.push(Line::Plain(format!(
+            "{} {bytes:>10} {}",
+            imports.share,
+            imports.place()
+        )));
     }
     if more > 0 {
-        table.push(Line::Row(format!("and {more} files that hold less")));
+        table.push(Line::Plain(format!("and {more} files that hold less")));
     }
     table
 }

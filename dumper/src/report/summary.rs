@@ -10,14 +10,18 @@ use super::line::{Line, text};
 use super::{Occasion, family, ledger, verdict, words};
 use crate::damage::Damage;
 use crate::label::printable;
-use crate::outcome::Outcome;
+use crate::outcome::{Kind, Outcome};
 use crate::outlet::Lines;
 use crate::process::Process;
 use crate::profile::Moment;
-use crate::units::Bytes;
+use crate::units::{self, Bytes};
 
 /// Lines of code that are listed.
 const LISTED: usize = 5;
+/// What is less than this part of what the job held does not matter beside it.
+const MUCH: u64 = 10;
+/// Of all that was held: a line of code with less than that is left out of what is brief.
+const LEAST_SHARE: f64 = 0.01;
 /// What is said before the lines if the first of them holds little.
 const NOTHING_STANDS_OUT: &str = "; no line stands out, the largest are";
 /// A request that is so many times as large as what was held, and so little that nobody looks for it.
@@ -57,7 +61,42 @@ pub(super) fn lines(account: &Account) -> Vec<Line> {
     let ledger = foremost.map(ledger::sentences).unwrap_or_default();
     lines.extend(ledger.into_iter().map(Line::Ledger));
     lines.extend(phases(account).into_iter().map(Line::Phases));
-    let company = outcome.and_then(|outcome| verdict::company(&outcome.others));
+    let company = company(account, |_, _| true).into_iter();
+    let others = company.chain(family::copied(account)).chain(family::unseen(account));
+    lines.extend(others.map(Line::Others));
+    lines.extend(concerns(account).into_iter().map(Line::Concern));
+    lines
+}
+
+/// What fits ten lines: what happened, who asked for the memory, and who holds it. Of a run that went well, how much it was and where. What
+/// is wrong with the recording is always said. The files are left out.
+pub(super) fn brief(account: &Account) -> Vec<Line> {
+    let outcome = account.judged();
+    let mut lines = outcome.map(verdict::brief).unwrap_or_default();
+    match (&account.out_of_memory, &account.peak) {
+        (Some(shown), _) => {
+            if lines.is_empty() {
+                let failed = shown.failed.as_ref().filter(|_| shown.moment == Moment::OutOfMemory);
+                let failed = failed.map(|failed| of_process(account, shown.process, failed));
+                lines.extend(failed.map(Line::Failure));
+                lines.push(Line::Failure(words::aftermath(account.run)));
+            }
+            lines.push(held(account, shown));
+            if !is_beside_the_request(shown) {
+                let rows = shown.charged.iter().take(LISTED).enumerate();
+                let rows = rows.filter(|(at, charged)| *at == 0 || charged.share.fraction() >= LEAST_SHARE);
+                lines.extend(rows.map(|(_, charged)| Line::Row(Box::new(charged.clone()))));
+                let held_by = shown.held_by.as_ref().map(HeldBy::lines).unwrap_or_default();
+                lines.extend(held_by.into_iter().map(Line::HeldBy));
+            }
+        }
+        // Memory has nothing to do with it.
+        _ if lines.is_empty() && outcome.is_some_and(|outcome| outcome.kind == Kind::ExitedNonZero) => {}
+        (None, Some(shown)) => lines.push(Line::Held(brief_peak(account, shown))),
+        (None, None) => lines.push(Line::Held("No memory was recorded.".to_owned())),
+    }
+    lines.extend(phases(account).into_iter().map(Line::Phases));
+    let company = company(account, |resident, held| resident >= held / MUCH);
     let others = company
         .into_iter()
         .chain(family::copied(account))
@@ -65,6 +104,38 @@ pub(super) fn lines(account: &Account) -> Vec<Line> {
     lines.extend(others.map(Line::Others));
     lines.extend(concerns(account).into_iter().map(Line::Concern));
     lines
+}
+
+fn brief_peak(account: &Account, shown: &Shown) -> String {
+    let peak = match shown.culprit() {
+        Some(culprit) if culprit.stands_out => {
+            let place = &culprit.line.place;
+            format!(
+                "Peak memory{}: {}, {} at {place}",
+                so_far(account),
+                shown.held(),
+                culprit.share
+            )
+        }
+        Some(_) => format!("Peak memory{}: {}; no line stands out", so_far(account), shown.held()),
+        None => format!("Peak memory{}: {}", so_far(account), shown.held()),
+    };
+    of_process(account, shown.process, &peak)
+}
+
+fn so_far(account: &Account) -> &'static str {
+    match account.occasion {
+        Occasion::Ended => "",
+        _ => " so far",
+    }
+}
+
+/// Other processes in the control group, if what they have in memory matters beside what the job held.
+fn company(account: &Account, matters: impl Fn(u64, u64) -> bool) -> Option<String> {
+    let others = &account.judged()?.others;
+    let resident = units::sum(others.iter().map(|other| other.resident_bytes));
+    let held = account.foremost().map_or(0, |shown| shown.weight.requested.bytes);
+    verdict::company(others).filter(|_| matters(resident, held))
 }
 
 fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<Line>) {
@@ -82,19 +153,22 @@ fn ran_out(account: &Account, shown: &Shown, lines: &mut Vec<Line>) {
     if !is_judged {
         lines.push(Line::Failure(words::aftermath(account.run)));
     }
-    let held = shown.held();
+    lines.push(held(account, shown));
+    lines.extend(listed(shown).filter(|_| !is_beside_the_request(shown)));
+}
+
+/// How much was in use, before the lines that held it.
+fn held(account: &Account, shown: &Shown) -> Line {
     let whose = match (shown.moment, account.processes.len()) {
         (Moment::Live, 2..) => format!(" in {}", shown.process.who()),
         _ => String::new(),
     };
-    let is_told = !is_beside_the_request(shown);
-    let colon = match shown.culprit().filter(|_| is_told) {
+    let colon = match shown.culprit().filter(|_| !is_beside_the_request(shown)) {
         None => "",
         Some(culprit) if culprit.stands_out => ", most of it at",
         Some(_) => NOTHING_STANDS_OUT,
     };
-    lines.push(Line::Held(format!("In use at that moment: {held}{whose}{colon}")));
-    lines.extend(listed(shown).filter(|_| is_told));
+    Line::Held(format!("In use at that moment: {}{whose}{colon}", shown.held()))
 }
 
 fn listed(shown: &Shown) -> impl Iterator<Item = Line> {
@@ -141,11 +215,7 @@ fn phases(account: &Account) -> Vec<String> {
 }
 
 fn peak(account: &Account, shown: &Shown) -> Vec<Line> {
-    let so_far = match account.occasion {
-        Occasion::Ended => "",
-        _ => " so far",
-    };
-    let mut peak = format!("Peak memory{so_far}: {}", shown.held());
+    let mut peak = format!("Peak memory{}: {}", so_far(account), shown.held());
     let mut lines = Vec::new();
     match shown.culprit() {
         None => {}

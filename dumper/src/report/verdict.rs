@@ -14,12 +14,7 @@ const ENDING: &str = "wait4";
 
 /// The verdict for the job's log: what happened, by which limit, and on which evidence. A run that went well needs none.
 pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
-    let is_well = match outcome.kind {
-        Kind::Finished => true,
-        Kind::Running => outcome.killed.is_empty(),
-        _ => false,
-    };
-    if is_well || outcome.sentence.is_empty() {
+    if !is_told(outcome) {
         return Vec::new();
     }
     let limit = outcome.limit.as_ref().map(|limit| Line::Limit(limited(limit)));
@@ -29,6 +24,32 @@ pub(super) fn lines(outcome: &Outcome) -> Vec<Line> {
         .map(|evidence| Line::Evidence(observed(evidence)));
     let verdict = Line::Verdict(outcome.sentence.clone());
     [verdict].into_iter().chain(limit).chain(evidence).collect()
+}
+
+/// The same in fewer words: the limit only if the sentence does not name it, and no evidence. A job that ended with a status of its own,
+/// for which memory is no reason, needs no verdict: its user knows.
+pub(super) fn brief(outcome: &Outcome) -> Vec<Line> {
+    if !is_told(outcome) || outcome.kind == Kind::ExitedNonZero && outcome.killed.is_empty() {
+        return Vec::new();
+    }
+    let sentence = &outcome.sentence;
+    let limit = outcome.limit.as_ref();
+    let limit = limit.filter(|limit| !sentence.contains(&limit.amount(limit.bytes)));
+    let verdict = Line::Verdict(sentence.clone());
+    [verdict]
+        .into_iter()
+        .chain(limit.map(|limit| Line::Limit(limit.amount(limit.bytes) + &name(limit))))
+        .collect()
+}
+
+/// Whether there is something to tell of the end of the run.
+fn is_told(outcome: &Outcome) -> bool {
+    let is_well = match outcome.kind {
+        Kind::Finished => true,
+        Kind::Running => outcome.killed.is_empty(),
+        _ => false,
+    };
+    !is_well && !outcome.sentence.is_empty()
 }
 
 /// Is it worth a line of the log? How the job ended, and in most cases which request failed, is in the sentence already.

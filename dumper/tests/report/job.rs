@@ -235,7 +235,14 @@ pub fn opened(folder: &Path) -> dumper::Folder {
     dumper::Folder::open(folder).unwrap()
 }
 
-/// The text of a report's lines for the log.
+/// The text that a run prints if nobody asks for more.
+pub fn said_briefly(written: &Written) -> Vec<String> {
+    let mut lines = written.brief.clone();
+    report::fit(&mut lines, 10, report::Layout::LOG);
+    report::text(&lines)
+}
+
+/// The text of all of a report's lines for the log.
 pub fn said(written: &Written) -> Vec<String> {
     report::text(&written.summary)
 }

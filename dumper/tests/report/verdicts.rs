@@ -228,6 +228,36 @@ fn the_log_begins_with_the_verdict_its_limit_and_three_lines_of_evidence() {
 }
 
 #[test]
+fn the_brief_log_is_the_verdict_the_lines_and_where_the_report_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = job::said_briefly(&killed(folder.path()));
+    assert!(lines.len() <= 10, "{lines:#?}");
+    assert!(lines[0].starts_with("The kernel killed process 4711"), "{lines:#?}");
+    assert_eq!(
+        lines.last().unwrap(),
+        &format!("Report: {}/index.html", folder.path().display())
+    );
+    let has = |start: &str| lines.iter().any(|line| line.starts_with(start));
+    assert!(
+        has("In use at that moment: 428.0 MiB") && has("Limit: 512.0 MiB"),
+        "{lines:#?}"
+    );
+    assert!(!has("- ") && !has("Wrote "), "{lines:#?}");
+}
+
+#[test]
+fn of_a_job_that_ended_for_a_reason_of_its_own_the_log_has_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run(Kind::ExitedNonZero, Some(1));
+    run.outcome.as_mut().unwrap().sentence = "It ended with status 2.".into();
+    let written = job::report(folder.path(), &run, &[recorded(1, 100, false, false)], Occasion::Ended);
+    assert_eq!(
+        job::said_briefly(&written),
+        [format!("Report: {}/index.html", folder.path().display())]
+    );
+}
+
+#[test]
 fn the_log_fits_a_terminal_of_80_columns_where_names_allow() {
     let folder = tempfile::tempdir().unwrap();
     for line in job::said(&killed(folder.path())) {

@@ -1,11 +1,11 @@
 //! What is printed when a report has been written.
 
-use dumper::report::{Line, Written};
+use dumper::report::{self, Layout, Line, Written};
 use dumper::run::Run;
 
 use super::Trigger;
 use crate::terminal::paint::Tone;
-use crate::terminal::say::{say, say_in};
+use crate::terminal::say::{self, say, say_in};
 
 /// Prints the summary of a report, or a line or two where the terminal belongs to a job that runs or is about to start.
 pub fn tell(trigger: Trigger, run: &Run, written: &Written) {
@@ -41,18 +41,28 @@ pub fn tell(trigger: Trigger, run: &Run, written: &Written) {
     }
 }
 
+/// Lines of text that are printed if nobody asks for more.
+const ROWS: usize = 10;
+
 fn tell_summary(written: &Written) {
+    let layout = say::columns().map_or(Layout::LOG, Layout::terminal);
+    let mut lines = written.brief.clone();
+    match say::is_verbose() {
+        true => lines.clone_from(&written.summary),
+        false => report::fit(&mut lines, ROWS, layout),
+    }
     let first = match written.out_of_memory {
         Some(_) => Tone::Bad,
         None => Tone::Strong,
     };
-    let culprit = written.summary.iter().position(|line| matches!(line, Line::Charged(_)));
-    for (index, line) in written.summary.iter().enumerate() {
-        let text = line.text();
+    let is_row = |line: &Line| matches!(line, Line::Charged(_) | Line::Row(_));
+    let culprit = lines.iter().position(is_row);
+    for (index, line) in lines.iter().enumerate() {
+        let text = line.text(layout);
         let (begin, rest) = text.split_at(text.len().min(1));
         let tone = match line {
             _ if index == 0 => Some(first),
-            Line::Charged(_) if Some(index) == culprit => Some(Tone::Strong),
+            _ if Some(index) == culprit => Some(Tone::Strong),
             Line::Wrote(_) => Some(Tone::Quiet),
             _ => None,
         };

@@ -76,6 +76,12 @@ pub struct Cli {
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_KEEP_RECORDING", hide_env_values = true)]
     pub keep_recording: bool,
+
+    /// At the end, print all that is known of an out-of-memory death, not ten lines of it
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = switch)]
+    #[arg(env = "FIL_PROFILE_VERBOSE", hide_env_values = true)]
+    pub verbose: bool,
+
     /// At the end, print how much memory each line of your own files held
     #[arg(long, action = ArgAction::SetTrue, value_parser = switch)]
     #[arg(env = "FIL_PROFILE_TEXT", hide_env_values = true)]

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory, FromArgMatches};
 
 use crate::error::Error;
 use crate::options::cli::Cli;
-use crate::options::{help, mistakes, words};
+use crate::options::{help, mistakes, project, words};
 
 /// What the command line asks for: a text to show, or work to do.
 pub enum Typed {
@@ -37,10 +37,28 @@ pub fn parse(typed: Vec<OsString>) -> Result<Typed, Error> {
     if let Some(topic) = topic {
         return help::text(&command, &topic).map(Typed::Text);
     }
-    let matches = command.clone().try_get_matches_from(&words);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => Ok(Typed::Work(Box::new(cli))),
+    match parsed(&command, &words) {
+        Ok(cli) => {
+            // Only now, so that no file of a project prevents a help text.
+            let mut wanted = project::options(&command)?;
+            if wanted.is_empty() {
+                return Ok(Typed::Work(Box::new(cli)));
+            }
+            let (name, rest) = words.split_at(1);
+            wanted.splice(0..0, name.iter().cloned());
+            wanted.extend(rest.iter().cloned());
+            let cli = parsed(&command, &wanted).map_err(|error| {
+                let what = mistakes::one_line(&command, &error, after_name);
+                Error::Usage(format!("{}: {what}", project::SOURCE))
+            })?;
+            Ok(Typed::Work(Box::new(cli)))
+        }
         Err(text) if !text.use_stderr() => Ok(Typed::Text(text.render().to_string())),
         Err(error) => Err(Error::Usage(mistakes::one_line(&command, &error, after_name))),
     }
+}
+
+fn parsed(command: &Command, words: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = command.clone().try_get_matches_from(words)?;
+    Cli::from_arg_matches(&matches)
 }

@@ -160,7 +160,7 @@ fn tell_near(record: &Record, near: &Near, material: &Material) {
         );
         // It says more than that a limit is close.
         lines.retain(|line| !matches!(line, Line::Verdict(_)));
-        lines.insert(0, Line::Row(asks));
+        lines.insert(0, Line::Plain(asks));
     }
     let lines = text(&lines);
     lines.iter().for_each(say);

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, Stdout, StdoutLock, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
@@ -23,6 +23,25 @@ use crate::terminal::paint::{PaintedLine, Tone};
 
 /// What every line of ours begins with.
 pub const PREFIX: &str = "=fil-profile= ";
+
+/// Whether all is to be printed that is known, not only what fits a few lines.
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// From now on, all is to be printed.
+pub fn be_verbose() {
+    IS_VERBOSE.store(true, Relaxed);
+}
+
+/// Whether all is to be printed.
+pub fn is_verbose() -> bool {
+    IS_VERBOSE.load(Relaxed)
+}
+
+/// The columns of the terminal that stderr is, 0 if it does not say; `None` if it is no terminal.
+pub fn columns() -> Option<usize> {
+    let width = || terminal_size::terminal_size_of(io::stderr()).map_or(0, |(width, _)| width.0.into());
+    io::stderr().is_terminal().then(width)
+}
 
 /// Writes one line, in a tone where there are colours.
 pub fn say_in(tone: Tone, line: &str) {

@@ -17,6 +17,10 @@ use crate::watch::notifications::{NotificationId, Notifications};
 use crate::watch::room::{KILL_PAUSE, LONGEST_KILL, Room};
 use crate::watch::usage_reader::UsageReader;
 
+mod reported;
+
+use reported::Reported;
+
 /// If memory was short this long before the job's end, it was short at the end: the next poll can be this much later.
 const RECENT: Duration = LONGEST_PAUSE;
 
@@ -29,8 +33,10 @@ const COST: u32 = 100;
 /// Growth that matters, in bytes within [`REACTION`].
 const LEAST_GROWTH: u64 = 1 << 20;
 
-/// The time from noticing that memory runs out until the job is dead: a few scheduler ticks on a busy machine.
+/// The time from noticing that memory runs out until the job is dead: a few scheduler ticks.
 const REACTION: Duration = Duration::from_millis(20);
+/// So much of the time that this process was late is added to it, at most: on a busy machine it may be late again.
+const MOST_LATE: Duration = Duration::from_millis(40);
 
 /// Earlier than this the kernel has hardly begun to free the memory of a process that it has killed.
 const SHORTEST_KILL: Duration = Duration::from_millis(5);
@@ -52,6 +58,8 @@ pub struct LimitPoller {
     looked: Instant,
     whole_look_due: Instant,
     look_again: Instant,
+    /// How late polls were lately.
+    late: Duration,
     /// The last block that was larger than what was left, and its process.
     outstanding: Option<Request>,
     now: Vec<Bound>,
@@ -111,6 +119,7 @@ impl LimitPoller {
             looked: Instant::now(),
             whole_look_due: Instant::now(),
             look_again: Instant::now(),
+            late: Duration::ZERO,
             outstanding: None,
             now: Vec::new(),
             short: None,
@@ -184,6 +193,9 @@ impl LimitPoller {
         if self.pause() > Duration::ZERO {
             return None;
         }
+        if !self.is_notified {
+            self.late = self.look_again.elapsed().min(MOST_LATE).max(self.late - self.late / 8);
+        }
         let room = self.room_by_readers();
         let is_whole_due = self.is_notified || Instant::now() >= self.whole_look_due;
         if let (Some(room), false) = (room, is_whole_due) {
@@ -235,11 +247,12 @@ impl LimitPoller {
     /// notice that the margin is passed.
     pub fn is_running_out(&mut self) -> bool {
         let Some(request) = self.outstanding else { return false };
-        let will_be_met = |reader: &&UsageReader| reader.will_be_met(REACTION);
+        let reaction = REACTION + self.late;
+        let will_be_met = |reader: &&UsageReader| reader.will_be_met(reaction);
         let Some(reader) = self.readers.iter().find(will_be_met) else {
             return false;
         };
-        let growth = reader.growth(REACTION);
+        let growth = reader.growth(reaction);
         let limit = reader.limit().clone();
         if !self.is_held(request) {
             self.outstanding = None;
@@ -407,80 +420,9 @@ pub fn kills(bound: &Bound) -> bool {
     !bound.kind.counts_addresses()
 }
 
-/// What has been reported of each limit, so that it is reported again only when memory has grown by another margin.
-#[derive(Debug, Default)]
-struct Reported(Vec<(Bound, u64)>);
-
-impl Reported {
-    /// A limit that was near before the job began is not reported until the job has come closer.
-    fn at_the_start(bounds: &[Bound]) -> Self {
-        let near = bounds.iter().filter(|bound| bound.is_near(0));
-        Self(near.map(|bound| (bound.clone(), 0)).collect())
-    }
-
-    fn is_news(&mut self, bound: &Bound, request: u64) -> bool {
-        let is_same = |known: &Bound| (known.kind, &known.path, known.bytes) == (bound.kind, &bound.path, bound.bytes);
-        let request = if bound.is_near(0) { 0 } else { request };
-        let Some((last, largest)) = self.0.iter_mut().find(|(known, _)| is_same(known)) else {
-            self.0.push((bound.clone(), request));
-            return true;
-        };
-        let step = bound.margin().max(1);
-        let was_near = last.is_near(0);
-        let is_news = match request {
-            0 => !was_near || bound.used >= last.used.saturating_add(step),
-            _ => request >= largest.saturating_add(step),
-        };
-        if is_news {
-            *last = bound.clone();
-            *largest = request.max(*largest);
-        }
-        is_news
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dumper::outcome::LimitKind;
-
-    const MIB: u64 = 1 << 20;
-
-    fn bound(used: u64) -> Bound {
-        Bound {
-            kind: LimitKind::CgroupV1,
-            path: "/job".to_owned(),
-            bytes: 1000 * MIB,
-            used: used * MIB,
-            swappable: 0,
-        }
-    }
-
-    #[test]
-    fn a_near_limit_is_told_again_only_after_another_step() {
-        let mut reported = Reported::default();
-        let reported: Vec<_> = [960, 961, 940, 970, 1009, 1010, 1011, 1060]
-            .map(|used| reported.is_news(&bound(used), 0))
-            .into();
-        assert_eq!(reported, [true, false, false, false, false, true, false, true]);
-    }
-
-    #[test]
-    fn a_limit_that_was_near_before_the_job_began_is_no_news_until_the_job_has_come_nearer() {
-        let mut reported = Reported::at_the_start(&[bound(960)]);
-        assert!(!reported.is_news(&bound(970), 0));
-        assert!(reported.is_news(&bound(1010), 0));
-    }
-
-    #[test]
-    fn a_large_request_is_told_once_and_the_margin_still_after_it() {
-        let mut reported = Reported::at_the_start(&[bound(500)]);
-        assert!(reported.is_news(&bound(500), 600 * MIB));
-        assert!(!reported.is_news(&bound(500), 600 * MIB));
-        assert!(reported.is_news(&bound(500), 700 * MIB));
-        assert!(reported.is_news(&bound(960), 0));
-        assert!(!reported.is_news(&bound(960), 600 * MIB));
-    }
 
     #[test]
     fn the_limits_of_this_process_are_seen() {

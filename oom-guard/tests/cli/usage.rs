@@ -173,6 +173,39 @@ fn options_may_follow_a_command_and_have_defaults_in_the_environment() {
 }
 
 #[test]
+fn a_project_has_default_options_that_the_command_line_and_the_environment_override() {
+    let place = Place::with_library();
+    let project = place.path("pyproject.toml");
+    fs::write(&project, "[tool.fil-profile]\noutput = \"mine\"\nverbose = true\n").unwrap();
+    let run = |args: &[&str]| assert_eq!(place.run(args).status, Some(0), "{args:?}");
+    run(&["run", "true"]);
+    assert!(place.path("mine").is_dir());
+    run(&["-o", "typed", "run", "true"]);
+    assert!(place.path("typed").is_dir());
+    let status = place
+        .command(&["run", "true"])
+        .env("FIL_PROFILE_OUTPUT", "set")
+        .status();
+    assert!(status.unwrap().success() && place.path("set").is_dir());
+    std::os::unix::fs::symlink("/", place.path("link")).unwrap();
+    fs::write(&project, "[tool.fil-profile]\noutput = \"link/tmp\"\n").unwrap();
+    let linked = place.run(&["run", "true"]);
+    assert!(
+        linked.status == Some(2) && linked.stderr.contains("no link"),
+        "{linked:?}"
+    );
+    fs::write(&project, "[tool.fil-profile]\nstash = \"lots\"\n").unwrap();
+    let wrong = place.run(&["run", "true"]);
+    assert_eq!((wrong.status, wrong.stderr.lines().count()), (Some(2), 1), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("pyproject.toml") && wrong.stderr.contains("16MiB"),
+        "{wrong:?}"
+    );
+    run(&["--version"]);
+    run(&["help", "run"]);
+}
+
+#[test]
 fn shells_and_man_can_read_the_command_line() {
     let place = Place::without_library();
     for (shell, marker) in [

@@ -69,7 +69,7 @@ impl Job {
     pub fn words<W: AsRef<OsStr>>(words: impl IntoIterator<Item = W>) -> Job {
         Job {
             watched: true,
-            options: vec!["--no-browser".into()],
+            options: vec!["--no-browser".into(), "--verbose".into()],
             interpreter: None,
             command: words.into_iter().map(|word| word.as_ref().to_owned()).collect(),
             environment: Vec::new(),
@@ -90,6 +90,12 @@ impl Job {
     /// One more option of `fil-profile`, before `run`.
     pub fn option(mut self, option: impl AsRef<OsStr>) -> Job {
         self.options.push(option.as_ref().to_owned());
+        self
+    }
+
+    /// Without `--verbose`, which all jobs have otherwise.
+    pub fn brief(mut self) -> Job {
+        self.options.retain(|option| option != "--verbose");
         self
     }
 

@@ -111,6 +111,31 @@ fn check_log(written: &Written, run: &Run, truth: &Truth) {
     if let Some(limit) = &outcome.limit {
         assert!(said.contains(&format!("Limit: {}", Bytes(limit.bytes))), "{said}");
     }
+    check_brief_log(written, outcome, truth);
+}
+
+fn check_brief_log(written: &Written, outcome: &dumper::outcome::Outcome, truth: &Truth) {
+    let lines = job::said_briefly(written);
+    assert!(lines.len() <= 10, "{lines:?}");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace(',', "");
+    let (said, place) = (words(&lines.join(" ")), words(truth.place));
+    let (share, bytes, total) = (truth.share(), Bytes(truth.bytes), Bytes(truth.total));
+    assert!(said.ends_with("/index.html"), "{said}");
+    if outcome.kind == Kind::ExitedNonZero {
+        assert_eq!(lines.len(), 1, "{said}");
+        return;
+    }
+    assert!(said.contains(&format!(": {total}")), "{total}: {said}");
+    let culprit = match (truth.stands_out(), said.contains("Peak memory")) {
+        (true, true) => format!(" {share} at {place}"),
+        (true, false) => format!("most of it at {share} {bytes} {place}"),
+        (false, true) => "no line stands out".to_owned(),
+        (false, false) => format!("no line stands out the largest are {share} {bytes} {place}"),
+    };
+    assert!(said.contains(&culprit), "{culprit}: {said}");
+    if let Some(limit) = &outcome.limit {
+        assert!(said.contains(&Bytes(limit.bytes).to_string()), "{said}");
+    }
 }
 
 pub fn check_headline(written: &Written, truth: &Truth) {
