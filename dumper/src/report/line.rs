@@ -56,6 +56,8 @@ pub enum Line {
     Failure(String),
     /// How much memory was in use.
     Held(String),
+    /// The same, and the place of the culprit, in one line of text.
+    HeldAt(String, String),
     /// A line that held some of it; the first of several is the culprit.
     Charged(Box<NamedChargedLine>),
     /// The same in one row of text.
@@ -92,6 +94,11 @@ impl Line {
             | Line::Phases(sentence)
             | Line::Others(sentence)
             | Line::Concern(sentence) => wrapped(sentence),
+            Line::HeldAt(sentence, place) => {
+                let before = format!("{sentence} at ");
+                let room = columns.saturating_sub(before.chars().count());
+                vec![before + &end_of(place, room)]
+            }
             Line::Limit(limit) => wrapped(&format!("Limit: {limit}")),
             Line::Evidence(evidence) => wrapped(&format!("- {evidence}")),
             Line::Charged(charged) => charged_text(charged, columns),

@@ -92,7 +92,7 @@ pub(super) fn brief(account: &Account) -> Vec<Line> {
         }
         // Memory has nothing to do with it.
         _ if lines.is_empty() && outcome.is_some_and(|outcome| outcome.kind == Kind::ExitedNonZero) => {}
-        (None, Some(shown)) => lines.push(Line::Held(brief_peak(account, shown))),
+        (None, Some(shown)) => lines.push(brief_peak(account, shown)),
         (None, None) => lines.push(Line::Held("No memory was recorded.".to_owned())),
     }
     lines.extend(phases(account).into_iter().map(Line::Phases));
@@ -106,21 +106,17 @@ pub(super) fn brief(account: &Account) -> Vec<Line> {
     lines
 }
 
-fn brief_peak(account: &Account, shown: &Shown) -> String {
-    let peak = match shown.culprit() {
+fn brief_peak(account: &Account, shown: &Shown) -> Line {
+    let peak = format!("Peak memory{}: {}", so_far(account), shown.held());
+    let said = |what: &str| of_process(account, shown.process, &format!("{peak}{what}"));
+    match shown.culprit() {
         Some(culprit) if culprit.stands_out => {
-            let place = &culprit.line.place;
-            format!(
-                "Peak memory{}: {}, {} at {place}",
-                so_far(account),
-                shown.held(),
-                culprit.share
-            )
+            let place = culprit.line.place.clone();
+            Line::HeldAt(said(&format!(", {}", culprit.share)), place)
         }
-        Some(_) => format!("Peak memory{}: {}; no line stands out", so_far(account), shown.held()),
-        None => format!("Peak memory{}: {}", so_far(account), shown.held()),
-    };
-    of_process(account, shown.process, &peak)
+        Some(_) => Line::Held(said("; no line stands out")),
+        None => Line::Held(said("")),
+    }
 }
 
 fn so_far(account: &Account) -> &'static str {

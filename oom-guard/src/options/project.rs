@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use clap::{Arg, Command};
 use nix::unistd::geteuid;
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue};
 
 use crate::error::Error;
 
@@ -61,14 +61,14 @@ fn read(command: &Command, path: &Path, file: File) -> Result<Vec<OsString>, Err
         return Ok(Vec::new());
     }
     let wrong = |what: String| Error::Usage(format!("cannot use [tool.{TABLE}] of {}: {what}", path.display()));
-    let mut all: Table = match text.parse() {
-        Ok(all) => all,
-        Err(error) => return Err(wrong(error.to_string().lines().next().unwrap_or_default().to_owned())),
+    let all = match DeTable::parse(&text) {
+        Ok(all) => all.into_inner(),
+        Err(error) => return Err(wrong(error.message().to_owned())),
     };
-    let Some(table) = all.get_mut("tool").and_then(|tools| tools.get_mut(TABLE)) else {
+    let Some(table) = all.get("tool").and_then(|tools| tools.get_ref().get(TABLE)) else {
         return Ok(Vec::new());
     };
-    let Some(table) = table.as_table_mut() else {
+    let Some(table) = table.get_ref().as_table() else {
         return Err(wrong("it is no table".to_owned()));
     };
     if !is_own(&about) {
@@ -76,7 +76,9 @@ fn read(command: &Command, path: &Path, file: File) -> Result<Vec<OsString>, Err
             "the file belongs to another user, or others can write to it".to_owned(),
         ));
     }
-    let options = table.iter().map(|(name, value)| option(command, name, value));
+    let options = table
+        .iter()
+        .map(|(name, value)| option(command, name.get_ref(), value.get_ref()));
     let options: Result<Vec<_>, String> = options.collect();
     Ok(options.map_err(wrong)?.into_iter().flatten().collect())
 }
@@ -86,24 +88,24 @@ fn is_own(about: &Metadata) -> bool {
     (about.uid() == geteuid().as_raw() || about.uid() == 0) && !others_write
 }
 
-fn option(command: &Command, name: &str, value: &Value) -> Result<Option<OsString>, String> {
+fn option(command: &Command, name: &str, value: &DeValue) -> Result<Option<OsString>, String> {
     let find = |argument: &&Arg| argument.get_long() == Some(name);
     let Some(argument) = command.get_arguments().find(find).filter(|_| !REFUSED.contains(&name)) else {
         return Err(format!("{name} is no option that can stand there"));
     };
     let takes_value = argument.get_action().takes_values();
     let word = match value {
-        Value::Boolean(wanted) if !takes_value => wanted.then(|| format!("--{name}")),
-        Value::String(text) if takes_value => {
+        DeValue::Boolean(wanted) if !takes_value => wanted.then(|| format!("--{name}")),
+        DeValue::String(text) if takes_value => {
             let is_outside = |part: Component| !matches!(part, Component::Normal(_) | Component::CurDir);
             let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_symlink());
-            let output = Path::new(text);
+            let output = Path::new(text.as_ref());
             if name == "output" && (output.components().any(is_outside) || output.ancestors().any(is_link)) {
                 return Err("output must be below the working directory, and no link".to_owned());
             }
             Some(format!("--{name}={text}"))
         }
-        Value::Integer(number) if takes_value => Some(format!("--{name}={number}")),
+        DeValue::Integer(number) if takes_value => Some(format!("--{name}={number}")),
         _ if takes_value => return Err(format!("{name} needs a text or a whole number")),
         _ => return Err(format!("{name} needs true or false")),
     };

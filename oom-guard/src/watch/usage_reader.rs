@@ -76,8 +76,8 @@ impl UsageReader {
                 let time = now.saturating_duration_since(then);
                 if time >= LEAST_TIME {
                     let growth = used.saturating_sub(before) as f64 / time.as_secs_f64();
-                    let halvings = time.as_secs_f64() / HALF.as_secs_f64();
-                    let lately = self.pace as f64 * (-halvings).exp2();
+                    let halves = time.as_secs_f64() / HALF.as_secs_f64();
+                    let lately = self.pace as f64 / (1.0 + halves);
                     self.pace = if used < before { 0 } else { growth.max(lately) as u64 };
                     self.last = Some((now, used));
                 }

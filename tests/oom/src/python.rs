@@ -56,6 +56,11 @@ impl Python {
         Python::all().iter().find(same).unwrap_or(&Python::all()[0])
     }
 
+    /// Whether it is one of [`Python::kinds`].
+    pub fn is_kind(&self) -> bool {
+        Python::kinds().into_iter().any(|kind| kind.path == self.path)
+    }
+
     /// This value of `PYTHONMALLOC`, or the one closest to it that this Python knows.
     pub fn allocator<'a>(&self, name: &'a str) -> &'a str {
         match name {

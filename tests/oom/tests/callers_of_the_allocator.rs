@@ -2,12 +2,17 @@
 
 use oom::{Job, Python, announce, assert_close, nuitka_python, place};
 
+/// The first for every Python, the others where the version may make a difference.
+fn environments<'a>(python: &Python, all: &'a [&'a str]) -> &'a [&'a str] {
+    if python.is_kind() { all } else { &all[..1] }
+}
+
 #[test]
 fn a_context_that_is_not_ours_is_borne() {
     let here = place("other_contexts.py", "HERE");
     Python::each(|python| {
         // Not `debug`: Python's own debug hooks do not bear it.
-        for environment in ["", "malloc", "pymalloc"] {
+        for environment in environments(python, &["", "malloc", "pymalloc"]) {
             let job = Job::python(python, "other_contexts.py").env("PYTHONMALLOC", python.allocator(environment));
             let alone = job.clone().unwatched().run();
             assert_eq!(alone.status, Some(0), "{environment}: {alone}");
@@ -37,7 +42,7 @@ for start in range(20):
     del kept[::2]
 print(len(kept), sum(map(len, kept)))";
     Python::each(|python| {
-        for environment in ["", "debug", "malloc_debug"] {
+        for environment in environments(python, &["", "debug", "malloc_debug"]) {
             let job = Job::code(python, code).env("PYTHONMALLOC", python.allocator(environment));
             let alone = job.clone().unwatched().run();
             assert_eq!(alone.status, Some(0), "{environment}: {alone}");

@@ -6,8 +6,7 @@ const LIMIT: u64 = 300 * MIB;
 
 /// The default policy, under which a job ends with this status, and where the version may make a difference, the other one.
 fn policies(python: &Python, status: i32) -> Vec<(OnOom, i32)> {
-    let differs = Python::kinds().into_iter().any(|kind| kind.path == python.path);
-    let exit = differs.then_some((OnOom::Exit, 53));
+    let exit = python.is_kind().then_some((OnOom::Exit, 53));
     [(OnOom::Report, status)].into_iter().chain(exit).collect()
 }
 
