@@ -32,7 +32,7 @@ use crate::units::{Bytes, Seconds};
 
 use bar::Bar;
 use chart::Chart;
-use head::{CulpritLine, Figure, Verdict};
+use head::{CulpritLine, Figure, LimitBar, Verdict};
 use holders::HoldersPart;
 use phases::PhaseRow;
 use rows::{EventRow, ProcessRow, ViewPart};
@@ -89,6 +89,7 @@ fn write(out: &mut dyn Write, account: &Account, sources: &mut Sources, beside: 
         title: head::title(account),
         verdict: account.judged().map(head::verdict),
         culprit: account.foremost().and_then(|shown| head::culprit(shown, sources)),
+        limit: head::limit(account),
         figures: head::figures(account, views.first()),
         story: head::story(account),
         hints: hints.collect(),
@@ -142,6 +143,7 @@ struct Page<'a> {
     title: String,
     verdict: Option<Verdict>,
     culprit: Option<CulpritLine>,
+    limit: Option<LimitBar>,
     figures: Vec<Figure>,
     story: Vec<String>,
     hints: Vec<Hint>,

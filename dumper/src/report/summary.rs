@@ -21,7 +21,7 @@ const LISTED: usize = 5;
 /// What is less than this part of what the job held does not matter beside it.
 const MUCH: u64 = 10;
 /// Of all that was held: a line of code with less than that is left out of what is brief.
-const LEAST_SHARE: f64 = 0.01;
+pub(super) const LEAST_SHARE: f64 = 0.01;
 /// What is said before the lines if the first of them holds little.
 const NOTHING_STANDS_OUT: &str = "; no line stands out, the largest are";
 /// A request that is so many times as large as what was held, and so little that nobody looks for it.

@@ -24,4 +24,8 @@ if (select) {
   select.closest("p").hidden = false;
   select.addEventListener("change", () => openView(Number(select.value)));
 }
+// What is folded is on paper all the same.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
 if (views.length) openView(select ? Number(select.value) : 0);

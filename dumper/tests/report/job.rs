@@ -242,7 +242,9 @@ pub fn said_briefly(written: &Written) -> Vec<String> {
     report::text(&lines)
 }
 
-/// The text of all of a report's lines for the log.
+/// The text of all of a report's lines for the log, but for where the page is.
 pub fn said(written: &Written) -> Vec<String> {
-    report::text(&written.summary)
+    let mut lines = written.summary.clone();
+    assert_eq!(lines.pop(), Some(report::Line::Report(written.index.clone())));
+    report::text(&lines)
 }

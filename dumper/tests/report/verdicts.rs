@@ -293,8 +293,10 @@ fn the_page_has_all_evidence_and_everybody_in_the_cgroup() {
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in {page}"));
     assert!(at("for want of memory") < at("the limit was met, if only by page cache"));
     assert!(at("memory.failcnt") < at("/usr/bin/rsync -a in out"));
-    assert!(at("When it was killed, 428.0 MiB") < at("Before that, mmap of 8.0 GiB failed at"));
-    assert!(at("Before that") < at("<h3>When it was killed: 428.0 MiB"));
+    // The graph comes before what only a few readers ask for.
+    assert!(at("for want of memory") < at("428.0 MiB held; the limit is 512.0 MiB"));
+    assert!(at("the limit is 512.0 MiB") < at("<h3>When it was killed: 428.0 MiB"));
+    assert!(at("<h3>When it was killed: 428.0 MiB") < at("Before that, mmap of 8.0 GiB failed at"));
     assert!(at("<dt>signal</dt><dd>SIGKILL</dd>") < at("memory.failcnt"));
     assert!(page.contains("<dt>SLURM_JOB_ID</dt><dd><code>42</code></dd>"));
 }

@@ -7,11 +7,12 @@ use crate::outcome::{Kind, Outcome};
 use crate::profile::{Moment, Rank};
 use crate::report::account::{Account, Shown};
 use crate::report::site::NamedChargedLine;
+use crate::report::summary::LEAST_SHARE;
 use crate::report::{Occasion, verdict, words};
 use crate::source::Sources;
 use crate::units::{Bytes, Seconds};
 
-/// Lines that are listed below the culprit, as many as in the log.
+/// Lines that are listed, the culprit among them, as many as in the log.
 const CHARGED_LINES: usize = 5;
 
 /// The verdict and what it rests on.
@@ -36,16 +37,26 @@ pub(super) struct CulpritLine {
     pub(super) held: String,
     /// Width of the bar, of 1000.
     pub(super) part: u64,
-    /// It and those that follow, if any do.
-    pub(super) charged: Vec<ChargedRow>,
+    /// Those that follow it.
+    pub(super) next: Vec<ChargedRow>,
 }
 
 /// A line that held much.
 pub(super) struct ChargedRow {
     pub(super) held: String,
     pub(super) share: String,
+    /// Width of its bar, of 100.
+    pub(super) percent: u64,
     pub(super) place: String,
     pub(super) inside: String,
+    pub(super) code: String,
+}
+
+/// What was held, beside the limit.
+pub(super) struct LimitBar {
+    /// Width of what was held, of 1000.
+    pub(super) part: u64,
+    pub(super) words: String,
 }
 
 /// A number to know, with what it is.
@@ -93,9 +104,13 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 pub(super) fn culprit(shown: &Shown, sources: &mut Sources) -> Option<CulpritLine> {
     let culprit = shown.culprit()?;
     let inside = |charged: &NamedChargedLine| charged.part().unwrap_or_default();
-    let rows = shown.charged.iter().take(CHARGED_LINES).map(|charged| ChargedRow {
+    let rows = shown.charged.iter().take(CHARGED_LINES).skip(1);
+    let rows = rows.filter(|charged| charged.share.fraction() >= LEAST_SHARE);
+    let rows = rows.map(|charged| ChargedRow {
         held: Bytes(charged.ranked).to_string(),
         share: charged.share.to_string(),
+        percent: (charged.share.fraction() * 100.0).round() as u64,
+        code: sources.line(&charged.line.file, charged.line.line).unwrap_or_default(),
         place: charged.line.place.clone(),
         inside: charged
             .part()
@@ -104,11 +119,12 @@ pub(super) fn culprit(shown: &Shown, sources: &mut Sources) -> Option<CulpritLin
             .collect::<Vec<_>>()
             .join(", "),
     });
+    let next = rows.collect();
     Some(CulpritLine {
         place: culprit.line.place.clone(),
         inside: inside(culprit),
         stands_out: culprit.stands_out,
-        charged: rows.collect(),
+        next,
         code: sources.line(&culprit.line.file, culprit.line.line).unwrap_or_default(),
         held: format!(
             "{} of {}, {}",
@@ -176,6 +192,23 @@ pub(super) fn figures(account: &Account, first: Option<&View>) -> Vec<Figure> {
         figure("ran for", Seconds(ending.seconds).to_string(), String::new());
     }
     figures
+}
+
+/// `1.4 GiB held, of 1.5 GiB of address space (ulimit -v)`; none where no limit on memory is known.
+pub(super) fn limit(account: &Account) -> Option<LimitBar> {
+    let judged = account.judged().and_then(|outcome| outcome.limit.as_ref());
+    let limit = judged.or(account.run.limits.first())?;
+    let held = account.foremost()?.ranked();
+    let is_of_memory = !limit.kind.is_number() && limit.bytes > 0;
+    is_of_memory.then(|| LimitBar {
+        part: (held.min(limit.bytes) as f64 / limit.bytes as f64 * 1000.0).round() as u64,
+        words: format!(
+            "{} held; the limit is {}{}",
+            Bytes(held),
+            limit.amount(limit.bytes),
+            verdict::name(limit)
+        ),
+    })
 }
 
 fn name_of(moment: Moment) -> &'static str {
