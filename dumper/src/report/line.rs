@@ -7,6 +7,8 @@ use crate::units::{self, Bytes};
 
 /// Columns that the prefix of a line takes.
 const PREFIX: usize = "=fil-profile= ".len();
+/// A place with fewer columns is of no use.
+const LEAST_PLACE: usize = 12;
 /// Columns of a bar, which is as long as the share of its row.
 const BAR: usize = 8;
 /// Parts of a column that a bar is drawn with.
@@ -96,8 +98,10 @@ impl Line {
             | Line::Concern(sentence) => wrapped(sentence),
             Line::HeldAt(sentence, place) => {
                 let before = format!("{sentence} at ");
-                let room = columns.saturating_sub(before.chars().count());
-                vec![before + &end_of(place, room)]
+                match columns.saturating_sub(before.chars().count()) {
+                    0..LEAST_PLACE => wrapped(&(before + place)),
+                    room => vec![before + &end_of(place, room)],
+                }
             }
             Line::Limit(limit) => wrapped(&format!("Limit: {limit}")),
             Line::Evidence(evidence) => wrapped(&format!("- {evidence}")),
@@ -289,6 +293,23 @@ mod tests {
             assert_eq!(line.chars().count(), COLUMNS, "{line}");
             assert!(line.ends_with("/load.py:7 (load)"), "{line}");
         }
+    }
+
+    #[test]
+    fn the_place_of_a_culprit_keeps_its_end_or_has_a_line_of_its_own() {
+        let at = |sentence: &str| Line::HeldAt(sentence.to_owned(), "some/folder/of/mine/job.py:4 (f)".to_owned());
+        let text = |length| at(&"x".repeat(length)).text(Layout::LOG).join("|");
+        assert!(
+            text(30).ends_with("x at some/folder/of/mine/job.py:4 (f)"),
+            "{}",
+            text(30)
+        );
+        assert!(text(48).ends_with("x at …/job.py:4 (f)"), "{}", text(48));
+        assert!(
+            text(60).ends_with("x at|  some/folder/of/mine/job.py:4 (f)"),
+            "{}",
+            text(60)
+        );
     }
 
     #[test]

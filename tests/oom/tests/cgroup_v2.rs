@@ -117,7 +117,7 @@ look() {
         until [ -s "/mnt/out/$1.stdout" ] && [ -e "/mnt/$1/latest" ]; do sleep 0.1; done
         job=$(sed -n 's/^process //p' "/mnt/out/$1.stdout")
         [ -z "$job" ] || cat "/proc/$job/smaps_rollup" > "/mnt/out/$1.before"
-        "$fil" -o "/mnt/$1" snapshot "/mnt/$1/latest" > "/mnt/out/$1.snapshot" 2>&1
+        "$fil" --verbose -o "/mnt/$1" snapshot "/mnt/$1/latest" > "/mnt/out/$1.snapshot" 2>&1
         [ -z "$job" ] || cat "/proc/$job/smaps_rollup" > "/mnt/out/$1.after"
         touch /mnt/go-on
     ) &
