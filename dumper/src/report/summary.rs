@@ -13,7 +13,7 @@ use crate::label::printable;
 use crate::outcome::{Kind, Outcome};
 use crate::outlet::Lines;
 use crate::process::Process;
-use crate::profile::Moment;
+use crate::profile::{Moment, Rank};
 use crate::units::{self, Bytes};
 
 /// Lines of code that are listed.
@@ -107,7 +107,13 @@ pub(super) fn brief(account: &Account) -> Vec<Line> {
 }
 
 fn brief_peak(account: &Account, shown: &Shown) -> Line {
-    let peak = format!("Peak memory{}: {}", so_far(account), shown.held());
+    // In one line there is no room for what was asked for.
+    let is_less = shown.rank == Rank::Resident && shown.ranked() < shown.weight.requested.bytes;
+    let held = match is_less {
+        true => format!("{} in memory", Bytes(shown.ranked())),
+        false => shown.held(),
+    };
+    let peak = format!("Peak memory{}: {held}", so_far(account));
     let said = |what: &str| of_process(account, shown.process, &format!("{peak}{what}"));
     match shown.culprit() {
         Some(culprit) if culprit.stands_out => {

@@ -7,6 +7,7 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use crate::error::Error;
 use crate::options::cli::Cli;
 use crate::options::{help, mistakes, project, words};
+use crate::terminal::say::say;
 
 /// What the command line asks for: a text to show, or work to do.
 pub enum Typed {
@@ -38,24 +39,32 @@ pub fn parse(typed: Vec<OsString>) -> Result<Typed, Error> {
         return help::text(&command, &topic).map(Typed::Text);
     }
     match parsed(&command, &words) {
-        Ok(cli) => {
-            // Only now, so that no file of a project prevents a help text.
-            let mut wanted = project::options(&command)?;
-            if wanted.is_empty() {
-                return Ok(Typed::Work(Box::new(cli)));
-            }
-            let (name, rest) = words.split_at(1);
-            wanted.splice(0..0, name.iter().cloned());
-            wanted.extend(rest.iter().cloned());
-            let cli = parsed(&command, &wanted).map_err(|error| {
-                let what = mistakes::one_line(&command, &error, after_name);
-                Error::Usage(format!("{}: {what}", project::SOURCE))
-            })?;
-            Ok(Typed::Work(Box::new(cli)))
+        Ok(typed) => {
+            // Only now, so that no file of a project prevents a help text. What is wrong with it is no reason not to run a job.
+            let cli = with_project(&command, &words, after_name).unwrap_or_else(|wrong| {
+                say(wrong);
+                None
+            });
+            Ok(Typed::Work(Box::new(cli.unwrap_or(typed))))
         }
         Err(text) if !text.use_stderr() => Ok(Typed::Text(text.render().to_string())),
         Err(error) => Err(Error::Usage(mistakes::one_line(&command, &error, after_name))),
     }
+}
+
+/// The command line with the options of the project before it, if there are any.
+fn with_project(command: &Command, words: &[OsString], after_name: &[OsString]) -> Result<Option<Cli>, String> {
+    let wanted = project::options(command)?;
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let (name, rest) = words.split_at(1);
+    let all = [name, &wanted, rest].concat();
+    let cli = parsed(command, &all).map_err(|error| {
+        let what = mistakes::one_line(command, &error, after_name);
+        format!("left out: [tool.fil-profile] of pyproject.toml: {what}")
+    });
+    cli.map(Some)
 }
 
 fn parsed(command: &Command, words: &[OsString]) -> Result<Cli, clap::Error> {

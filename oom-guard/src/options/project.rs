@@ -1,7 +1,8 @@
 //! Default options of a project: the table `[tool.fil-profile]` of the nearest `pyproject.toml`, in the working directory or above it.
 //!
 //! The file may come from somebody else, with a repository. So it cannot name a program to run, a folder outside the working directory to
-//! write to, or files to read; and a file that others own or can write to does not count.
+//! write to, or files to read. A file that others own or can write to does not count, and no mistake in any such file prevents a job from
+//! running: it is said, and the table is left out.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,11 +15,7 @@ use clap::{Arg, Command};
 use nix::unistd::geteuid;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::Error;
-
 const NAME: &str = "pyproject.toml";
-/// What a message about a value names.
-pub const SOURCE: &str = "[tool.fil-profile] of pyproject.toml";
 const TABLE: &str = "fil-profile";
 /// No larger file is read, in bytes.
 const MOST: u64 = 1 << 20;
@@ -29,8 +26,8 @@ const REFUSED: [&str; 5] = ["python", "source", "license", "help", "version"];
 ///
 /// # Errors
 ///
-/// The table has a mistake, or the file is not the user's own.
-pub fn options(command: &Command) -> Result<Vec<OsString>, Error> {
+/// What is wrong with the table, if it has a mistake or the file is not the user's own.
+pub fn options(command: &Command) -> Result<Vec<OsString>, String> {
     match env::current_dir().ok().and_then(|folder| nearest(&folder)) {
         Some((path, file)) => read(command, &path, file),
         None => Ok(Vec::new()),
@@ -50,7 +47,7 @@ fn nearest(folder: &Path) -> Option<(PathBuf, File)> {
     })
 }
 
-fn read(command: &Command, path: &Path, file: File) -> Result<Vec<OsString>, Error> {
+fn read(command: &Command, path: &Path, file: File) -> Result<Vec<OsString>, String> {
     let Ok(about) = file.metadata() else {
         return Ok(Vec::new());
     };
@@ -60,7 +57,7 @@ fn read(command: &Command, path: &Path, file: File) -> Result<Vec<OsString>, Err
     if !is_read || !text.contains(TABLE) {
         return Ok(Vec::new());
     }
-    let wrong = |what: String| Error::Usage(format!("cannot use [tool.{TABLE}] of {}: {what}", path.display()));
+    let wrong = |what: String| format!("left out: [tool.{TABLE}] of {}: {what}", path.display());
     let all = match DeTable::parse(&text) {
         Ok(all) => all.into_inner(),
         Err(error) => return Err(wrong(error.message().to_owned())),
@@ -129,7 +126,7 @@ mod tests {
         let below = folder.path().join("a/b");
         fs::create_dir_all(&below).unwrap();
         let (path, file) = nearest(&below).unwrap();
-        read(&parse::definition(), &path, file).map_err(|error| error.to_string())
+        read(&parse::definition(), &path, file)
     }
 
     #[test]
@@ -158,7 +155,7 @@ mod tests {
             ("source = \"/home\"", "source is no option that can stand there"),
             ("output = \"../elsewhere\"", "output must be below"),
             ("output = \"/etc\"", "output must be below"),
-            ("exact = ", "cannot use [tool.fil-profile]"),
+            ("exact = ", "left out: [tool.fil-profile]"),
         ] {
             let told = of(&format!("[tool.fil-profile]\n{text}\n")).unwrap_err();
             assert!(told.contains(part), "{text}: {told}");
@@ -173,6 +170,6 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let (path, file) = nearest(folder.path()).unwrap();
         let told = read(&parse::definition(), &path, file).unwrap_err();
-        assert!(told.to_string().contains("others can write to it"), "{told}");
+        assert!(told.contains("others can write to it"), "{told}");
     }
 }
